@@ -1,0 +1,31 @@
+"""What Reflex reads before it compiles the pages; the app's own settings live in `vibe_app/settings.py`."""
+
+from typing import Any
+
+import reflex as rx
+
+from vibe_app.frontend import relative_origin
+
+
+class RelativeOrigin(rx.plugins.Plugin):
+    """Makes the build work on whatever host and port it is published."""
+
+    def post_build(self, **context: Any) -> None:
+        """Replace the compiled-in addresses, before Reflex compresses the assets."""
+        relative_origin(context["static_dir"])
+
+
+config = rx.Config(
+    app_name="vibe_app",
+    telemetry_enabled=False,
+    show_built_with_reflex=False,
+    # No other origin may read an answer that comes with the login cookie. The socket has its own check.
+    cors_allowed_origins=[],
+    plugins=[
+        rx.plugins.RadixThemesPlugin(
+            theme=rx.theme(accent_color="iris", gray_color="slate", radius="medium")
+        ),
+        RelativeOrigin(),
+    ],
+    disable_plugins=[rx.plugins.SitemapPlugin],
+)

@@ -1,0 +1,122 @@
+"""One replica of the app in a process of its own: engine and REST API, without pages.
+
+Run as `python -m soak.replica <port>` with the app's settings in the environment
+and, in `SOAK_WORKSPACES`, a file that says where each project's sidecar answers.
+It says "ready" on its standard output once it serves, and dies with whoever
+holds the other end of its standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import uvicorn
+from starlette.applications import Starlette
+
+from vibe_app.api.app import api_routes
+from vibe_app.cli import ports
+from vibe_app.cli.server import Server
+from vibe_app.errors import Unavailable
+from vibe_app.runtimes.base import Endpoint, Progress, WorkspaceSpec
+from vibe_app.settings import load_settings
+from vibe_app.wiring import build, running
+
+WORKSPACES = "SOAK_WORKSPACES"
+
+
+class ListedRuntime:
+    """Workspaces that somebody else keeps running, as a file lists them.
+
+    Args:
+        listed: A JSON object: for each project the arguments of its `Endpoint`.
+    """
+
+    def __init__(self, listed: Path) -> None:
+        self._listed = listed
+
+    async def open(self) -> None:
+        """Nothing was left running."""
+
+    async def close(self, keep: Collection[UUID] | None = None) -> None:
+        """Nothing is to be let go of."""
+
+    async def ensure(self, spec: WorkspaceSpec, progress: Progress | None = None) -> Endpoint:
+        """Return where the project's sidecar answers.
+
+        Raises:
+            Unavailable: It is not listed.
+        """
+        found = self._read().get(str(spec.project_id))
+        if found is None:
+            raise Unavailable("The soak has no workspace for this project.")
+        return Endpoint(**found)
+
+    async def stop(self, project_id: UUID, *, erase: bool = False) -> None:
+        """Leave it to whoever runs it."""
+
+    async def alive(self) -> set[UUID]:
+        """Return every listed project."""
+        return {UUID(project) for project in self._read()}
+
+    def _read(self) -> dict[str, dict[str, str]]:
+        return json.loads(self._listed.read_text())
+
+
+def die_with_the_parent() -> None:
+    """End this process at once when its standard input is closed, which the death of its parent does."""
+
+    def wait() -> None:
+        # Not through sys.stdin, whose lock a thread must not hold when Python ends.
+        while os.read(0, 1024):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True, name="wait for the parent's end").start()
+
+
+def say(word: str) -> None:
+    """Write a line for the parent."""
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    die_with_the_parent()
+    logging.basicConfig(level="INFO", format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+    for chatty in ("uvicorn", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    settings = load_settings()
+    runtime = ListedRuntime(Path(os.environ[WORKSPACES]))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with running(build(settings, runtime)):
+            yield
+
+    @asynccontextmanager
+    async def ready() -> AsyncIterator[None]:
+        say("ready")
+        yield
+
+    config = uvicorn.Config(
+        Starlette(routes=api_routes(), lifespan=lifespan),
+        http="h11",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=2,
+    )
+    Server(config, ready).run([ports.bind("127.0.0.1", int(sys.argv[1]))])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""The API around the app's real parts, with people in every role and one project."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+
+from tests.waiting import eventually
+from vibe_app.api.app import api_routes
+from vibe_app.wiring import Services
+
+PASSWORD = "correct horse battery"
+ROLES = ("admin", "owner", "editor", "viewer", "stranger", "nobody")
+
+
+@pytest.fixture(scope="session")
+def app() -> Starlette:
+    """What the front door mounts."""
+    return Starlette(routes=api_routes())
+
+
+@pytest.fixture(scope="session")
+def document(app: Starlette) -> dict[str, Any]:
+    """The API's own description."""
+    return app.routes[0].app.openapi()  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def documented(document: dict[str, Any]) -> Callable[[httpx.Response], Awaitable[None]]:
+    """Checks that an answer is one that the description of its route knows."""
+    patterns = {
+        re.compile("/api" + re.sub(r"\{[^}]+\}", "[^/]+", path) + "$"): operations
+        for path, operations in document["paths"].items()
+    }
+
+    async def check(response: httpx.Response) -> None:
+        request = response.request
+        for pattern, operations in patterns.items():
+            operation = operations.get(request.method.lower())
+            if pattern.match(request.url.path) and operation is not None:
+                known = operation["responses"].keys()
+                answer = f"{request.method} {request.url.path} answers {response.status_code}"
+                assert str(response.status_code) in known, f"{answer}, which is not documented"
+
+    return check
+
+
+Connect = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture
+async def connect(app: Starlette, documented: Any) -> AsyncIterator[Connect]:
+    """Makes clients of the API; each answer is held against the documentation."""
+    clients: list[httpx.AsyncClient] = []
+
+    def make(token: str | None = None, host: str = "192.0.2.1") -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(host, 1234))
+        client = httpx.AsyncClient(
+            transport=transport,
+            base_url="http://board.test/api",
+            headers={"Authorization": f"Bearer {token}"} if token else None,
+            event_hooks={"response": [documented]},
+        )
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        await client.aclose()
+
+
+@dataclass
+class Board:
+    """A project, a client for a person of each role, and paths."""
+
+    clients: dict[str, httpx.AsyncClient]
+    ids: dict[str, str]
+    project: str
+    path: str
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def __getattr__(self, role: str) -> httpx.AsyncClient:
+        return self.clients[role]
+
+    async def task(self, title: str = "Add a README file", **values: Any) -> str:
+        """Make a card and return its path."""
+        answer = await self.editor.post(f"{self.path}/tasks", json={"title": title, **values})
+        assert answer.status_code == 201, answer.text
+        return f"{self.path}/tasks/{answer.json()['id']}"
+
+    async def status(self, task: str) -> str:
+        """Return the column of a card."""
+        return (await self.viewer.get(task)).json()["status"]
+
+    async def sessions(self, task: str) -> list[dict[str, Any]]:
+        """Return the history of a card."""
+        return (await self.viewer.get(f"{task}/sessions")).json()["sessions"]
+
+    async def session_is(self, task: str, *statuses: str) -> dict[str, Any]:
+        """Return the card's newest session once it is in one of these statuses."""
+        found: list[dict[str, Any]] = []
+
+        async def reached() -> bool:
+            found[:] = await self.sessions(task)
+            return bool(found) and found[0]["status"] in statuses
+
+        await eventually(reached)
+        return found[0]
+
+
+@pytest.fixture
+async def board(parts: Services, connect: Connect) -> Board:
+    """A project with an owner, an editor and a viewer, an admin, a stranger and nobody."""
+    accounts = parts.accounts
+    tokens: dict[str, str] = {}
+    ids: dict[str, str] = {}
+    for role in ROLES[:-1]:
+        kind = "admin" if role == "admin" else "member"
+        user = await accounts.add_user(None, f"{role}@example.org", role.title(), PASSWORD, kind)
+        ids[role] = str(user.id)
+        tokens[role] = (await accounts.login(user.email, PASSWORD)).token
+    clients = {role: connect(tokens.get(role)) for role in ROLES}
+    made = await clients["owner"].post("/projects", json={"name": "Sample"})
+    project = made.json()["id"]
+    for role in ("editor", "viewer"):
+        answer = await clients["owner"].post(
+            f"/projects/{project}/members", json={"user_id": ids[role], "role": role}
+        )
+        assert answer.status_code == 201
+    return Board(clients, ids, project, f"/projects/{project}", tokens)
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    """Serve an app on a free port of loopback, in this loop; yields its address."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app, http="h11", lifespan="off", access_log=False, log_config=None, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    # Only `serve` would take the signals over, which belong to pytest here.
+    task = asyncio.create_task(server._serve([listener]), name="server")
+    try:
+        await eventually(lambda: server.started)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+@pytest.fixture
+async def address(app: Starlette, parts: Services) -> AsyncIterator[str]:
+    """Where a real server answers: an ASGI transport buffers whole answers, so streams need one."""
+    async with serving(app) as url:
+        yield url

@@ -1,0 +1,207 @@
+"""Projects, members and cards through the API."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.api.conftest import Board
+from tests.fakes import FakeRuntime
+
+
+async def test_a_project_from_creation_to_deletion(board: Board, runtime: FakeRuntime) -> None:
+    made = await board.stranger.post(
+        "/projects",
+        json={
+            "name": "  An\x1b[31m app\x07 ",
+            "description": "It\x00 is",
+            "repo_url": "https://example.org/a.git",
+        },
+    )
+    assert made.status_code == 201
+    project = made.json()
+    assert (project["name"], project["description"]) == ("An app", "It is")
+    assert project["workspace"] == {"status": "stopped", "reason": None}
+    assert (project["role"], project["session_limit"], project["task_count"]) == ("owner", 1, 0)
+    path = f"/projects/{project['id']}"
+    assert (await board.stranger.get(path)).json() == project
+    changed = await board.stranger.patch(path, json={"name": "App", "session_limit": 3})
+    assert (changed.json()["name"], changed.json()["session_limit"]) == ("App", 3)
+    assert changed.json()["description"] == "It is"
+    listed = (await board.stranger.get("/projects")).json()
+    assert [(p["name"], listed["total_count"]) for p in listed["projects"]] == [("App", 1)]
+    assert (await board.admin.get("/projects", params={"page_size": 1})).json()["total_count"] == 2
+    for confirm in ({}, {"confirm": "app"}):
+        refused = await board.stranger.delete(path, params=confirm)
+        assert (refused.status_code, refused.json()["code"]) == (400, "confirmation_needed")
+    assert (await board.stranger.delete(path, params={"confirm": "App"})).status_code == 204
+    assert (await board.stranger.get(path)).status_code == 404
+    assert [str(erased) for erased in runtime.erased] == [project["id"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"name": ""}, "empty_name"),
+        ({"name": "\x00"}, "empty_name"),
+        ({"name": "n" * 101}, "name_too_long"),
+        ({"name": "n", "description": "é" * (32 * 1024 + 1)}, "description_too_long"),
+        ({"name": "n", "repo_url": "file:///etc"}, "invalid_repo_url"),
+        ({"name": "n", "repo_url": "ext::sh -c id"}, "invalid_repo_url"),
+        ({"name": "n", "repo_url": "https://example.org/a b"}, "invalid_repo_url"),
+    ],
+)
+async def test_projects_that_are_refused(board: Board, body: dict[str, str], code: str) -> None:
+    answer = await board.owner.post("/projects", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert (await board.owner.get("/projects")).json()["total_count"] == 1
+
+
+async def test_members(board: Board) -> None:
+    members = f"{board.path}/members"
+    listed = (await board.viewer.get(members)).json()
+    assert [(m["email"].partition("@")[0], m["role"]) for m in listed["members"]] == [
+        ("owner", "owner"), ("editor", "editor"), ("viewer", "viewer"),
+    ]  # fmt: skip
+    added = await board.owner.post(members, json={"email": "Stranger@example.org", "role": "viewer"})
+    assert (added.status_code, added.json()["user_id"]) == (201, board.ids["stranger"])
+    stranger = f"{members}/{board.ids['stranger']}"
+    assert (await board.stranger.get(board.path)).json()["role"] == "viewer"
+    assert (await board.owner.patch(stranger, json={"role": "editor"})).json()["role"] == "editor"
+    assert (await board.owner.patch(stranger, json={"role": "king"})).json()["code"] == "invalid_role"
+    assert (await board.stranger.delete(stranger)).status_code == 204
+    assert (await board.stranger.get(board.path)).status_code == 403
+    for answer, code in (
+        (await board.owner.post(members, json={"email": "nobody@example.org"}), "user_not_found"),
+        (await board.owner.post(members, json={"user_id": str(uuid4())}), "user_not_found"),
+        (await board.owner.delete(stranger), "member_not_found"),
+        (await board.owner.patch(stranger, json={"role": "editor"}), "member_not_found"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (404, code)
+    me = f"{members}/{board.ids['owner']}"
+    for answer in (await board.owner.delete(me), await board.owner.patch(me, json={"role": "viewer"})):
+        assert (answer.status_code, answer.json()["code"]) == (409, "last_owner")
+    for body in ({}, {"email": "a@example.org", "user_id": str(uuid4())}):
+        assert (await board.owner.post(members, json=body)).status_code == 400
+
+
+async def test_a_card_from_creation_to_deletion(board: Board) -> None:
+    made = await board.editor.post(
+        f"{board.path}/tasks",
+        json={"title": "Add\n it", "description": "# Do", "priority": "high", "labels": ["a", "a", " b "]},
+    )
+    assert made.status_code == 201
+    card = made.json()
+    assert {name: card[name] for name in ("title", "description", "priority", "labels", "status")} == {
+        "title": "Add it", "description": "# Do", "priority": "high", "labels": ["a", "b"], "status": "TODO",
+    }  # fmt: skip
+    assert (card["session"], card["created_by"]) == (None, board.ids["editor"])
+    path = f"{board.path}/tasks/{card['id']}"
+    assert (await board.viewer.get(path)).json() == card
+    changed = (await board.editor.patch(path, json={"priority": "low", "labels": []})).json()
+    assert (changed["title"], changed["priority"], changed["labels"]) == ("Add it", "low", [])
+    assert (await board.editor.delete(path)).status_code == 204
+    for answer in (await board.viewer.get(path), await board.editor.patch(path, json={}),
+                   await board.editor.delete(path)):  # fmt: skip
+        assert (answer.status_code, answer.json()["code"]) == (404, "task_not_found")
+
+
+@pytest.mark.parametrize("length", [1, 200])
+async def test_titles_that_fit(board: Board, length: int) -> None:
+    assert (await board.viewer.get(await board.task("é" * length))).json()["title"] == "é" * length
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"title": ""}, "empty_title"),
+        ({"title": " \x1b[2J\n"}, "empty_title"),
+        ({"title": "t" * 201}, "title_too_long"),
+        ({"title": "t", "description": "x" * (64 * 1024 + 1)}, "description_too_long"),
+        ({"title": "t", "priority": "highest"}, "invalid_priority"),
+        ({"title": "t", "labels": ["l" * 41]}, "label_too_long"),
+        ({"title": "t", "labels": [str(n) for n in range(21)]}, "invalid_request"),
+    ],
+)
+async def test_cards_that_are_refused_leave_everything_as_it_was(
+    board: Board, body: dict[str, Any], code: str
+) -> None:
+    answer = await board.editor.post(f"{board.path}/tasks", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    task = await board.task("Stays", description="as it is")
+    answer = await board.editor.patch(task, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    card = (await board.viewer.get(task)).json()
+    assert (card["title"], card["description"], card["labels"]) == ("Stays", "as it is", [])
+
+
+async def test_a_description_of_64_kib_is_kept_without_what_controls_terminals(board: Board) -> None:
+    nasty = "\x1b[31m\x1b]0;title\x07<script>alert(1)</script>\r\n\x00\x9b2J\u202e\t"
+    clean = "<script>alert(1)</script>\n2J\t"
+    text = "y" * (64 * 1024 - len(clean))
+    task = await board.task(description=nasty + text)
+    assert (await board.viewer.get(task)).json()["description"] == clean + text
+
+
+async def test_cards_are_found_by_column_and_text(board: Board) -> None:
+    tasks = [await board.task(f"Card {number}", description="100% _sure_") for number in range(3)]
+    await board.editor.post(f"{tasks[0]}/move", json={"status": "DONE"})
+
+    async def titles(**params: Any) -> list[str]:
+        answer = (await board.viewer.get(f"{board.path}/tasks", params=params)).json()
+        assert answer["total_count"] >= len(answer["tasks"])
+        return sorted(card["title"] for card in answer["tasks"])
+
+    assert await titles() == ["Card 0", "Card 1", "Card 2"]
+    assert await titles(status="DONE") == ["Card 0"]
+    assert await titles(text="card 1") == ["Card 1"]
+    assert len(await titles(text="0% _")) == 3
+    assert await titles(text="%sure%") == []
+    assert await titles(text="\x00") == ["Card 0", "Card 1", "Card 2"]
+    assert len(await titles(page=2, page_size=2)) == 1
+    answer = await board.viewer.get(f"{board.path}/tasks", params={"status": "LATER"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_status")
+
+
+async def order(board: Board, status: str = "TODO") -> list[str]:
+    """Return the titles of a column from top to bottom."""
+    answer = await board.viewer.get(f"{board.path}/tasks", params={"status": status, "page_size": 100})
+    return [card["title"] for card in answer.json()["tasks"]]
+
+
+async def test_moving_within_and_between_columns(board: Board) -> None:
+    a, b, c = [await board.task(title) for title in "abc"]
+    ids = {path: path.rpartition("/")[2] for path in (a, b, c)}
+    assert await order(board) == ["a", "b", "c"]
+    await board.editor.post(f"{c}/move", json={"status": "TODO", "before_id": ids[a]})
+    assert await order(board) == ["c", "a", "b"]
+    await board.editor.post(f"{c}/move", json={"status": "TODO"})
+    assert await order(board) == ["a", "b", "c"]
+    await board.editor.post(f"{b}/move", json={"status": "DONE"})
+    await board.editor.post(f"{a}/move", json={"status": "DONE", "before_id": ids[b]})
+    assert (await order(board), await order(board, "DONE")) == (["c"], ["a", "b"])
+    for body, status, code in (
+        ({"status": "IN_PROGRESS"}, 409, "execute_instead"),
+        ({"status": "SOON"}, 400, "invalid_status"),
+        ({"status": "TODO", "before_id": ids[a]}, 400, "invalid_before_id"),
+        ({"status": "TODO", "before_id": str(uuid4())}, 404, "task_not_found"),
+    ):
+        answer = await board.editor.post(f"{c}/move", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert await order(board) == ["c"]
+
+
+async def test_a_column_is_spaced_anew_when_its_gaps_are_used_up(board: Board) -> None:
+    tasks = [await board.task(f"{number:02}") for number in range(3)]
+    last = tasks[-1].rpartition("/")[2]
+    expected = ["00", "01"]
+    for turn in range(60):
+        mover = tasks[turn % 2]
+        assert (
+            await board.editor.post(f"{mover}/move", json={"status": "TODO", "before_id": last})
+        ).is_success
+        title = f"{turn % 2:02}"
+        expected = [other for other in expected if other != title] + [title]
+        assert await order(board) == [*expected, "02"]

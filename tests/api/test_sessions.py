@@ -1,0 +1,296 @@
+"""Execute, stop and history through the API, with the real engine, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from uuid import uuid4
+
+import pytest
+
+from tests.api.conftest import Board
+from tests.conftest import BOTH
+from tests.fakes import BrokenRuntime, FakeRuntime, Script, SidecarNotReady, SidecarThatHangsUp, SlowRuntime
+from vibe_app.board.lifecycle import TaskStatus
+from vibe_app.wire import Failure, Usage
+from vibe_app.wiring import Services
+
+FIELDS = {
+    "id", "task_id", "project_id", "status", "prompt", "output", "error", "started_at", "completed_at",
+    "duration_ms", "created_at", "updated_at", "queue_position", "waiting_for", "quiet_since", "attempt",
+    "model", "tokens_input", "tokens_output", "cost", "stop_requested", "last_seq",
+}  # fmt: skip
+
+
+def with_script(script: Script) -> pytest.MarkDecorator:
+    """Run a test on workspaces whose sidecars play this script."""
+    return pytest.mark.parametrize("runtime", [FakeRuntime(script)], ids=[""])
+
+
+@pytest.fixture(params=BOTH)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Both, one after the other."""
+    return request.param
+
+
+@pytest.fixture
+def runtime(request: pytest.FixtureRequest) -> FakeRuntime:
+    """Workspaces of the kind that is the test's parameter, whose sessions go on until they are stopped."""
+    return getattr(request, "param", FakeRuntime)(Script.endless())
+
+
+@with_script(
+    Script(events=[("output", "Hello\n", 0.0)], usage=Usage(tokens_input=7, tokens_output=2, cost=0.5))
+)
+async def test_full_lifecycle(board: Board) -> None:
+    task = await board.task(description="Say what it is for.")
+    started = await board.editor.post(f"{task}/execute", json={"instructions": "Be brief."})
+    assert started.status_code == 200
+    assert started.json().keys() == {"session_id", "status"}
+    assert started.json()["status"] in ("running", "completed")
+    session = await board.session_is(task, "completed")
+    assert session.keys() == FIELDS
+    assert session["id"] == started.json()["session_id"]
+    assert session["prompt"] == "Add a README file\n\nSay what it is for.\n\nBe brief."
+    assert session["output"] == "Hello\n"
+    assert (session["tokens_input"], session["tokens_output"], session["cost"]) == (7, 2, 0.5)
+    assert session["created_at"] <= session["started_at"] <= session["completed_at"]
+    assert session["duration_ms"] >= 0
+    assert session["completed_at"].endswith("Z")
+    assert await board.status(task) == "AI_REVIEW"
+    assert (await board.editor.post(f"{task}/move", json={"status": "DONE"})).json()["status"] == "DONE"
+
+
+async def test_stop(board: Board, runtime: FakeRuntime) -> None:
+    task = await board.task()
+    assert (await board.editor.post(f"{task}/execute")).json()["status"] == "running"
+    assert await board.status(task) == "IN_PROGRESS"
+    answer = await board.editor.post(f"{task}/stop")
+    assert (answer.status_code, answer.json()) == (200, {"message": "Session stopped"})
+    [session] = await board.sessions(task)
+    assert (session["status"], session["error"]) == ("cancelled", None)
+    assert await board.status(task) == "TODO"
+
+
+async def test_concurrent_execution_is_refused(board: Board, runtime: FakeRuntime) -> None:
+    task = await board.task()
+    answers = await asyncio.gather(*(board.editor.post(f"{task}/execute") for _ in range(2)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    refused = next(answer for answer in answers if answer.status_code == 409)
+    assert refused.json() == {"error": "This task already has a running session.", "code": "already_active"}
+    assert len(await board.sessions(task)) == 1
+
+
+async def test_many_executes_at_once_make_one_session(board: Board, runtime: FakeRuntime) -> None:
+    task = await board.task()
+    answers = await asyncio.gather(*(board.editor.post(f"{task}/execute") for _ in range(40)))
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 39}
+    assert len(await board.sessions(task)) == 1
+    [sidecar] = runtime.sidecars.values()
+    assert len(sidecar.started) == 1
+
+
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        BrokenRuntime("OpenCode ended while starting: out of memory."),
+        FakeRuntime(lambda _: SidecarThatHangsUp()),
+        FakeRuntime(lambda _: SidecarNotReady()),
+    ],
+    ids=["no workspace", "no sidecar", "no OpenCode"],
+)
+async def test_sidecar_unavailable(board: Board) -> None:
+    task = await board.task()
+    answer = await board.editor.post(f"{task}/execute", timeout=20)
+    assert answer.status_code == 502
+    assert answer.json()["code"] == "unreachable"
+    [session] = await board.sessions(task)
+    assert session["status"] == "failed"
+    assert session["error"] == answer.json()["error"]
+    assert await board.status(task) == "TODO"
+
+
+@pytest.mark.parametrize("runtime", [FakeRuntime(lambda _: SidecarNotReady(times=2))], ids=[""])
+async def test_a_sidecar_that_is_back_within_three_tries_is_no_failure(board: Board) -> None:
+    task = await board.task()
+    assert (await board.editor.post(f"{task}/execute")).json()["status"] in ("running", "completed")
+
+
+@with_script(Script(events=[("output", "Hello\n", 0.0)]))
+async def test_history(board: Board) -> None:
+    task = await board.task()
+    ids: list[str] = []
+    for _ in range(3):
+        ids.insert(0, (await board.editor.post(f"{task}/execute")).json()["session_id"])
+        await board.session_is(task, "completed")
+        await board.editor.post(f"{task}/move", json={"status": "TODO"})
+    page = (await board.viewer.get(f"{task}/sessions", params={"page_size": 2})).json()
+    assert page["total_count"] == 3
+    assert [session["id"] for session in page["sessions"]] == ids[:2]
+    page = (await board.viewer.get(f"{task}/sessions", params={"page_size": 2, "page": 2})).json()
+    assert [session["id"] for session in page["sessions"]] == ids[2:]
+    one = await board.viewer.get(f"{task}/sessions/{ids[1]}")
+    assert (one.status_code, one.json()["id"]) == (200, ids[1])
+    assert (await board.editor.delete(f"{task}/sessions/{ids[1]}")).status_code == 204
+    assert [session["id"] for session in await board.sessions(task)] == [ids[0], ids[2]]
+    assert (await board.viewer.get(f"{task}/sessions/{ids[1]}")).status_code == 404
+
+
+async def test_a_live_session_is_not_deleted(board: Board, runtime: FakeRuntime) -> None:
+    task = await board.task()
+    session = (await board.editor.post(f"{task}/execute")).json()["session_id"]
+    answer = await board.editor.delete(f"{task}/sessions/{session}")
+    assert (answer.status_code, answer.json()["code"]) == (409, "session_live")
+
+
+@pytest.mark.parametrize("status", ["AI_REVIEW", "HUMAN_REVIEW", "DONE"])
+async def test_invalid_task_state(board: Board, status: str) -> None:
+    task = await board.task()
+    await board.editor.post(f"{task}/move", json={"status": status})
+    answer = await board.editor.post(f"{task}/execute")
+    assert (answer.status_code, answer.json()["code"]) == (400, "not_in_todo")
+    assert TaskStatus(status).column in answer.json()["error"]
+    assert await board.sessions(task) == []
+    assert await board.status(task) == status
+
+
+async def test_another_users_project(board: Board, runtime: FakeRuntime) -> None:
+    task = await board.task()
+    for answer in (
+        await board.stranger.post(f"{task}/execute"),
+        await board.stranger.post(f"{task}/stop"),
+        await board.stranger.get(f"{task}/sessions"),
+        await board.stranger.get(f"{task}/output", params={"session_id": str(uuid4())}),
+        await board.stranger.get(f"{board.path}/sessions"),
+        await board.viewer.post(f"{task}/execute"),
+        await board.viewer.post(f"{task}/stop"),
+    ):
+        assert answer.status_code == 403, answer.request
+    assert await board.sessions(task) == []
+    assert runtime.ensured == {}
+
+
+async def test_a_task_of_another_project_is_not_found(board: Board) -> None:
+    task = await board.task()
+    other = (await board.editor.post("/projects", json={"name": "Other"})).json()["id"]
+    task_id = task.rpartition("/")[2]
+    for path in ("execute", "stop"):
+        answer = await board.editor.post(f"/projects/{other}/tasks/{task_id}/{path}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "task_not_found")
+
+
+async def test_project_wide_list(board: Board, runtime: FakeRuntime) -> None:
+    await board.owner.patch(board.path, json={"session_limit": 2})
+    tasks = [await board.task(f"Task {number}") for number in range(2)]
+    for task in tasks:
+        assert (await board.editor.post(f"{task}/execute")).json()["status"] == "running"
+    await board.editor.post(f"{tasks[0]}/stop")
+    listed = (await board.viewer.get(f"{board.path}/sessions")).json()
+    assert listed["total_count"] == 2
+    assert {session["task_id"] for session in listed["sessions"]} == {t.rpartition("/")[2] for t in tasks}
+    for active, task in (("true", tasks[1]), ("false", tasks[0])):
+        listed = (await board.viewer.get(f"{board.path}/sessions", params={"active": active})).json()
+        assert [session["task_id"] for session in listed["sessions"]] == [task.rpartition("/")[2]]
+        assert listed["total_count"] == 1
+
+
+async def test_stop_when_not_running(board: Board) -> None:
+    task = await board.task()
+    answer = await board.editor.post(f"{task}/stop")
+    assert (answer.status_code, answer.json()["code"]) == (400, "not_running")
+    assert await board.status(task) == "TODO"
+
+
+async def test_waiting_in_line_says_for_what(board: Board, runtime: FakeRuntime) -> None:
+    first, second, third = [await board.task(f"Task {number}") for number in range(3)]
+    assert (await board.editor.post(f"{first}/execute")).json()["status"] == "running"
+    for place, task in enumerate((second, third), start=1):
+        assert (await board.editor.post(f"{task}/execute")).json()["status"] == "pending"
+        [session] = await board.sessions(task)
+        assert (session["queue_position"], session["waiting_for"]) == (place, "project limit")
+    card = (await board.viewer.get(third)).json()
+    assert card["session"]["waiting_for"] == "project limit"
+    assert (await board.editor.post(f"{second}/stop")).json() == {"message": "Session stopped"}
+    assert await board.status(second) == "TODO"
+    await board.editor.post(f"{first}/stop")
+    assert (await board.session_is(third, "running"))["queue_position"] is None
+
+
+@pytest.mark.parametrize("runtime", [SlowRuntime], indirect=True, ids=[""])
+async def test_a_starting_workspace_is_not_waited_for(board: Board, runtime: SlowRuntime) -> None:
+    task = await board.task()
+    assert (await board.editor.post(f"{task}/execute")).json()["status"] == "pending"
+    [session] = await board.sessions(task)
+    assert (session["queue_position"], session["waiting_for"]) == (None, "workspace starting")
+    runtime.may_start.set()
+    await board.session_is(task, "running")
+
+
+@with_script(Script.failing("The model refused the key.", Failure.PROVIDER_REFUSED))
+async def test_a_failed_session_says_why(board: Board) -> None:
+    task = await board.task()
+    await board.editor.post(f"{task}/execute")
+    session = await board.session_is(task, "failed")
+    assert session["error"] == "The model refused the key."
+    assert await board.status(task) == "TODO"
+
+
+async def test_the_same_idempotency_key_starts_one_session(board: Board, runtime: FakeRuntime) -> None:
+    task = await board.task()
+    headers = {"Idempotency-Key": "one"}
+    answers = await asyncio.gather(
+        *(board.editor.post(f"{task}/execute", headers=headers) for _ in range(10))
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["session_id"] for answer in answers}) == 1
+    await board.editor.post(f"{task}/stop")
+    again = (await board.editor.post(f"{task}/execute", headers=headers)).json()
+    assert again == {"session_id": answers[0].json()["session_id"], "status": "cancelled"}
+    other = await board.editor.post(f"{task}/execute", headers={"Idempotency-Key": "two"})
+    assert other.json()["session_id"] != again["session_id"]
+
+
+@pytest.mark.parametrize("key", ["", "k" * 201])
+async def test_an_unusable_idempotency_key_is_refused(board: Board, key: str) -> None:
+    answer = await board.editor.post(f"{await board.task()}/execute", headers={"Idempotency-Key": key})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_idempotency_key")
+
+
+async def test_live_cards_stay_as_they_are(board: Board, runtime: FakeRuntime) -> None:
+    task = await board.task()
+    await board.editor.post(f"{task}/execute")
+    for answer in (
+        await board.editor.patch(task, json={"title": "Another"}),
+        await board.editor.patch(task, json={"description": "Another"}),
+        await board.editor.post(f"{task}/move", json={"status": "DONE"}),
+        await board.editor.delete(task),
+        await board.owner.delete(board.path, params={"confirm": "Sample"}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (409, "session_live")
+    assert (await board.editor.patch(task, json={"labels": ["docs"]})).status_code == 200
+    await board.editor.post(f"{task}/stop")
+    assert (await board.editor.delete(task)).status_code == 204
+
+
+async def test_a_prompt_of_64_kib_arrives_clean(board: Board, runtime: FakeRuntime) -> None:
+    nasty = "\x1b[31mred\x1b[0m\x07</script><b>&amp;\x00\u202e"
+    description = nasty + "x" * (64 * 1024 - len("red</script><b>&amp;"))
+    task = await board.task(description=description)
+    assert (await board.editor.post(f"{task}/execute")).json()["status"] == "running"
+    [sidecar] = runtime.sidecars.values()
+    [start] = sidecar.started
+    assert start.prompt == "Add a README file\n\nred</script><b>&amp;" + description[len(nasty) :]
+
+
+async def test_metrics_count(board: Board, parts: Services, runtime: FakeRuntime) -> None:
+    assert (await board.admin.get("http://board.test/metrics")).status_code == 200
+    task = await board.task()
+    await board.editor.post(f"{task}/execute")
+    await board.editor.post(f"{task}/stop")
+    text = (await board.admin.get("http://board.test/metrics")).text
+    assert 'vibe_sessions{status="cancelled"} 1.0' in text
+    assert "vibe_sessions_live 0.0" in text
+    assert f"vibe_events_written_total {float(parts.feed.written)}" in text
+    route = "/projects/{project_id}/tasks/{task_id}/execute"
+    assert f'vibe_http_requests_total{{method="POST",route="{route}",status="200"}}' in text
+    assert board.project not in text

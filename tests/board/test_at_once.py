@@ -1,0 +1,128 @@
+"""Two verbs at once whose checks would both pass: the rules hold all the same, on both kinds of database."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from vibe_app.accounts.roles import Actor
+from vibe_app.board.views import TaskView
+from vibe_app.errors import NotFound, VibeError
+from vibe_app.wiring import Services
+
+TIMES = 8
+"""Each race is run so often, as it may be decided by chance."""
+
+
+async def refused(*verbs: Any) -> list[str | None]:
+    """Run verbs at once; return for each the code of its refusal, None where it was done."""
+    outcomes = await asyncio.gather(*verbs, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, VibeError):
+            raise outcome
+    return [outcome.code if isinstance(outcome, VibeError) else None for outcome in outcomes]
+
+
+async def person(parts: Services, role: str = "member") -> Actor:
+    """Somebody new."""
+    view = await parts.accounts.add_user(
+        None, f"{uuid4()}@example.org", "Somebody", "a long enough password", role
+    )
+    return Actor(view.id, view.role, view.email, view.name)
+
+
+async def card(parts: Services, owner: Actor) -> TaskView:
+    project = await parts.projects.create(owner, "Sample")
+    return await parts.tasks.create(owner, project.id, "Add a README file")
+
+
+async def test_two_owners_who_leave(resting: Services, owner: Actor) -> None:
+    other = await person(resting)
+    for _ in range(TIMES):
+        project = await resting.projects.create(owner, "Sample")
+        await resting.projects.set_member(owner, project.id, other.user_id, "owner")
+        codes = await refused(
+            resting.projects.remove_member(owner, project.id, owner.user_id),
+            resting.projects.remove_member(other, project.id, other.user_id),
+        )
+        assert sorted(map(str, codes)) == ["None", "last_owner"]
+
+
+async def test_two_admins_who_demote_each_other(resting: Services) -> None:
+    one, two = [await person(resting, "admin") for _ in range(2)]
+    for _ in range(TIMES):
+        codes = await refused(
+            resting.accounts.change_user(one, two.user_id, role="member"),
+            resting.accounts.change_user(two, one.user_id, role="member"),
+        )
+        assert sorted(map(str, codes)) == ["None", "last_admin"]
+        loser = two if codes[0] is None else one
+        await resting.accounts.change_user(one, loser.user_id, role="admin")
+
+
+async def test_a_member_who_is_added_twice(resting: Services, owner: Actor) -> None:
+    for _ in range(TIMES):
+        project = await resting.projects.create(owner, "Sample")
+        somebody = (await person(resting)).user_id
+        adding = [
+            resting.projects.set_member(owner, project.id, somebody, role) for role in ("viewer", "editor")
+        ]
+        assert await refused(*adding) == [None, None]
+        assert len(await resting.projects.members(owner, project.id)) == 2
+
+
+@pytest.mark.parametrize("whole_project", [False, True])
+async def test_what_is_executed_while_it_is_deleted(
+    resting: Services, owner: Actor, whole_project: bool
+) -> None:
+    for _ in range(TIMES):
+        task = await card(resting, owner)
+        deleting = resting.tasks.delete(owner, task.project_id, task.id)
+        if whole_project:
+            deleting.close()
+            deleting = resting.projects.delete(owner, task.project_id, "Sample")
+        executing = resting.sessions.execute(owner, task.project_id, task.id)
+        codes = await refused(executing, deleting)
+        if codes[0] is None:
+            assert codes[1] == "session_live"
+            assert (await resting.tasks.read(owner, task.project_id, task.id)).status == "IN_PROGRESS"
+        else:
+            assert codes[0] in ("task_not_found", "project_not_found")
+            assert codes[1] is None
+            with pytest.raises(NotFound):
+                await resting.tasks.read(owner, task.project_id, task.id)
+
+
+async def test_a_change_while_the_session_ends(resting: Services, owner: Actor) -> None:
+    """They touch the same two rows; in two orders they would wait for each other."""
+    for _ in range(TIMES):
+        task = await card(resting, owner)
+        await resting.sessions.execute(owner, task.project_id, task.id)
+        codes = await refused(
+            resting.sessions.stop(owner, task.project_id, task.id),
+            *(
+                resting.tasks.change(owner, task.project_id, task.id, priority=priority)
+                for priority in ("low", "urgent", "high")
+            ),
+        )
+        assert codes == [None] * 4
+        assert (await resting.tasks.read(owner, task.project_id, task.id)).status == "TODO"
+
+
+async def test_characters_that_no_database_keeps(resting: Services, owner: Actor) -> None:
+    """PostgreSQL keeps no NUL, and neither keeps half a surrogate pair."""
+    text = "a\0b\ud800c"
+    project = await resting.projects.create(owner, text, text)
+    task = await resting.tasks.create(owner, project.id, text, text, labels=[text])
+    assert (task.title, task.description, task.labels) == ("ab?c", "ab?c", ["ab?c"])
+    await resting.tasks.change(owner, project.id, task.id, title=text, description=text, labels=[text])
+    assert [found.id for found in await resting.tasks.list(owner, project.id, search=text)] == [task.id]
+    session = await resting.sessions.execute(owner, project.id, task.id, text)
+    assert session.prompt == "ab?c\n\nab?c\n\nab?c"
+    with pytest.raises(VibeError, match="address"):
+        await resting.projects.create(owner, "Clone", repo_url=f"https://example.org/{text}")
+    with pytest.raises(NotFound):
+        await resting.accounts.find(text)

@@ -1,0 +1,145 @@
+"""What a workspace's pod runs beside its services, as plain processes of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.runtimes.conftest import STAND_IN, program
+from tests.sidecar.stack import free_port
+from tests.waiting import eventually
+
+VIBE = Path(sys.executable).parent / "vibe"
+
+
+def checkout(volume: Path, repo_url: str = "") -> subprocess.CompletedProcess[str]:
+    """Run `vibe checkout` on a volume."""
+    env = {"PATH": os.environ["PATH"], "HOME": str(volume), "VOLUME_DIR": str(volume), "REPO_URL": repo_url}
+    return subprocess.run(
+        [VIBE, "checkout"], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_checkout_makes_an_empty_repository_once(tmp_path):
+    assert checkout(tmp_path).returncode == 0
+    assert (tmp_path / "workspace" / ".git").is_dir()
+    assert (tmp_path / "opencode").is_dir()
+    (tmp_path / "workspace" / "mine.txt").write_text("mine")
+    assert checkout(tmp_path, "file:///nowhere").returncode == 0
+    assert (tmp_path / "workspace" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("url", ["file:///nowhere/at/all", "ext::sh -c id"])
+def test_checkout_of_what_cannot_be_cloned_ends_with_a_sentence_and_leaves_nothing_half_done(tmp_path, url):
+    failed = checkout(tmp_path, url)
+    assert failed.returncode == 3
+    assert "Traceback" not in failed.stderr
+    assert "repository" in failed.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["opencode"]
+
+
+def test_a_volume_that_cannot_be_used_is_told(tmp_path):
+    failed = checkout(tmp_path / "not there")
+    assert failed.returncode == 3
+    assert "The workspace's volume cannot be used: No such file or directory" in failed.stderr
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """What a pod's manifest gives to OpenCode's container, on folders of this machine."""
+    for name in ("workspace", "home", "kept"):
+        (tmp_path / name).mkdir()
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path / "home"),
+        "WORKSPACE_DIR": str(tmp_path / "workspace"),
+        "OPENCODE_DATA_DIR": str(tmp_path / "kept"),
+        "PROJECT_ID": "a-project",
+        "PORT": str(free_port()),
+        "SWEEPER_PORT": str(free_port()),
+        "REHEARSAL_URL": "http://127.0.0.1:3003",
+        "OPENCODE_SERVER_PASSWORD": "a password",
+        "REHEARSAL_KEY": "a key",
+        "VIBE_OPENCODE": str(program(tmp_path / "opencode", STAND_IN)),
+    }
+
+
+@contextmanager
+def started(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """`vibe opencode-server`, ended with what it started."""
+    process = start(environment)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=20)
+
+
+def start(environment: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [VIBE, "opencode-server"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def child(process: subprocess.Popen[str]) -> psutil.Process | None:
+    """OpenCode, once it has been started."""
+    found = psutil.Process(process.pid).children()
+    return found[0] if found and "--port" in found[0].cmdline() else None
+
+
+async def test_it_writes_opencode_s_files_starts_it_and_ends_with_it(environment, tmp_path):
+    with started(environment) as process:
+        await eventually(lambda: child(process), 30)
+        opencode = child(process)
+        assert opencode is not None
+        given = opencode.environ()
+        assert given["OPENCODE_SERVER_PASSWORD"] == "a password"
+        assert given["VIBE_PROJECT_ID"] == "a-project"
+        assert opencode.cwd() == str(tmp_path / "workspace")
+        config = json.loads((tmp_path / "workspace" / ".opencode" / "config.json").read_text())
+        assert config["model"] == "rehearsal/rehearsal"
+        assert os.readlink(given["XDG_DATA_HOME"]) == str(tmp_path / "kept")
+        opencode.kill()
+        assert process.wait(timeout=20) == 128 + signal.SIGKILL
+
+
+async def test_sigterm_ends_opencode_and_then_itself(environment):
+    with started(environment) as process:
+        await eventually(lambda: child(process), 30)
+        opencode = child(process)
+        assert opencode is not None
+        process.terminate()
+        assert process.wait(timeout=20) == 128 + signal.SIGTERM
+        assert not opencode.is_running()
+
+
+def test_an_environment_that_lacks_something_is_told(environment):
+    del environment["PROJECT_ID"]
+    with started(environment) as process:
+        assert process.wait(timeout=60) == 3
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert "PROJECT_ID must be set" in said
+
+
+def test_a_missing_opencode_is_told(environment):
+    environment["VIBE_OPENCODE"] = "/nowhere/opencode"
+    with started(environment) as process:
+        assert process.wait(timeout=60) == 3
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert "OpenCode could not be started: No such file or directory (/nowhere/opencode)" in said

@@ -1,0 +1,81 @@
+"""`vibe run` against a real server with the real OpenCode and the rehearsal model."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from tests.cli.conftest import Installation, Served
+from vibe_app.cli.client import Client, local_token
+from vibe_app.settings import load_settings
+
+
+def client_of(served: Served) -> Client:
+    """The same client that the command uses."""
+    settings = load_settings(data=served.installation.data)
+    return Client(served.url, lambda fresh: local_token(settings, fresh))
+
+
+def clear(served: Served) -> None:
+    """Delete every project, and with it its workspace's processes."""
+    client = client_of(served)
+    for project in list(client.everything("/api/projects", "projects")):
+        client.ask("DELETE", f"/api/projects/{project['id']}", confirm=project["name"])
+    client.close()
+
+
+async def test_run_executes_a_card_and_stops_one(served: Served):
+    try:
+        done = await asyncio.to_thread(served.installation.vibe, "run", "Add a README file")
+        assert done.returncode == 0, done.stdout
+        assert "Created README.md" in done.stdout
+        assert done.stdout.rstrip().endswith("Session completed")
+
+        going = served.installation.start("run", "--project", "First project", "Write notes.md")
+        assert going.stdout
+        async with asyncio.timeout(60):
+            while "looking around" not in await asyncio.to_thread(going.stdout.readline):
+                assert going.poll() is None
+        going.send_signal(signal.SIGINT)
+        rest, _ = await asyncio.to_thread(going.communicate)
+        assert rest.rstrip().endswith("Session cancelled")
+        assert going.returncode == 3
+    finally:
+        await asyncio.to_thread(clear, served)
+
+
+async def test_run_follows_to_the_end_from_wherever_it_was(served: Served):
+    try:
+        project = await asyncio.to_thread(served.installation.vibe, "run", "Add a README file")
+        assert project.returncode == 0, project.stdout
+        client = client_of(served)
+        project_id = next(client.everything("/api/projects", "projects"))["id"]
+        task = next(client.everything(f"/api/projects/{project_id}/tasks", "tasks"))
+        path = f"/api/projects/{project_id}/tasks/{task['id']}"
+        session = next(client.everything(f"{path}/sessions", "sessions"))
+        whole = list(client.follow(f"{path}/output", session["id"], str))
+        rest = list(client.follow(f"{path}/output", session["id"], str, after=5))
+        assert [event.seq for event in whole] == list(range(1, len(whole) + 1))
+        assert whole[-1].type == "done"
+        assert rest == whole[5:]
+        client.close()
+    finally:
+        await asyncio.to_thread(clear, served)
+
+
+async def test_run_names_the_projects_it_could_mean(served: Served):
+    wrong = await asyncio.to_thread(served.installation.vibe, "run", "--project", "Nope", "Do it")
+    assert wrong.returncode == 2
+    assert "There is no project 'Nope'" in wrong.stdout
+
+
+def test_run_without_a_server_says_how_to_start_one(installation: Installation):
+    alone = installation.vibe("run", "Add a README file")
+    assert alone.returncode == 2
+    assert "vibe up" in alone.stdout
+
+
+def test_run_on_another_machine_asks_for_a_token(installation: Installation):
+    asked = installation.vibe("run", "--server", "http://127.0.0.1:9", "Add a README file")
+    assert asked.returncode == 2
+    assert "VIBE_TOKEN" in asked.stdout

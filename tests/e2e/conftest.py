@@ -1,0 +1,163 @@
+"""One server and one Chromium for most browser tests; people, projects and tabs for each.
+
+The tests run in one event loop of their own, since Chromium and the server outlive
+each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, StorageState, async_playwright
+
+from tests import chromium
+from tests.e2e.browser import ARGUMENTS, DESKTOP, Board, Watch
+from tests.e2e.installation import PASSWORD, Api, Installation, installed
+
+HERE = Path(__file__).parent
+NAMES = {"ada": "owner", "eve": "editor", "vic": "viewer", "sam": "stranger"}
+"""The people of the shared server and what each is in a project; Ada administers everything."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests here the loop in which the browser lives, and time for real runs."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@dataclass
+class People:
+    """Who has an account: each one's id, API, and the cookies of a browser that is signed in."""
+
+    ids: dict[str, str]
+    apis: dict[str, Api]
+    cookies: dict[str, StorageState]
+
+    def __getattr__(self, name: str) -> Api:
+        return self.apis[name]
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Where Chromium is."""
+    path = chromium.find()
+    assert path, "Chromium is missing: run `make test`, or install it"
+    return path
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(chromium_path: str) -> AsyncIterator[Browser]:
+    """Chromium."""
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
+        yield started
+        await started.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> AsyncIterator[Installation]:
+    """The server that most tests share."""
+    async with installed(tmp_path_factory.mktemp("server"), migrated) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def people(server: Installation, browser: Browser) -> AsyncIterator[People]:
+    """An admin, an editor, a viewer and a stranger, all signed in."""
+    found = People({}, {}, {})
+    anyone = Api(server.url)
+    for name in NAMES:
+        account = {"email": f"{name}@example.org", "name": name.title(), "password": PASSWORD}
+        if name == "ada":
+            await anyone("POST", "/auth/setup", json=account)
+        else:
+            await found.ada("POST", "/users", json=account)
+        context = await browser.new_context()
+        login = {"email": account["email"], "password": PASSWORD}
+        answer = await context.request.post(f"{server.url}/api/auth/login", data=login)
+        found.cookies[name] = await context.storage_state()
+        found.apis[name] = Api(server.url, (await answer.json())["access_token"])
+        found.ids[name] = (await found.apis[name]("GET", "/auth/me"))["id"]
+        await context.close()
+    yield found
+    for api in (anyone, *found.apis.values()):
+        await api.close()
+
+
+@dataclass
+class Project:
+    """A project of the shared server."""
+
+    id: str
+    name: str
+    path: str
+    api: Api
+
+    async def task(self, title: str, description: str = "", **values: Any) -> str:
+        """Make a card and return its id."""
+        body = {"title": title, "description": description, **values}
+        return (await self.api("POST", f"{self.path}/tasks", json=body))["id"]
+
+    async def sessions(self, task: str) -> list[dict[str, Any]]:
+        """Return the history of a card, newest first."""
+        return (await self.api("GET", f"{self.path}/tasks/{task}/sessions"))["sessions"]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def project(server: Installation, people: People) -> AsyncIterator[Project]:
+    """A project with an owner, an editor and a viewer; nothing of it runs afterwards."""
+    name = f"Project {uuid4().hex[:6]}"
+    made = await people.ada("POST", "/projects", json={"name": name})
+    path = f"/projects/{made['id']}"
+    for person in ("eve", "vic"):
+        member = {"user_id": people.ids[person], "role": NAMES[person]}
+        await people.ada("POST", f"{path}/members", json=member)
+    yield Project(made["id"], name, path, people.ada)
+    live = await people.ada("GET", f"{path}/sessions", params={"active": "true"})
+    for session in live["sessions"]:
+        await people.ada("POST", f"{path}/tasks/{session['task_id']}/stop")
+    name = (await people.ada("GET", path))["name"]
+    await people.ada("DELETE", path, params={"confirm": name})
+    assert server.agents(made["id"]) == []
+
+
+Visit = Callable[..., Awaitable[Board]]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(browser: Browser, server: Installation, people: People) -> AsyncIterator[Visit]:
+    """Opens a tab on the shared server as one of the people; each tab is watched.
+
+    Called with the person's name (None for somebody who is not signed in), options of
+    the browser context, and `refused` for statuses that the test provokes.
+    """
+    contexts = []
+    watches = []
+
+    async def open_tab(
+        name: str | None, project: Project | None = None, refused: tuple[int, ...] = (), **options: Any
+    ) -> Board:
+        cookies = people.cookies[name] if name else None
+        context = await browser.new_context(storage_state=cookies, **{"viewport": DESKTOP, **options})
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        watches.append(watch := Watch(server.url, refused=refused))
+        watch.follow(context)
+        board = Board(await context.new_page(), server.url, project.id if project else "")
+        if project:
+            await board.open()
+        return board
+
+    yield open_tab
+    for context in contexts:
+        for page in context.pages:
+            assert not await page.evaluate("window.probed || 0"), f"a planted script ran on {page.url}"
+        await context.close()
+    assert [fault for watch in watches for fault in watch.faults] == []

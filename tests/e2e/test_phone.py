@@ -1,0 +1,118 @@
+"""The story on a phone: 390 px wide, by touch."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.async_api import Locator, Page, expect
+
+from tests.e2e.browser import PHONE
+from tests.e2e.conftest import Project, Visit
+
+TOUCH = 44
+"""Pixels that a target measures at least, for a finger."""
+
+
+async def fits(page: Page) -> None:
+    widths = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert widths[0] <= widths[1], f"{page.url} is {widths[0]} px wide"
+
+
+async def large_enough(page: Page) -> None:
+    """Check what is to be touched; links inside a text may be as small as the text."""
+    targets = page.locator(
+        "button:visible, a:visible, input:visible, [role=combobox]:visible, [role=tab]:visible"
+    )
+    found: list[str] = []
+    for target in await targets.all():
+        if await unreachable(target):
+            continue
+        box = await target.evaluate("(e) => (e.closest('label') ?? e).getBoundingClientRect().toJSON()")
+        if min(box["width"], box["height"]) < TOUCH - 0.5:
+            name = await target.evaluate("(e) => e.ariaLabel || e.innerText || e.className || e.tagName")
+            found.append(f"{name!r}: {box['width']:.0f} x {box['height']:.0f}")
+    assert not found, "\n".join(found)
+
+
+async def unreachable(target: Locator) -> bool:
+    """Tell whether no finger gets there: off the screen, under something else, or text that is only read."""
+    return await target.evaluate(
+        """(e) => {
+          const r = e.getBoundingClientRect();
+          const top = document.elementFromPoint((r.left + r.right) / 2, (r.top + r.bottom) / 2);
+          return !(e.contains(top) || top?.contains(e)) || r.width <= 1
+            || e.closest('.xterm') !== null || getComputedStyle(e).display === 'inline';
+        }"""
+    )
+
+
+async def test_the_story_on_a_phone(project: Project, visit: Visit) -> None:
+    board = await visit("eve", project, viewport=PHONE, has_touch=True, is_mobile=True)
+    page = board.page
+    tabs = page.get_by_role("tablist", name="Columns")
+    await expect(tabs.get_by_role("tab")).to_have_count(5)
+    await expect(page.get_by_role("region", name=re.compile("^In progress, "))).to_be_hidden()
+    await fits(page)
+    await large_enough(page)
+
+    await page.get_by_role("button", name="New task").tap()
+    await fits(page)
+    await board.dialog.get_by_label("Title").fill("Add a README file")
+    await large_enough(page)
+    await board.dialog.get_by_role("button", name="Add task").tap()
+    card = board.card("Add a README file", "To do")
+    await expect(card).to_be_visible()
+    await large_enough(page)
+    await card.get_by_role("button", name="Execute").tap()
+    await expect(tabs.get_by_role("tab", name=re.compile("In progress"))).to_contain_text("1")
+    await tabs.get_by_role("tab", name=re.compile("In progress")).tap()
+    await expect(board.card("Add a README file", "In progress")).to_be_visible()
+    await board.card("Add a README file").locator(".v-card-title").tap()
+    await board.drawer.evaluate("(e) => Promise.all(e.getAnimations().map((each) => each.finished))")
+    box = await board.drawer.bounding_box()
+    assert box is not None
+    assert (round(box["x"]), round(box["width"])) == (0, PHONE["width"])
+    await expect(board.terminal.locator(".xterm-rows")).to_contain_text("Session completed", timeout=60_000)
+    await fits(page)
+    await large_enough(page)
+    await board.drawer.get_by_role("link", name="History").tap()
+    await board.drawer.locator(".v-session-head").tap()
+    await expect(board.drawer.locator("pre").last).to_be_visible()
+    await fits(page)
+    await large_enough(page)
+    await board.drawer.get_by_role("link", name="Details").tap()
+    await board.drawer.get_by_role("button", name="Edit").tap()
+    await fits(page)
+    await large_enough(page)
+    await board.drawer.get_by_role("link", name="Close").tap()
+    await tabs.get_by_role("tab", name=re.compile("AI review")).tap()
+    done = board.card("Add a README file", "AI review")
+    await done.get_by_role("button", name="Move to…").tap()
+    await fits(page)
+    await board.dialog.get_by_role("button", name="Done").tap()
+    await tabs.get_by_role("tab", name=re.compile("Done")).tap()
+    await expect(board.card("Add a README file", "Done")).to_be_visible()
+
+
+async def test_the_rail_is_a_sheet(project: Project, visit: Visit) -> None:
+    board = await visit("vic", project, viewport=PHONE, has_touch=True, is_mobile=True)
+    page = board.page
+    await page.get_by_role("button", name=re.compile("ist of projects")).tap()
+    sheet = page.locator("dialog.v-sheet")
+    await expect(sheet).to_be_visible()
+    await fits(page)
+    await large_enough(page)
+    await sheet.get_by_role("link", name="Settings").tap()
+    await expect(page.get_by_role("heading", name="Settings", level=1)).to_be_visible()
+    await expect(sheet).to_be_hidden()
+    await fits(page)
+
+
+async def test_a_long_title_does_not_push_anything_out(project: Project, visit: Visit) -> None:
+    title = "W" * 200
+    task = await project.task(title, "`" + "x" * 500 + "`", labels=["l" * 40])
+    board = await visit("eve", project, viewport=PHONE, has_touch=True, is_mobile=True)
+    await fits(board.page)
+    await board.open("t", task, "details")
+    await expect(board.drawer.get_by_text("Created")).to_be_visible()
+    await fits(board.page)

@@ -1,0 +1,112 @@
+"""Projects, their members, and one's own settings, in the browser."""
+
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+import httpx
+from playwright.async_api import expect
+
+from tests.e2e.conftest import People, Project, Visit
+from tests.e2e.installation import Installation
+
+SOON = 3_000
+"""Milliseconds within which the others see a change: a second on a machine that does nothing else, and
+far less than the half minute after which a board looks by itself."""
+
+
+async def test_a_project_is_created_seen_by_others_and_deleted_by_its_name(
+    server: Installation, people: People, visit: Visit
+) -> None:
+    name = f"Garden {uuid4().hex[:6]}"
+    ada, other = await visit("ada"), await visit("ada")
+    for board in (ada, other):
+        await board.page.goto(board.url)
+        await expect(board.page.get_by_role("button", name="New project").first).to_be_visible()
+    await ada.page.get_by_role("button", name="New project").first.click()
+    await ada.dialog.get_by_label("Name").fill(name)
+    await ada.dialog.get_by_label("Repository to clone").fill("ftp://example.org/garden.git")
+    await ada.dialog.get_by_role("button", name="Create project").click()
+    await expect(ada.toasts).to_contain_text("must start with https://")
+    await expect(ada.dialog.get_by_label("Name")).to_have_value(name)
+    await ada.dialog.get_by_label("Repository to clone").fill("")
+    await ada.dialog.get_by_role("button", name="Create project").dblclick()
+    await expect(ada.page.get_by_role("heading", name=name, level=1)).to_be_visible()
+    await expect(other.page.get_by_role("heading", name=name)).to_have_count(1, timeout=SOON)
+
+    await expect(ada.page.get_by_text("Workspace ready")).to_be_visible(timeout=40_000)
+    project = ada.page.url.rpartition("/")[2]
+    await ada.page.get_by_role("button", name="Project settings and members").click()
+    await ada.dialog.get_by_role("tab", name="Delete").click()
+    delete = ada.dialog.get_by_role("button", name="Delete this project")
+    await expect(delete).to_be_disabled()
+    await ada.dialog.get_by_label("Type the project's name").press_sequentially(name)
+    await delete.click()
+    await expect(ada.page).to_have_url(f"{ada.url}/")
+    await expect(other.page.get_by_role("heading", name=name)).to_have_count(0, timeout=SOON)
+    assert server.agents(project) == []
+    assert not server.workspace(project).exists()
+    names = [each["name"] for each in (await people.ada("GET", "/projects"))["projects"]]
+    assert name not in names
+
+
+async def test_a_repository_that_cannot_be_cloned_is_told_on_the_board(people: People, visit: Visit) -> None:
+    name = f"Clone {uuid4().hex[:6]}"
+    body = {"name": name, "repo_url": "http://127.0.0.1:9/nothing.git"}
+    made = await people.ada("POST", "/projects", json=body)
+    board = await visit("ada")
+    board.project = made["id"]
+    await board.open()
+    await board.write("Look at the code")
+    await expect(board.page.get_by_text("Workspace failed")).to_be_visible(timeout=30_000)
+    await board.card("Look at the code").get_by_role("button", name="Execute").click()
+    failed = board.card("Look at the code", "To do").locator(".v-run")
+    await expect(failed).to_contain_text("Failed: ", timeout=40_000)
+    await expect(failed).to_contain_text(re.compile("clone|repository", re.IGNORECASE))
+    await people.ada("DELETE", f"/projects/{made['id']}", params={"confirm": name})
+
+
+async def test_a_members_tab_follows_what_the_owner_decides(project: Project, visit: Visit) -> None:
+    await project.task("Shared work")
+    ada, eve, sam = await visit("ada", project), await visit("eve", project), await visit("sam")
+    await sam.page.goto(sam.url)
+    await ada.page.get_by_role("button", name="Project settings and members").click()
+    await ada.dialog.get_by_role("tab", name="Members").click()
+    await ada.dialog.get_by_label("E-mail of somebody").fill("sam@example.org")
+    await ada.dialog.get_by_role("button", name="Add").click()
+    await expect(ada.dialog.get_by_text("sam@example.org")).to_be_visible()
+    await expect(sam.page.get_by_role("heading", name=project.name)).to_be_visible(timeout=SOON)
+
+    rows = ada.dialog.locator(".rt-Flex", has=ada.page.get_by_role("combobox"))
+    row = rows.filter(has_text="eve@example.org").last
+    await row.get_by_role("combobox").click()
+    await ada.page.get_by_role("option", name="Viewer").click()
+    execute = eve.card("Shared work").get_by_role("button", name="Execute")
+    await expect(execute).to_be_hidden(timeout=SOON)
+    await row.get_by_role("button", name="Remove").click()
+    await expect(ada.dialog.get_by_text("eve@example.org")).to_have_count(0)
+    await expect(eve.page.get_by_role("heading", name="No board here")).to_be_visible(timeout=SOON)
+    await expect(eve.card("Shared work")).to_have_count(0)
+
+
+async def test_an_access_token_is_shown_once_and_ends_when_told(visit: Visit) -> None:
+    board = await visit("vic")
+    page = board.page
+    await page.goto(f"{board.url}/settings")
+    name = f"Script {uuid4().hex[:6]}"
+    await page.get_by_label("What it is for").fill(name)
+    await page.get_by_role("button", name="Make token").click()
+    shown = page.locator("#fresh-token")
+    await expect(shown).to_be_visible()
+    headers = {"Authorization": f"Bearer {await shown.inner_text()}"}
+    async with httpx.AsyncClient(base_url=board.url, headers=headers) as script:
+        assert (await script.get("/api/auth/me")).json()["email"] == "vic@example.org"
+        await page.reload()
+        await expect(page.get_by_text(name)).to_be_visible()
+        await expect(shown).to_have_count(0)
+        row = page.locator(".rt-Flex", has=page.get_by_role("button", name="End")).filter(has_text=name).last
+        await row.get_by_role("button", name="End").click()
+        await board.dialog.get_by_role("button", name="End token").click()
+        await expect(page.get_by_text(name)).to_have_count(0)
+        assert (await script.get("/api/auth/me")).status_code == 401

@@ -1,0 +1,142 @@
+"""The whole story in a browser, from an installation without accounts to a file in the workspace."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from tests.e2e.browser import DESKTOP, Board, Watch
+from tests.e2e.installation import PASSWORD, Api, Installation, installed
+
+TITLE = "Add a README file"
+
+
+@dataclass
+class Newcomer:
+    """Somebody with a fresh installation and an empty browser."""
+
+    installation: Installation
+    page: Page
+    watch: Watch
+
+    async def set_up(self) -> None:
+        """Make the first account."""
+        await self.page.goto(self.installation.url)
+        await self.page.get_by_label("Name").fill("Ada")
+        await self.page.get_by_label("E-mail").fill("ada@example.org")
+        await self.page.get_by_label("Password").fill(PASSWORD)
+        await self.page.get_by_role("button", name="Create account").click()
+        await expect(self.page).to_have_url(f"{self.installation.url}/")
+
+    async def begin_project(self, name: str) -> Board:
+        """Create a project and return its board."""
+        await self.page.get_by_role("button", name="New project").first.click()
+        await self.page.get_by_role("dialog").get_by_label("Name").fill(name)
+        await self.page.get_by_role("button", name="Create project").click()
+        await expect(self.page.get_by_role("heading", name=name, level=1)).to_be_visible()
+        board = Board(self.page, self.installation.url, self.page.url.rpartition("/")[2])
+        await board.ready()
+        return board
+
+    async def api(self) -> Api:
+        """The same person, as a program."""
+        anyone = Api(self.installation.url)
+        login = {"email": "ada@example.org", "password": PASSWORD}
+        answer = await anyone("POST", "/auth/login", json=login)
+        await anyone.close()
+        return Api(self.installation.url, answer["access_token"])
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def newcomer(browser: Browser, tmp_path: Path, migrated: Path) -> AsyncIterator[Newcomer]:
+    """A server without accounts, and a browser on it."""
+    async with installed(tmp_path, migrated) as installation:
+        context = await browser.new_context(viewport=DESKTOP)
+        context.set_default_timeout(15_000)
+        watch = Watch(installation.url)
+        watch.follow(context)
+        yield Newcomer(installation, await context.new_page(), watch)
+        await context.close()
+    assert watch.faults == []
+
+
+async def test_from_the_first_account_to_a_file_in_the_workspace(newcomer: Newcomer) -> None:
+    await newcomer.set_up()
+    board = await newcomer.begin_project("Handbook")
+    card = await board.write(TITLE)
+    execute = card.get_by_role("button", name="Execute")
+    await card.locator(".v-card-title").click()
+    await board.drawer.get_by_role("button", name="Execute").click()
+    await expect(board.drawer.get_by_role("button", name="Execute")).to_have_count(0)
+    await expect(execute).to_have_count(0)
+    await expect(board.card(TITLE, "In progress")).to_be_visible()
+    await expect(board.card(TITLE).locator(".v-run")).to_contain_text("Running", timeout=40_000)
+
+    await expect(board.terminal.get_by_text("LIVE")).to_be_visible()
+    rows = board.terminal.locator(".xterm-rows")
+    await expect(rows).to_contain_text("I start by looking around the workspace.")
+    seen = int(await board.terminal.get_attribute("data-lines") or 0)
+    await expect(board.card(TITLE, "In progress")).to_be_visible()  # so the lines came during the run
+    await expect(board.card(TITLE, "AI review")).to_be_visible(timeout=30_000)
+    await expect(board.card(TITLE).locator(".v-run")).to_contain_text(re.compile(r"Finished in \d"))
+    await expect(rows).to_contain_text("Session completed")
+    assert int(await board.terminal.get_attribute("data-lines") or 0) > seen
+    await expect(board.terminal.get_by_text("LIVE")).to_have_count(0)
+
+    await board.drawer.get_by_role("link", name="History").click()
+    entry = board.drawer.locator(".v-session")
+    await expect(entry).to_have_count(1)
+    head = entry.get_by_role("button")
+    await expect(head).to_contain_text("Completed")
+    await expect(head).to_contain_text(re.compile(r"\d+ tokens in, \d+ out"))
+    preview = await entry.locator(".v-preview").inner_text()
+    assert 0 < len(preview) <= 200
+    await head.click()
+    await expect(entry.locator(".v-preview")).to_have_count(0)
+    texts = entry.locator("pre")
+    await expect(texts.first).to_contain_text(TITLE)
+    await expect(texts.last).to_contain_text("I start by looking around the workspace.")
+    assert len(await texts.last.inner_text()) > len(preview)
+
+    session = board.page.locator(".v-session code")
+    api = await newcomer.api()
+    path = f"/projects/{board.project}"
+    kept = (await api("GET", f"{path}/sessions"))["sessions"][0]
+    await expect(session).to_have_text(kept["id"][:8])
+    content = await api("GET", f"{path}/files/content", params={"path": "README.md"})
+    await api.close()
+    on_disk = (newcomer.installation.workspace(board.project) / "README.md").read_text()
+    assert TITLE in on_disk
+    assert content["content"] == on_disk
+
+
+@pytest.mark.timeout(180)
+async def test_with_the_server_killed_and_restarted_in_the_middle(newcomer: Newcomer) -> None:
+    newcomer.watch.away = True
+    await newcomer.set_up()
+    board = await newcomer.begin_project("Handbook")
+    card = await board.write(TITLE, "rehearse: print 400 lines at 40 per second")
+    await card.get_by_role("button", name="Execute").click()
+    await board.card(TITLE).locator(".v-card-title").click()
+    await expect(board.terminal.locator(".xterm-rows")).to_contain_text(
+        "rehearsal line 40 of 400", timeout=40_000
+    )
+    newcomer.installation.kill()
+    await newcomer.installation.start()
+    await expect(board.terminal.locator(".xterm-rows")).to_contain_text(
+        "rehearsal line 399 of 400", timeout=40_000
+    )
+    await expect(board.card(TITLE, "AI review")).to_be_visible(timeout=30_000)
+    await expect(board.terminal.locator(".xterm-rows")).to_contain_text("Session completed")
+    lines = [line for line in await board.output() if re.fullmatch(r"rehearsal line \d+ of 400", line)]
+    assert lines == [f"rehearsal line {number} of 400" for number in range(1, 401)]
+    assert int(await board.terminal.get_attribute("data-lines") or 0) == len(await board.output())
+    # One run, not one for each life of the server.
+    await board.drawer.get_by_role("link", name="History").click()
+    await expect(board.drawer.locator(".v-session")).to_have_count(1)

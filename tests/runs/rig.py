@@ -1,0 +1,168 @@
+"""The engine on a real database with scripted workspaces around it, and short words for what tests do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from tests.fakes import FakeRuntime
+from vibe_app.accounts.roles import Actor
+from vibe_app.accounts.service import Accounts
+from vibe_app.agent import Agent
+from vibe_app.board.projects import Projects
+from vibe_app.board.sessions import Sessions
+from vibe_app.board.tasks import Tasks
+from vibe_app.board.views import SessionView, TaskView
+from vibe_app.db import Database
+from vibe_app.runs.feed import Feed
+from vibe_app.runs.patience import Patience
+from vibe_app.runs.supervisor import Supervisor
+from vibe_app.runs.workspaces import Workspaces
+from vibe_app.settings import Settings
+from vibe_app.wire import Event, EventType
+
+QUICK = Patience(
+    notice=0.02,
+    answer=1.0,
+    pause=0.02,
+    lost=0.4,
+    reconnect=0.02,
+    stop=0.5,
+    stopping=1.5,
+    compare=0.3,
+    repeat=0.05,
+)
+"""Everything that the engine waits for in seconds, in moments."""
+
+
+class Rig:
+    """One engine and what it stands on. `actor` owns every project that `card` makes."""
+
+    def __init__(
+        self, settings: Settings, database: Database, runtime: FakeRuntime, patience: Patience
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.runtime = runtime
+        self.patience = patience
+        quick = patience.answer == QUICK.answer
+        self.agent = Agent(connect=1, answer=1, silence=0.4) if quick else Agent()
+        self.feed = Feed(database, settings.lease, pace=0.0)
+        self.workspaces = Workspaces(database, runtime, self.agent, settings.workspace_idle_minutes)
+        self.projects = Projects(database, self.workspaces.erase)
+        self.tasks = Tasks(database, settings.installation_limit)
+        self.sessions = Sessions(database, settings.installation_limit, "rehearsal")
+        self.supervisor = self.engine()
+        self.actor: Actor
+
+    def engine(self) -> Supervisor:
+        """Another engine on the same database, as after a restart. It is not opened yet."""
+        return Supervisor(self.database, self.workspaces, self.agent, self.feed, self.settings, self.patience)
+
+    async def restart(self) -> None:
+        """Hand everything over to a new engine."""
+        await self.supervisor.close()
+        self.supervisor = self.engine()
+        await self.supervisor.open()
+
+    async def project(self, limit: int = 1) -> UUID:
+        project = await self.projects.create(self.actor, "Engine room")
+        await self.projects.change(self.actor, project.id, session_limit=limit)
+        return project.id
+
+    async def card(self, project_id: UUID | None = None, priority: str = "normal") -> TaskView:
+        """A card in TODO, on a board of its own where none is given."""
+        project_id = project_id or await self.project()
+        return await self.tasks.create(self.actor, project_id, "Write the file hello.txt", priority=priority)
+
+    async def execute(self, card: TaskView | None = None) -> SessionView:
+        card = card or await self.card()
+        return await self.sessions.execute(self.actor, card.project_id, card.id)
+
+    async def running(self, card: TaskView | None = None) -> SessionView:
+        """A session that the sidecar has accepted (and that may be over by now if it is a short one)."""
+        session = await self.execute(card)
+        return await self.until(session, lambda view: view.started_at is not None)
+
+    async def until(
+        self, session: SessionView, condition: Callable[[SessionView], bool], seconds: float = 10.0
+    ) -> SessionView:
+        """The session once `condition` holds for it."""
+        with self.database.bus.subscribe(f"session:{session.id}") as changes:
+            async with asyncio.timeout(seconds):
+                while not condition(view := await self.read(session)):
+                    await changes.wait(0.5)
+        return view
+
+    async def over(self, session: SessionView, seconds: float = 10.0) -> SessionView:
+        """The session once it is over."""
+        await self.until(session, lambda view: view.status not in ("pending", "running"), seconds)
+        return await self.read(session)
+
+    async def stop(self, session: SessionView) -> SessionView:
+        return await self.sessions.stop(self.actor, session.project_id, session.task_id)
+
+    async def read(self, session: SessionView) -> SessionView:
+        return await self.sessions.read(self.actor, session.project_id, session.task_id, session.id)
+
+    async def task(self, session: SessionView) -> TaskView:
+        return await self.tasks.read(self.actor, session.project_id, session.task_id)
+
+    async def book(self, session: SessionView) -> list[Event]:
+        """Every event of the session that stands in the book now."""
+        events: list[Event] = []
+        while batch := (await self.feed.read(session.id, len(events))).events:
+            events += batch
+        return events
+
+
+@asynccontextmanager
+async def rigged(
+    settings: Settings,
+    runtime: FakeRuntime | None = None,
+    database: Database | None = None,
+    patience: Patience = QUICK,
+    *,
+    opened: bool = True,
+    actor: Actor | None = None,
+) -> AsyncIterator[Rig]:
+    """Set an engine up for as long as the block lasts; its supervisor is opened unless told otherwise.
+
+    A further one on the same database needs the `actor` of the first.
+    """
+    rig = Rig(settings, database or Database(settings.database), runtime or FakeRuntime(), patience)
+    accounts = Accounts(rig.database, settings.secret_key)
+    await rig.agent.open()
+    try:
+        if actor is None:
+            grant = await accounts.set_up("ada@example.org", "Ada", "a long enough password")
+            actor = await accounts.who(grant.token)
+        rig.actor = actor
+        await rig.database.open()
+        if opened:
+            await rig.supervisor.open()
+        yield rig
+    finally:
+        await rig.supervisor.close()
+        await rig.workspaces.close()
+        await rig.runtime.close()
+        await rig.agent.close()
+        await rig.database.close()
+
+
+def texts(events: list[Event], kind: EventType = EventType.OUTPUT) -> list[str]:
+    """The texts of one type."""
+    return [event.text for event in events if event.type is kind]
+
+
+def lines(count: int) -> list[str]:
+    """What `Script.lines(count)` says."""
+    return [f"line {number} of {count}\n" for number in range(1, count + 1)]
+
+
+def assert_whole(events: list[Event]) -> None:
+    """The book is numbered from 1 without gaps, and `done` stands in it once, at the end."""
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert [event.seq for event in events if event.type is EventType.DONE] == [len(events)]

@@ -1,0 +1,169 @@
+"""The pages' States behind Reflex's real event processor, without a browser.
+
+A `Tab` speaks as a browser's socket does: its handshake carries the login cookie,
+its events a handler's name and arguments, and what comes back is kept. Compiling
+and rendering are not its business.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from reflex.utils.format import json_dumps
+
+from tests.waiting import eventually
+from vibe_app.board.views import ProjectView
+from vibe_app.vibe_app import app
+from vibe_app.web.auth import LOGIN_COOKIE
+from vibe_app.wiring import Services
+
+PASSWORD = "correct horse battery"
+ROLES = ("owner", "editor", "viewer", "stranger")
+
+
+@dataclass
+class Tab:
+    """One browser tab: a connection, and everything that it was sent.
+
+    Attributes:
+        path: The address on which it is.
+        deltas: The changes of State, as (State's name, changes), oldest first.
+        events: What the browser was told to do, as (name, payload), oldest first.
+    """
+
+    cookie: str
+    path: str = "/"
+    sid: str = field(default_factory=lambda: uuid4().hex)
+    token: str = field(default_factory=lambda: str(uuid4()))
+    deltas: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    async def connect(self) -> None:
+        """Open the socket."""
+        headers = [(b"host", b"board.test"), (b"cookie", self.cookie.encode())]
+        scope = {"headers": headers, "client": ("192.0.2.1", 1234)}
+        await _namespace().on_connect(self.sid, {"QUERY_STRING": f"token={self.token}", "asgi.scope": scope})
+
+    async def disconnect(self) -> None:
+        """Close the socket, as closing the tab does."""
+        if (leaving := _namespace().on_disconnect(self.sid)) is not None:
+            await leaving
+
+    async def send(self, handler: str, **arguments: Any) -> None:
+        """Send an event, named `<State>.<handler>`, without waiting for what it does."""
+        name, _, method = handler.rpartition(".")
+        place = {"pathname": "/" + "/".join(self.path.split("/")[1:2]), "asPath": self.path, "query": {}}
+        event = {"name": f"{full_name(name)}.{method}", "payload": arguments, "router_data": place}
+        await _namespace().on_event(self.sid, json.loads(json.dumps(event)))
+
+    async def call(self, handler: str, **arguments: Any) -> None:
+        """Send an event and wait until it and what it set off in the foreground is done."""
+        await self.send(handler, **arguments)
+        await self.settled()
+
+    async def go(self, path: str) -> None:
+        """Navigate, as the browser tells it: the page's `on_load` handlers run."""
+        self.path = path
+        await self.send("OnLoadInternalState.on_load_internal")
+
+    async def settled(self) -> None:
+        """Wait until no event in the foreground is waiting or running for this tab."""
+        processor = app.event_processor
+        await processor.join()
+        await eventually(lambda: not processor._token_queues.get(self.token))
+
+    def all_of(self, state: str, name: str) -> list[Any]:
+        """Return every value of a State's var that was sent, oldest first."""
+        owner, var = full_name(state), f"{name}_rx_state_"
+        return [change[var] for sender, change in self.deltas if sender == owner and var in change]
+
+    def var(self, state: str, name: str) -> Any:
+        """Return the newest value of a State's var that was sent, or None."""
+        return next(reversed(self.all_of(state, name)), None)
+
+    @property
+    def told(self) -> str:
+        """Everything that the browser was told to do, as one text."""
+        return json.dumps(self.events)
+
+    def receive(self, update: Any) -> None:
+        """Keep what was sent, as the browser reads it."""
+        sent = json.loads(json_dumps(update))
+        self.deltas += (sent.get("delta") or {}).items()
+        self.events += [(event["name"], event["payload"]) for event in sent.get("events") or []]
+
+
+def _namespace() -> Any:
+    assert app.event_namespace is not None
+    return app.event_namespace
+
+
+def full_name(state: str) -> str:
+    """Return a State's name as the browser knows it."""
+    from reflex_base.registry import RegistrationContext
+
+    names = {cls.__name__: name for name, cls in RegistrationContext.get().base_states.items()}
+    return names[state]
+
+
+def cookie(token: str | None) -> str:
+    """Return the cookies of a browser that is signed in with a login token, or of one that is not."""
+    return f"{LOGIN_COOKIE}={token}" if token else "theme=dark"
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+async def processor(parts: Services, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, Tab]]:
+    """Reflex's event processor around the app's parts; what it emits goes to the tab with that id."""
+    tabs: dict[str, Tab] = {}
+
+    async def emit(event: str, data: Any, to: str) -> None:
+        if to in tabs and event == "event":
+            tabs[to].receive(data)
+
+    monkeypatch.setattr(_namespace(), "emit", emit)
+    async with app._setup_event_processor():
+        yield tabs
+
+
+@pytest.fixture
+async def tokens(parts: Services) -> dict[str, str]:
+    """Login tokens of a person in each role."""
+    made = {}
+    for role in ROLES:
+        user = await parts.accounts.add_user(None, f"{role}@example.org", role.title(), PASSWORD, "member")
+        made[role] = (await parts.accounts.login(user.email, PASSWORD)).token
+    return made
+
+
+@pytest.fixture
+async def project(parts: Services, tokens: dict[str, str]) -> ProjectView:
+    """A project with an owner, an editor and a viewer."""
+    owner = await parts.accounts.who(tokens["owner"])
+    made = await parts.projects.create(owner, "Sample", "", None)
+    for role in ("editor", "viewer"):
+        person = await parts.accounts.who(tokens[role])
+        await parts.projects.set_member(owner, made.id, person.user_id, role)
+    return made
+
+
+@pytest.fixture
+async def tab(processor: dict[str, Tab], tokens: dict[str, str]) -> AsyncIterator[Open]:
+    """Opens a tab as one of the roles, or as nobody (None)."""
+
+    async def open_tab(role: str | None, path: str = "/") -> Tab:
+        made = Tab(cookie(tokens[role] if role else None), path)
+        processor[made.sid] = made
+        await made.connect()
+        return made
+
+    yield open_tab
+    for made in processor.values():
+        await made.disconnect()

@@ -1,0 +1,23 @@
+"""A small app that shows the local components alone, for their browser tests."""
+
+import reflex as rx
+
+from vibe_app.web.components.markdown import markdown
+
+from .board import board
+from .stream import StreamState, stream
+
+app = rx.App()
+app.add_page(stream, route="/stream", on_load=StreamState.arrive)
+app.add_page(board, route="/board")
+
+
+UNSAFE = """# Title
+
+<script>window.pwned = 1</script><img src=x onerror="window.pwned = 1">
+
+[link](javascript:window.pwned=1) ![picture](https://pictures.example/x.png)
+
+- [x] done
+"""
+app.add_page(lambda: rx.el.main(rx.el.h1("Markdown"), markdown(UNSAFE)), route="/markdown")

@@ -1,0 +1,154 @@
+"""What cards, addresses and the history say, without a browser."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+
+from vibe_app.board.lifecycle import Priority, SessionStatus, TaskStatus
+from vibe_app.board.views import SessionView, TaskView
+from vibe_app.web.components.card import card_of, epoch_ms, run_words, spent, waiting_words
+from vibe_app.web.components.composer import split_labels
+from vibe_app.web.components.history import session_row
+from vibe_app.web.components.status import COLUMNS, PRIORITY_LOOKS, SESSION_LOOKS, WORKSPACE_LOOKS
+from vibe_app.web.place import Place, parse_place
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+P, T, S = (UUID(int=number) for number in (1, 2, 3))
+
+
+def session(**values: object) -> SessionView:
+    """A running session, changed as given."""
+    view = SessionView(
+        id=S,
+        task_id=T,
+        project_id=P,
+        status="running",
+        prompt="Write it",
+        output="",
+        error=None,
+        started_at=NOON,
+        completed_at=None,
+        duration_ms=None,
+        created_at=NOON,
+        updated_at=NOON,
+        created_by=None,
+        model="rehearsal",
+        tokens_input=None,
+        tokens_output=None,
+        cost=None,
+        attempt=1,
+        failure=None,
+        stop_requested=False,
+        last_line="",
+        last_seq=0,
+        last_event_at=None,
+    )
+    return replace(view, **values)  # type: ignore[arg-type]
+
+
+def task(status: TaskStatus = TaskStatus.TODO, run: SessionView | None = None) -> TaskView:
+    """A card in a column."""
+    return TaskView(T, P, "Title", "", "high", ["docs"], status.value, 1.0, None, NOON, NOON, run)
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/", Place()),
+        ("/settings", Place()),
+        ("/p/not-an-id", Place()),
+        (f"/p/{P}", Place(P)),
+        (f"/p/{P}/", Place(P)),
+        (f"/p/{P}/t/{T}", Place(P, T)),
+        (f"/p/{P}/t/not-an-id", Place(P)),
+        (f"/p/{P}/t/{T}/history", Place(P, T, "history")),
+        (f"/p/{P}/t/{T}/details", Place(P, T, "details")),
+        (f"/p/{P}/t/{T}/nonsense", Place(P, T)),
+        (f"/p/{P}/t/{T}/run/{S}", Place(P, T, session=S)),
+        (f"/p/{P}/t/{T}/run", Place(P, T)),
+    ],
+)
+def test_an_address_names_its_place(path: str, place: Place):
+    assert parse_place(path) == place
+
+
+@pytest.mark.parametrize(
+    ("position", "reason", "words"),
+    [
+        (2, "project limit", "Queued, 2nd: waits for this project's limit"),
+        (1, "installation limit", "Queued, 1st: waits for this installation's limit"),
+        (11, "project limit", "Queued, 11th: waits for this project's limit"),
+        (23, "project limit", "Queued, 23rd: waits for this project's limit"),
+        (None, "workspace starting", "Starting the workspace"),
+        (None, "retry in 8 s", "Trying again in 8 s"),
+        (None, None, "Starting"),
+    ],
+)
+def test_a_waiting_session_says_what_it_waits_for(position: int | None, reason: str | None, words: str):
+    assert waiting_words(position, reason) == words
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"status": "running"}, "Running"),
+        ({"status": "running", "waiting_for": "retry in 4 s"}, "Trying again in 4 s"),
+        ({"status": "running", "stop_requested": True}, "Stopping"),
+        ({"status": "completed", "duration_ms": 151_000}, "Finished in 2 min 31 s"),
+        ({"status": "completed", "stop_requested": True, "duration_ms": 400}, "Finished in 0.4 s"),
+        (
+            {"status": "failed", "error": "The model refused the key.\nstack"},
+            "Failed: The model refused the key.",
+        ),
+        ({"status": "failed", "error": ""}, "Failed: no reason given"),
+        ({"status": "cancelled"}, "Cancelled"),
+    ],
+)
+def test_a_run_is_put_in_a_few_words(values: dict[str, object], words: str):
+    assert run_words(session(**values)) == words
+
+
+@pytest.mark.parametrize(
+    ("duration", "words"),
+    [(None, "–"), (949, "0.9 s"), (1000, "1 s"), (60_000, "1 min 0 s"), (3_725_000, "1 h 2 min")],
+)
+def test_durations_are_written_as_people_say_them(duration: int | None, words: str):
+    assert spent(duration) == words
+
+
+def test_a_card_is_locked_exactly_while_its_run_is_live():
+    live = card_of(task(TaskStatus.IN_PROGRESS, session(last_line="Reading files")))
+    assert (live.locked, live.todo, live.run, live.line) == (True, False, "running", "Reading files")
+    assert live.since == epoch_ms(NOON)
+    failed = card_of(task(TaskStatus.TODO, session(status="failed", error="No", last_line="Reading")))
+    assert (failed.locked, failed.todo, failed.run, failed.line) == (False, True, "failed", "")
+    assert card_of(task()).run == ""
+
+
+def test_a_row_of_the_history_carries_a_preview_and_not_the_output():
+    output = "word " * 5000
+    row = session_row(session(status="completed", output=output, tokens_input=1200, cost=0.5))
+    assert len(row.preview) <= 200
+    assert row.preview.startswith("word")
+    assert (row.short, row.tokens, row.cost) == (str(S)[:8], "1,200 tokens in, 0 out", "$0.5000")
+
+
+def test_labels_are_split_at_commas():
+    assert split_labels(" docs, api ,,two words ") == ["docs", "api", "two words"]
+
+
+def test_every_status_has_one_look():
+    assert set(SESSION_LOOKS) == set(SessionStatus)
+    assert set(PRIORITY_LOOKS) == set(Priority)
+    assert set(WORKSPACE_LOOKS) == {"stopped", "starting", "ready", "failed"}
+    assert [column["status"] for column in COLUMNS] == list(TaskStatus)
+    words = [look.word for look in SESSION_LOOKS.values()]
+    assert len(set(words)) == len(words)
+
+
+def test_an_unknown_id_is_no_place():
+    assert parse_place(f"/p/{uuid4()}x").project is None

@@ -1,0 +1,136 @@
+"""The State of the page of files: whose they are, how the workspace is, when to look again."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.waiting import eventually
+from tests.web.conftest import Open, Tab
+from vibe_app.board.views import ProjectView, SessionView, TaskView
+from vibe_app.web.components.card import epoch_ms
+from vibe_app.web.pages import files
+from vibe_app.wiring import Services
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look as often as there is something to see."""
+    monkeypatch.setattr(files, "PULSE", 0.01)
+
+
+@pytest.fixture
+async def task(parts: Services, tokens: dict[str, str], project: ProjectView) -> TaskView:
+    """A card in To do."""
+    owner = await parts.accounts.who(tokens["owner"])
+    return await parts.tasks.create(owner, project.id, "Add a README file", "")
+
+
+async def run(parts: Services, tokens: dict[str, str], task: TaskView) -> SessionView:
+    """Execute the card and return its session, over."""
+    owner = await parts.accounts.who(tokens["owner"])
+    made = await parts.sessions.execute(owner, task.project_id, task.id)
+    return await parts.sessions.wait_until_over(made.id, 20)
+
+
+async def shown(tab: Tab, **expected: object) -> None:
+    """Wait until the tab was sent these values."""
+    await eventually(lambda: {name: tab.var("FilesState", name) for name in expected} == expected)
+
+
+@pytest.mark.parametrize(("role", "can_edit"), [("owner", True), ("editor", True), ("viewer", False)])
+async def test_a_member_sees_whose_files_they_are(
+    parts: Services, project: ProjectView, tab: Open, role: str, can_edit: bool
+):
+    someone: Tab = await tab(role, f"/p/{project.id}/files/src/a.py")
+    await someone.call("FilesState.arrive")
+    assert someone.var("FilesState", "project_id") == str(project.id)
+    assert someone.var("FilesState", "name") == project.name
+    assert someone.var("FilesState", "limit_mib") == parts.settings.upload_mib
+    assert bool(someone.var("FilesState", "can_edit")) is can_edit
+    assert not someone.var("FilesState", "since")
+
+
+async def test_files_are_followed_although_the_subscriber_comes_before_the_arrival(
+    parts: Services, project: ProjectView, tab: Open
+):
+    someone: Tab = await tab("editor", f"/p/{project.id}/files")
+    await someone.send("FilesState.watch")
+    await shown(someone, name=project.name)
+    await someone.call("FilesState.arrive")
+    await parts.workspaces.note_status(project.id, "failed", "No room")
+    await shown(someone, workspace="failed", workspace_reason="No room")
+
+
+@pytest.mark.parametrize("path", ["/p/nothing/files", f"/p/{uuid4()}/files"])
+async def test_an_address_of_no_project_says_so(tab: Open, path: str):
+    someone: Tab = await tab("viewer", path)
+    await someone.call("FilesState.arrive")
+    assert someone.var("FilesState", "missing")
+
+
+async def test_a_stranger_learns_nothing_of_a_project(project: ProjectView, tab: Open):
+    someone: Tab = await tab("stranger", f"/p/{project.id}/files")
+    await someone.call("FilesState.arrive")
+    assert someone.var("FilesState", "missing")
+    assert not someone.var("FilesState", "name")
+    await someone.call("FilesState.wake")
+    assert "toast" in someone.told
+
+
+async def test_the_page_wakes_the_workspace_and_shows_how_it_is(
+    parts: Services, project: ProjectView, tab: Open
+):
+    someone: Tab = await tab("viewer", f"/p/{project.id}/files")
+    await someone.call("FilesState.arrive")
+    await someone.send("FilesState.watch")
+    for status, reason in (("starting", "Starting OpenCode"), ("failed", "No room"), ("ready", "")):
+        await parts.workspaces.note_status(project.id, status, reason)
+        await shown(someone, workspace=status, workspace_reason=reason)
+
+
+async def test_files_are_looked_at_while_a_run_writes_and_when_it_ends(
+    parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView, tab: Open
+):
+    someone: Tab = await tab("viewer", f"/p/{project.id}/files")
+    await someone.call("FilesState.arrive")
+    await someone.send("FilesState.watch")
+    await parts.workspaces.note_status(project.id, "ready", None)
+    await shown(someone, workspace="ready")
+    session = await run(parts, tokens, task)
+    await shown(someone, live=False, since=epoch_ms(session.started_at))
+    await eventually(lambda: (someone.var("FilesState", "look") or 0) >= 2)
+    assert True in someone.all_of("FilesState", "live")
+    # A card that moves has written no file.
+    looks = someone.var("FilesState", "look")
+    await parts.tasks.change(
+        await parts.accounts.who(tokens["owner"]), project.id, task.id, title="Another name"
+    )
+    await parts.workspaces.note_status(project.id, "stopped", None)
+    await shown(someone, workspace="stopped")
+    assert someone.var("FilesState", "look") == looks
+
+
+async def test_the_address_names_the_run_whose_files_are_listed(
+    parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView, tab: Open
+):
+    session = await run(parts, tokens, task)
+    someone: Tab = await tab("viewer", f"/p/{project.id}/files?task={task.id}&run={session.id}")
+    await someone.call("FilesState.arrive")
+    assert someone.var("FilesState", "span_from") == epoch_ms(session.started_at)
+    assert someone.var("FilesState", "span_to") == epoch_ms(session.completed_at)
+    assert str(session.id)[:8] in someone.var("FilesState", "run_words")
+    other: Tab = await tab("viewer", f"/p/{project.id}/files?changed")
+    await other.call("FilesState.arrive")
+    assert other.var("FilesState", "span_from") == epoch_ms(session.started_at)
+    assert not other.var("FilesState", "span_to")
+
+
+@pytest.mark.parametrize("query", ["run=1", "task=x&run=y", f"task={UUID(int=1)}&run={UUID(int=2)}"])
+async def test_a_run_that_is_none_is_said_in_words(project: ProjectView, tab: Open, query: str):
+    someone: Tab = await tab("viewer", f"/p/{project.id}/files?{query}")
+    await someone.call("FilesState.arrive")
+    assert not someone.var("FilesState", "span_from")
+    assert someone.var("FilesState", "run_words")
+    assert someone.var("FilesState", "name") == project.name

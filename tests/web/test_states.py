@@ -1,0 +1,317 @@
+"""The handlers of the States, called as a browser's socket calls them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import time
+from itertools import pairwise
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from reflex_base.registry import RegistrationContext
+
+from tests.fakes import FakeRuntime, Script
+from tests.waiting import eventually
+from tests.web.conftest import Open, Tab, cookie, full_name
+from vibe_app.accounts.roles import Actor
+from vibe_app.board.lifecycle import TaskStatus
+from vibe_app.board.views import ProjectView, TaskView
+from vibe_app.web.components import board
+from vibe_app.wiring import Services
+
+ANYBODY = {
+    "BoardState.act",  # asks for another event
+    "BoardState.key",
+    "ComposerState.set_opened",
+    "DrawerState.edit",
+    "FilesState.key",
+    "HistoryState.forget",
+    "OutputState.arrive",
+    "ProjectSettingsState.set_opened",
+    "ProjectSettingsState.set_typed_name",
+    "ProjectsState.set_making",
+    "RailState.set_helping",
+    "SignInState.answered",
+    "SignInState.arrive",
+    "SignInState.begin",
+    "TokensState.forget_fresh",
+}
+"""Handlers that show or hide something in the caller's own tab and read nothing."""
+
+
+def handlers() -> dict[str, dict[str, type]]:
+    """Every handler of the pages, with its arguments."""
+    found = {}
+    for cls in RegistrationContext.get().base_states.values():
+        if not cls.__module__.startswith("vibe_app.web"):
+            continue
+        for name, handler in cls.event_handlers.items():
+            if name in ("setvar",) or (name.startswith("set_") and name not in vars(cls)):
+                continue
+            signature = inspect.signature(handler.fn)
+            hints = {each: kind.annotation for each, kind in signature.parameters.items() if each != "self"}
+            found[f"{cls.__name__}.{name}"] = hints
+    return found
+
+
+def rubbish(kind: Any) -> Any:
+    """Something of a type that names nothing."""
+    for known, value in {"dict": {}, "int": 1, "bool": True}.items():
+        if known in str(kind):
+            return value
+    return "nothing"
+
+
+async def owner_of(parts: Services, tokens: dict[str, str]) -> Actor:
+    return await parts.accounts.who(tokens["owner"])
+
+
+@pytest.fixture
+async def task(parts: Services, tokens: dict[str, str], project: ProjectView) -> TaskView:
+    """A card in To do."""
+    return await parts.tasks.create(await owner_of(parts, tokens), project.id, "Add a README file", "")
+
+
+async def status_of(parts: Services, tokens: dict[str, str], task: TaskView) -> str:
+    return (await parts.tasks.read(await owner_of(parts, tokens), task.project_id, task.id)).status
+
+
+async def runs_of(parts: Services, tokens: dict[str, str], task: TaskView) -> int:
+    actor = await owner_of(parts, tokens)
+    return (await parts.sessions.history(actor, task.project_id, task.id, 1, 20)).total_count
+
+
+def test_the_handlers_that_ask_nobody_exist():
+    assert handlers().keys() >= ANYBODY
+
+
+async def test_no_handler_does_anything_for_nobody(project: ProjectView, task: TaskView, tab: Open):
+    for name, arguments in handlers().items():
+        if name in ANYBODY:
+            continue
+        someone: Tab = await tab(None, f"/p/{project.id}/t/{task.id}")
+        await someone.send(name, **{each: rubbish(kind) for each, kind in arguments.items()})
+        await eventually(lambda someone=someone: "/login" in someone.told)
+        assert "went wrong" not in someone.told, name
+        assert task.title not in json.dumps(someone.deltas), name
+
+
+async def test_no_handler_breaks_on_rubbish(project: ProjectView, task: TaskView, tab: Open, caplog):
+    for name, arguments in handlers().items():
+        sent = {each: rubbish(kind) for each, kind in arguments.items()}
+        for path in (f"/p/{project.id}/t/{task.id}", "/p/nothing"):
+            someone: Tab = await tab("stranger", path)
+            await someone.send(name, **sent)
+            await someone.settled()
+            assert "went wrong" not in someone.told, name
+            assert task.title not in json.dumps(someone.deltas), name
+    assert "a page's handler broke" not in caplog.text
+
+
+@pytest.mark.parametrize(("role", "can_edit"), [("owner", True), ("editor", True), ("viewer", False)])
+async def test_a_member_sees_the_board(
+    project: ProjectView, task: TaskView, tab: Open, role: str, can_edit: bool
+):
+    someone: Tab = await tab(role, f"/p/{project.id}")
+    await someone.call("BoardState.arrive")
+    await someone.send("BoardState.watch")
+    await eventually(lambda: someone.var("BoardState", "loaded"))
+    assert [card["title"] for card in someone.var("BoardState", "todo")] == [task.title]
+    assert bool(someone.var("BoardState", "can_edit")) is can_edit
+
+
+async def test_a_board_is_followed_although_its_subscriber_comes_before_the_arrival(
+    project: ProjectView, task: TaskView, tab: Open
+):
+    """A background event starts at once; the one before it in the list may still wait behind others."""
+    someone: Tab = await tab("editor", f"/p/{project.id}")
+    await someone.send("BoardState.watch")
+    await eventually(lambda: someone.var("BoardState", "loaded"))
+    await someone.call("BoardState.arrive")
+    await someone.call("BoardState.move", card_id=str(task.id), column="DONE", before_id="")
+    assert [card["title"] for card in someone.var("BoardState", "done")] == [task.title]
+
+
+async def test_another_tab_sees_a_move_without_asking(project: ProjectView, task: TaskView, tab: Open):
+    mover, watcher = await tab("editor", f"/p/{project.id}"), await tab("viewer", f"/p/{project.id}")
+    for each in (mover, watcher):
+        await each.call("BoardState.arrive")
+    await watcher.send("BoardState.watch")
+    await eventually(lambda: watcher.var("BoardState", "todo"))
+    await mover.call("BoardState.move", card_id=str(task.id), column="DONE", before_id="")
+    await eventually(lambda: watcher.var("BoardState", "done"), 2)
+    assert watcher.var("BoardState", "todo") == []
+    # A move resends two columns, not five.
+    sent = [change for owner, change in watcher.deltas if owner == full_name("BoardState")][-1]
+    assert {name for name in sent if name.startswith(("todo", "in_", "ai_", "human_", "done"))} == {
+        "todo_rx_state_",
+        "done_rx_state_",
+    }
+
+
+async def test_an_editor_executes_and_everybody_sees_it_end(
+    parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView, tab: Open
+):
+    editor: Tab = await tab("editor", f"/p/{project.id}")
+    await editor.call("BoardState.arrive")
+    await editor.send("BoardState.watch")
+    await eventually(lambda: editor.var("BoardState", "loaded"))
+    await editor.send("BoardState.execute", card_id=str(task.id))
+    await editor.send("BoardState.execute", card_id=str(task.id))
+    await eventually(lambda: editor.var("BoardState", "ai_review"))
+    assert await status_of(parts, tokens, task) == TaskStatus.AI_REVIEW
+    assert await runs_of(parts, tokens, task) == 1
+    assert "toast" in editor.told  # the second one was refused in words
+
+
+async def test_output_alone_moves_nothing_in_the_drawer(
+    parts: Services,
+    tokens: dict[str, str],
+    project: ProjectView,
+    task: TaskView,
+    tab: Open,
+    runtime: FakeRuntime,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The board follows the last line of each card; the drawer is neither read nor sent anew."""
+    monkeypatch.setattr(board, "PULSE", 0.05)
+    runtime._given = Script.lines(1000, rate=20, outcome=None)
+    watcher: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}")
+    await watcher.go(watcher.path)
+    await parts.sessions.execute(await owner_of(parts, tokens), project.id, task.id)
+
+    def line() -> str:
+        cards = watcher.var("BoardState", "in_progress") or [{"line": ""}]
+        return cards[0]["line"]
+
+    await eventually(lambda: watcher.var("DrawerState", "run") == "running" and line())
+    with monkeypatch.context() as closed:
+        closed.setattr(parts.tasks, "read", None)
+        sent, before = len(watcher.deltas), line()
+        await eventually(lambda: int(line().split()[1]) > int(before.split()[1]) + 20)
+    assert full_name("DrawerState") not in {owner for owner, _ in watcher.deltas[sent:]}
+
+
+async def test_the_next_person_in_a_tab_is_not_sent_what_the_last_one_saw(
+    project: ProjectView, task: TaskView, tab: Open, processor: dict[str, Tab], tokens: dict[str, str]
+):
+    path = f"/p/{project.id}/t/{task.id}"
+    first: Tab = await tab("editor", path)
+    await first.call("State.hydrate_and_load")
+    await eventually(lambda: first.var("BoardState", "todo") and first.var("DrawerState", "title"))
+    await first.disconnect()
+    for role, sees in (("editor", True), ("stranger", False), (None, False)):
+        again = Tab(cookie(tokens.get(role or "")), "/", token=first.token)
+        processor[again.sid] = again
+        await again.connect()
+        await again.call("State.hydrate_and_load")
+        assert again.deltas
+        assert (task.title in json.dumps(again.deltas)) is sees, role
+        await again.disconnect()
+
+
+class TestOutput:
+    """The panel's batches."""
+
+    LINES = 600
+    RATE = 400
+
+    @pytest.fixture
+    def runtime(self) -> FakeRuntime:
+        return FakeRuntime(Script.lines(self.LINES, self.RATE))
+
+    @pytest.fixture
+    async def session(
+        self, parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView
+    ) -> UUID:
+        actor = await owner_of(parts, tokens)
+        return (await parts.sessions.execute(actor, project.id, task.id)).id
+
+    def batches(self, tab: Tab) -> list[dict[str, Any]]:
+        return [batch for batch in tab.all_of("OutputState", "batch") if batch.get("s")]
+
+    def seqs(self, batches: list[dict[str, Any]]) -> list[int]:
+        return [event[0] for batch in batches for event in batch["e"]]
+
+    def ended(self, tab: Tab) -> bool:
+        return any(event[1] == "d" for batch in self.batches(tab) for event in batch["e"])
+
+    async def test_batches_are_numbered_follow_on_each_other_and_are_few(
+        self, project: ProjectView, task: TaskView, session: UUID, tab: Open
+    ):
+        viewer: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}")
+        began = time.monotonic()
+        await viewer.send("OutputState.follow", session_id=str(session), last_seq=0)
+        await eventually(lambda: self.ended(viewer))
+        took = time.monotonic() - began
+        batches = self.batches(viewer)
+        assert [batch["n"] for batch in batches] == list(
+            range(batches[0]["n"], batches[0]["n"] + len(batches))
+        )
+        seqs = self.seqs(batches)
+        assert seqs == list(range(1, len(seqs) + 1))
+        assert len(seqs) > self.LINES
+        for before, after in pairwise(batches):
+            assert after["a"] == (before["e"][-1][0] if before["e"] else before["a"])
+        assert len(batches) <= 20 * took + 2
+        # Only the newest batch is in the State.
+        assert sum(len(batch["e"]) for batch in batches[-1:]) < self.LINES / 4
+
+    async def test_a_gap_is_filled_from_the_last_number_that_is_there(
+        self, project: ProjectView, task: TaskView, session: UUID, tab: Open
+    ):
+        viewer: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}")
+        await viewer.send("OutputState.follow", session_id=str(session), last_seq=0)
+        await eventually(lambda: len(self.seqs(self.batches(viewer))) > 50)
+        already = len(self.batches(viewer))
+        await viewer.send("OutputState.follow", session_id=str(session), last_seq=20)
+        await eventually(lambda: self.ended(viewer))
+        later = self.batches(viewer)[already:]
+        again = later[[batch["a"] for batch in later].index(20) :]
+        # From there on one follower speaks: nothing is missing and nothing comes twice.
+        seqs = self.seqs(again)
+        assert seqs == list(range(21, 21 + len(seqs)))
+
+    async def test_after_the_end_everything_comes_again(
+        self, parts: Services, project: ProjectView, task: TaskView, session: UUID, tab: Open
+    ):
+        first: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}")
+        await first.send("OutputState.follow", session_id=str(session), last_seq=0)
+        await eventually(lambda: self.ended(first))
+        second: Tab = await tab("owner", f"/p/{project.id}/t/{task.id}")
+        await second.send("OutputState.follow", session_id=str(session), last_seq=0)
+        await eventually(lambda: self.ended(second))
+        assert self.seqs(self.batches(second)) == self.seqs(self.batches(first))
+
+    async def test_a_closed_tab_is_not_followed_any_more(
+        self, project: ProjectView, task: TaskView, session: UUID, tab: Open
+    ):
+        viewer: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}")
+        await viewer.send("OutputState.follow", session_id=str(session), last_seq=0)
+        await eventually(lambda: len(self.seqs(self.batches(viewer))) > 20)
+        await viewer.disconnect()
+        got = len(viewer.deltas)
+        other: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}")
+        await other.send("OutputState.follow", session_id=str(session), last_seq=0)
+        await eventually(lambda: self.ended(other))
+        assert len(viewer.deltas) == got
+
+    @pytest.mark.parametrize("role", ["stranger", None])
+    async def test_who_may_not_read_gets_nothing(
+        self, project: ProjectView, task: TaskView, session: UUID, tab: Open, role: str | None
+    ):
+        someone: Tab = await tab(role, f"/p/{project.id}/t/{task.id}")
+        for asked in (session, uuid4()):
+            await someone.call("OutputState.follow", session_id=str(asked), last_seq=0)
+            await eventually(lambda: someone.events)
+        assert self.batches(someone) == []
+
+
+async def test_a_double_click_makes_one_access_token(parts: Services, tokens: dict[str, str], tab: Open):
+    someone: Tab = await tab("editor", "/settings")
+    for name in ("Nightly script", "Nightly script", "Another"):
+        await someone.call("TokensState.add", form={"name": name, "days": "30"})
+    made = await parts.accounts.tokens(await parts.accounts.who(tokens["editor"]))
+    assert sorted(token.name for token in made) == ["Another", "Nightly script"]

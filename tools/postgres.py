@@ -1,0 +1,24 @@
+"""Finds a PostgreSQL for the tests, or brings one; prints where it is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.postgres import PostgresMissing, bring
+
+
+def main() -> int:
+    """Bring PostgreSQL; return the exit status."""
+    try:
+        print(f"✓ PostgreSQL: {bring()}", flush=True)
+    except PostgresMissing as error:
+        print(f"✗ {error}", flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""Routes of people: setting up, signing in and out, accounts, access tokens."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from vibe_app.accounts.service import Grant
+from vibe_app.api import schemas
+from vibe_app.api.access import Asker, Token, clear_cookie, own_page, set_cookie
+from vibe_app.api.errors import errors, public_errors
+from vibe_app.wiring import services
+
+auth = APIRouter(prefix="/auth", tags=["auth"])
+users = APIRouter(prefix="/users", tags=["users"])
+tokens = APIRouter(prefix="/tokens", tags=["tokens"])
+
+Item = TypeVar("Item")
+
+
+@auth.post(
+    "/setup",
+    status_code=201,
+    dependencies=[Depends(own_page)],
+    responses=public_errors(400, 403, 409, 413),
+)
+async def set_up(request: Request, response: Response, body: schemas.SetUp) -> schemas.LoginOut:
+    """Create the first account, an admin, and sign it in. Only while there is no account."""
+    grant = await services().accounts.set_up(body.email, body.name, body.password)
+    return _signed_in(request, response, grant)
+
+
+@auth.post("/login", dependencies=[Depends(own_page)], responses=public_errors(400, 401, 403, 413, 429))
+async def login(request: Request, response: Response, body: schemas.Credentials) -> schemas.LoginOut:
+    """Sign in: answers with a token and sets the browser's cookie."""
+    host = request.client.host if request.client else ""
+    grant = await services().accounts.login(body.email, body.password, host)
+    return _signed_in(request, response, grant)
+
+
+@auth.post("/logout", responses=public_errors(403))
+async def logout(request: Request, response: Response, token: Token) -> schemas.Message:
+    """End the login that the request carries and take the cookie back."""
+    if token:
+        await services().accounts.logout(token)
+    clear_cookie(request, response)
+    return schemas.Message(message="Signed out")
+
+
+@auth.get("/me", responses=errors())
+async def me(actor: Asker) -> schemas.UserOut:
+    """Return one's own account."""
+    return schemas.UserOut.of(await services().accounts.me(actor))
+
+
+@auth.patch("/me", responses=errors(400, 413))
+async def change_me(
+    request: Request, response: Response, actor: Asker, body: schemas.ChangeMe
+) -> schemas.UserOut:
+    """Change one's own name or password. A new password ends every login of the account, this one too."""
+    view = await services().accounts.change_me(
+        actor, name=body.name, password=body.password, current_password=body.current_password
+    )
+    if body.password is not None:
+        clear_cookie(request, response)
+    return schemas.UserOut.of(view)
+
+
+@users.get("", responses=errors(400))
+async def list_users(
+    actor: Asker, page: schemas.Page = 1, page_size: schemas.PageSize = 20
+) -> schemas.UserList:
+    """List every account, by address. For admins."""
+    views = await services().accounts.users(actor)
+    return schemas.UserList(users=schemas.UserOut.all(_cut(views, page, page_size)), total_count=len(views))
+
+
+@users.post("", status_code=201, responses=errors(400, 409, 413))
+async def create_user(actor: Asker, body: schemas.NewUser) -> schemas.UserOut:
+    """Create an account. For admins."""
+    return schemas.UserOut.of(
+        await services().accounts.add_user(actor, body.email, body.name, body.password, body.role)
+    )
+
+
+@users.patch("/{user_id}", responses=errors(400, 404, 409, 413))
+async def change_user(actor: Asker, user_id: UUID, body: schemas.ChangeUser) -> schemas.UserOut:
+    """Change an account; a new password or role ends its logins. For admins."""
+    return schemas.UserOut.of(
+        await services().accounts.change_user(
+            actor, user_id, name=body.name, role=body.role, password=body.password
+        )
+    )
+
+
+@users.delete("/{user_id}", status_code=204, responses=errors(400, 404, 409))
+async def delete_user(actor: Asker, user_id: UUID) -> None:
+    """Delete an account with its logins, tokens and memberships; what it made stays. For admins."""
+    await services().accounts.remove_user(actor, user_id)
+
+
+@tokens.get("", responses=errors(400))
+async def list_tokens(
+    actor: Asker, page: schemas.Page = 1, page_size: schemas.PageSize = 20
+) -> schemas.TokenList:
+    """List one's own access tokens, newest first, without their secrets."""
+    views = await services().accounts.tokens(actor)
+    return schemas.TokenList(
+        tokens=schemas.TokenOut.all(_cut(views, page, page_size)), total_count=len(views)
+    )
+
+
+@tokens.post("", status_code=201, responses=errors(400, 413))
+async def create_token(actor: Asker, body: schemas.NewToken) -> schemas.NewTokenOut:
+    """Make an access token. Its secret is in this answer and never shown again."""
+    return schemas.NewTokenOut.of(await services().accounts.add_token(actor, body.name, body.days))
+
+
+@tokens.patch("/{token_id}", responses=errors(400, 404, 413))
+async def rename_token(actor: Asker, token_id: UUID, body: schemas.ChangeToken) -> schemas.TokenOut:
+    """Give one of one's own tokens another name."""
+    return schemas.TokenOut.of(await services().accounts.rename_token(actor, token_id, body.name))
+
+
+@tokens.delete("/{token_id}", status_code=204, responses=errors(400, 404))
+async def delete_token(actor: Asker, token_id: UUID) -> None:
+    """End one of one's own access tokens."""
+    await services().accounts.remove_token(actor, token_id)
+
+
+def _signed_in(request: Request, response: Response, grant: Grant) -> schemas.LoginOut:
+    set_cookie(request, response, grant)
+    return schemas.LoginOut(access_token=grant.token, expires_in=grant.expires_in)
+
+
+def _cut(items: list[Item], page: int, page_size: int) -> list[Item]:
+    return items[(page - 1) * page_size : page * page_size]

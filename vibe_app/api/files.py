@@ -1,0 +1,302 @@
+"""Routes of a workspace's files, and the passage to its OpenCode. A workspace is started if need be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from starlette.requests import ClientDisconnect
+
+from vibe_app.api import schemas
+from vibe_app.api.access import Asker
+from vibe_app.api.errors import error_response, errors
+from vibe_app.api.streams import HandedOn
+from vibe_app.errors import Refused, Unavailable
+from vibe_app.runs.files import PAGE_SIZE
+from vibe_app.wiring import services
+
+files = APIRouter(prefix="/projects/{project_id}/files", tags=["files"])
+opencode = APIRouter(prefix="/projects/{project_id}/opencode", tags=["opencode"])
+
+_PATH = "From the workspace's root, without a leading /; a byte that is no UTF-8 as \\xNN, a backslash as two"
+_FilePath = Annotated[str, Query(description=_PATH)]
+_Parents = Annotated[bool, Query(description="Make missing folders on the way")]
+_VERSION = re.compile(r'(?:W/)?"([0-9a-f]{32})"')
+
+# What a browser may show by itself; an SVG only as an inert picture, see `streams.INERT`.
+_PICTURES = {
+    ".avif": "image/avif",
+    ".bmp": "image/bmp",
+    ".gif": "image/gif",
+    ".ico": "image/x-icon",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webp": "image/webp",
+}
+_DOWNLOADED = (
+    *("accept-ranges", "content-disposition", "content-length", "content-range", "etag", "last-modified"),
+)
+
+
+def _binary(description: str, media_type: str = "application/octet-stream") -> dict[str, Any]:
+    schema = {"type": "string", "format": "binary"}
+    return {"description": description, "content": {media_type: {"schema": schema}}}
+
+
+def _streamed(answers: dict[int, dict[str, Any]], *statuses: int) -> dict[int | str, dict[str, Any]]:
+    # FastAPI would describe a model as the route's own media type, which errors do not have.
+    refusals = {status: {**error, "model": None} for status, error in errors(*statuses).items()}
+    return {**refusals, **answers}
+
+
+_RAW_BODY = {"requestBody": {"required": True, "content": _binary("", "application/octet-stream")["content"]}}
+
+
+@files.get("", responses=errors(400, 404, 413, 502))
+async def list_files(
+    actor: Asker,
+    project_id: UUID,
+    path: _FilePath = "",
+    page: schemas.Page = 1,
+    page_size: Annotated[int, Query(ge=1, le=5000, description="How many on a page")] = PAGE_SIZE,
+) -> schemas.FileList:
+    """List a folder of the workspace: folders first, each by name."""
+    found = await services().files.list(actor, project_id, path, page, page_size)
+    return schemas.FileList.model_validate(found)
+
+
+@files.delete("", status_code=204, responses=errors(400, 404, 409, 502))
+async def delete_file(actor: Asker, project_id: UUID, path: _FilePath) -> None:
+    """Delete a file, or a folder with all that it holds. For editors."""
+    await services().files.delete(actor, project_id, path)
+
+
+@files.get("/content", responses=errors(400, 404, 413, 502))
+async def read_file(
+    response: Response,
+    actor: Asker,
+    project_id: UUID,
+    path: _FilePath,
+    offset: Annotated[int, Query(ge=0, le=2**62, description="Byte at which to begin")] = 0,
+    length: Annotated[int | None, Query(ge=0, le=2**62, description="Bytes wanted at most")] = None,
+) -> schemas.FileContent:
+    """Return a file of the workspace, or a part of it. The `ETag` is its version, for a later write.
+
+    Without `length` the file must have 5 MiB at most; a longer one is read in parts, or downloaded.
+    """
+    found = await services().files.read(actor, project_id, path, offset, length)
+    if found["version"]:
+        response.headers["ETag"] = f'"{found["version"]}"'
+    return schemas.FileContent.model_validate(found)
+
+
+@files.put(
+    "/content",
+    responses={**errors(400, 404, 409, 413, 502), 201: {"model": schemas.FileWritten, "description": "New"}},
+    openapi_extra=_RAW_BODY,
+)
+async def write_file(
+    request: Request,
+    response: Response,
+    actor: Asker,
+    project_id: UUID,
+    path: _FilePath,
+    overwrite: Annotated[bool, Query(description="Replace whatever is there")] = False,
+    parents: _Parents = False,
+    if_match: Annotated[str | None, Header(description="The version that was read, in quotes")] = None,
+) -> schemas.FileWritten:
+    """Write a file from the body, whatever that is, whole or not at all. For editors.
+
+    A file that is there already is replaced only with `If-Match` and the version that was read, or with
+    `overwrite`: so no change of the agent, or of somebody else, is lost unseen. The body is streamed
+    and may be larger than other bodies (`VIBE_UPLOAD_MIB`, 512 MiB unless set).
+    """
+    version = _version(if_match)
+    try:
+        done = await services().files.write(
+            actor,
+            project_id,
+            path,
+            _pieces(request),
+            version=version,
+            overwrite=overwrite,
+            parents=parents,
+        )
+    except ClientDisconnect:
+        raise Unavailable("The upload broke off; nothing was written.", "upload_cut") from None
+    response.status_code = 201 if done["created"] else 200
+    response.headers["ETag"] = f'"{done["version"]}"'
+    return schemas.FileWritten.model_validate(done)
+
+
+@files.get(
+    "/download",
+    status_code=200,
+    response_class=HandedOn,
+    responses=_streamed(
+        {
+            200: _binary("The file"),
+            206: _binary("The part of it that `Range` asks for"),
+        },
+        *(400, 404, 416, 502),
+    ),
+)
+async def download_file(
+    request: Request,
+    actor: Asker,
+    project_id: UUID,
+    path: _FilePath,
+    inline: Annotated[bool, Query(description="Show a picture rather than save it")] = False,
+) -> Response:
+    """Stream a file of any size; `Range` is honoured."""
+    answer = await services().files.download(actor, project_id, path, request.headers)
+    if answer.status == 416:
+        await answer.close()
+        size = {"Content-Range": answer.headers.get("content-range", "")}
+        return error_response(416, "The file has no such part.", "no_such_part", size)
+    picture = _PICTURES.get(PurePosixPath(path).suffix.lower()) if inline else None
+    more = {"Content-Disposition": "inline"} if picture else None
+    return HandedOn(answer, _DOWNLOADED, more, picture)
+
+
+@files.get(
+    "/archive",
+    status_code=200,
+    response_class=HandedOn,
+    responses=_streamed(
+        {200: _binary("The folder, packed while it is read", "application/gzip")}, 400, 404, 413, 502
+    ),
+)
+async def download_archive(actor: Asker, project_id: UUID, path: _FilePath = "") -> Response:
+    """Stream a folder as `.tar.gz`, without `.git`, special files and links that lead out of it."""
+    return HandedOn(await services().files.archive(actor, project_id, path), _DOWNLOADED)
+
+
+@files.get("/search", responses=errors(400, 404, 502))
+async def search_files(
+    actor: Asker,
+    project_id: UUID,
+    query: Annotated[
+        str, Query(description="What to look for, literally; a capital letter makes case matter")
+    ],
+    path: _FilePath = "",
+    text: Annotated[bool, Query(description="Look in the files rather than at their names")] = False,
+    ignored: Annotated[bool, Query(description="Look at what git ignores, too")] = False,
+) -> schemas.SearchResults:
+    """Search names of files and folders, or text in files: 200 results and 10 s at most."""
+    found = await services().files.search(actor, project_id, query, path, text=text, ignored=ignored)
+    return schemas.SearchResults.model_validate(found)
+
+
+@files.get("/changed", responses=errors(400, 404, 502))
+async def changed_files(
+    actor: Asker,
+    project_id: UUID,
+    since: Annotated[datetime, Query(description="Where the span begins, as a session's `started_at`")],
+    until: Annotated[datetime | None, Query(description="Where it ends; without it, now")] = None,
+) -> schemas.ChangedFiles:
+    """List the files last written in a span of time, newest first: 1000 at most, none that git ignores.
+
+    It goes by the files' own times, whoever wrote them. A deleted file is not listed.
+    """
+    return schemas.ChangedFiles.model_validate(
+        await services().files.changed(actor, project_id, since, until)
+    )
+
+
+@files.post("/folder", status_code=201, responses=errors(400, 404, 409, 413, 502))
+async def make_folder(actor: Asker, project_id: UUID, body: schemas.NewFolder) -> schemas.FilePath:
+    """Make a folder. For editors."""
+    path = await services().files.make_folder(actor, project_id, body.path, parents=body.parents)
+    return schemas.FilePath(path=path)
+
+
+@files.post("/move", responses=errors(400, 404, 409, 413, 502))
+async def move_file(actor: Asker, project_id: UUID, body: schemas.MoveFile) -> schemas.FilePath:
+    """Give a file or folder another name or place; nothing is overwritten. For editors."""
+    path = await services().files.move(actor, project_id, body.path, body.to, parents=body.parents)
+    return schemas.FilePath(path=path)
+
+
+_OPENCODE = _streamed(
+    {
+        200: {
+            "description": "OpenCode's answer, as it comes",
+            "content": {
+                "application/json": {"schema": {}},
+                "text/event-stream": {"schema": {"type": "string"}},
+            },
+        },
+        204: {"description": "OpenCode's answer, without a body"},
+    },
+    *(400, 404, 413, 502),
+)
+_JSON_BODY = {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}
+_UP = ("accept", "content-type", "last-event-id")
+_DOWN = ("etag", "last-modified")
+
+
+@opencode.get("/{path:path}", status_code=200, response_class=HandedOn, responses=_OPENCODE)
+async def ask_opencode(request: Request, actor: Asker, project_id: UUID, path: str) -> Response:
+    """Read from the workspace's OpenCode, streams such as `event` included. For editors.
+
+    The interface is OpenCode's own (see its documentation). What would show secrets or run commands
+    beside the agent does not pass (403), and neither does its web page.
+    """
+    return await _passed(request, actor, project_id, path)
+
+
+@opencode.post(
+    "/{path:path}", status_code=200, response_class=HandedOn, responses=_OPENCODE, openapi_extra=_JSON_BODY
+)
+async def tell_opencode(request: Request, actor: Asker, project_id: UUID, path: str) -> Response:
+    """Talk with the agent of the workspace's OpenCode, beside the board's sessions. For editors."""
+    return await _passed(request, actor, project_id, path)
+
+
+@opencode.patch(
+    "/{path:path}", status_code=200, response_class=HandedOn, responses=_OPENCODE, openapi_extra=_JSON_BODY
+)
+async def change_in_opencode(request: Request, actor: Asker, project_id: UUID, path: str) -> Response:
+    """Change the title of a talk. For editors."""
+    return await _passed(request, actor, project_id, path)
+
+
+@opencode.delete("/{path:path}", status_code=200, response_class=HandedOn, responses=_OPENCODE)
+async def delete_in_opencode(request: Request, actor: Asker, project_id: UUID, path: str) -> Response:
+    """Delete a talk. For editors."""
+    return await _passed(request, actor, project_id, path)
+
+
+async def _passed(request: Request, actor: Asker, project_id: UUID, path: str) -> Response:
+    headers = {name: request.headers[name] for name in _UP if name in request.headers}
+    query = request.query_params.multi_items()
+    body = await request.body()
+    answer = await services().files.opencode(
+        actor, project_id, request.method, f"/{path}", query, headers, body
+    )
+    return HandedOn(answer, _DOWN)
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    async for piece in request.stream():
+        if piece:
+            yield piece
+
+
+def _version(condition: str | None) -> str | None:
+    if condition is None:
+        return None
+    match = _VERSION.fullmatch(condition.strip())
+    if match is None:
+        raise Refused(
+            "If-Match must be one version in quotes, as the file's ETag gives it.", "invalid_version"
+        )
+    return match[1]

@@ -1,0 +1,120 @@
+"""Figures for Prometheus: requests, open streams, sessions by status, events written.
+
+Counters are this process's own and start at zero with it. Figures of the
+database are read at each scrape and are the same whichever replica answers.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vibe_app.api.errors import error_response, status_of
+from vibe_app.board.lifecycle import LIVE, SessionStatus
+from vibe_app.errors import Forbidden, VibeError
+from vibe_app.wiring import services
+
+REGISTRY = CollectorRegistry()
+REQUESTS = Counter(
+    "vibe_http_requests", "Answers of the API", ("method", "route", "status"), registry=REGISTRY
+)
+DURATION = Histogram(
+    "vibe_http_request_seconds",
+    "Seconds to the beginning of an answer of the API",
+    ("method", "route"),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
+OPEN_STREAMS = Gauge("vibe_output_streams", "Readers of sessions' output connected now", registry=REGISTRY)
+SESSIONS = Gauge("vibe_sessions", "Sessions in the database", ("status",), registry=REGISTRY)
+LIVE_SESSIONS = Gauge("vibe_sessions_live", "Sessions that are pending or running", registry=REGISTRY)
+HELD_RUNS = Gauge("vibe_runs_held", "Sessions that this process runs", registry=REGISTRY)
+
+
+class _EventsWritten(Collector):
+    """Counts in the feed itself, which knows nothing of metrics."""
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(
+            "vibe_events_written",
+            "Events that this process has written to the database",
+            value=services().feed.written,
+        )
+
+
+REGISTRY.register(_EventsWritten())
+
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+
+
+class CountRequests:
+    """Counts answers by method, route and status, and measures the time to their beginning."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = perf_counter()
+        status = 500
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                DURATION.labels(scope["method"], _route(scope)).observe(perf_counter() - began)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            REQUESTS.labels(scope["method"], _route(scope), status).inc()
+
+
+async def metrics(request: Request) -> Response:
+    """Answer a scrape: for this machine itself, else for an admin's bearer token.
+
+    A request that a proxy on this machine passed on is not from this machine.
+    """
+    try:
+        if not _is_local(request):
+            await _require_admin(request)
+        counts = await services().sessions.counts()
+    except VibeError as error:
+        return error_response(status_of(error), error.message, error.code)
+    for status in SessionStatus:
+        SESSIONS.labels(status.value).set(counts.get(status, 0))
+    LIVE_SESSIONS.set(sum(counts.get(status, 0) for status in LIVE))
+    HELD_RUNS.set(services().supervisor.running)
+    return Response(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4")
+
+
+async def _require_admin(request: Request) -> None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    actor = await services().accounts.who(token.strip() if scheme.lower() == "bearer" else None)
+    if not actor.is_admin:
+        raise Forbidden("Only an admin of this installation may read the metrics.", "not_an_admin")
+
+
+def _is_local(request: Request) -> bool:
+    if request.client is None or any(name in request.headers for name in _FORWARDED):
+        return False
+    try:
+        return ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
+def _route(scope: Scope) -> str:
+    """Return the route's pattern, so that ids do not make a time series each."""
+    return getattr(scope.get("route"), "path", "none")

@@ -1,0 +1,140 @@
+"""Routes of projects: themselves, their members, their sessions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from vibe_app.accounts.service import UserView
+from vibe_app.api import schemas
+from vibe_app.api.access import Asker
+from vibe_app.api.errors import errors
+from vibe_app.board.views import MemberView
+from vibe_app.errors import NotFound
+from vibe_app.wiring import services
+
+projects = APIRouter(prefix="/projects", tags=["projects"])
+members = APIRouter(prefix="/projects/{project_id}/members", tags=["members"])
+
+
+@projects.get("", responses=errors(400))
+async def list_projects(
+    actor: Asker, page: schemas.Page = 1, page_size: schemas.PageSize = 20
+) -> schemas.ProjectList:
+    """List the projects that one may see, by name."""
+    found = await services().projects.list(actor, page, page_size)
+    return schemas.ProjectList(projects=schemas.ProjectOut.all(found.items), total_count=found.total_count)
+
+
+@projects.post("", status_code=201, responses=errors(400, 413))
+async def create_project(actor: Asker, body: schemas.NewProject) -> schemas.ProjectOut:
+    """Make a project, of which one is then the owner. Its workspace is made when first needed."""
+    return schemas.ProjectOut.of(
+        await services().projects.create(actor, body.name, body.description, body.repo_url)
+    )
+
+
+@projects.get("/{project_id}", responses=errors(400, 404))
+async def read_project(actor: Asker, project_id: UUID) -> schemas.ProjectOut:
+    """Return one project and how its workspace is."""
+    return schemas.ProjectOut.of(await services().projects.read(actor, project_id))
+
+
+@projects.patch("/{project_id}", responses=errors(400, 404, 413))
+async def change_project(actor: Asker, project_id: UUID, body: schemas.ChangeProject) -> schemas.ProjectOut:
+    """Change what is given of a project. For its owners."""
+    view = await services().projects.change(
+        actor,
+        project_id,
+        name=body.name,
+        description=body.description,
+        session_limit=body.session_limit,
+    )
+    return schemas.ProjectOut.of(view)
+
+
+@projects.delete("/{project_id}", status_code=204, responses=errors(400, 404, 409, 502))
+async def delete_project(
+    actor: Asker,
+    project_id: UUID,
+    confirm: Annotated[str, Query(description="The project's name, to show that it is meant")] = "",
+) -> None:
+    """Delete a project with its tasks, sessions and workspace. For its owners, while no session is live."""
+    await services().projects.delete(actor, project_id, confirm)
+
+
+@projects.get("/{project_id}/sessions", tags=["sessions"], responses=errors(400, 404))
+async def list_project_sessions(
+    actor: Asker,
+    project_id: UUID,
+    active: Annotated[bool | None, Query(description="Only live sessions, or only finished ones")] = None,
+    page: schemas.Page = 1,
+    page_size: schemas.PageSize = 20,
+) -> schemas.SessionList:
+    """List the sessions of all tasks of a project, newest first."""
+    found = await services().sessions.of_project(actor, project_id, active, page, page_size)
+    return schemas.SessionList(sessions=schemas.SessionOut.all(found.items), total_count=found.total_count)
+
+
+@members.get("", responses=errors(400, 404))
+async def list_members(
+    actor: Asker, project_id: UUID, page: schemas.Page = 1, page_size: schemas.PageSize = 20
+) -> schemas.MemberList:
+    """List who belongs to a project, owners first."""
+    views = await services().projects.members(actor, project_id)
+    shown = views[(page - 1) * page_size : page * page_size]
+    people = await services().accounts.names(view.user_id for view in shown)
+    return schemas.MemberList(
+        members=[_member(view, people[view.user_id]) for view in shown if view.user_id in people],
+        total_count=len(views),
+    )
+
+
+@members.post("", status_code=201, responses=errors(400, 404, 409, 413))
+async def add_member(actor: Asker, project_id: UUID, body: schemas.NewMember) -> schemas.MemberOut:
+    """Add a person to a project, or give a member another role. For its owners."""
+    accounts = services().accounts
+    await services().projects.check_owner(actor, project_id)
+    if body.email is not None:
+        person = await accounts.find(body.email)
+    else:
+        assert body.user_id is not None, "the schema asks for one of both"
+        person = await _person(body.user_id)
+    return _member(await services().projects.set_member(actor, project_id, person.id, body.role), person)
+
+
+@members.patch("/{user_id}", responses=errors(400, 404, 409, 413))
+async def change_member(
+    actor: Asker, project_id: UUID, user_id: UUID, body: schemas.ChangeMember
+) -> schemas.MemberOut:
+    """Give a member another role. For the project's owners."""
+    known = {view.user_id for view in await services().projects.members(actor, project_id)}
+    if user_id not in known:
+        raise NotFound("This person is not a member of the project.", "member_not_found")
+    person = await _person(user_id)
+    return _member(await services().projects.set_member(actor, project_id, user_id, body.role), person)
+
+
+@members.delete("/{user_id}", status_code=204, responses=errors(400, 404, 409))
+async def remove_member(actor: Asker, project_id: UUID, user_id: UUID) -> None:
+    """Take a person out of a project. For its owners; everybody may leave."""
+    await services().projects.remove_member(actor, project_id, user_id)
+
+
+async def _person(user_id: UUID) -> UserView:
+    person = (await services().accounts.names([user_id])).get(user_id)
+    if person is None:
+        raise NotFound("There is no such account.", "user_not_found")
+    return person
+
+
+def _member(view: MemberView, person: UserView) -> schemas.MemberOut:
+    return schemas.MemberOut(
+        user_id=view.user_id,
+        email=person.email,
+        name=person.name,
+        role=view.role,
+        created_at=view.created_at,
+    )

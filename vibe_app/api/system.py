@@ -1,0 +1,51 @@
+"""Routes for who watches the app: is it alive, is it ready."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from vibe_app.api import schemas
+from vibe_app.api.errors import public_errors
+from vibe_app.errors import Unavailable
+from vibe_app.wiring import services
+
+system = APIRouter(tags=["system"])
+
+PATIENCE = 5.0
+"""Seconds in which each part must answer."""
+
+
+@system.get("/health", responses=public_errors())
+async def health() -> schemas.Health:
+    """Tell that the process answers."""
+    return schemas.Health()
+
+
+@system.get(
+    "/ready",
+    responses={
+        **public_errors(),
+        503: {"model": schemas.NotReady, "description": "Some part does not answer; says which and why"},
+    },
+)
+async def ready() -> schemas.Ready:
+    """Tell whether the database and the runtime answer."""
+    parts = services()
+    checks = {"database": parts.database.ping(), "runtime": parts.runtime.alive()}
+    reasons: dict[str, str] = {}
+    for name, check in checks.items():
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await check
+        except Unavailable as error:
+            reasons[name] = error.message
+        except TimeoutError:
+            reasons[name] = f"The {name} does not answer within {PATIENCE:.0f} s."
+    if reasons:
+        sentence = " ".join(reasons.values())
+        body = schemas.NotReady(error=sentence, reasons=reasons)
+        return JSONResponse(body.model_dump(), 503)  # type: ignore[return-value]
+    return schemas.Ready()

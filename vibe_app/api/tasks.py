@@ -1,0 +1,75 @@
+"""Routes of cards: create, list, read, change, delete, move."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from vibe_app.api import schemas
+from vibe_app.api.access import Asker
+from vibe_app.api.errors import errors
+from vibe_app.wiring import services
+
+tasks = APIRouter(prefix="/projects/{project_id}/tasks", tags=["tasks"])
+
+
+@tasks.get("", responses=errors(400, 404))
+async def list_tasks(
+    actor: Asker,
+    project_id: UUID,
+    status: Annotated[str | None, Query(description="Only this column", examples=["TODO"])] = None,
+    text: Annotated[str, Query(description="Only cards whose title or description contains it")] = "",
+    page: schemas.Page = 1,
+    page_size: schemas.PageSize = 20,
+) -> schemas.TaskList:
+    """List the cards of a board in their order."""
+    found = await services().tasks.page(actor, project_id, status, text, page, page_size)
+    return schemas.TaskList(tasks=schemas.TaskOut.all(found.items), total_count=found.total_count)
+
+
+@tasks.post("", status_code=201, responses=errors(400, 404, 413))
+async def create_task(actor: Asker, project_id: UUID, body: schemas.NewTask) -> schemas.TaskOut:
+    """Put a new card at the bottom of TODO."""
+    view = await services().tasks.create(
+        actor, project_id, body.title, body.description, body.priority, body.labels
+    )
+    return schemas.TaskOut.of(view)
+
+
+@tasks.get("/{task_id}", responses=errors(400, 404))
+async def read_task(actor: Asker, project_id: UUID, task_id: UUID) -> schemas.TaskOut:
+    """Return one card with its latest session."""
+    return schemas.TaskOut.of(await services().tasks.read(actor, project_id, task_id))
+
+
+@tasks.patch("/{task_id}", responses=errors(400, 404, 409, 413))
+async def change_task(
+    actor: Asker, project_id: UUID, task_id: UUID, body: schemas.ChangeTask
+) -> schemas.TaskOut:
+    """Change what is given of a card. Its title and description stay as they are while a session is live."""
+    view = await services().tasks.change(
+        actor,
+        project_id,
+        task_id,
+        title=body.title,
+        description=body.description,
+        priority=body.priority,
+        labels=body.labels,
+    )
+    return schemas.TaskOut.of(view)
+
+
+@tasks.delete("/{task_id}", status_code=204, responses=errors(400, 404, 409))
+async def delete_task(actor: Asker, project_id: UUID, task_id: UUID) -> None:
+    """Delete a card with its history, unless a session of it is live."""
+    await services().tasks.delete(actor, project_id, task_id)
+
+
+@tasks.post("/{task_id}/move", responses=errors(400, 404, 409, 413))
+async def move_task(actor: Asker, project_id: UUID, task_id: UUID, body: schemas.MoveTask) -> schemas.TaskOut:
+    """Move a card to a column, above another card or to its end. IN_PROGRESS belongs to live sessions."""
+    return schemas.TaskOut.of(
+        await services().tasks.move(actor, project_id, task_id, body.status, body.before_id)
+    )

@@ -1,0 +1,55 @@
+"""Who may do what in a project: the check that every verb makes first."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.board import repository
+from vibe_app.board.models import Project, Task
+from vibe_app.errors import Forbidden, NotFound
+
+_NEEDS = {
+    ProjectRole.VIEWER: "You are not a member of this project. Ask its owner to add you.",
+    ProjectRole.EDITOR: "You may only look at this project. Ask its owner to make you an editor.",
+    ProjectRole.OWNER: "Only an owner of this project may do this.",
+}
+
+
+async def require(
+    db: AsyncSession, actor: Actor, project_id: UUID, needed: ProjectRole, *, lock: bool = False
+) -> tuple[Project, ProjectRole]:
+    """Return the project and the actor's role in it, if that role covers `needed`.
+
+    An admin of the installation may do what an owner may. With `lock` nobody else
+    changes the project, its members or adds to it until the transaction ends.
+
+    Raises:
+        NotFound: There is no such project.
+        Forbidden: The actor's role is not enough.
+    """
+    project = await db.get(Project, project_id, with_for_update=lock or None)
+    if project is None:
+        raise NotFound("There is no such project. It may have been deleted.", "project_not_found")
+    if actor.is_admin:
+        return project, ProjectRole.OWNER
+    role = await repository.project_role(db, project_id, actor.user_id)
+    if role is None:
+        raise Forbidden(_NEEDS[ProjectRole.VIEWER], "not_a_member")
+    if not ProjectRole(role).covers(needed):
+        raise Forbidden(_NEEDS[needed], "role_too_low")
+    return project, ProjectRole(role)
+
+
+async def task_of(db: AsyncSession, project_id: UUID, task_id: UUID, *, lock: bool = False) -> Task:
+    """Return the project's task. With `lock` nobody else changes or executes it until the transaction ends.
+
+    Raises:
+        NotFound: The project has no such task.
+    """
+    task = await db.get(Task, task_id, with_for_update=lock or None)
+    if task is None or task.project_id != project_id:
+        raise NotFound("There is no such task in this project. It may have been deleted.", "task_not_found")
+    return task

@@ -1,0 +1,205 @@
+"""The tables of the board: projects, members, tasks, sessions and their events."""
+
+# pyright: reportAssignmentType=false
+# SQLModel declares `__tablename__` in a way that no plain string fits, though its documentation uses one.
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    Uuid,
+    text,
+)
+from sqlmodel import Field, SQLModel
+
+from vibe_app.accounts.roles import ProjectRole
+from vibe_app.board.lifecycle import LIVE, Priority, SessionStatus, TaskStatus
+from vibe_app.db import UtcDateTime
+from vibe_app.wire import now
+
+
+def _one_of(column: str, values: type) -> str:
+    return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"  # type: ignore[attr-defined]
+
+
+def _moment(nullable: bool = False) -> Column[datetime]:
+    return Column(UtcDateTime, nullable=nullable)
+
+
+def _parent(target: str, primary_key: bool = False) -> Column[UUID]:
+    return Column(Uuid, ForeignKey(target, ondelete="CASCADE"), nullable=False, primary_key=primary_key)
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    condition: ColumnElement[bool] = text(where)  # type: ignore[assignment]
+    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
+
+class Project(SQLModel, table=True):
+    """A board and its workspace. The workspace's last known state is kept for every replica to show."""
+
+    __tablename__ = "projects"
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    name: str = Field(sa_column=Column(String(100), nullable=False))
+    description: str = Field(default="", sa_column=Column(Text, nullable=False))
+    repo_url: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    session_limit: int = Field(default=1, nullable=False)
+    workspace_status: str = Field(default="stopped", sa_column=Column(String(16), nullable=False))
+    workspace_reason: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    workspace_used_at: datetime = Field(default_factory=now, sa_column=_moment())
+    created_at: datetime = Field(default_factory=now, sa_column=_moment())
+    updated_at: datetime = Field(default_factory=now, sa_column=_moment())
+
+
+class Member(SQLModel, table=True):
+    """A person's role in a project."""
+
+    __tablename__ = "project_members"
+    __table_args__ = (
+        CheckConstraint(_one_of("role", ProjectRole), name="project_members_role"),
+        Index("project_members_user", "user_id"),
+    )
+
+    project_id: UUID = Field(sa_column=_parent("projects.id", primary_key=True))
+    user_id: UUID = Field(sa_column=_parent("users.id", primary_key=True))
+    role: str = Field(sa_column=Column(String(16), nullable=False))
+    created_at: datetime = Field(default_factory=now, sa_column=_moment())
+
+
+class Task(SQLModel, table=True):
+    """A card. `position` orders its column; gaps make room for moves."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        CheckConstraint(_one_of("status", TaskStatus), name="tasks_status"),
+        CheckConstraint(_one_of("priority", Priority), name="tasks_priority"),
+        Index("tasks_column", "project_id", "status", "position"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    project_id: UUID = Field(sa_column=_parent("projects.id"))
+    title: str = Field(sa_column=Column(String(200), nullable=False))
+    description: str = Field(default="", sa_column=Column(Text, nullable=False))
+    priority: str = Field(default=Priority.NORMAL.value, sa_column=Column(String(16), nullable=False))
+    labels: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    status: str = Field(default=TaskStatus.TODO.value, sa_column=Column(String(16), nullable=False))
+    position: float = Field(sa_column=Column(Float, nullable=False))
+    last_session_id: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))
+    created_by: UUID | None = Field(
+        default=None, sa_column=Column(Uuid, ForeignKey("users.id", ondelete="SET NULL"), nullable=True)
+    )
+    created_at: datetime = Field(default_factory=now, sa_column=_moment())
+    updated_at: datetime = Field(default_factory=now, sa_column=_moment())
+
+
+_LIVE_SQL = f"status IN ({', '.join(repr(str(status)) for status in sorted(LIVE))})"
+
+
+class Session(SQLModel, table=True):
+    """One run of one task by the agent; the row is also its place in the queue.
+
+    A live row without an owner waits to be claimed. `epoch` is the fencing token:
+    it grows with each claim, and every write of a run names the epoch it holds.
+    `cursor` counts what was taken from the sidecar in this attempt, `last_seq`
+    what stands in the book; they differ where the engine wrote entries itself.
+    `heard_at` is when it started or the book last grew, in seconds since 1970 on
+    the database's clock: the events' own times come from the sidecar's host.
+    Once `archived_at` is set, `output` holds only its beginning (see `archive`).
+    """
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        CheckConstraint(_one_of("status", SessionStatus), name="sessions_status"),
+        _partial("sessions_one_live", "task_id", where=f"{_LIVE_SQL} AND deleted_at IS NULL", unique=True),
+        _partial(
+            "sessions_idempotency",
+            "task_id",
+            "idempotency_key",
+            where="idempotency_key IS NOT NULL",
+            unique=True,
+        ),
+        _partial("sessions_task", "task_id", "created_at", where="deleted_at IS NULL"),
+        _partial("sessions_project", "project_id", "created_at", where="deleted_at IS NULL"),
+        _partial("sessions_status_live", "status", where="deleted_at IS NULL"),
+        _partial("sessions_not_archived", "completed_at", where="archived_at IS NULL"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    task_id: UUID = Field(sa_column=_parent("tasks.id"))
+    project_id: UUID = Field(sa_column=_parent("projects.id"))
+    status: str = Field(default=SessionStatus.PENDING.value, sa_column=Column(String(16), nullable=False))
+    prompt: str = Field(sa_column=Column(Text, nullable=False))
+    output: str = Field(default="", sa_column=Column(Text, nullable=False))
+    error: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    started_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    completed_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    duration_ms: int | None = Field(default=None, nullable=True)
+    created_at: datetime = Field(default_factory=now, sa_column=_moment())
+    updated_at: datetime = Field(default_factory=now, sa_column=_moment())
+    deleted_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+
+    created_by: UUID | None = Field(
+        default=None, sa_column=Column(Uuid, ForeignKey("users.id", ondelete="SET NULL"), nullable=True)
+    )
+    idempotency_key: str | None = Field(default=None, sa_column=Column(String(200), nullable=True))
+    model: str = Field(default="", sa_column=Column(String(200), nullable=False))
+    tokens_input: int | None = Field(default=None, nullable=True)
+    tokens_output: int | None = Field(default=None, nullable=True)
+    cost: float | None = Field(default=None, nullable=True)
+    last_line: str = Field(default="", sa_column=Column(String(300), nullable=False))
+    last_event_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+
+    priority: int = Field(default=1, nullable=False)
+    owner: str | None = Field(default=None, sa_column=Column(String(64), nullable=True))
+    epoch: int = Field(default=0, nullable=False)
+    lease_until: float = Field(default=0.0, sa_column=Column(Float, nullable=False))
+    not_before: float = Field(default=0.0, sa_column=Column(Float, nullable=False))
+    stop_requested: bool = Field(default=False, nullable=False)
+    phase: str = Field(default="", sa_column=Column(String(200), nullable=False))
+    attempt: int = Field(default=1, nullable=False)
+    crashes: int = Field(default=0, nullable=False)
+    failure: str | None = Field(default=None, sa_column=Column(String(32), nullable=True))
+    cursor: int = Field(default=0, nullable=False)
+    last_seq: int = Field(default=0, nullable=False)
+    heard_at: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
+    archived_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+
+
+class SessionEvent(SQLModel, table=True):
+    """One entry of a session's output."""
+
+    __tablename__ = "session_events"
+
+    session_id: UUID = Field(sa_column=_parent("sessions.id", primary_key=True))
+    seq: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    type: str = Field(sa_column=Column(String(16), nullable=False))
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    created_at: datetime = Field(sa_column=_moment())
+
+
+class SessionArchive(SQLModel, table=True):
+    """Consecutive events of a finished session, compressed, up to number `last_seq`: in place of their rows.
+
+    Number 0 is the session's plain output, kept only where it is not what its events say.
+    """
+
+    __tablename__ = "session_archives"
+
+    session_id: UUID = Field(sa_column=_parent("sessions.id", primary_key=True))
+    last_seq: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    codec: str = Field(sa_column=Column(String(16), nullable=False))
+    data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

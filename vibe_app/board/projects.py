@@ -1,0 +1,293 @@
+"""The verbs of projects and their members."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.board import repository, rules
+from vibe_app.board.access import require
+from vibe_app.board.models import Member, Project, Task
+from vibe_app.board.views import MemberView, Page, ProjectView, WorkspaceView
+from vibe_app.db import Database, Transaction
+from vibe_app.errors import Conflict, NotFound, Refused
+from vibe_app.wire import now
+
+Erase = Callable[[UUID], Awaitable[None]]
+"""Ends a project's workspace and deletes its files."""
+
+SAMPLE_NAME = "Sample project"
+SAMPLE_TASKS = (
+    ("Add a README file", "Write a README.md that says what this folder is for, in a few lines."),
+    ("Add a script hello.py", "It prints a friendly sentence. Check that it compiles."),
+)
+
+
+class Projects:
+    """Create, list, change and delete projects; say who belongs to them.
+
+    Args:
+        database: Where they are kept.
+        erase: Ends and deletes a project's workspace.
+        project_limit: How many sessions of a new project may run at once.
+    """
+
+    def __init__(self, database: Database, erase: Erase, project_limit: int = 1) -> None:
+        self._database = database
+        self._erase = erase
+        self._project_limit = project_limit
+
+    async def create(
+        self, actor: Actor, name: str, description: str = "", repo_url: str | None = None
+    ) -> ProjectView:
+        """Make a project of which the actor is the owner.
+
+        Args:
+            actor: Who asks; any person with an account may.
+            name: 1 to 100 characters.
+            description: Up to 64 KiB.
+            repo_url: A repository to clone when the workspace first starts, or None for an empty one.
+
+        Raises:
+            Refused: A value cannot be accepted.
+        """
+        project = Project(
+            name=rules.clean_line(name, "name", rules.NAME_CHARS),
+            description=rules.clean_body(description),
+            repo_url=rules.clean_repo_url(repo_url),
+            session_limit=self._project_limit,
+        )
+        async with self._database.transaction() as db:
+            await _insert(db, project, actor)
+        return await self.read(actor, project.id)
+
+    async def create_sample(self, actor: Actor) -> ProjectView:
+        """Make the sample project with cards that are ready to execute."""
+        project = Project(
+            name=SAMPLE_NAME,
+            description="Two small cards to see the whole path once: press Execute on one.",
+            session_limit=self._project_limit,
+        )
+        async with self._database.transaction() as db:
+            await _insert(db, project, actor)
+            for index, (title, description) in enumerate(SAMPLE_TASKS, start=1):
+                db.add(
+                    Task(
+                        project_id=project.id,
+                        title=title,
+                        description=description,
+                        position=index * repository.POSITION_GAP,
+                        created_by=actor.user_id,
+                    )
+                )
+        return await self.read(actor, project.id)
+
+    async def list(self, actor: Actor, page: int = 1, page_size: int = 100) -> Page[ProjectView]:
+        """Return the projects that the actor may see, by name."""
+        async with self._database.read() as db:
+            query = select(Project)
+            if not actor.is_admin:
+                mine = select(col(Member.project_id)).where(col(Member.user_id) == actor.user_id)
+                query = query.where(col(Project.id).in_(mine))
+            total = await db.scalar(select(func.count()).select_from(query.subquery()))
+            rows = await db.scalars(
+                query.order_by(func.lower(col(Project.name)), col(Project.id))
+                .offset((page - 1) * page_size)
+                .limit(page_size)
+            )
+            return Page(await _views(db, actor, list(rows)), total or 0)
+
+    async def read(self, actor: Actor, project_id: UUID) -> ProjectView:
+        """Return one project.
+
+        Raises:
+            NotFound: There is none of this id.
+            Forbidden: The actor is no member.
+        """
+        async with self._database.read() as db:
+            project, _ = await require(db, actor, project_id, ProjectRole.VIEWER)
+            return (await _views(db, actor, [project]))[0]
+
+    async def change(
+        self,
+        actor: Actor,
+        project_id: UUID,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        session_limit: int | None = None,
+    ) -> ProjectView:
+        """Change what is given and leave the rest.
+
+        Raises:
+            Forbidden: The actor is no owner.
+            Refused: A value cannot be accepted.
+        """
+        values: dict[str, object] = {}
+        if name is not None:
+            values["name"] = rules.clean_line(name, "name", rules.NAME_CHARS)
+        if description is not None:
+            values["description"] = rules.clean_body(description)
+        if session_limit is not None:
+            if not 1 <= session_limit <= 100:
+                raise Refused("The limit of running sessions must be between 1 and 100.", "invalid_limit")
+            values["session_limit"] = session_limit
+        async with self._database.transaction() as db:
+            await require(db, actor, project_id, ProjectRole.OWNER)
+            await db.execute(
+                update(Project).where(col(Project.id) == project_id).values(updated_at=now(), **values)
+            )
+            db.announce(f"project:{project_id}", "projects", "queue")
+        return await self.read(actor, project_id)
+
+    async def delete(self, actor: Actor, project_id: UUID, confirm: str) -> None:
+        """Delete a project with its tasks, sessions and workspace.
+
+        Args:
+            actor: Who asks; an owner.
+            project_id: Which.
+            confirm: The project's name, typed by the person.
+
+        Raises:
+            Refused: `confirm` is not the name.
+            Conflict: A session of it is live.
+        """
+        async with self._database.transaction() as db:
+            project, _ = await require(db, actor, project_id, ProjectRole.OWNER, lock=True)
+            if confirm.strip() != project.name:
+                raise Refused(
+                    f"To delete it, confirm with the project's name: {project.name}", "confirmation_needed"
+                )
+            if await repository.live_counts(db, [project_id]):
+                raise Conflict("A session of this project is running. Stop it first.", "session_live")
+            await db.execute(delete(Project).where(col(Project.id) == project_id))
+            db.announce(f"project:{project_id}", "projects")
+        await self._erase(project_id)
+
+    async def check_owner(self, actor: Actor, project_id: UUID) -> None:
+        """Return if the actor may manage the project: asked before anything is told about other people.
+
+        Raises:
+            NotFound: There is none of this id.
+            Forbidden: The actor is no owner.
+        """
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.OWNER)
+
+    async def members(self, actor: Actor, project_id: UUID) -> list[MemberView]:
+        """Return who belongs to the project, owners first."""
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.VIEWER)
+            rows = await db.scalars(select(Member).where(col(Member.project_id) == project_id))
+            views = [
+                MemberView(row.user_id, ProjectRole(row.role), row.created_at)
+                for row in sorted(
+                    rows, key=lambda row: (list(ProjectRole).index(ProjectRole(row.role)), row.created_at)
+                )
+            ]
+        return views
+
+    async def set_member(self, actor: Actor, project_id: UUID, user_id: UUID, role: str) -> MemberView:
+        """Give a person a role in the project; one who has another role changes to it.
+
+        Raises:
+            Refused: There is no such role.
+            NotFound: There is no such person.
+            Conflict: It would leave the project without an owner.
+        """
+        wanted = _role(role)
+        try:
+            async with self._database.transaction() as db:
+                await require(db, actor, project_id, ProjectRole.OWNER, lock=True)
+                member = await db.get(Member, (project_id, user_id))
+                if member is None:
+                    member = Member(project_id=project_id, user_id=user_id, role=wanted.value)
+                    db.add(member)
+                elif wanted is not ProjectRole.OWNER:
+                    await _keep_an_owner(db, member)
+                member.role = wanted.value
+                await db.flush()
+                db.announce(f"project:{project_id}", "projects")
+        except IntegrityError as error:
+            raise NotFound("There is no such account. It may have been deleted.", "user_not_found") from error
+        return MemberView(user_id, wanted, member.created_at)
+
+    async def remove_member(self, actor: Actor, project_id: UUID, user_id: UUID) -> None:
+        """Take a person out of the project; one may always leave by oneself.
+
+        Raises:
+            NotFound: The person is no member.
+            Conflict: It would leave the project without an owner.
+        """
+        needed = ProjectRole.VIEWER if user_id == actor.user_id else ProjectRole.OWNER
+        async with self._database.transaction() as db:
+            await require(db, actor, project_id, needed, lock=True)
+            member = await db.get(Member, (project_id, user_id))
+            if member is None:
+                raise NotFound("This person is not a member of the project.", "member_not_found")
+            await _keep_an_owner(db, member)
+            await db.delete(member)
+            db.announce(f"project:{project_id}", "projects")
+
+
+async def _insert(db: Transaction, project: Project, actor: Actor) -> None:
+    db.add(project)
+    await db.flush()
+    db.add(Member(project_id=project.id, user_id=actor.user_id, role=ProjectRole.OWNER.value))
+    db.announce("projects")
+
+
+def _role(value: str) -> ProjectRole:
+    try:
+        return ProjectRole(value)
+    except ValueError:
+        raise Refused(f"The role must be one of {', '.join(ProjectRole)}.", "invalid_role") from None
+
+
+async def _keep_an_owner(db: AsyncSession, leaving: Member) -> None:
+    if leaving.role != ProjectRole.OWNER:
+        return
+    owners = await db.scalar(
+        select(func.count())
+        .select_from(Member)
+        .where(col(Member.project_id) == leaving.project_id, col(Member.role) == ProjectRole.OWNER.value)
+    )
+    if (owners or 0) <= 1:
+        raise Conflict("A project needs an owner. Make somebody else an owner first.", "last_owner")
+
+
+async def _views(db: AsyncSession, actor: Actor, projects: list[Project]) -> list[ProjectView]:
+    ids = [project.id for project in projects]
+    live = await repository.live_counts(db, ids)
+    tasks = await repository.task_counts(db, ids)
+    mine = dict(
+        (
+            await db.execute(
+                select(col(Member.project_id), col(Member.role)).where(
+                    col(Member.user_id) == actor.user_id, col(Member.project_id).in_(ids)
+                )
+            )
+        ).all()
+    )
+    return [
+        ProjectView(
+            id=project.id,
+            name=project.name,
+            description=project.description,
+            repo_url=project.repo_url,
+            session_limit=project.session_limit,
+            role=ProjectRole.OWNER if actor.is_admin else ProjectRole(mine[project.id]),
+            workspace=WorkspaceView(project.workspace_status, project.workspace_reason),
+            live_sessions=live.get(project.id, 0),
+            task_count=tasks.get(project.id, 0),
+            created_at=project.created_at,
+            updated_at=project.updated_at,
+        )
+        for project in projects
+    ]

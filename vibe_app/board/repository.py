@@ -1,0 +1,349 @@
+"""Every query of the board. A guarded update is the rule; nobody can win twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus, session_sources
+from vibe_app.board.models import Member, Project, Session, SessionEvent, Task
+from vibe_app.db import db_clock
+from vibe_app.errors import IllegalMove
+from vibe_app.wire import now
+
+POSITION_GAP = 1024.0
+
+live: ColumnElement[bool] = col(Session.status).in_([str(status) for status in sorted(LIVE)]) & col(
+    Session.deleted_at
+).is_(None)
+# A session holds one of its project's places while it is claimed or has once been accepted.
+holds_place: ColumnElement[bool] = live & (
+    col(Session.owner).is_not(None) | (col(Session.status) == str(SessionStatus.RUNNING))
+)
+
+# What a card shows of its session; the long texts stay in the database. `silence` is for how many seconds
+# nothing was heard of it: the database has written when, and only its own clock is compared with that.
+CARD_FIELDS = [
+    *(
+        getattr(Session, name)
+        for name in Session.model_fields
+        if name not in ("prompt", "output", "idempotency_key", "deleted_at")
+    ),
+    (db_clock() - col(Session.heard_at)).label("silence"),
+]
+WHOLE_FIELDS = [*CARD_FIELDS, col(Session.prompt), col(Session.output)]
+
+
+async def project_role(db: AsyncSession, project_id: UUID, user_id: UUID) -> str | None:
+    """Return the person's role in the project, None where there is none."""
+    return await db.scalar(
+        select(col(Member.role)).where(col(Member.project_id) == project_id, col(Member.user_id) == user_id)
+    )
+
+
+async def move_session(
+    db: AsyncSession, session_id: UUID, target: SessionStatus, *extra: ColumnElement[bool], **values: Any
+) -> None:
+    """Move a session, or raise. `extra` conditions (a fence, say) are part of the rule.
+
+    Raises:
+        IllegalMove: No row is in a status that allows it.
+    """
+    if target is SessionStatus.RUNNING:
+        values["heard_at"] = db_clock()
+    done = await db.execute(
+        update(Session)
+        .where(
+            col(Session.id) == session_id,
+            col(Session.status).in_([str(status) for status in session_sources(target)]),
+            col(Session.deleted_at).is_(None),
+            *extra,
+        )
+        .values(status=str(target), updated_at=now(), **values)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise IllegalMove(f"The session cannot become {target} any more.")
+
+
+async def move_task(
+    db: AsyncSession, task_id: UUID, sources: Iterable[TaskStatus], target: TaskStatus, **values: Any
+) -> None:
+    """Move a card from one of `sources` to `target`, or raise.
+
+    Raises:
+        IllegalMove: The card is in none of the sources.
+    """
+    done = await db.execute(
+        update(Task)
+        .where(col(Task.id) == task_id, col(Task.status).in_([str(status) for status in sources]))
+        .values(status=str(target), updated_at=now(), **values)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise IllegalMove(f"The task cannot move to {target.column} from where it is now.")
+
+
+async def bottom_of(db: AsyncSession, project_id: UUID, status: TaskStatus) -> float:
+    """Return a position below every card of a column."""
+    last = await db.scalar(
+        select(func.max(col(Task.position))).where(
+            col(Task.project_id) == project_id, col(Task.status) == str(status)
+        )
+    )
+    return (last or 0.0) + POSITION_GAP
+
+
+async def top_of(db: AsyncSession, project_id: UUID, status: TaskStatus) -> float:
+    """Return a position above every card of a column."""
+    first = await db.scalar(
+        select(func.min(col(Task.position))).where(
+            col(Task.project_id) == project_id, col(Task.status) == str(status)
+        )
+    )
+    return (first if first is not None else 2 * POSITION_GAP) - POSITION_GAP
+
+
+async def position_before(db: AsyncSession, project_id: UUID, status: TaskStatus, before: Task) -> float:
+    """Return a position right above `before`; the column is spaced anew where the gap is used up."""
+    column = (col(Task.project_id) == project_id) & (col(Task.status) == str(status))
+    above = await db.scalar(
+        select(func.max(col(Task.position))).where(column, col(Task.position) < before.position)
+    )
+    if above is None:
+        return before.position - POSITION_GAP
+    middle = (above + before.position) / 2
+    if above + 1e-6 < middle < before.position - 1e-6:
+        return middle
+    rows = (
+        await db.execute(select(col(Task.id)).where(column).order_by(col(Task.position), col(Task.id)))
+    ).all()
+    for index, (task_id,) in enumerate(rows, start=1):
+        await db.execute(update(Task).where(col(Task.id) == task_id).values(position=index * POSITION_GAP))
+    index = [task_id for (task_id,) in rows].index(before.id) + 1
+    return (index - 0.5) * POSITION_GAP
+
+
+async def cards(
+    db: AsyncSession,
+    project_id: UUID,
+    status: TaskStatus | None,
+    search: str,
+    offset: int = 0,
+    limit: int | None = None,
+) -> list[tuple[Task, Sequence[Any] | None]]:
+    """Return the project's tasks in board order, each with its latest session's `CARD_FIELDS`."""
+    query = (
+        select(Task, *CARD_FIELDS)
+        .outerjoin(
+            Session, (col(Session.id) == col(Task.last_session_id)) & col(Session.deleted_at).is_(None)
+        )
+        .where(*_chosen(project_id, status, search))
+        .order_by(col(Task.position), col(Task.id))
+        .offset(offset)
+        .limit(limit)
+    )
+    rows = (await db.execute(query)).all()
+    # The whole row: its named columns are the session's, and a slice of it would lose their names.
+    return [(row[0], row if row[1] is not None else None) for row in rows]
+
+
+async def count_cards(db: AsyncSession, project_id: UUID, status: TaskStatus | None, search: str) -> int:
+    """Return how many cards `cards` would return in all."""
+    query = select(func.count()).select_from(Task).where(*_chosen(project_id, status, search))
+    return await db.scalar(query) or 0
+
+
+def _chosen(project_id: UUID, status: TaskStatus | None, search: str) -> list[ColumnElement[bool]]:
+    conditions = [col(Task.project_id) == project_id]
+    if status is not None:
+        conditions.append(col(Task.status) == str(status))
+    if search:
+        words = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        conditions.append(
+            or_(
+                col(Task.title).ilike(f"%{words}%", escape="\\"),
+                col(Task.description).ilike(f"%{words}%", escape="\\"),
+            )
+        )
+    return conditions
+
+
+async def queue_positions(db: AsyncSession, installation_limit: int) -> dict[UUID, tuple[int | None, str]]:
+    """Return for every waiting session its place in line, if it is in line, and what it waits for.
+
+    One that waits for its project counts its place among the project's own,
+    one that waits for the installation among all.
+    """
+    clock = await db.scalar(select(db_clock()))
+    waiting = (
+        await db.execute(
+            select(
+                col(Session.id),
+                col(Session.project_id),
+                col(Session.owner),
+                col(Session.not_before),
+                col(Session.status),
+            )
+            .where(
+                live,
+                or_(
+                    col(Session.status) == str(SessionStatus.PENDING),
+                    col(Session.owner).is_(None),
+                ),
+            )
+            .order_by(col(Session.priority).desc(), col(Session.created_at), col(Session.id))
+        )
+    ).all()
+    if not waiting:
+        return {}
+    held = dict(
+        (
+            await db.execute(
+                select(col(Session.project_id), func.count())
+                .where(holds_place)
+                .group_by(col(Session.project_id))
+            )
+        ).all()
+    )
+    limits = dict(
+        (
+            await db.execute(
+                select(col(Project.id), col(Project.session_limit)).where(
+                    col(Project.id).in_({row.project_id for row in waiting})
+                )
+            )
+        ).all()
+    )
+    result: dict[UUID, tuple[int | None, str]] = {}
+    in_project: dict[UUID, int] = {}
+    in_all = 0
+    for row in waiting:
+        if row.not_before > (clock or 0.0):
+            result[row.id] = (None, f"retry in {max(1, round(row.not_before - clock))} s")
+        elif row.owner is not None:
+            result[row.id] = (None, "workspace starting")
+        elif row.status == str(SessionStatus.PENDING):
+            in_all += 1
+            place = in_project[row.project_id] = in_project.get(row.project_id, 0) + 1
+            if held.get(row.project_id, 0) >= limits.get(row.project_id, 1):
+                result[row.id] = (place, "project limit")
+            elif sum(held.values()) >= installation_limit:
+                result[row.id] = (in_all, "installation limit")
+            else:
+                result[row.id] = (None, "workspace starting")
+    return result
+
+
+async def show_the_newest_left(db: AsyncSession, task_id: UUID, deleted: UUID) -> None:
+    """Have a card show the newest of its sessions that are left, where it showed the deleted one."""
+    newest = (
+        select(col(Session.id))
+        .where(col(Session.task_id) == task_id, col(Session.deleted_at).is_(None))
+        .order_by(col(Session.created_at).desc(), col(Session.id))
+        .limit(1)
+    )
+    await db.execute(
+        update(Task)
+        .where(col(Task.id) == task_id, col(Task.last_session_id) == deleted)
+        .values(last_session_id=newest.scalar_subquery())
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def live_counts(db: AsyncSession, project_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """Return how many live sessions each project has."""
+    rows = await db.execute(
+        select(col(Session.project_id), func.count())
+        .where(live, col(Session.project_id).in_(list(project_ids)))
+        .group_by(col(Session.project_id))
+    )
+    return dict(rows.all())
+
+
+async def task_counts(db: AsyncSession, project_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """Return how many cards each project has."""
+    rows = await db.execute(
+        select(col(Task.project_id), func.count())
+        .where(col(Task.project_id).in_(list(project_ids)))
+        .group_by(col(Task.project_id))
+    )
+    return dict(rows.all())
+
+
+async def sessions_page(
+    db: AsyncSession, where: Sequence[ColumnElement[bool]], page: int, page_size: int
+) -> tuple[Sequence[Any], int]:
+    """Return one page of sessions' `WHOLE_FIELDS`, newest first, and how many there are."""
+    return await _page(db, select(*WHOLE_FIELDS), where, page, page_size)
+
+
+async def session_row(db: AsyncSession, task_id: UUID, session_id: UUID, fields: Sequence[Any]) -> Any:
+    """Return the `fields` of one session of a task, None where it has no such session."""
+    return (
+        await db.execute(
+            select(*fields).where(
+                col(Session.id) == session_id,
+                col(Session.task_id) == task_id,
+                col(Session.deleted_at).is_(None),
+            )
+        )
+    ).one_or_none()
+
+
+async def previews_page(
+    db: AsyncSession, where: Sequence[ColumnElement[bool]], page: int, page_size: int, chars: int
+) -> tuple[Sequence[Any], int]:
+    """Return what `sessions_page` does, with the first `chars` of each output and without the prompts."""
+    beginning = func.substr(col(Session.output), 1, chars).label("output")
+    return await _page(db, select(*CARD_FIELDS, beginning), where, page, page_size)
+
+
+async def newest_session(db: AsyncSession, project_id: UUID) -> Any | None:
+    """Return the `CARD_FIELDS` of the project's session that began last."""
+    return (
+        await db.execute(
+            select(*CARD_FIELDS)
+            .where(
+                col(Session.project_id) == project_id,
+                col(Session.deleted_at).is_(None),
+                col(Session.started_at).is_not(None),
+            )
+            .order_by(col(Session.started_at).desc(), col(Session.id))
+            .limit(1)
+        )
+    ).one_or_none()
+
+
+async def _page(
+    db: AsyncSession,
+    query: Select[*tuple[Any, ...]],
+    where: Sequence[ColumnElement[bool]],
+    page: int,
+    page_size: int,
+) -> tuple[Sequence[Any], int]:
+    conditions = [col(Session.deleted_at).is_(None), *where]
+    total = await db.scalar(select(func.count()).select_from(Session).where(*conditions))
+    rows = await db.execute(
+        query.where(*conditions)
+        .order_by(col(Session.created_at).desc(), col(Session.id))
+        .offset((page - 1) * page_size)
+        .limit(page_size)
+    )
+    return rows.all(), total or 0
+
+
+async def output_tail(db: AsyncSession, session_id: UUID, events: int = 20) -> str:
+    """Return the last stretch of a live session's plain output, oldest first."""
+    rows = await db.scalars(
+        select(col(SessionEvent.text))
+        .where(col(SessionEvent.session_id) == session_id, col(SessionEvent.type) == "output")
+        .order_by(col(SessionEvent.seq).desc())
+        .limit(events)
+    )
+    return "".join(reversed(list(rows)))

@@ -1,0 +1,106 @@
+"""What people may write: limits and clean-up of their input. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from vibe_app.board.lifecycle import Priority, TaskStatus
+from vibe_app.errors import Refused
+from vibe_app.wire import plain_text
+
+TITLE_CHARS = 200
+DESCRIPTION_BYTES = 64 * 1024
+NAME_CHARS = 100
+LABELS = 20
+LABEL_CHARS = 40
+
+
+def clean_line(value: str, what: str, limit: int) -> str:
+    """Return `value` as one clean line of 1 to `limit` characters.
+
+    Raises:
+        Refused: It is empty or longer.
+    """
+    line = " ".join(plain_text(value).split())
+    if not line:
+        raise Refused(f"Give the {what} at least one character.", "empty_" + what)
+    if len(line) > limit:
+        raise Refused(
+            f"The {what} has {len(line)} characters; shorten it to {limit} at most.", what + "_too_long"
+        )
+    return line
+
+
+def clean_body(value: str, what: str = "description") -> str:
+    """Return `value` without control characters and colours.
+
+    Raises:
+        Refused: It is longer than 64 KiB.
+    """
+    body = plain_text(value).strip("\n")
+    if (size := len(body.encode())) > DESCRIPTION_BYTES:
+        raise Refused(
+            f"The {what} has {size // 1024} KiB; shorten it to {DESCRIPTION_BYTES // 1024} KiB at most.",
+            what + "_too_long",
+        )
+    return body
+
+
+def clean_labels(values: Iterable[str]) -> list[str]:
+    """Return the labels cleaned, each once, in the order given.
+
+    Raises:
+        Refused: There are more than 20, or one is longer than 40 characters.
+    """
+    labels = list(dict.fromkeys(clean_line(value, "label", LABEL_CHARS) for value in values if value.strip()))
+    if len(labels) > LABELS:
+        raise Refused(f"A task can have {LABELS} labels at most; this one would have {len(labels)}.")
+    return labels
+
+
+def parse_priority(value: str) -> Priority:
+    """Read a priority.
+
+    Raises:
+        Refused: There is none of this name.
+    """
+    try:
+        return Priority(value)
+    except ValueError:
+        raise Refused(f"The priority must be one of {', '.join(Priority)}.", "invalid_priority") from None
+
+
+def parse_status(value: str) -> TaskStatus:
+    """Read a column's name.
+
+    Raises:
+        Refused: There is none of this name.
+    """
+    try:
+        return TaskStatus(value)
+    except ValueError:
+        raise Refused(f"The status must be one of {', '.join(TaskStatus)}.", "invalid_status") from None
+
+
+def clean_repo_url(value: str | None) -> str | None:
+    """Return the address of a repository to clone, or None for an empty workspace.
+
+    Raises:
+        Refused: It is none that a clone without a person at the keyboard can use.
+    """
+    url = (value or "").strip()
+    if not url:
+        return None
+    if len(url) > 2000 or re.search(r"[\s\x00-\x1f\x7f\ud800-\udfff]", url):
+        raise Refused("The repository's address must be one line without spaces.", "invalid_repo_url")
+    scp_like = re.fullmatch(r"[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:[^-].*", url)
+    parts = urlsplit(url)
+    if scp_like or (parts.scheme in ("https", "http", "ssh", "git") and parts.hostname):
+        return url
+    raise Refused(
+        "The repository's address must start with https://, http://, ssh:// or git://, "
+        "or look like git@host:path.",
+        "invalid_repo_url",
+    )

@@ -1,0 +1,431 @@
+"""The verbs of sessions: execute, stop, history. Both doors use these and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from math import inf
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.board import archive, repository, rules
+from vibe_app.board.access import require, task_of
+from vibe_app.board.lifecycle import LIVE, TASK_AFTER, Priority, SessionStatus, TaskStatus
+from vibe_app.board.models import Session, SessionEvent, Task
+from vibe_app.board.views import Page, SessionView
+from vibe_app.db import Database, Transaction
+from vibe_app.errors import Conflict, NotFound, Refused, Unavailable
+from vibe_app.wire import EventType, now
+
+UNREACHABLE = "unreachable"
+"""The `failure` of a session whose sidecar or workspace could not be reached."""
+
+_VIEW_FIELDS = [item.name for item in fields(SessionView)]
+_ACTIVE = "This task already has a running session."
+_MISSING = "This task has no such session."
+
+
+class Sessions:
+    """Runs of tasks.
+
+    Args:
+        database: Where they are kept.
+        installation_limit: How many sessions may run at once in all.
+        model: Which model answers, kept with each session.
+        patience: Seconds for which `wait_for_outcome` waits.
+        quiet_notice: Seconds without a word after which a running session is shown as quiet.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        installation_limit: int,
+        model: str,
+        patience: float = 10.0,
+        quiet_notice: float = 300.0,
+    ) -> None:
+        self._database = database
+        self._installation_limit = installation_limit
+        self._model = model
+        self._patience = patience
+        self._quiet_notice = quiet_notice
+
+    async def execute(
+        self,
+        actor: Actor,
+        project_id: UUID,
+        task_id: UUID,
+        instructions: str = "",
+        idempotency_key: str | None = None,
+    ) -> SessionView:
+        """Start a session of a task in TODO and move its card, in one transaction.
+
+        Returns as soon as the session stands in line; `wait_for_outcome` tells
+        what became of it. The same idempotency key again answers with the
+        session that the first call made.
+
+        Args:
+            actor: Who asks; an editor.
+            project_id: The board.
+            task_id: The card.
+            instructions: Text to append to the prompt, up to 64 KiB.
+            idempotency_key: Up to 200 characters chosen by the caller.
+
+        Raises:
+            Conflict: A session of the task is live already, or the key's session was deleted.
+            Refused: The card is not in TODO, or the instructions are too long.
+        """
+        extra = rules.clean_body(instructions, "instructions")
+        if idempotency_key is not None and not 1 <= len(idempotency_key) <= 200:
+            raise Refused("The Idempotency-Key must have 1 to 200 characters.", "invalid_idempotency_key")
+        try:
+            async with self._database.transaction() as db:
+                await require(db, actor, project_id, ProjectRole.EDITOR)
+                task = await task_of(db, project_id, task_id)
+                if idempotency_key and (known := await _by_key(db, task_id, idempotency_key)):
+                    return session_view(known, {})
+                session = await self._insert(db, actor, task, extra, idempotency_key)
+        except IntegrityError as error:
+            async with self._database.read() as db:
+                if idempotency_key and (known := await _by_key(db, task_id, idempotency_key)):
+                    return session_view(known, {})
+                await task_of(db, project_id, task_id)  # which may have been deleted meanwhile
+            raise Conflict(_ACTIVE, "already_active") from error
+        return session_view(session, {})
+
+    async def _insert(
+        self, db: Transaction, actor: Actor, task: Task, extra: str, idempotency_key: str | None
+    ) -> Session:
+        if task.status == TaskStatus.IN_PROGRESS:
+            raise Conflict(_ACTIVE, "already_active")
+        if task.status != TaskStatus.TODO:
+            raise Refused(
+                "Only a task in To do can be executed; this one is in "
+                f"{TaskStatus(task.status).column}. Move it to To do first.",
+                "not_in_todo",
+            )
+        session = Session(
+            task_id=task.id,
+            project_id=task.project_id,
+            prompt=compose_prompt(task.title, task.description, extra),
+            created_by=actor.user_id,
+            idempotency_key=idempotency_key,
+            model=self._model,
+            priority=Priority(task.priority).rank,
+        )
+        db.add(session)
+        await db.flush()
+        await repository.move_task(
+            db,
+            task.id,
+            [TaskStatus.TODO],
+            TaskStatus.IN_PROGRESS,
+            position=await repository.bottom_of(db, task.project_id, TaskStatus.IN_PROGRESS),
+            last_session_id=session.id,
+        )
+        db.announce("queue", f"project:{task.project_id}", "projects", f"session:{session.id}")
+        return session
+
+    async def wait_for_outcome(self, session_id: UUID) -> SessionView:
+        """Wait, at most `patience` seconds, for the first outcome of a session just made.
+
+        Returns when it runs, when it is over, or when it is known what it waits for.
+
+        Raises:
+            Unavailable: The sidecar or its workspace could not be reached; the
+                session is kept as failed with the reason and the task is in TODO.
+            NotFound: It was deleted meanwhile.
+        """
+        deadline = asyncio.get_running_loop().time() + self._patience
+        with self._database.bus.subscribe(f"session:{session_id}") as changes:
+            while True:
+                view, starting = await self._glance(session_id)
+                if view.failure == UNREACHABLE:
+                    raise Unavailable(view.error or "The workspace cannot be reached.", UNREACHABLE)
+                left = deadline - asyncio.get_running_loop().time()
+                in_line = view.queue_position is not None
+                if view.status != SessionStatus.PENDING or in_line or starting or left <= 0:
+                    return view
+                await changes.wait(min(left, 1.0))
+
+    async def stop(self, actor: Actor, project_id: UUID, task_id: UUID) -> SessionView:
+        """Ask the task's live session to stop. One that nobody has claimed is cancelled at once.
+
+        Raises:
+            Refused: The task has no live session.
+        """
+        async with self._database.transaction() as db:
+            await require(db, actor, project_id, ProjectRole.EDITOR)
+            task = await task_of(db, project_id, task_id)
+            # Locked, where the database has row locks, so that nobody claims it meanwhile.
+            session = await db.scalar(
+                select(Session).where(repository.live, col(Session.task_id) == task.id).with_for_update()
+            )
+            if session is None:
+                raise Refused("This task has no running session to stop.", "not_running")
+            await db.execute(
+                update(Session)
+                .where(col(Session.id) == session.id)
+                .values(stop_requested=True, updated_at=now())
+            )
+            if session.owner is None and session.status == SessionStatus.PENDING:
+                await end_session(db, session, SessionStatus.CANCELLED, final_text="Session cancelled")
+            db.announce("stops", f"session:{session.id}", f"project:{project_id}", "queue")
+        view, _ = await self._glance(session.id)
+        return view
+
+    async def wait_until_over(self, session_id: UUID, seconds: float) -> SessionView:
+        """Return the session once it is over, or as it is after `seconds`."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        with self._database.bus.subscribe(f"session:{session_id}") as changes:
+            while True:
+                view, _ = await self._glance(session_id)
+                left = deadline - asyncio.get_running_loop().time()
+                if SessionStatus(view.status) not in LIVE or left <= 0:
+                    return view
+                await changes.wait(min(left, 1.0))
+
+    async def history(
+        self, actor: Actor, project_id: UUID, task_id: UUID, page: int = 1, page_size: int = 20
+    ) -> Page[SessionView]:
+        """Return a task's sessions, newest first."""
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.VIEWER)
+            await task_of(db, project_id, task_id)
+            rows, total = await repository.sessions_page(
+                db, [col(Session.task_id) == task_id], page, page_size
+            )
+            return Page(await self._whole(db, rows), total)
+
+    async def previews(
+        self, actor: Actor, project_id: UUID, task_id: UUID, page: int, page_size: int, chars: int
+    ) -> Page[SessionView]:
+        """Return a task's sessions, newest first, with the first `chars` of each output and no prompts."""
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.VIEWER)
+            await task_of(db, project_id, task_id)
+            rows, total = await repository.previews_page(
+                db, [col(Session.task_id) == task_id], page, page_size, chars
+            )
+            return Page(await self._current(db, rows), total)
+
+    async def of_project(
+        self, actor: Actor, project_id: UUID, active: bool | None = None, page: int = 1, page_size: int = 20
+    ) -> Page[SessionView]:
+        """Return a project's sessions, newest first; only the live (or only the finished) ones if asked."""
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.VIEWER)
+            where = [col(Session.project_id) == project_id]
+            if active is not None:
+                where.append(repository.live if active else ~repository.live)
+            rows, total = await repository.sessions_page(db, where, page, page_size)
+            return Page(await self._whole(db, rows), total)
+
+    async def read(self, actor: Actor, project_id: UUID, task_id: UUID, session_id: UUID) -> SessionView:
+        """Return one session of a task.
+
+        Raises:
+            NotFound: The task has no such session.
+        """
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.VIEWER)
+            await task_of(db, project_id, task_id)
+            row = await repository.session_row(db, task_id, session_id, repository.WHOLE_FIELDS)
+            if row is None:
+                raise NotFound(_MISSING, "session_not_found")
+            return (await self._whole(db, [row]))[0]
+
+    async def glance(self, actor: Actor, project_id: UUID, task_id: UUID, session_id: UUID) -> SessionView:
+        """Return one session of a task without its prompt and output: the check before it is followed.
+
+        Raises:
+            NotFound: The task has no such session.
+        """
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.VIEWER)
+            await task_of(db, project_id, task_id)
+            row = await repository.session_row(db, task_id, session_id, repository.CARD_FIELDS)
+        if row is None:
+            raise NotFound(_MISSING, "session_not_found")
+        return session_view(row, {}, self._quiet_notice)
+
+    async def newest(self, actor: Actor, project_id: UUID) -> SessionView | None:
+        """Return the session of a project that began last, without prompt and output; None for none."""
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.VIEWER)
+            row = await repository.newest_session(db, project_id)
+        return session_view(row, {}, self._quiet_notice) if row is not None else None
+
+    async def counts(self) -> dict[str, int]:
+        """Return how many sessions there are of each status, for the operator's figures."""
+        async with self._database.read() as db:
+            rows = await db.execute(
+                select(col(Session.status), func.count())
+                .where(col(Session.deleted_at).is_(None))
+                .group_by(col(Session.status))
+            )
+            return dict(rows.all())
+
+    async def delete(self, actor: Actor, project_id: UUID, task_id: UUID, session_id: UUID) -> None:
+        """Hide a finished session from every list (its row is kept, marked as deleted).
+
+        Raises:
+            Conflict: It is live.
+        """
+        async with self._database.transaction() as db:
+            await require(db, actor, project_id, ProjectRole.EDITOR)
+            await task_of(db, project_id, task_id)
+            session = await repository.session_row(db, task_id, session_id, repository.CARD_FIELDS)
+            if session is None:
+                raise NotFound(_MISSING, "session_not_found")
+            if SessionStatus(session.status) in LIVE:
+                raise Conflict("This session is running. Stop it first.", "session_live")
+            await db.execute(update(Session).where(col(Session.id) == session_id).values(deleted_at=now()))
+            await repository.show_the_newest_left(db, task_id, session_id)
+            db.announce(f"project:{project_id}", f"session:{session_id}")
+
+    async def _glance(self, session_id: UUID) -> tuple[SessionView, bool]:
+        """Return the session without its long texts, and whether its workspace is known to be starting."""
+        async with self._database.read() as db:
+            row = (
+                await db.execute(
+                    select(*repository.CARD_FIELDS).where(
+                        col(Session.id) == session_id, col(Session.deleted_at).is_(None)
+                    )
+                )
+            ).one_or_none()
+            if row is None:
+                raise NotFound("The session was deleted.", "session_not_found")
+            waits = await repository.queue_positions(db, self._installation_limit)
+        return session_view(row, waits, self._quiet_notice), bool(row.phase)
+
+    async def _whole(self, db: AsyncSession, rows: Sequence[Any]) -> list[SessionView]:
+        """Make views with all of what was said, wherever it is kept."""
+        archived = [row.id for row in rows if row.archived_at is not None]
+        outputs = await archive.outputs(db, archived) if archived else {}
+        views = await self._current(db, rows)
+        return [replace(view, output=outputs.get(view.id, view.output)) for view in views]
+
+    async def _current(self, db: AsyncSession, rows: Sequence[Any]) -> list[SessionView]:
+        """Make views that say how live sessions stand, with the last stretch of their output."""
+        waits: dict[UUID, tuple[int | None, str]] = {}
+        if any(SessionStatus(row.status) in LIVE for row in rows):
+            waits = await repository.queue_positions(db, self._installation_limit)
+        views = [session_view(row, waits, self._quiet_notice) for row in rows]
+        return [
+            replace(view, output=await repository.output_tail(db, view.id))
+            if SessionStatus(view.status) in LIVE
+            else view
+            for view in views
+        ]
+
+
+async def end_session(
+    db: Transaction,
+    session: Session,
+    target: SessionStatus,
+    *extra: Any,
+    error: str | None = None,
+    final_text: str = "",
+    **values: Any,
+) -> None:
+    """End a session and move its card with it: the one place where both machines finish.
+
+    Args:
+        db: The transaction to do it in.
+        session: The row as last read; its `last_seq` numbers the closing event.
+        target: One of the final statuses.
+        extra: Further conditions of the guarded update (the fence of a run).
+        error: Why it failed.
+        final_text: Text of a closing `done` event, where the sidecar has sent none.
+        values: More columns to set.
+
+    Raises:
+        IllegalMove: It is over already, or the fence does not hold.
+    """
+    ended = now()
+    if final_text:
+        session.last_seq += 1
+        db.add(
+            SessionEvent(
+                session_id=session.id,
+                seq=session.last_seq,
+                type=EventType.DONE.value,
+                text=final_text,
+                created_at=ended,
+            )
+        )
+        values["last_seq"] = session.last_seq
+    duration = None
+    if session.started_at is not None:
+        duration = round((ended - session.started_at).total_seconds() * 1000)
+    await repository.move_session(
+        db,
+        session.id,
+        target,
+        *extra,
+        error=error,
+        completed_at=ended,
+        duration_ms=duration,
+        owner=None,
+        lease_until=0.0,
+        phase="",
+        **values,
+    )
+    await repository.move_task(
+        db,
+        session.task_id,
+        [TaskStatus.IN_PROGRESS],
+        TASK_AFTER[target],
+        position=await repository.top_of(db, session.project_id, TASK_AFTER[target]),
+    )
+    db.announce("queue", f"project:{session.project_id}", "projects", f"session:{session.id}")
+
+
+def compose_prompt(title: str, description: str, instructions: str = "") -> str:
+    """Return the text that the agent is given for a task."""
+    return "\n\n".join(part for part in (title, description, instructions) if part)
+
+
+def session_view(
+    row: Any, waits: Mapping[UUID, tuple[int | None, str]], quiet_notice: float = inf
+) -> SessionView:
+    """Make a view of a session's row, or of a selection of its columns.
+
+    Args:
+        row: Where it was selected with its `silence`, it may be shown as quiet.
+        waits: What is known of those that wait.
+        quiet_notice: Seconds of silence after which one that runs is quiet.
+    """
+    position, reason = waits.get(row.id, (None, None))
+    silence = getattr(row, "silence", None) or 0.0
+    # One without an owner waits to be taken up again, which is no silence of the agent's.
+    quiet = row.status == SessionStatus.RUNNING and row.owner is not None and silence > quiet_notice
+    since = datetime.fromtimestamp(row.heard_at, UTC) if quiet else None
+    values = {name: getattr(row, name, "") for name in _VIEW_FIELDS}
+    return SessionView(**{**values, "queue_position": position, "waiting_for": reason, "quiet_since": since})
+
+
+async def _by_key(db: AsyncSession, task_id: UUID, key: str) -> Session | None:
+    """Return the session that was made with an idempotency key, if one was.
+
+    Raises:
+        Conflict: It was deleted: to make another one would be to do the same twice.
+    """
+    session = await db.scalar(
+        select(Session).where(col(Session.task_id) == task_id, col(Session.idempotency_key) == key)
+    )
+    if session is not None and session.deleted_at is not None:
+        raise Conflict(
+            "The session of this Idempotency-Key was deleted. Use a new key to start another one.",
+            "session_deleted",
+        )
+    return session

@@ -1,0 +1,248 @@
+"""The verbs of cards: create, list, read, change, delete, move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.board import repository, rules
+from vibe_app.board.access import require, task_of
+from vibe_app.board.lifecycle import TASK_MOVES, SessionStatus, TaskStatus
+from vibe_app.board.models import Session, Task
+from vibe_app.board.sessions import session_view
+from vibe_app.board.views import Page, TaskView
+from vibe_app.db import Database
+from vibe_app.errors import Conflict, IllegalMove, Refused
+from vibe_app.wire import now, plain_text
+
+_LIVE = "A session of this task is running. Stop it first."
+
+
+class Tasks:
+    """Cards of a board.
+
+    Args:
+        database: Where they are kept.
+        installation_limit: How many sessions may run at once in all; for what a card waits for.
+        quiet_notice: Seconds without a word after which a running session is shown as quiet.
+    """
+
+    def __init__(self, database: Database, installation_limit: int, quiet_notice: float = 300.0) -> None:
+        self._database = database
+        self._installation_limit = installation_limit
+        self._quiet_notice = quiet_notice
+
+    async def create(
+        self,
+        actor: Actor,
+        project_id: UUID,
+        title: str,
+        description: str = "",
+        priority: str = "normal",
+        labels: Sequence[str] = (),
+    ) -> TaskView:
+        """Put a new card at the bottom of TODO.
+
+        Args:
+            actor: Who asks; an editor.
+            project_id: The board.
+            title: 1 to 200 characters.
+            description: Markdown, up to 64 KiB.
+            priority: `low`, `normal`, `high` or `urgent`.
+            labels: Up to 20 of up to 40 characters.
+
+        Raises:
+            Refused: A value cannot be accepted.
+        """
+        task = Task(
+            project_id=project_id,
+            title=rules.clean_line(title, "title", rules.TITLE_CHARS),
+            description=rules.clean_body(description),
+            priority=rules.parse_priority(priority).value,
+            labels=rules.clean_labels(labels),
+            position=0.0,
+            created_by=actor.user_id,
+        )
+        async with self._database.transaction() as db:
+            # Locked, so that the project is not deleted between the look and the commit.
+            await require(db, actor, project_id, ProjectRole.EDITOR, lock=True)
+            task.position = await repository.bottom_of(db, project_id, TaskStatus.TODO)
+            db.add(task)
+            db.announce(f"project:{project_id}", "projects")
+        return _task_view(task, None)
+
+    async def list(
+        self, actor: Actor, project_id: UUID, status: str | None = None, search: str = ""
+    ) -> list[TaskView]:
+        """Return the board's cards in their order.
+
+        Args:
+            actor: Who asks; a viewer.
+            project_id: The board.
+            status: One column only.
+            search: Only cards whose title or description contains it.
+        """
+        column = rules.parse_status(status) if status else None
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.VIEWER)
+            rows = await repository.cards(db, project_id, column, plain_text(search).strip())
+            return await self._with_sessions(db, rows)
+
+    async def page(
+        self, actor: Actor, project_id: UUID, status: str | None, search: str, page: int, page_size: int
+    ) -> Page[TaskView]:
+        """Return one page of what `list` returns, and how many there are in all."""
+        column, words = rules.parse_status(status) if status else None, plain_text(search).strip()
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.VIEWER)
+            rows = await repository.cards(db, project_id, column, words, (page - 1) * page_size, page_size)
+            total = await repository.count_cards(db, project_id, column, words)
+            return Page(await self._with_sessions(db, rows), total)
+
+    async def read(self, actor: Actor, project_id: UUID, task_id: UUID) -> TaskView:
+        """Return one card.
+
+        Raises:
+            NotFound: The project has no such card.
+        """
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.VIEWER)
+            task = await task_of(db, project_id, task_id)
+            row = None
+            if task.last_session_id is not None:
+                row = (
+                    await db.execute(
+                        select(*repository.CARD_FIELDS).where(
+                            col(Session.id) == task.last_session_id, col(Session.deleted_at).is_(None)
+                        )
+                    )
+                ).one_or_none()
+            return (await self._with_sessions(db, [(task, row)]))[0]
+
+    async def change(
+        self,
+        actor: Actor,
+        project_id: UUID,
+        task_id: UUID,
+        *,
+        title: str | None = None,
+        description: str | None = None,
+        priority: str | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> TaskView:
+        """Change what is given and leave the rest.
+
+        Raises:
+            Conflict: A session is live and the change touches its prompt.
+            Refused: A value cannot be accepted.
+        """
+        values: dict[str, Any] = {}
+        if title is not None:
+            values["title"] = rules.clean_line(title, "title", rules.TITLE_CHARS)
+        if description is not None:
+            values["description"] = rules.clean_body(description)
+        if priority is not None:
+            values["priority"] = rules.parse_priority(priority).value
+        if labels is not None:
+            values["labels"] = rules.clean_labels(labels)
+        async with self._database.transaction() as db:
+            await require(db, actor, project_id, ProjectRole.EDITOR)
+            task = await task_of(db, project_id, task_id)
+            if task.status == TaskStatus.IN_PROGRESS and {"title", "description"} & values.keys():
+                raise Conflict(_LIVE, "session_live")
+            # The session before its card, as everywhere: two that lock in turn wait for each other for ever.
+            if priority is not None:
+                rank = rules.parse_priority(priority).rank
+                waiting = (col(Session.task_id) == task_id) & repository.live
+                await db.execute(update(Session).where(waiting).values(priority=rank))
+            await db.execute(update(Task).where(col(Task.id) == task_id).values(updated_at=now(), **values))
+            db.announce(f"project:{project_id}")
+        return await self.read(actor, project_id, task_id)
+
+    async def delete(self, actor: Actor, project_id: UUID, task_id: UUID) -> None:
+        """Delete a card with its sessions.
+
+        Raises:
+            Conflict: A session of it is live.
+        """
+        async with self._database.transaction() as db:
+            await require(db, actor, project_id, ProjectRole.EDITOR)
+            task = await task_of(db, project_id, task_id, lock=True)
+            if task.status == TaskStatus.IN_PROGRESS:
+                raise Conflict(_LIVE, "session_live")
+            await db.execute(delete(Task).where(col(Task.id) == task_id))
+            db.announce(f"project:{project_id}", "projects")
+
+    async def move(
+        self, actor: Actor, project_id: UUID, task_id: UUID, status: str, before_id: UUID | None = None
+    ) -> TaskView:
+        """Move a card to a column, above `before_id` or to its end.
+
+        Executing is not a move: it is `Sessions.execute`.
+
+        Raises:
+            Conflict: A session of the card is live, or the column belongs to live sessions.
+            Refused: `before_id` is no card of that column.
+        """
+        target = rules.parse_status(status)
+        async with self._database.transaction() as db:
+            await require(db, actor, project_id, ProjectRole.EDITOR)
+            task = await task_of(db, project_id, task_id)
+            source = TaskStatus(task.status)
+            if source is TaskStatus.IN_PROGRESS:
+                raise Conflict(_LIVE, "session_live")
+            if target not in TASK_MOVES[source]:
+                raise IllegalMove(
+                    "Only tasks with a running session are in progress. Press Execute on a task in To do.",
+                    "execute_instead",
+                )
+            position = await repository.bottom_of(db, project_id, target)
+            if before_id is not None and before_id != task_id:
+                before = await task_of(db, project_id, before_id)
+                if before.status != target:
+                    raise Refused("The card to put it before is not in that column.", "invalid_before_id")
+                position = await repository.position_before(db, project_id, target, before)
+            elif before_id == task_id:
+                position = task.position
+            await repository.move_task(db, task_id, [source], target, position=position)
+            db.announce(f"project:{project_id}")
+        return await self.read(actor, project_id, task_id)
+
+    async def _with_sessions(
+        self, db: AsyncSession, rows: Sequence[tuple[Task, Sequence[Any] | None]]
+    ) -> list[TaskView]:
+        waits: dict[UUID, tuple[int | None, str]] = {}
+        if any(task.status == TaskStatus.IN_PROGRESS and _may_wait(row) for task, row in rows):
+            waits = await repository.queue_positions(db, self._installation_limit)
+        return [
+            _task_view(task, session_view(row, waits, self._quiet_notice) if row is not None else None)
+            for task, row in rows
+        ]
+
+
+def _may_wait(session: Any) -> bool:
+    """Tell whether a live session may be one of those that wait; one with an owner that runs is not."""
+    return session is not None and (session.status == SessionStatus.PENDING or session.owner is None)
+
+
+def _task_view(task: Task, session: Any) -> TaskView:
+    return TaskView(
+        id=task.id,
+        project_id=task.project_id,
+        title=task.title,
+        description=task.description,
+        priority=task.priority,
+        labels=list(task.labels),
+        status=task.status,
+        position=task.position,
+        created_by=task.created_by,
+        created_at=task.created_at,
+        updated_at=task.updated_at,
+        session=session,
+    )

@@ -1,0 +1,255 @@
+"""`vibe checkout` and `vibe opencode-server`: what a workspace's pod runs beside its services.
+
+The first makes the folders of the volume, once, before anything else starts. The second
+is the first process of OpenCode's container: it writes OpenCode's files, starts it, and
+ends with it. What they do locally is done by `vibe_app.runtimes.local`, with the same parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ctypes
+import http.client
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+import click
+
+from vibe_app.errors import VibeError
+from vibe_app.runtimes import hermetic
+from vibe_app.settings import Settings, SettingsError, load_settings
+
+logger = logging.getLogger(__name__)
+
+TOLD = 3
+"""Exit status of a failure whose reason is a whole sentence, in the container's termination message."""
+_TERMINATION_LOG = Path("/dev/termination-log")
+_PR_SET_DUMPABLE = 4
+_LONGEST_START = 60
+_NEEDED = (
+    "PROJECT_ID",
+    "WORKSPACE_DIR",
+    "HOME",
+    "OPENCODE_DATA_DIR",
+    "PORT",
+    "SWEEPER_PORT",
+    "REHEARSAL_URL",
+    "OPENCODE_SERVER_PASSWORD",
+    "REHEARSAL_KEY",
+)
+
+
+@click.command(hidden=True)
+def checkout() -> None:
+    """Make the folders of a workspace's volume (set by VOLUME_DIR and REPO_URL)."""
+    from vibe_app.runtimes.checkout import make_workspace, remove_drafts
+
+    volume = Path(os.environ.get("VOLUME_DIR") or "/volume")
+
+    async def progress(sentence: str) -> None:
+        click.echo(f"{sentence}.")
+
+    try:
+        remove_drafts(volume)
+        (volume / "opencode").mkdir(mode=0o770, exist_ok=True)
+        work = make_workspace(
+            volume / "workspace", repo_url=os.environ.get("REPO_URL") or None, mark={}, progress=progress
+        )
+        asyncio.run(work)
+    except VibeError as error:
+        _tell(error.message)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        _tell(f"The workspace's volume cannot be used: {error.strerror or error}{where}.")
+
+
+def _tell(sentence: str) -> None:
+    """End with a sentence, which the cluster keeps as the container's last words.
+
+    Raises:
+        SystemExit: Always.
+    """
+    sys.stderr.write(f"{sentence}\n")
+    if os.access(_TERMINATION_LOG, os.W_OK):
+        _TERMINATION_LOG.write_text(sentence)
+    raise SystemExit(TOLD)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where OpenCode runs in the pod, and with which secrets.
+
+    Args:
+        project_id: The project.
+        workspace: The files it works on.
+        home: Its private home, which ends with the pod.
+        kept: Where its data outlives the pod.
+        port: Where it serves, on loopback.
+        sweeper_port: Where left-over commands are ended on request, on loopback.
+        rehearsal_url: The sidecar, which plays the rehearsal model.
+        password: Of its HTTP interface.
+        rehearsal_key: Of the rehearsal model.
+    """
+
+    project_id: str
+    workspace: Path
+    home: Path
+    kept: Path
+    port: int
+    sweeper_port: int
+    rehearsal_url: str
+    password: str
+    rehearsal_key: str
+
+    @classmethod
+    def from_env(cls, env: dict[str, str]) -> Place:
+        """Read the variables that the pod's manifest sets.
+
+        Raises:
+            ValueError: One is missing, or a port is no number.
+        """
+        missing = [name for name in _NEEDED if name not in env]
+        if missing:
+            raise ValueError(f"{', '.join(missing)} must be set")
+        return cls(
+            project_id=env["PROJECT_ID"],
+            workspace=Path(env["WORKSPACE_DIR"]),
+            home=Path(env["HOME"]),
+            kept=Path(env["OPENCODE_DATA_DIR"]),
+            port=int(env["PORT"]),
+            sweeper_port=int(env["SWEEPER_PORT"]),
+            rehearsal_url=env["REHEARSAL_URL"],
+            password=env["OPENCODE_SERVER_PASSWORD"],
+            rehearsal_key=env["REHEARSAL_KEY"],
+        )
+
+
+@click.command(hidden=True)
+def opencode_server() -> None:
+    """Run OpenCode in a workspace's pod, as the first process of its container."""
+    # Before anything can run here that is not Vibe's: this process's environment holds secrets.
+    _hide()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    ending = _Ending()
+    try:
+        settings, place = load_settings(), Place.from_env(dict(os.environ))
+        child = _start(settings, place)
+        ending.reaches(child.pid)
+    except (SettingsError, ValueError) as error:
+        _tell(f"The pod's environment cannot be used: {error}.")
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        _tell(f"OpenCode could not be started: {error.strerror or error}{where}.")
+    else:
+        raise SystemExit(_until_end(child, place))
+
+
+class _Ending:
+    """Passes a request to end on to OpenCode, also one that came before OpenCode was started."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._pid = 0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def reaches(self, pid: int) -> None:
+        """From now on this process is asked to end."""
+        self._pid = pid
+        if self._asked:
+            self._send()
+
+    def _ask(self, *_: object) -> None:
+        self._asked = True
+        if self._pid:
+            self._send()
+
+    def _send(self) -> None:
+        # Not Popen's own way, which would collect a process that has ended and hide that from `os.wait`.
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGTERM)
+
+
+def _hide() -> None:
+    """Keep this process's memory and environment from others of the same user (Linux, prctl(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _start(settings: Settings, place: Place) -> subprocess.Popen[bytes]:
+    """Write OpenCode's files and start it."""
+    share = place.home / ".local" / "share"
+    if not share.exists():
+        share.parent.mkdir(parents=True, exist_ok=True)
+        share.symlink_to(place.kept, target_is_directory=True)
+    hermetic.prepare_home(place.home)
+    config = hermetic.opencode_config(
+        workspace=place.workspace,
+        home=place.home,
+        rehearsal_url=place.rehearsal_url,
+        model=settings.model,
+        base_url=settings.model_base_url,
+    )
+    hermetic.write_config(place.workspace, config)
+    env = hermetic.opencode_env(
+        project_id=place.project_id,
+        workspace=place.workspace,
+        home=place.home,
+        password=place.password,
+        path=os.environ.get("PATH", os.defpath),
+        api_key=settings.model_key,
+        rehearsal_key=place.rehearsal_key,
+    )
+    binary = settings.opencode_binary
+    if os.access(binary, os.R_OK):
+        logger.warning("%s can be read: its process can be looked into by what the agent runs", binary)
+    return subprocess.Popen(
+        [binary, "serve", "--hostname", "127.0.0.1", "--port", str(place.port)],
+        env=env,
+        cwd=place.workspace,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def _wake(place: Place) -> None:
+    """Have OpenCode take its secrets out of what its commands inherit, as soon as it answers."""
+    credentials = base64.b64encode(f"opencode:{place.password}".encode()).decode()
+    headers = {"Authorization": f"Basic {credentials}", "x-opencode-directory": str(place.workspace)}
+    deadline = time.monotonic() + _LONGEST_START
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=_LONGEST_START)
+        try:
+            connection.request("GET", hermetic.WAKING_PATH, headers=headers)
+            return connection.getresponse().close()
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    logger.warning("OpenCode did not answer within %d s", _LONGEST_START)
+
+
+def _until_end(child: subprocess.Popen[bytes], place: Place) -> int:
+    """Sweep on request and bury the orphans until OpenCode ends; return what to end with.
+
+    With this process, as the first of its container, ends whatever the agent has left there.
+    """
+    from vibe_app.sidecar.sweeper import serve_sweeps
+
+    sweeper = serve_sweeps(place.project_id, place.sweeper_port)
+    Thread(target=_wake, args=(place,), name="wake", daemon=True).start()
+    while True:
+        pid, status = os.wait()
+        if pid == child.pid:
+            break
+    sweeper.server_close()
+    code = child.returncode = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code

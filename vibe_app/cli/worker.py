@@ -1,0 +1,50 @@
+"""One of several server processes: serves on its parent's socket, and ends when its parent does.
+
+Run by `vibe_app/cli/workers.py` as `python -m vibe_app.cli.worker SOCKET PARENT`,
+the numbers of two open files. Its settings are those of the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from vibe_app import frontend
+from vibe_app.cli.server import serve_on
+from vibe_app.settings import load_settings
+
+
+def main() -> None:
+    """Serve until told to stop, or until the parent is gone."""
+    listener, parent = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    logger = logging.getLogger(__name__)
+
+    def parent_gone() -> None:
+        asyncio.get_running_loop().remove_reader(parent)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    @asynccontextmanager
+    async def ready() -> AsyncIterator[None]:
+        from vibe_app.wiring import services
+
+        told = {"empty": await services().accounts.is_empty()}
+        parent.sendall(json.dumps(told).encode() + b"\n")
+        # The parent never writes: there is something to read once its end of the line is closed.
+        asyncio.get_running_loop().add_reader(parent, parent_gone)
+        try:
+            yield
+        finally:
+            asyncio.get_running_loop().remove_reader(parent)
+
+    serve_on(load_settings(), frontend.home(), listener, ready, logger.debug)
+
+
+if __name__ == "__main__":
+    main()

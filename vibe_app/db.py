@@ -1,0 +1,340 @@
+"""The database: engines, the one place that commits, and the bus of changes.
+
+A transaction gathers the topics that it changed; they are published after the
+commit and never before, so whoever wakes finds the new rows. A message on the
+bus is only a hint: every listener re-reads, and re-reads at times unasked.
+SQLite and PostgreSQL differ here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import DateTime, Float, event, make_url, text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+from vibe_app.errors import Unavailable
+
+if TYPE_CHECKING:
+    from vibe_app.notify import Replicas
+
+log = logging.getLogger(__name__)
+
+# Each number names one lock among all advisory locks of the database.
+QUEUE_LOCK = 0x56494245
+ACCOUNTS_LOCK = QUEUE_LOCK + 1
+MIGRATION_LOCK = QUEUE_LOCK + 2
+
+# Without these a server whose machine vanished would be waited for as long as TCP does: hours.
+# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS (all but the last in seconds)
+_POSTGRES_PATIENCE = {
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+    # A replica that is frozen in mid-transaction would keep its locks, and every other one waiting, for as
+    # long as it is. Ours are short: after 5 s without its next word one is undone. Written without a space,
+    # which libpq and SQLAlchemy spell differently in an address.
+    "options": "-cidle_in_transaction_session_timeout=5000",
+}
+
+
+# SQLite's codes, and PostgreSQL's: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_FULL = (sqlite3.SQLITE_FULL, "53100")
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, "40001", "40P01", "55P03")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC: aware in Python on both databases, though SQLite keeps no zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert to UTC; SQLite gets it without a zone."""
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class db_clock(FunctionElement[float]):
+    """Seconds since 1970 on the database's clock: leases never trust a host's."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(db_clock, "postgresql")
+def _clock_postgresql(*_: Any, **__: Any) -> str:
+    return "extract(epoch from clock_timestamp())::float8"
+
+
+@compiles(db_clock, "sqlite")
+def _clock_sqlite(*_: Any, **__: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+class Subscription:
+    """What one listener has not yet seen: a set of topics, so that a burst is one wake-up."""
+
+    def __init__(self, topics: Iterable[str]) -> None:
+        self.topics = frozenset(topics)
+        self._changed: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def notify(self, topics: Iterable[str]) -> None:
+        """Remember the topics that this listener asked for, and wake it."""
+        if hit := self.topics.intersection(topics):
+            self._changed |= hit
+            self._wake.set()
+
+    async def wait(self, seconds: float | None = None) -> set[str]:
+        """Return the topics changed since the last call; an empty set after `seconds` of silence."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return set()
+        self._wake.clear()
+        changed, self._changed = self._changed, set()
+        return changed
+
+
+class Bus:
+    """The bus of changes inside one process; `notify` carries it to other replicas."""
+
+    def __init__(self) -> None:
+        self._listeners: set[Subscription] = set()
+
+    def publish(self, topics: Iterable[str]) -> None:
+        """Wake everyone who listens to one of the topics."""
+        topics = set(topics)
+        for listener in self._listeners:
+            listener.notify(topics)
+
+    def resync(self) -> None:
+        """Wake everyone as if each of their topics had changed: messages may have been missed."""
+        for listener in self._listeners:
+            listener.notify(listener.topics)
+
+    @contextmanager
+    def subscribe(self, *topics: str) -> Iterator[Subscription]:
+        """Listen to some topics for as long as the block lasts."""
+        listener = Subscription(topics)
+        self._listeners.add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+
+
+class Transaction(AsyncSession):
+    """A database handle that also gathers the topics to announce after its commit."""
+
+    def announce(self, *topics: str) -> None:
+        """Publish these topics once this transaction is committed, and not if it is not."""
+        self.info.setdefault("topics", set()).update(topics)
+
+
+class Database:
+    """The installation's database.
+
+    Args:
+        url: An SQLAlchemy address: `sqlite+aiosqlite:///…` or `postgresql+psycopg://…`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.bus = Bus()
+        self.sqlite = url.startswith("sqlite")
+        self._replicas: Replicas | None = None
+        if self.sqlite:
+            self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", pool_size=1)
+            self._reader = _sqlite_engine(url, "BEGIN", pool_size=8)
+        else:
+            url = _with_patience(url)
+            self._writer = create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+            # Its own snapshot for the whole of a reading, which READ COMMITTED takes for each statement.
+            self._reader = self._writer.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            # psycopg takes a tenth of a second to import, which SQLite has no use for.
+            from vibe_app.notify import Replicas
+
+            self._replicas = Replicas(url, self.bus.publish, self.bus.resync)
+
+    async def open(self) -> None:
+        """Hear from now on what other replicas change (PostgreSQL); SQLite has none."""
+        if self._replicas is not None:
+            self._replicas.open()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Open a transaction; commit it when the block ends well, undo it when it raises.
+
+        This is the only commit of the program. Keep it short: on SQLite it is
+        the one writer, and nothing may wait for the network inside it.
+
+        Raises:
+            Unavailable: The database does not answer or cannot write. Where that
+                happens in the commit itself, nobody knows whether it was done:
+                whoever tries again must do no harm by doing it twice.
+        """
+        db = Transaction(self._writer, expire_on_commit=False, autoflush=False)
+        committing = False
+        try:
+            yield db
+            if self._replicas is not None and (topics := db.info.get("topics")):
+                await self._replicas.tell(db, topics)
+            committing = True
+            await db.commit()
+        except (DBAPIError, PoolTimeout) as error:
+            if sentence := _fault(error):
+                raise Unavailable(sentence, "database_unavailable") from error
+            raise
+        finally:
+            try:
+                await _close(db)
+            finally:
+                # Also when it was broken off here: the commit may have been done, and a hint is only a hint.
+                if committing and (topics := db.info.get("topics")):
+                    self.bus.publish(topics)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """Open a handle for reading one consistent moment; it writes nothing.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        db = AsyncSession(self._reader, expire_on_commit=False, autoflush=False)
+        try:
+            yield db
+        except (DBAPIError, PoolTimeout) as error:
+            if sentence := _fault(error):
+                raise Unavailable(sentence, "database_unavailable") from error
+            raise
+        finally:
+            await _close(db)
+
+    async def lock_queue(self, db: AsyncSession) -> None:
+        """Let one claimer at a time count what runs (SQLite's writer is alone already)."""
+        await self._lock(db, QUEUE_LOCK)
+
+    async def lock_accounts(self, db: AsyncSession) -> None:
+        """Let one at a time count accounts or failed logins (SQLite's writer is alone already)."""
+        await self._lock(db, ACCOUNTS_LOCK)
+
+    async def _lock(self, db: AsyncSession, key: int) -> None:
+        if not self.sqlite:
+            await db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+    async def ping(self) -> None:
+        """Return if the database answers.
+
+        Raises:
+            Unavailable: It does not.
+        """
+        async with self.read() as db:
+            await db.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._replicas is not None:
+            await self._replicas.close()
+        await self._writer.dispose()
+        if self.sqlite:
+            await self._reader.dispose()
+
+
+class _SqliteConnection(sqlite3.Connection):
+    """A connection that gives its lock back when it is closed.
+
+    SQLAlchemy closes a connection whose user was cancelled. SQLite keeps a closed
+    connection, its open transaction and the one write lock for as long as some
+    cursor of it is referenced (https://www.sqlite.org/c3ref/close.html), which
+    the traceback of a cancellation does until the garbage is collected.
+    """
+
+    def close(self) -> None:
+        """Undo what is open, then close."""
+        with suppress(sqlite3.Error):
+            self.rollback()
+        super().close()
+
+
+def _sqlite_engine(url: str, begin: str, pool_size: int) -> AsyncEngine:
+    """Make an engine whose transactions start with `begin` (pysqlite's own way starts them too late)."""
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=60,
+        connect_args={"factory": _SqliteConnection},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        # The time to wait comes first: setting the journal mode may have to wait for another process.
+        for pragma in ("busy_timeout=15000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _with_patience(url: str) -> str:
+    """Add to a PostgreSQL's address how long its connections wait, where it does not say so itself."""
+    address = make_url(url)
+    missing = {name: value for name, value in _POSTGRES_PATIENCE.items() if name not in address.query}
+    return address.update_query_dict(missing).render_as_string(hide_password=False)
+
+
+async def _close(db: AsyncSession) -> None:
+    """Give the connection back, whatever happened to it: what was done or refused on it stands."""
+    try:
+        await asyncio.shield(db.close())
+    except DBAPIError as error:
+        log.warning("database: a connection was lost before it was given back: %s", error.orig)
+
+
+def _fault(error: DBAPIError | PoolTimeout) -> str:
+    """Say in one sentence what is wrong with the database; nothing where the statement itself is at fault."""
+    if isinstance(error, DBAPIError) and not (
+        isinstance(error, OperationalError) or error.connection_invalidated
+    ):
+        return ""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    log.warning("database: %s", cause)
+    code = getattr(cause, "sqlite_errorcode", None) or getattr(cause, "sqlstate", None)
+    if code in _FULL:
+        return "The disk is full: nothing was changed. Free some space and try again."
+    if code in _BUSY:
+        return "The database is busy: nothing was changed. Try again in a moment."
+    return "The database does not answer. Try again in a moment."

@@ -1,0 +1,99 @@
+"""The error tree of the domain, drawn once.
+
+    VibeError
+    ├─ NotFound         there is no such thing, or none that you may see
+    ├─ Conflict         it is there, but in a state that does not allow this
+    ├─ Refused          the request itself cannot be accepted as written
+    ├─ Unavailable      a part this depends on does not answer
+    ├─ Unauthenticated  nobody is signed in
+    ├─ Forbidden        somebody is, but may not do this
+    └─ TooMany          asked too often; try later
+
+Every message is a sentence a person can act on. Nothing here knows HTTP: the
+REST door maps kinds to status codes, the browser door shows the sentence.
+"""
+
+
+class VibeError(Exception):
+    """An expected failure whose message may be shown to the person who asked.
+
+    Args:
+        message: The sentence to show.
+        code: A stable snake_case word for programs; by default the kind's own.
+    """
+
+    default_code = "error"
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+
+
+class NotFound(VibeError):
+    """There is no such thing, or none that the asker may see."""
+
+    default_code = "not_found"
+
+
+class Conflict(VibeError):
+    """The thing exists in a state that does not allow what was asked."""
+
+    default_code = "conflict"
+
+
+class IllegalMove(Conflict):
+    """A status was asked for that the table of moves does not allow from here."""
+
+    default_code = "illegal_move"
+
+
+class LeaseLost(Conflict):
+    """A run was written to by somebody who no longer owns it."""
+
+    default_code = "lease_lost"
+
+
+class Refused(VibeError):
+    """The request cannot be accepted as written."""
+
+    default_code = "invalid_request"
+
+
+class TooLarge(Refused):
+    """What was sent or asked for is larger than the limit."""
+
+    default_code = "too_large"
+
+
+class Unavailable(VibeError):
+    """A part that this depends on does not answer."""
+
+    default_code = "unavailable"
+
+
+class Unauthenticated(VibeError):
+    """Nobody is signed in, or the login has ended."""
+
+    default_code = "unauthenticated"
+
+
+class Forbidden(VibeError):
+    """The person is known but may not do this."""
+
+    default_code = "forbidden"
+
+
+class TooMany(VibeError):
+    """Asked too often.
+
+    Args:
+        message: The sentence to show.
+        retry_after: Seconds until it is worth asking again.
+    """
+
+    default_code = "too_many_requests"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

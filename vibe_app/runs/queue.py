@@ -1,0 +1,223 @@
+"""The lease queue on the sessions' own rows: claim, renew, release. Every query of the engine.
+
+A claim counts and takes under one lock, so no limit is ever exceeded. A lease is
+measured on the database's clock. Whoever lost a lease finds out at the next
+write, since the fence names the epoch that only the newest claim has.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy.orm import Mapped
+from sqlmodel import col
+
+from vibe_app.board import repository
+from vibe_app.board.models import Project, Session
+from vibe_app.db import Database, Transaction, db_clock
+from vibe_app.runs.feed import Lease
+
+LONGEST_WAIT = 600.0
+"""Seconds that a session is ever told to wait, with room to spare. One that seems to wait longer is due: the
+database's clock was set back."""
+
+
+OUTAGE = 4.0
+"""Seconds between two looks at the queue that speak of an outage: it is looked at every 2 s."""
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What a heartbeat learnt of one run."""
+
+    epoch: int
+    stop_requested: bool
+
+
+class Queue:
+    """The queue as one replica sees it.
+
+    Args:
+        database: Where the rows are.
+        owner: This replica's name, unique for each start of a process.
+        lease_seconds: For how long a claim holds without being renewed.
+        installation_limit: Sessions that may run at once in all.
+    """
+
+    def __init__(self, database: Database, owner: str, lease_seconds: float, installation_limit: int) -> None:
+        self._database = database
+        self._owner = owner
+        self._lease_seconds = lease_seconds
+        self._installation_limit = installation_limit
+        self._looked: float | None = None
+        self._trusts_leases_from = 0.0
+
+    def _note_look(self) -> None:
+        """Notice that the database, this process or the machine stood still for a while.
+
+        Nobody could renew a lease meanwhile: one that ran out then says nothing about its owner,
+        who gets the time of a lease to come back.
+        """
+        # The time of day, as only this clock goes on while a machine sleeps.
+        present, before = time.time(), self._looked
+        if before is not None and abs(present - before) > max(OUTAGE, self._lease_seconds / 2):
+            self._trusts_leases_from = time.monotonic() + self._lease_seconds
+        self._looked = present
+
+    @property
+    def _due(self) -> ColumnElement[float]:
+        """When a live session may be claimed, on the database's clock.
+
+        One that waits for its next attempt then or as soon as somebody wants it stopped, one that
+        has an owner once its lease has run out.
+        """
+        grace = self._trusts_leases_from - time.monotonic()
+        lost = db_clock() + grace if grace > 0 else _moment(col(Session.lease_until), self._lease_seconds)
+        return case(
+            (col(Session.owner).is_not(None), lost),
+            (col(Session.stop_requested), 0.0),
+            else_=_moment(col(Session.not_before), 0.0),
+        )
+
+    async def due(self, held: Collection[UUID] = ()) -> float | None:
+        """Return in how many seconds a session may be claimed: 0 or less for now, None while there is none.
+
+        Args:
+            held: Sessions that this replica runs already.
+        """
+        async with self._database.read() as db:
+            due = await db.scalar(
+                select(func.min(self._due) - db_clock()).where(repository.live, col(Session.id).not_in(held))
+            )
+        self._note_look()
+        return due
+
+    async def claim(self, at_most: int, held: Collection[UUID] = ()) -> list[tuple[Lease, Session]]:
+        """Take what may run now: first runs whose owner is gone, then the line by priority and age.
+
+        Args:
+            at_most: How many to take.
+            held: Sessions that this replica runs already. After an outage of the
+                database their leases may have run out, which makes them no less its own.
+        """
+        claimable = repository.live & (self._due <= db_clock()) & col(Session.id).not_in(held)
+        async with self._database.transaction() as db:
+            await self._database.lock_queue(db)
+            chosen = await self._choose(db, claimable, at_most)
+            if not chosen:
+                return []
+            rows = await db.scalars(
+                update(Session)
+                .where(col(Session.id).in_(chosen), claimable)
+                .values(
+                    # An owner that is still named has died: whoever hands over takes its name away.
+                    crashes=col(Session.crashes) + case((col(Session.owner).is_not(None), 1), else_=0),
+                    owner=self._owner,
+                    epoch=col(Session.epoch) + 1,
+                    lease_until=db_clock() + self._lease_seconds,
+                )
+                .returning(Session)
+                .execution_options(synchronize_session=False)
+            )
+            claimed = [(Lease(row.id, row.project_id, self._owner, row.epoch), row) for row in rows]
+            for lease, _ in claimed:
+                db.announce(f"session:{lease.session_id}", f"project:{lease.project_id}")
+        return sorted(claimed, key=lambda item: chosen.index(item[0].session_id))
+
+    async def _choose(self, db: Transaction, claimable: ColumnElement[bool], at_most: int) -> list[UUID]:
+        places = await self._places(db)
+        rows = await db.execute(
+            select(col(Session.id), col(Session.project_id), repository.holds_place.label("has_place"))
+            .where(claimable, repository.holds_place | col(Session.project_id).not_in(places.full_projects()))
+            .order_by(
+                repository.holds_place.desc(),
+                col(Session.priority).desc(),
+                col(Session.created_at),
+                col(Session.id),
+            )
+        )
+        chosen: list[UUID] = []
+        for row in rows:
+            if len(chosen) >= at_most:
+                break
+            if row.has_place or places.take(row.project_id):
+                chosen.append(row.id)
+        return chosen
+
+    async def _places(self, db: Transaction) -> _Places:
+        held = await db.execute(
+            select(col(Session.project_id), func.count())
+            .where(repository.holds_place)
+            .group_by(col(Session.project_id))
+        )
+        limits = await db.execute(select(col(Project.id), col(Project.session_limit)))
+        return _Places(dict(held.all()), dict(limits.all()), self._installation_limit)
+
+    async def renew(self, session_ids: Collection[UUID]) -> dict[UUID, Renewal]:
+        """Renew the leases of these sessions, and return those that this replica still holds.
+
+        Only what really runs is named here: the lease of a run that broke must run out.
+        """
+        held = col(Session.id).in_(session_ids) & (col(Session.owner) == self._owner) & repository.live
+        # Locked in the order in which their events are written, so that neither waits for the other.
+        locked = select(col(Session.id)).where(held).order_by(col(Session.id)).with_for_update(key_share=True)
+        async with self._database.transaction() as db:
+            rows = await db.execute(
+                update(Session)
+                .where(col(Session.id).in_(locked), held)
+                .values(lease_until=db_clock() + self._lease_seconds)
+                .returning(col(Session.id), col(Session.epoch), col(Session.stop_requested))
+                .execution_options(synchronize_session=False)
+            )
+            return {row.id: Renewal(row.epoch, row.stop_requested) for row in rows}
+
+    async def release(self) -> None:
+        """Hand over everything that this replica holds: whoever claims next goes on with it at once."""
+        async with self._database.transaction() as db:
+            rows = await db.execute(
+                update(Session)
+                .where(col(Session.owner) == self._owner, repository.live)
+                .values(owner=None, lease_until=0.0)
+                .returning(col(Session.id))
+                .execution_options(synchronize_session=False)
+            )
+            db.announce("queue", *(f"session:{row.id}" for row in rows))
+
+    async def free_leases_of_the_dead(self) -> None:
+        """End every lease, where this process is the only one that can be alive (SQLite)."""
+        async with self._database.transaction() as db:
+            await db.execute(
+                update(Session)
+                .where(repository.live, col(Session.owner).is_not(None))
+                .values(lease_until=0.0)
+                .execution_options(synchronize_session=False)
+            )
+            db.announce("queue")
+
+
+@dataclass
+class _Places:
+    held: dict[UUID, int]
+    limits: dict[UUID, int]
+    installation_limit: int
+
+    def full_projects(self) -> list[UUID]:
+        """Return the projects that have no place left."""
+        return [key for key, held in self.held.items() if held >= self.limits.get(key, 1)]
+
+    def take(self, project_id: UUID) -> bool:
+        """Take one of the project's places if there is one."""
+        held = self.held.get(project_id, 0)
+        if held >= self.limits.get(project_id, 1) or sum(self.held.values()) >= self.installation_limit:
+            return False
+        self.held[project_id] = held + 1
+        return True
+
+
+def _moment(column: Mapped[float], longest: float) -> ColumnElement[float]:
+    """Return the moment in a column, or 0 where it lies further ahead than anything that was ever written."""
+    return case((column > db_clock() + longest + LONGEST_WAIT, 0.0), else_=column)

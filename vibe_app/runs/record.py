@@ -1,0 +1,220 @@
+"""What one run writes: that it started, what the agent said, that it is tried again, how it ended.
+
+Every write is fenced by the lease, insisted upon while the database is away,
+and harmless to repeat, since a commit that was broken off may have been done.
+Nothing here talks to a workspace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy import select, update
+from sqlmodel import col
+
+from vibe_app.board import repository
+from vibe_app.board.lifecycle import SessionStatus
+from vibe_app.board.models import Project, Session, Task
+from vibe_app.board.sessions import end_session
+from vibe_app.db import Database, db_clock
+from vibe_app.errors import LeaseLost, Unavailable
+from vibe_app.runs.feed import Feed
+from vibe_app.runs.writer import Entry, Lease, Taken, fence
+from vibe_app.wire import Event, EventType, Usage, clean_text, now, plain_text
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+REASON_CHARS = 2000
+_LOST = "This run belongs to somebody else now, or is over."
+
+
+class Record:
+    """The rows of one claimed session, as its run may change them.
+
+    Args:
+        lease: The right to write.
+        session: The row as claimed.
+        database, feed: Where to write.
+
+    Attributes:
+        cursor: The number of the sidecar's last event that stands in the book.
+        closing: Whether the run is giving its lease up by itself.
+    """
+
+    def __init__(self, lease: Lease, session: Session, database: Database, feed: Feed) -> None:
+        self.lease = lease
+        self.cursor = session.cursor
+        self.closing = False
+        self._session = session
+        self._database = database
+        self._feed = feed
+
+    async def task(self) -> tuple[Project | None, str]:
+        """Return the session's project, None where it was deleted, and its task's title."""
+
+        async def read() -> tuple[Project | None, str]:
+            async with self._database.read() as db:
+                project = await db.get(Project, self.lease.project_id)
+                query = select(col(Task.title)).where(col(Task.id) == self._session.task_id)
+                return project, await db.scalar(query) or ""
+
+        return await self._insist(read)
+
+    async def workspace_starting(self) -> None:
+        """Say that the session waits for its workspace."""
+
+        async def write() -> None:
+            async with self._database.transaction() as db:
+                await db.execute(
+                    update(Session)
+                    .where(fence(self.lease), col(Session.status) == str(SessionStatus.PENDING))
+                    .values(phase="workspace starting")
+                    .execution_options(synchronize_session=False)
+                )
+                db.announce(*self._topics)
+
+        await self._insist(write)
+
+    async def started(self) -> None:
+        """Move the session from pending to running; one that runs already stays as it is.
+
+        Raises:
+            LeaseLost: The lease does not hold any more.
+        """
+
+        async def write() -> None:
+            async with self._database.transaction() as db:
+                status = await db.scalar(select(col(Session.status)).where(fence(self.lease)))
+                if status is None:
+                    raise LeaseLost(_LOST)
+                if status == SessionStatus.RUNNING:
+                    return
+                await repository.move_session(
+                    db,
+                    self.lease.session_id,
+                    SessionStatus.RUNNING,
+                    fence(self.lease),
+                    started_at=now(),
+                    phase="",
+                )
+                db.announce(*self._topics, "projects")
+
+        await self._insist(write)
+
+    async def take(self, events: list[Event]) -> None:
+        """Write consecutive events of the sidecar and move the cursor behind them.
+
+        Raises:
+            LeaseLost: The lease does not hold any more.
+        """
+        entries = [Entry(event.type, clean_text(event.text), event.timestamp) for event in events]
+        taken = Taken(self.cursor, events[-1].seq)
+        await self._insist(lambda: self._feed.append(self.lease, entries, taken))
+        self.cursor = taken.upto
+
+    async def repeat(self, delay: float, reason: str, failure: str, usage: Usage | None) -> None:
+        """Give the run up and have it claimed again after `delay` seconds, as the next attempt.
+
+        Raises:
+            LeaseLost: The lease does not hold any more.
+        """
+        self.closing = True
+        attempt = self._session.attempt
+        words = plain_text(reason)[:REASON_CHARS].rstrip(" .")
+        sentence = f"Attempt {attempt} failed: {words}. Trying again in {max(1, round(delay))} s."
+        entry = Entry(EventType.STATUS, sentence, now())
+        values = {"attempt": attempt + 1, "failure": failure, "cursor": 0, **self._used(usage)}
+
+        async def write() -> None:
+            async with self._database.transaction() as db:
+                await self._feed.append_in(db, self.lease, [entry])
+                await db.execute(
+                    update(Session)
+                    .where(fence(self.lease))
+                    .values(owner=None, lease_until=0.0, not_before=db_clock() + delay, **values)
+                    .execution_options(synchronize_session=False)
+                )
+                db.announce("queue", *self._topics)
+
+        await self._insist(write)
+
+    async def end(
+        self,
+        target: SessionStatus,
+        reason: str | None = None,
+        failure: str | None = None,
+        usage: Usage | None = None,
+        remark: str = "",
+    ) -> None:
+        """End the session, write its last line and move its card, in one transaction.
+
+        Args:
+            target: One of the final statuses.
+            reason: Why it failed.
+            failure: The kind of the failure.
+            usage: What this attempt consumed.
+            remark: An error of the engine's own to write before the last line.
+
+        Raises:
+            LeaseLost: The lease does not hold any more.
+        """
+        self.closing = True
+        error = plain_text(reason)[:REASON_CHARS] if reason else None
+        words = {
+            SessionStatus.COMPLETED: "Session completed",
+            SessionStatus.CANCELLED: "Session cancelled",
+            SessionStatus.FAILED: f"Session failed: {error}",
+        }
+
+        async def write() -> None:
+            output = await self._feed.output_text(self.lease.session_id)
+            async with self._database.transaction() as db:
+                if remark:
+                    await self._feed.append_in(db, self.lease, [Entry(EventType.ERROR, remark, now())])
+                session = await db.scalar(select(Session).where(fence(self.lease)))
+                if session is None:
+                    raise LeaseLost(_LOST)
+                await end_session(
+                    db,
+                    session,
+                    target,
+                    fence(self.lease),
+                    error=error,
+                    final_text=words[target],
+                    failure=failure,
+                    output=output,
+                    **self._used(usage),
+                )
+
+        await self._insist(write)
+
+    @property
+    def _topics(self) -> tuple[str, str]:
+        return f"session:{self.lease.session_id}", f"project:{self.lease.project_id}"
+
+    def _used(self, usage: Usage | None) -> dict[str, float]:
+        """Return what this attempt and those before it consumed, as columns."""
+        if usage is None:
+            return {}
+        return {
+            name: value + (getattr(self._session, name) or 0) for name, value in usage.model_dump().items()
+        }
+
+    async def _insist(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Return what `work` returns, trying again for as long as the database is away.
+
+        The sidecar's journal keeps what comes meanwhile, and the fence tells
+        whether it is still this run's business.
+        """
+        pause = 0.2
+        while True:
+            try:
+                return await work()
+            except Unavailable as error:
+                log.warning("session %s waits for the database: %s", self.lease.session_id, error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5.0)

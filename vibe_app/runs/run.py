@@ -1,0 +1,315 @@
+"""One run's story: make the workspace ready, start the agent, write what it says, end.
+
+The story may be broken off at any line by the death of this process; the next
+one to claim the session tells it again from the start, and every step finds
+what was done already. Nothing is decided by an event alone: the end is what the
+sidecar's own record of the session says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from asyncio import FIRST_COMPLETED
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from vibe_app.agent import Agent
+from vibe_app.board.lifecycle import SessionStatus
+from vibe_app.board.models import Project, Session
+from vibe_app.board.sessions import UNREACHABLE
+from vibe_app.errors import Conflict, IllegalMove, LeaseLost, NotFound, Refused, Unavailable, VibeError
+from vibe_app.runs.aio import cancel
+from vibe_app.runs.copying import Copy, Lost, known
+from vibe_app.runs.patience import MAX_CRASHES, MAX_REPEATS, TRIES, Patience
+from vibe_app.runs.record import Record
+from vibe_app.runs.workspaces import Workspaces
+from vibe_app.runtimes.base import Endpoint
+from vibe_app.wire import RETRYABLE, Failure, SessionState, SidecarStatus, StartSession, now
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+class _Stopped(Exception):
+    """A person asked for the end before the agent was started."""
+
+
+class Run:
+    """A claimed session, to be told by `story`.
+
+    Args:
+        session: Its row as claimed.
+        record: What the run writes to.
+        workspaces: Makes its workspace ready.
+        agent: Talks to the sidecar.
+        patience: How long to wait for what.
+        start_limit: Seconds in which the agent must have been started, or found again.
+        time_limit: Seconds after which the session is stopped.
+
+    Attributes:
+        stop: Set once a person wants the end.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        record: Record,
+        workspaces: Workspaces,
+        agent: Agent,
+        patience: Patience,
+        start_limit: float,
+        time_limit: float,
+    ) -> None:
+        self.record = record
+        self.stop = asyncio.Event()
+        self._session = session
+        self._workspaces = workspaces
+        self._agent = agent
+        self._patience = patience
+        self._start_limit = start_limit
+        self._time_limit = time_limit
+        self._step = "the workspace was still starting"
+        # Whoever claimed the session before may have started the agent and died before noting it.
+        self._may_work = session.epoch > 1
+        self._sidecar_id = _sidecar_id(session, session.attempt)
+        self._project: Project
+        self._began = now()
+        self._endpoint: Endpoint
+        if session.stop_requested:
+            self.stop.set()
+
+    async def story(self) -> None:
+        """Carry the session to its end, or to its next attempt.
+
+        A lost lease ends the story without a word: somebody else tells it now.
+        """
+        try:
+            await self._tell()
+        except (LeaseLost, IllegalMove) as error:
+            log.warning("session %s: %s", self._session.id, error)
+
+    async def _tell(self) -> None:
+        project, title = await self.record.task()
+        if project is None:
+            raise LeaseLost("The project was deleted, and its sessions with it.")
+        self._project = project
+        try:
+            if self._session.crashes >= MAX_CRASHES:
+                raise Lost(
+                    f"It was broken off by a crash {self._session.crashes} times and is not tried again.",
+                    Failure.BROKEN,
+                )
+            state = await self._reach(title)
+            await self.record.started()
+            state = await self._follow(state)
+        except _Stopped:
+            await self._silence()
+            await self.record.end(SessionStatus.CANCELLED)
+        except Lost as lost:
+            await self._give_up(lost)
+        else:
+            await self._conclude(state)
+
+    async def _reach(self, title: str) -> SessionState:
+        """Make the workspace ready and have its sidecar accept the session, or find it again there.
+
+        Raises:
+            _Stopped: A person asked for the end meanwhile.
+            Lost: It cannot be reached, or not in time, or refuses, or has forgotten what it had accepted.
+        """
+        start = StartSession(session_id=self._sidecar_id, prompt=self._session.prompt, title=title)
+        limit = asyncio.timeout(self._start_limit)
+        try:
+            async with limit:
+                return await self._try_to_reach(start)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            reason = f"It did not start within {self._start_limit:g} s: {self._step}."
+            raise Lost(reason, self._unreached) from None
+
+    @property
+    def _unreached(self) -> str:
+        """The kind of failure where the sidecar is away: what was accepted once is worth repeating."""
+        return Failure.AGENT_LOST if self._session.status == SessionStatus.RUNNING else UNREACHABLE
+
+    async def _try_to_reach(self, start: StartSession) -> SessionState:
+        for tries in range(1, TRIES + 1):
+            try:
+                self._endpoint = await self._unless_stopped(self._ready())
+                # Not broken off by Stop: an accepted session must be known here, or nobody could end it.
+                return await self._accepted(start)
+            except (Refused, Conflict, NotFound) as error:
+                raise Lost(error.message, Failure.BROKEN) from error
+            except Unavailable as error:
+                if tries == TRIES:
+                    raise Lost(error.message, self._unreached) from error
+                await self._unless_stopped(asyncio.sleep(self._patience.pause * tries))
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _ready(self) -> Endpoint:
+        """Make the workspace ready, saying so on the card where it takes a moment."""
+
+        async def progress(sentence: str) -> None:
+            self._step = f"{sentence[:1].lower()}{sentence[1:].rstrip('.')}"
+
+        ready = asyncio.ensure_future(self._workspaces.ensure(self._project, progress))
+        try:
+            done, _ = await asyncio.wait({ready}, timeout=self._patience.notice)
+            if not done and self._session.status == SessionStatus.PENDING:
+                await self.record.workspace_starting()
+            return await ready
+        finally:
+            await cancel(ready)
+
+    async def _accepted(self, start: StartSession) -> SessionState:
+        self._may_work = True
+        try:
+            async with asyncio.timeout(self._patience.answer):
+                if self.record.cursor or self.stop.is_set():
+                    # Starting it anew under the same id would number its events from 1 again; and what is
+                    # to stop is not started, but what it has said already belongs into the book.
+                    return await known(self._agent, self._endpoint, self._sidecar_id)
+                if self._session.attempt > 1:
+                    await self._end_attempt(self._session.attempt - 1)
+                return await self._agent.start(self._endpoint, start)
+        except TimeoutError as error:
+            raise Unavailable("The workspace's sidecar does not answer in time.") from error
+
+    async def _end_attempt(self, attempt: int) -> None:
+        """See that the agent of an attempt that was given up for lost is not at work any more."""
+        try:
+            await self._agent.stop(self._endpoint, _sidecar_id(self._session, attempt))
+        except NotFound:
+            return
+
+    async def _follow(self, state: SessionState) -> SessionState:
+        """Write what the agent says until its session is over, by itself or because it is to stop.
+
+        Raises:
+            Lost: The sidecar forgot the session, stays away, or does not confirm a stop.
+        """
+        copy = Copy(self.record, self._agent, self._sidecar_id, self._endpoint, self._ready, self._patience)
+        copying = asyncio.create_task(copy.to_the_end(state), name=f"copy {self._sidecar_id}")
+        asked = asyncio.create_task(self.stop.wait(), name="stop asked")
+        stopping: asyncio.Task[bool] | None = None
+        try:
+            await asyncio.wait({copying, asked}, timeout=self._time_left(), return_when=FIRST_COMPLETED)
+            overdue = not copying.done() and not asked.done()
+            if not copying.done():
+                stopping = asyncio.create_task(self._stop_agent(), name=f"stop {self._sidecar_id}")
+                await asyncio.wait({copying, stopping}, return_when=FIRST_COMPLETED)
+                if not copying.done() and stopping.result():
+                    await asyncio.wait({copying}, timeout=self._patience.stop)
+            if copying.done():
+                state = copying.result()
+                if overdue and state.status is SidecarStatus.CANCELLED:
+                    raise Lost(self._overdue(), Failure.BROKEN)
+                return state
+        finally:
+            await cancel(copying, asked, stopping)
+        reason = self._overdue() if overdue else "It was stopped."
+        remark = "The workspace did not confirm the stop: the agent may still be at work there."
+        raise Lost(reason, Failure.BROKEN, remark)
+
+    def _time_left(self) -> float:
+        began = self._session.started_at
+        return max(0.0, self._time_limit - ((now() - began).total_seconds() if began else 0.0))
+
+    def _overdue(self) -> str:
+        return f"It ran for longer than {self._time_limit / 60:.0f} min and was stopped."
+
+    async def _stop_agent(self) -> bool:
+        """Ask the agent to stop until it has; tell whether it has, or its sidecar is silent for too long."""
+        clock = asyncio.get_running_loop().time
+        began = heard = clock()
+        while clock() - began < self._patience.stopping:
+            try:
+                async with asyncio.timeout(self._patience.stop):
+                    await self._agent.stop(self._endpoint, self._sidecar_id)
+                return True
+            except NotFound:
+                return True
+            except (VibeError, TimeoutError) as error:
+                log.info("session %s: stopping: %s", self._session.id, error)
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._agent.state(self._endpoint, self._sidecar_id)
+                heard = clock()
+            except (VibeError, TimeoutError):
+                if clock() - heard > self._patience.stop:
+                    return False
+            await asyncio.sleep(self._patience.reconnect)
+        return False
+
+    async def _conclude(self, state: SessionState) -> None:
+        if state.status is SidecarStatus.COMPLETED:
+            await self.record.end(SessionStatus.COMPLETED, usage=state.usage)
+        elif state.status is SidecarStatus.CANCELLED or self.stop.is_set():
+            await self.record.end(SessionStatus.CANCELLED, usage=state.usage)
+        else:
+            reason = state.error or "The agent failed without saying why."
+            await self._give_up(Lost(reason, state.failure or Failure.BROKEN), state)
+
+    async def _give_up(self, lost: Lost, state: SessionState | None = None) -> None:
+        """End a run that cannot go on, or have it repeated where that is worth while."""
+        usage = state.usage if state else None
+        attempt = self._session.attempt
+        reason = lost.reason
+        if lost.failure == Failure.AGENT_LOST and (
+            trouble := self._workspaces.trouble(self._project.id, self._began)
+        ):
+            reason = f"{reason} {trouble}"
+        if not self.stop.is_set() and lost.failure in RETRYABLE and attempt <= MAX_REPEATS:
+            delay = self._patience.repeat * 2 ** (attempt - 1) * random.uniform(1.0, 1.5)
+            await self.record.repeat(delay, reason, lost.failure, usage)
+            return
+        if self.stop.is_set():
+            await self.record.end(SessionStatus.CANCELLED, usage=usage, remark=lost.remark)
+        else:
+            await self.record.end(SessionStatus.FAILED, reason, lost.failure, usage, lost.remark)
+        if state is None:
+            await self._silence()
+
+    async def _silence(self) -> None:
+        """End what the agent may still be doing, where its sidecar can be reached in a moment."""
+        if not self._may_work:
+            return
+        try:
+            async with asyncio.timeout(self._patience.stop):
+                endpoint = await self._workspaces.ensure(self._project)
+                await self._agent.stop(endpoint, self._sidecar_id)
+        except (VibeError, TimeoutError) as error:
+            log.info("session %s: nothing to stop: %s", self._session.id, error)
+
+    async def _unless_stopped(self, work: Awaitable[Result]) -> Result:
+        """Return what `work` returns, unless a person asks for the end first.
+
+        An attempt that may have said something already gets a moment more, so that its words
+        are not left out.
+
+        Raises:
+            _Stopped: The work was cancelled for it.
+        """
+
+        async def enough() -> None:
+            await self.stop.wait()
+            if self._may_work:
+                await asyncio.sleep(self._patience.stop)
+
+        task = asyncio.ensure_future(work)
+        asked = asyncio.create_task(enough(), name="stop asked")
+        try:
+            await asyncio.wait({task, asked}, return_when=FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise _Stopped
+        finally:
+            await cancel(task, asked)
+
+
+def _sidecar_id(session: Session, attempt: int) -> str:
+    """Each attempt is a session of its own to the sidecar, which never runs one id twice."""
+    return str(session.id) if attempt == 1 else f"{session.id}-{attempt}"

@@ -1,0 +1,188 @@
+"""Keeps this replica's runs: claims them, renews their leases, stops, hands over.
+
+Each run is one task of its own. Two loops stand beside them, and a third for
+housekeeping; one that ends by an error is logged whole and started again, so
+that a fault in one place never silently ends the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from vibe_app.agent import Agent
+from vibe_app.board.models import Session
+from vibe_app.db import Database
+from vibe_app.errors import Unavailable
+from vibe_app.runs.aio import cancel
+from vibe_app.runs.archive import Archive
+from vibe_app.runs.feed import Feed, Lease
+from vibe_app.runs.patience import Patience
+from vibe_app.runs.queue import Queue, Renewal
+from vibe_app.runs.record import Record
+from vibe_app.runs.run import Run
+from vibe_app.runs.workspaces import Workspaces
+from vibe_app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+POLL = 2.0
+"""Seconds between two looks at the queue without a wake-up."""
+HOUSEKEEPING = 30.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
+"""Seconds before a loop that ended is started again: doubled each time, unless it had run for a while."""
+
+
+@dataclass
+class _Live:
+    run: Run
+    task: asyncio.Task[None]
+
+
+class Supervisor:
+    """The engine of one replica.
+
+    Args:
+        database: Holds the queue and the bus.
+        workspaces: Makes workspaces ready.
+        agent: Talks to their sidecars.
+        feed: Takes the events.
+        settings: Limits and times.
+        patience: How long a run waits for what.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        workspaces: Workspaces,
+        agent: Agent,
+        feed: Feed,
+        settings: Settings,
+        patience: Patience | None = None,
+    ) -> None:
+        self.owner = f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._database = database
+        self._workspaces = workspaces
+        self._agent = agent
+        self._feed = feed
+        self._settings = settings
+        self._patience = patience or Patience()
+        self._queue = Queue(database, self.owner, settings.lease, settings.installation_limit)
+        self._runs: dict[UUID, _Live] = {}
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Take up what an earlier process left, and start to claim."""
+        if self._database.sqlite:
+            await self._queue.free_leases_of_the_dead()
+        self._loops = [
+            asyncio.create_task(_forever(name, loop), name=name)
+            for name, loop in (
+                ("claim sessions", self._claim_loop),
+                ("renew leases", self._heartbeat_loop),
+                ("housekeeping", self._housekeeping_loop),
+                ("compress old output", Archive(self._database, self._settings.compress_after_days).daily),
+            )
+        ]
+
+    async def close(self) -> None:
+        """Stop claiming and hand every run over; the workspaces go on with them."""
+        await cancel(*self._loops)
+        await cancel(*(live.task for live in self._runs.values()))
+        try:
+            await self._queue.release()
+        except Unavailable as error:
+            log.warning("the sessions of this process could not be handed over: %s", error)
+
+    @property
+    def running(self) -> int:
+        """How many runs this replica holds."""
+        return len(self._runs)
+
+    async def _claim_loop(self) -> None:
+        with self._database.bus.subscribe("queue") as changes:
+            while True:
+                due = await self._queue.due(list(self._runs))
+                room = self._settings.installation_limit - len(self._runs)
+                if room > 0 and due is not None and due <= 0:
+                    claimed = await self._queue.claim(room, list(self._runs))
+                    for lease, session in claimed:
+                        self._begin(lease, session)
+                    if claimed:
+                        continue  # to see when the next one is due: leases of a dead owner end one by one
+                await changes.wait(min(due, POLL) if due is not None and due > 0 else POLL)
+
+    def _begin(self, lease: Lease, session: Session) -> None:
+        record = Record(lease, session, self._database, self._feed)
+        run = Run(
+            session,
+            record,
+            self._workspaces,
+            self._agent,
+            self._patience,
+            self._settings.start_timeout,
+            self._settings.session_timeout,
+        )
+        task = asyncio.create_task(run.story(), name=f"session {session.id}")
+        self._runs[session.id] = _Live(run, task)
+        task.add_done_callback(lambda done: self._ended(session.id, done))
+
+    def _ended(self, session_id: UUID, task: asyncio.Task[None]) -> None:
+        del self._runs[session_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The row keeps its lease until it runs out; then the run is taken up again, as after a crash.
+            log.error("the run of session %s broke", session_id, exc_info=error)
+        self._database.bus.publish({"queue"})
+
+    async def _heartbeat_loop(self) -> None:
+        with self._database.bus.subscribe("stops") as asked:
+            while True:
+                # The snapshot comes first: a run claimed while the query is under way must not look lost.
+                before = dict(self._runs)
+                if before:
+                    held = await self._queue.renew(list(before))
+                    for session_id, live in before.items():
+                        self._heard(live, held.get(session_id))
+                await asked.wait(self._settings.heartbeat)
+
+    def _heard(self, live: _Live, renewal: Renewal | None) -> None:
+        record = live.run.record
+        if renewal is not None and renewal.epoch == record.lease.epoch:
+            if renewal.stop_requested:
+                live.run.stop.set()
+        elif not live.task.done() and not record.closing:
+            log.warning("the lease of session %s was lost", record.lease.session_id)
+            live.task.cancel()
+
+    async def _housekeeping_loop(self) -> None:
+        while True:
+            await self._workspaces.end_strays()
+            await asyncio.sleep(HOUSEKEEPING)
+            await self._workspaces.stop_idle()
+
+
+async def _forever(name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a loop that must not end; start it again, after a moment, whenever it does."""
+    clock = asyncio.get_running_loop().time
+    pause = SHORTEST_PAUSE
+    while True:
+        task = asyncio.create_task(loop(), name=name)
+        began = clock()
+        try:
+            await asyncio.wait({task})
+        finally:
+            await cancel(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Unavailable):
+            log.warning("%s: %s", name, error)
+        else:
+            log.error("%s ended unexpectedly and is started again", name, exc_info=error)
+        pause = SHORTEST_PAUSE if clock() - began > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+        await asyncio.sleep(pause)

@@ -1,0 +1,275 @@
+"""The only reader of the environment: every setting, its default and its check.
+
+Settings are read once at start, frozen, and handed down. A wrong value ends the
+start with one sentence for each fault, never with a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+OPENCODE_VERSION = "1.18.33"
+
+# The variable in which each provider's own tools look for the key.
+PROVIDER_KEYS: Mapping[str, str] = {
+    "anthropic": "ANTHROPIC_API_KEY",
+    "openai": "OPENAI_API_KEY",
+    "google": "GOOGLE_GENERATIVE_AI_API_KEY",
+    "openrouter": "OPENROUTER_API_KEY",
+    "groq": "GROQ_API_KEY",
+    "mistral": "MISTRAL_API_KEY",
+    "xai": "XAI_API_KEY",
+    "deepseek": "DEEPSEEK_API_KEY",
+}
+
+_QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?"
+_QUANTITIES = re.compile(rf"(cpu|memory)={_QUANTITY}(,\s*(cpu|memory)={_QUANTITY})?")
+
+
+class SettingsError(Exception):
+    """The environment holds values that cannot be used; the message names each with its cure."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside, as `VIBE_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="VIBE_", frozen=True, extra="ignore", populate_by_name=True)
+
+    data: Path = Field(Path(".vibe"), description="Folder for the SQLite file, workspaces and tools")
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on")
+    database_url: str = Field("", description="postgresql+psycopg://…; empty means SQLite in the data folder")
+    redis_url: str = Field("", description="redis://…, where several workers share the state of pages")
+    workers: int = Field(
+        1, ge=1, le=64, description="Processes that serve; more than one needs PostgreSQL and Redis"
+    )
+    secret_key: str = Field(
+        "", description="Signs logins; empty means one is made and kept in the data folder"
+    )
+    runtime: Literal["local", "kubernetes"] = Field("local", description="Where workspaces live")
+    cookie_secure: bool = Field(False, description="Send the login cookie over HTTPS only")
+    login_days: int = Field(7, ge=1, le=365, description="Days until a login ends")
+
+    model: str = Field("", description="provider/model; empty means the built-in rehearsal model")
+    model_base_url: str = Field(
+        "", description="An OpenAI-compatible endpoint to ask instead of the provider"
+    )
+    model_api_key: str = Field("", description="Key for it; by default the provider's usual variable")
+
+    opencode: str = Field(
+        "", description="Path of the OpenCode binary; empty means the one in the data folder"
+    )
+    opencode_server_image: str = Field(
+        "",
+        validation_alias=AliasChoices("OPENCODE_SERVER_IMAGE", "VIBE_OPENCODE_SERVER_IMAGE"),
+        description="Image of the workspaces' pods; needed with VIBE_RUNTIME=kubernetes",
+    )
+    opencode_requests: str = Field(
+        "cpu=250m,memory=512Mi", description="What a pod's OpenCode is promised by the cluster"
+    )
+    opencode_limits: str = Field("cpu=2,memory=2Gi", description="What a pod's OpenCode may use at most")
+    kubernetes_namespace: str = Field("vibe-workspaces", description="Namespace of the workspaces' pods")
+    kubernetes_config: str = Field(
+        "", description="Path of a kubeconfig file; empty means the service account of Vibe's own pod"
+    )
+    kubernetes_storage: str = Field("10Gi", description="Size of a workspace's volume")
+    kubernetes_storage_class: str = Field(
+        "", description="Storage class of the volumes; empty means the cluster's default"
+    )
+    project_limit: int = Field(1, ge=1, le=100, description="Sessions of a new project that may run at once")
+    installation_limit: int = Field(4, ge=1, le=10_000, description="Sessions that may run at once in all")
+    workspace_idle_minutes: float = Field(30, gt=0, description="Minutes without use until a workspace stops")
+    upload_mib: int = Field(
+        512, ge=1, le=1_000_000, description="MiB that a file written into a workspace may have"
+    )
+    archive_mib: int = Field(
+        2048, ge=1, le=1_000_000, description="MiB of files that the archive of a folder may hold"
+    )
+    start_timeout: float = Field(
+        120, gt=0, description="Seconds in which a session's workspace must be ready"
+    )
+    session_timeout: float = Field(7200, gt=0, description="Seconds after which a session is stopped")
+    quiet_notice: float = Field(
+        300, gt=0, description="Seconds without a word after which a running session is shown as quiet"
+    )
+    compress_after_days: float = Field(
+        30,
+        ge=0,
+        le=36_500,
+        description="Days after which a finished session's output is compressed; 0 is never",
+    )
+
+    lease: float = Field(9, gt=0, description="Seconds for which a replica owns a session without renewing")
+    heartbeat: float = Field(2, gt=0, description="Seconds between two renewals")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged")
+
+    @field_validator("data")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("model")
+    @classmethod
+    def _provider_and_model(cls, value: str) -> str:
+        if value and not all(value.partition("/")[::2]):
+            raise ValueError("must look like provider/model, for example anthropic/claude-sonnet-4-5")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if value.startswith(("postgres://", "postgresql://")):
+            return "postgresql+psycopg://" + value.split("://", 1)[1]
+        if value and not value.startswith(("postgresql+psycopg://", "sqlite+aiosqlite://")):
+            raise ValueError("must start with postgresql:// (or be empty for SQLite)")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("opencode_requests", "opencode_limits")
+    @classmethod
+    def _quantities(cls, value: str) -> str:
+        if not _QUANTITIES.fullmatch(value):
+            raise ValueError("must look like cpu=250m,memory=512Mi")
+        return value
+
+    @field_validator("kubernetes_storage")
+    @classmethod
+    def _quantity(cls, value: str) -> str:
+        if not re.fullmatch(_QUANTITY, value):
+            raise ValueError("must be a size like 10Gi")
+        return value
+
+    @field_validator("kubernetes_namespace")
+    @classmethod
+    def _namespace(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", value):
+            raise ValueError("must be the name of a namespace: lower-case letters, digits and hyphens")
+        return value
+
+    @model_validator(mode="after")
+    def _image_for_pods(self) -> Self:
+        if self.runtime == "kubernetes" and not self.opencode_server_image:
+            raise ValueError("OPENCODE_SERVER_IMAGE must name the image of the workspaces' pods")
+        return self
+
+    @model_validator(mode="after")
+    def _shared_by_workers(self) -> Self:
+        lacking = {
+            "VIBE_DATABASE_URL must name a PostgreSQL": self.on_sqlite,
+            "VIBE_REDIS_URL must name a Redis": not self.redis_url,
+        }
+        if self.workers > 1 and any(lacking.values()):
+            told = (
+                f"{sentence} where VIBE_WORKERS is {self.workers}"
+                for sentence in lacking
+                if lacking[sentence]
+            )
+            raise ValueError("\n".join(told))
+        return self
+
+    @property
+    def on_sqlite(self) -> bool:
+        """Whether the database is a file, which one server at a time may use."""
+        return not self.database_url.startswith("postgresql")
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy address of the database."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data / 'vibe.db'}"
+
+    @property
+    def workspaces(self) -> Path:
+        """The folder that holds one folder for each local workspace."""
+        return self.data / "workspaces"
+
+    @property
+    def tools(self) -> Path:
+        """The folder of the programs that set-up brought; the server puts it on PATH."""
+        return self.data / "tools"
+
+    @property
+    def opencode_binary(self) -> Path:
+        """Where OpenCode is expected."""
+        return Path(self.opencode).expanduser() if self.opencode else self.tools / "opencode"
+
+    @property
+    def kubeconfig(self) -> Path | None:
+        """The kubeconfig file; None for the service account of Vibe's own pod."""
+        return Path(self.kubernetes_config).expanduser() if self.kubernetes_config else None
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether the built-in rehearsal model answers, since no provider is configured."""
+        return not self.model
+
+    @property
+    def model_key(self) -> str:
+        """The key for the configured model: `VIBE_MODEL_API_KEY` or the provider's usual variable."""
+        provider = self.model.partition("/")[0]
+        return self.model_api_key or os.environ.get(PROVIDER_KEYS.get(provider, ""), "")
+
+    def signing_key(self) -> str:
+        """Return the key that signs logins, made and kept (mode 0600) on first use.
+
+        Raises:
+            OSError: The data folder cannot be written.
+        """
+        if self.secret_key:
+            return self.secret_key
+        path = self.data / "secret.key"
+        self.data.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            # Of two processes that start at once, one makes it, and neither reads a half of it.
+            descriptor, draft = tempfile.mkstemp(prefix="secret.", dir=self.data)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(48))
+            with suppress(FileExistsError):
+                os.link(draft, path)
+            os.unlink(draft)
+        return path.read_text().strip()
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings from the environment; keyword arguments win where not None.
+
+    Raises:
+        SettingsError: Some value cannot be used; one sentence a line.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # pyright: ignore[reportArgumentType]  # pydantic checks and converts them
+    except ValidationError as error:
+        raise SettingsError("\n".join(_told(fault) for fault in error.errors())) from None
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    alias = Settings.model_fields[name].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"VIBE_{name.upper()}"
+
+
+def _told(fault: ErrorDetails) -> str:
+    sentence = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:
+        # It concerns several settings; all of them together are no help, and some are secret.
+        return sentence
+    name = "_".join(str(part) for part in fault["loc"])
+    known = variable(name) if name in Settings.model_fields else name.upper()
+    return f"{known}: {sentence} (got {fault['input']!r})"

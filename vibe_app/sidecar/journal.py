@@ -1,0 +1,269 @@
+r"""A session's events on disk: append-only, one file a session, one JSON object a line.
+
+The first line, the header, says which prompt was accepted (by its hash) and which
+OpenCode session works on it. Each further line is an event with the translator's
+marks; the last one also holds how the session ended.
+
+What is kept when: a line is written before any reader sees its event, so whatever was
+shown survives the death of the sidecar (the kernel has it). Header and end are also
+forced to the disk (fsync), the events between are not: only a crash of the whole
+machine can take the newest of them, and then the run itself is gone too. Forcing
+each batch would cost a disk's turn 20 times a second and protect nothing more.
+A line that was cut by a crash is dropped when the file is opened again.
+
+Beside a live session's journal lies `<session_id>.end`, a few blank kilobytes: room that is
+already taken, so that the end can still be written where the disk has become full.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+
+from vibe_app.wire import Event, Failure, SidecarStatus, Usage
+
+_RESERVED = 4096
+
+
+class Header(BaseModel):
+    """What was accepted: written and forced to the disk before OpenCode gets the prompt."""
+
+    version: int = 1
+    session_id: str
+    prompt_sha256: str
+    opencode_session: str
+
+
+class End(BaseModel):
+    """How a session ended; part of its last line."""
+
+    status: SidecarStatus
+    error: str | None = None
+    failure: Failure | None = None
+    usage: Usage = Usage()
+
+
+class Line(NamedTuple):
+    """An event with what must be stored beside it."""
+
+    event: Event
+    marks: dict[str, Any]
+    end: End | None = None
+
+
+@dataclass
+class Contents:
+    """All that a journal says."""
+
+    header: Header
+    events: list[Event] = field(default_factory=list)
+    marks: dict[str, Any] = field(default_factory=dict)
+    end: End | None = None
+    size: int = 0
+    """Bytes up to the end of the last whole line."""
+
+
+class Journal:
+    """The open journal of a live session.
+
+    Args:
+        path: Where it lies.
+        descriptor: The open file, positioned at its end.
+        size: Bytes of it that are whole lines.
+    """
+
+    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._size = size
+
+    @classmethod
+    def create(cls, path: Path, header: Header) -> Journal:
+        """Start a journal and force its header to the disk.
+
+        Raises:
+            OSError: It exists already, or cannot be written.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        journal = cls(path, os.open(path, flags, 0o644), 0)
+        try:
+            journal._write(header.model_dump_json().encode() + b"\n")
+            os.fsync(journal._descriptor)
+            _reserve_of(path).write_bytes(b" " * _RESERVED)
+            _sync_folder(path.parent)
+        except OSError:
+            journal.discard()
+            raise
+        return journal
+
+    @classmethod
+    def reopen(cls, path: Path, contents: Contents) -> Journal:
+        """Go on with a journal that `read` has read, after cutting off a torn last line.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+        os.ftruncate(descriptor, contents.size)
+        return cls(path, descriptor, contents.size)
+
+    def append(self, lines: Sequence[Line]) -> None:
+        """Write events; those with an end are forced to the disk. All of them are written, or none.
+
+        Raises:
+            OSError: They cannot be written, for example because the disk is full.
+        """
+        self._write(b"".join(_encode(line) for line in lines))
+        if lines and lines[-1].end:
+            os.fsync(self._descriptor)
+
+    def append_end(self, line: Line) -> None:
+        """Write the last line, in the reserved room where there is no other.
+
+        Raises:
+            OSError: It cannot be written even there.
+        """
+        try:
+            self.append([line])
+        except OSError:
+            with _reserve_of(self._path).open("r+b") as reserve:
+                reserve.write(_encode(line).rstrip().ljust(_RESERVED))
+                reserve.flush()
+                os.fsync(reserve.fileno())
+        else:
+            _reserve_of(self._path).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the file of a session that goes on without this process."""
+        os.close(self._descriptor)
+
+    def finish(self, header: Header, everything: Sequence[Line]) -> None:
+        """Let go of the file; write it anew from `everything` where somebody removed it meanwhile.
+
+        An agent may well run `git clean -fdx`, and with it remove what it is journaled in.
+
+        Raises:
+            OSError: It had to be written anew and cannot be.
+        """
+        try:
+            own = os.fstat(self._descriptor).st_ino
+        finally:
+            os.close(self._descriptor)
+        try:
+            kept = self._path.stat().st_ino == own
+        except OSError:
+            kept = False
+        if not kept:
+            self._path.unlink(missing_ok=True)
+            replacement = Journal.create(self._path, header)
+            try:
+                replacement.append(everything)
+                _reserve_of(self._path).unlink(missing_ok=True)
+            finally:
+                os.close(replacement._descriptor)
+
+    def discard(self) -> None:
+        """Remove the journal: nothing in it was ever promised to anybody."""
+        os.close(self._descriptor)
+        self._path.unlink(missing_ok=True)
+        _reserve_of(self._path).unlink(missing_ok=True)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError:
+            # A full disk takes part of a line; shortening a file needs no space.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
+            raise
+        self._size += len(data)
+
+
+def read(path: Path) -> Contents:
+    """Read a journal; whatever follows the first line that is not whole and in order is ignored.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It has no usable header.
+    """
+    lines = path.read_bytes().split(b"\n")[:-1]
+    try:
+        contents = Contents(Header.model_validate_json(lines[0] if lines else b""))
+    except ValidationError as error:
+        raise ValueError(f"{path.name} has no usable header") from error
+    contents.size = len(lines[0]) + 1
+    for raw in lines[1:]:
+        line = _decode(raw)
+        if line is None or line.event.seq != len(contents.events) + 1 or contents.end:
+            break
+        contents.events.append(line.event)
+        contents.marks |= line.marks
+        contents.end = line.end
+        contents.size += len(raw) + 1
+    if contents.end is None and (reserve := _reserve_of(path)).exists():
+        last = _decode(reserve.read_bytes())
+        if last and last.end and last.event.seq == len(contents.events) + 1:
+            contents.events.append(last.event)
+            contents.end = last.end
+    return contents
+
+
+def _reserve_of(path: Path) -> Path:
+    return path.with_suffix(".end")
+
+
+def _encode(line: Line) -> bytes:
+    record = line.event.model_dump(mode="json")
+    if line.marks:
+        record["marks"] = line.marks
+    if line.end:
+        record["end"] = line.end.model_dump(mode="json")
+    # ASCII only: lone surrogates inside marks have no UTF-8 form.
+    return json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _decode(raw: bytes) -> Line | None:
+    try:
+        record = json.loads(raw)
+        end = End.model_validate(record["end"]) if "end" in record else None
+        marks = record.get("marks") or {}
+        return Line(Event.model_validate(record), dict(marks), end)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def exclude_from_git(workspace: Path) -> None:
+    """Keep `.opencode/` out of the workspace's git by its own exclude file, once.
+
+    Raises:
+        OSError: The exclude file cannot be written.
+    """
+    git = workspace / ".git"
+    if git.is_file():  # a worktree or submodule: "gitdir: <path>"
+        git = workspace / git.read_text().partition("gitdir:")[2].strip()
+    if not git.is_dir():
+        return
+    exclude = git / "info" / "exclude"
+    present = exclude.read_text() if exclude.exists() else ""
+    if "/.opencode/" not in present.splitlines():
+        exclude.parent.mkdir(exist_ok=True)
+        with exclude.open("a") as file:
+            file.write(("" if present.endswith("\n") or not present else "\n") + "/.opencode/\n")

@@ -1,0 +1,199 @@
+"""The client of OpenCode's own HTTP interface: JSON out, JSON in, no meaning added.
+
+Only the routes of its first API are used. An unknown path answers a web page with
+status 200, so every answer's content type is checked. The interface was measured
+with OpenCode 1.18.33.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+Json = dict[str, Any]
+
+# OpenCode sends a heartbeat every 10 s; three missing ones mean that it hangs.
+_SILENCE = 35.0
+_ANSWER = 20.0
+_KNOCK = 1.0
+_LONGEST_LINE = 64 * 1024 * 1024
+
+
+class OpenCodeError(Exception):
+    """OpenCode could not be asked, or did not answer as its interface promises."""
+
+
+class OpenCodeGone(OpenCodeError):
+    """Nothing answers at OpenCode's address, or the connection broke."""
+
+
+class OpenCodeSilent(OpenCodeGone):
+    """Something holds OpenCode's address but does not answer in time: it may only be busy."""
+
+
+class OpenCodeMissing(OpenCodeError):
+    """OpenCode does not know what was asked for (404)."""
+
+
+class OpenCode:
+    """One OpenCode server, seen from one workspace.
+
+    Args:
+        url: Its address.
+        workspace: The folder in which it works.
+        password: Its password; empty when it has none.
+    """
+
+    def __init__(self, url: str, workspace: Path, password: str = "") -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            auth=("opencode", password) if password else None,
+            headers={"x-opencode-directory": quote(str(workspace))},
+            # A proxy in the environment must never see a request to the machine itself.
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._client.aclose()
+
+    async def create_session(self, title: str, permission: list[Json]) -> str:
+        """Make an OpenCode session and return its id. With a title, OpenCode asks the model for none."""
+        answer = await self._call("POST", "/session", {"title": title, "permission": permission})
+        return str(answer["id"])
+
+    async def prompt(self, session: str, text: str, model: str | None = None) -> None:
+        """Hand over the prompt; OpenCode works on it after the answer."""
+        body: Json = {"parts": [{"type": "text", "text": text}]}
+        if model:
+            provider, _, name = model.partition("/")
+            body["model"] = {"providerID": provider, "modelID": name}
+        await self._call("POST", f"/session/{session}/prompt_async", body)
+
+    async def session(self, session: str) -> Json:
+        """Return what OpenCode knows about a session: cost, tokens, title.
+
+        Raises:
+            OpenCodeMissing: It does not know the session.
+        """
+        return await self._call("GET", f"/session/{session}")
+
+    async def children(self, session: str) -> list[Json]:
+        """Return the sessions of the sub-agents that a session started."""
+        return await self._call("GET", f"/session/{session}/children")
+
+    async def messages(self, session: str) -> list[Json]:
+        """Return the whole transcript: a list of `{info, parts}`, oldest first."""
+        return await self._call("GET", f"/session/{session}/message")
+
+    async def statuses(self) -> Json:
+        """Return the workspace's sessions that are not idle, by id."""
+        return await self._call("GET", "/session/status")
+
+    async def abort(self, session: str) -> None:
+        """Stop what a session does; harmless when it does nothing."""
+        await self._call("POST", f"/session/{session}/abort")
+
+    async def pending(self, kind: str) -> list[Json]:
+        """Return what waits for an answer: `permission` or `question` requests."""
+        return await self._call("GET", f"/{kind}")
+
+    async def reject_permission(self, request: str, message: str) -> None:
+        """Refuse a permission; the message goes to the model, which then goes on."""
+        await self._call("POST", f"/permission/{request}/reply", {"reply": "reject", "message": message})
+
+    async def answer_question(self, request: str, answers: list[list[str]]) -> None:
+        """Answer each part of a question with a list of texts."""
+        await self._call("POST", f"/question/{request}/reply", {"answers": answers})
+
+    async def knock(self) -> None:
+        """Return once the server answers at all.
+
+        A request that arrives in the moment in which OpenCode opens its port is never
+        answered (measured), so this waits only shortly, to be tried again.
+
+        Raises:
+            OpenCodeError: It does not answer.
+        """
+        await self._call("GET", "/global/health", patience=_KNOCK)
+
+    @asynccontextmanager
+    async def events(self) -> AsyncIterator[AsyncIterator[Json]]:
+        """Open the stream of the workspace's events; entering returns once OpenCode has subscribed.
+
+        Raises:
+            OpenCodeError: It cannot be opened, is not an event stream, or breaks.
+        """
+        timeout = httpx.Timeout(_SILENCE, connect=3)
+        try:
+            headers = {"accept-encoding": "identity"}
+            async with self._client.stream("GET", "/event", headers=headers, timeout=timeout) as response:
+                if response.status_code != 200:
+                    raise _refused("GET", "/event", response.status_code, "")
+                _expect(response, "text/event-stream")
+                frames = _frames(response)
+                first = await anext(frames, None)
+                if first is None or first.get("type") != "server.connected":
+                    raise OpenCodeError("OpenCode's event stream did not start with server.connected")
+                yield frames
+        except httpx.HTTPError as error:
+            raise _gone(error, "The connection to OpenCode broke") from error
+
+    async def _call(self, method: str, path: str, body: Json | None = None, patience: float = _ANSWER) -> Any:
+        try:
+            response = await self._client.request(method, path, json=body, timeout=patience)
+        except httpx.HTTPError as error:
+            raise _gone(error, f"OpenCode does not answer {method} {path}") from error
+        if response.status_code == 404:
+            raise OpenCodeMissing(f"OpenCode does not know {path}")
+        if response.status_code >= 400:
+            raise _refused(method, path, response.status_code, response.text)
+        if response.status_code == 204:
+            return None
+        _expect(response, "application/json")
+        return _decoded(response.content)
+
+
+def _expect(response: httpx.Response, kind: str) -> None:
+    found = response.headers.get("content-type", "").partition(";")[0]
+    if found != kind:
+        raise OpenCodeError(
+            f"OpenCode answered {response.url.path} with {found or 'nothing'} instead of {kind}"
+        )
+
+
+def _refused(method: str, path: str, status: int, text: str) -> OpenCodeError:
+    if status == 401:
+        return OpenCodeError("OpenCode refused the password (OPENCODE_SERVER_PASSWORD differs)")
+    return OpenCodeError(f"OpenCode answered {method} {path} with status {status}: {text[:300]}")
+
+
+def _gone(error: httpx.HTTPError, words: str) -> OpenCodeGone:
+    kind = OpenCodeSilent if isinstance(error, httpx.ReadTimeout) else OpenCodeGone
+    return kind(f"{words}: {str(error) or type(error).__name__}")
+
+
+def _decoded(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise OpenCodeError(f"OpenCode sent an event that is not JSON: {data[:100]!r}") from error
+
+
+async def _frames(response: httpx.Response) -> AsyncIterator[Json]:
+    # Each event is one `data:` line of JSON; httpx's aiter_lines also splits at U+2028 and its
+    # kin, which may stand unescaped inside JSON, so lines are cut at newlines only.
+    rest = b""
+    async for chunk in response.aiter_raw():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                yield _decoded(line[5:])
+        if len(rest) > _LONGEST_LINE:
+            raise OpenCodeError("OpenCode sent an event that is too long to be one")

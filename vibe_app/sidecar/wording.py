@@ -1,0 +1,107 @@
+"""What OpenCode's tools do, in words for people. Pure text, no state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from vibe_app.wire import plain_text
+
+_LONGEST_LINE = 300
+# The argument of each tool that says best what it is about.
+_SUBJECTS: Mapping[str, str] = {
+    "bash": "command",
+    "read": "filePath",
+    "write": "filePath",
+    "edit": "filePath",
+    "glob": "pattern",
+    "grep": "pattern",
+    "list": "path",
+    "task": "description",
+    "webfetch": "url",
+    "websearch": "query",
+    "skill": "name",
+}
+_TODO_MARKS: Mapping[str, str] = {"completed": "x", "in_progress": ">", "cancelled": "-"}
+
+
+def one_line(text: str, limit: int = _LONGEST_LINE) -> str:
+    """Return `text` as one printable line of at most `limit` characters."""
+    line = " ".join(plain_text(text[: 4 * limit]).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def relative(path: str, workspace: str) -> str:
+    """Return a path as people in the workspace name it."""
+    pure = PurePosixPath(path)
+    return str(pure.relative_to(workspace)) if pure.is_relative_to(workspace) else path
+
+
+def tool_start(name: str, arguments: Mapping[str, Any], workspace: str) -> str:
+    """Say which tool starts on what, for example `bash: ls -la`."""
+    subject = str(arguments.get(_SUBJECTS.get(name, ""), "") or "")
+    if _SUBJECTS.get(name) in ("filePath", "path") and subject:
+        subject = relative(subject, workspace)
+    return one_line(f"{name}: {subject}" if subject else name)
+
+
+def changed_file(name: str, state: Mapping[str, Any], workspace: str) -> str:
+    """Say which file a finished `write` or `edit` changed, or return an empty text."""
+    path = str(state.get("input", {}).get("filePath") or "")
+    if name not in ("write", "edit") or not path:
+        return ""
+    created = name == "write" and state.get("metadata", {}).get("exists") is False
+    return one_line(f"{'Created' if created else 'Changed'} {relative(path, workspace)}")
+
+
+def tool_error(error: str) -> str:
+    """Return why a tool failed; OpenCode's list of permission rules is left out."""
+    if error.startswith("The user has specified a rule which prevents"):
+        return "not allowed by the rules of this workspace"
+    return error
+
+
+def tool_result(name: str, state: Mapping[str, Any]) -> str:
+    """Return what a finished tool other than bash has to show."""
+    metadata = state.get("metadata") or {}
+    if name == "write":
+        return ""
+    if name == "edit":
+        return str(metadata.get("diff") or "")
+    if name == "read":
+        more = "\n…" if metadata.get("truncated") else ""
+        return str(metadata.get("preview") or "") + more
+    if name == "todowrite":
+        return _todos(metadata.get("todos") or state.get("input", {}).get("todos") or [])
+    output = str(state.get("output") or "")
+    if name == "task":
+        return output.partition("<task_result>\n")[2].partition("\n</task_result>")[0] or output
+    return output
+
+
+def _todos(todos: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(
+        f"[{_TODO_MARKS.get(todo.get('status', ''), ' ')}] {todo.get('content', '')}" for todo in todos
+    )
+
+
+def retry(status: Mapping[str, Any], now_ms: float) -> str:
+    """Say that the model is asked again, why and when."""
+    wait = max(0, round((float(status.get("next") or 0) - now_ms) / 1000))
+    reason = one_line(str(status.get("message") or "no reason given"), 160)
+    attempt = status.get("attempt")
+    return f"The model did not answer ({reason}); trying again in {wait} s (attempt {attempt} failed)"
+
+
+def request(kind: str, properties: Mapping[str, Any]) -> str:
+    """Say that OpenCode asked for something, and that nobody was asked."""
+    if kind == "question":
+        questions = " / ".join(
+            str(question.get("question", "")) for question in properties.get("questions", [])
+        )
+        return one_line(
+            f"The agent asked: {questions} (nobody can be asked during a run; it decides by itself)"
+        )
+    what = " ".join([str(properties.get("permission", "")), *map(str, properties.get("patterns", []))])
+    return one_line(f"Refused: {what} (nobody can be asked for permission during a run)")

@@ -1,0 +1,42 @@
+// A button that is pressed once, and the one that signs out.
+import { useEffect, useRef, useState } from "react";
+
+// Disabled from the press until what it did shows, or 2.5 s have passed without.
+export function OnceButton({ onPress, children, className, label }) {
+  const [pressed, setPressed] = useState(false);
+  const timer = useRef(null);
+  useEffect(() => () => window.clearTimeout(timer.current), []);
+  const press = () => {
+    if (pressed) return;
+    setPressed(true);
+    timer.current = window.setTimeout(() => setPressed(false), 2500);
+    onPress?.();
+  };
+  return (
+    <button
+      type="button"
+      className={className}
+      aria-label={label}
+      disabled={pressed}
+      aria-busy={pressed}
+      onClick={press}
+    >
+      {children}
+    </button>
+  );
+}
+
+// Only an answer to the browser itself can take the login cookie back; then a whole
+// page load, so that no socket lives on that was opened with it.
+export function SignOut({ url, done, className, children }) {
+  const leave = async () => {
+    const answer = await fetch(url, { method: "POST", credentials: "same-origin" }).catch(() => null);
+    if (answer?.ok || answer?.status === 401) window.location.assign(done);
+    else window.alert("The server does not answer, so you are still signed in. Try again in a moment.");
+  };
+  return (
+    <button type="button" className={className} onClick={leave}>
+      {children}
+    </button>
+  );
+}

@@ -1,0 +1,122 @@
+"""What a card says about its task and its run: pure words, no look (that is `card_face`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
+from vibe_app.board.views import SessionView, TaskView
+
+
+@dataclass
+class Card:
+    """What a card shows: small, since a column travels whole when it changes.
+
+    `run` is the status of its latest session, `stopping` while that one is asked
+    to stop, or empty. `words` is the run line; `line` the last line of output.
+    `quiet` is since when nothing was heard of it, 0 where that is not worth a word.
+    """
+
+    id: str
+    title: str
+    priority: str
+    labels: list[str] = field(default_factory=list)
+    todo: bool = False
+    locked: bool = False
+    run: str = ""
+    words: str = ""
+    line: str = ""
+    since: int = 0
+    quiet: int = 0
+
+
+def card_of(task: TaskView) -> Card:
+    """Make the card of a task."""
+    session = task.session
+    card = Card(
+        id=str(task.id),
+        title=task.title,
+        priority=task.priority,
+        labels=task.labels[:6],
+        todo=task.status == TaskStatus.TODO,
+        locked=task.status == TaskStatus.IN_PROGRESS,
+    )
+    if session is None:
+        return card
+    card.run = "stopping" if session.stop_requested and is_live(session) else session.status
+    card.words = run_words(session)
+    if session.status == SessionStatus.RUNNING:
+        card.line = session.last_line
+        card.since = epoch_ms(session.started_at)
+        card.quiet = epoch_ms(session.quiet_since)
+    return card
+
+
+def is_live(session: SessionView) -> bool:
+    """Tell whether the session waits or runs."""
+    return SessionStatus(session.status) in LIVE
+
+
+def run_words(session: SessionView) -> str:
+    """Say how a session is, in a few words."""
+    if session.stop_requested and is_live(session):
+        return "Stopping"
+    match session.status:
+        case SessionStatus.PENDING:
+            return waiting_words(session.queue_position, session.waiting_for)
+        case SessionStatus.RUNNING:
+            # A run that was lost waits to be taken up again, and says for how long.
+            return waiting_words(None, session.waiting_for) if session.waiting_for else "Running"
+        case SessionStatus.COMPLETED:
+            return f"Finished in {spent(session.duration_ms)}"
+        case SessionStatus.FAILED:
+            return f"Failed: {_first_line(session.error or 'no reason given')}"
+        case _:
+            return "Cancelled"
+
+
+def waiting_words(position: int | None, reason: str | None) -> str:
+    """Say what a session waits for.
+
+    Args:
+        position: Its place in line from 1, if it is in line.
+        reason: `waiting_for` of its view.
+    """
+    reasons = {
+        "project limit": "waits for this project's limit",
+        "installation limit": "waits for this installation's limit",
+    }
+    if position is not None and reason in reasons:
+        return f"Queued, {_ordinal(position)}: {reasons[reason]}"
+    if reason == "workspace starting":
+        return "Starting the workspace"
+    if reason and reason.startswith("retry in"):
+        return f"Trying again in {reason.removeprefix('retry in ')}"
+    return "Starting"
+
+
+def spent(duration_ms: int | None) -> str:
+    """Write a duration as people say it: `2 min 31 s`."""
+    if duration_ms is None:
+        return "–"
+    seconds = round(duration_ms / 1000)
+    if seconds < 60:
+        return f"{seconds} s" if duration_ms >= 950 else f"{duration_ms / 1000:.1f} s"
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds % 60} s"
+
+
+def epoch_ms(moment: object) -> int:
+    """Return a moment in milliseconds since 1970, as browsers count; 0 for none."""
+    stamp = getattr(moment, "timestamp", None)
+    return round(stamp() * 1000) if stamp else 0
+
+
+def _ordinal(number: int) -> str:
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:200] if text.strip() else ""

@@ -1,0 +1,104 @@
+"""How a card looks on the board: title, priority, labels and one line about its run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from vibe_app.web.components.buttons import OnceButton
+from vibe_app.web.components.moment import elapsed
+from vibe_app.web.components.parts import icon_button
+from vibe_app.web.components.status import priority_mark
+
+
+def execute_button(label: str, on_press: Any, again: bool = False, big: bool = False) -> rx.Component:
+    """The button that starts a session; disabled from its press on."""
+    return OnceButton.create(
+        rx.icon("rotate-ccw" if again else "zap", size=15, aria_hidden="true"),
+        label,
+        class_name="v-execute v-execute-big" if big else "v-execute",
+        on_press=on_press,
+    )
+
+
+def stop_button(on_press: Any) -> rx.Component:
+    """The button that stops a session; disabled from its press on."""
+    return OnceButton.create(
+        rx.icon("square", size=13, aria_hidden="true"),
+        "Stop",
+        class_name="v-execute v-stop",
+        on_press=on_press,
+    )
+
+
+def quiet_words(since: Any) -> rx.Component:
+    """Say of a run that nothing was heard of it since a moment, and that it is left alone."""
+    return rx.fragment("Quiet for ", elapsed(since, coarse=True), ": still running")
+
+
+def _line(
+    icon: str, color: str, *words: Any, spin: bool = False, end: rx.Component | None = None
+) -> rx.Component:
+    return rx.el.div(
+        rx.icon(icon, size=15, aria_hidden="true", class_name="v-spin" if spin else ""),
+        *words,
+        end if end is not None else rx.fragment(),
+        class_name=f"v-run v-{color}",
+    )
+
+
+def card_face(card: Any, on_execute: Any) -> rx.Component:
+    """The inside of a card. It reads no State, so that a thousand of them sleep while others change.
+
+    Args:
+        card: What to show.
+        on_execute: The event of the Execute button.
+    """
+    words = rx.el.span(card.words, class_name="v-run-words")
+    execute = rx.cond(card.todo, execute_button("Execute", on_execute))
+    retry = rx.cond(card.todo, execute_button("Retry", on_execute, again=True))
+    running = rx.fragment(
+        rx.cond(
+            card.quiet > 0,
+            _line("clock", "blue", rx.el.span(quiet_words(card.quiet), class_name="v-run-words")),
+            rx.el.div(
+                rx.icon("loader-circle", size=15, aria_hidden="true", class_name="v-spin"),
+                rx.el.span("Running ", elapsed(card.since), class_name="v-run-text"),
+                class_name="v-run v-blue",
+            ),
+        ),
+        rx.el.div(card.line, class_name="v-run-line"),
+    )
+    return rx.el.div(
+        rx.el.div(
+            priority_mark(card.priority),
+            rx.el.span(card.title, class_name="v-card-title"),
+            rx.cond(
+                ~card.locked,
+                rx.el.span(
+                    icon_button("move-right", "Move to…", custom_attrs={"data-kb-move": "true"}),
+                    class_name="v-card-more",
+                ),
+            ),
+            class_name="v-card-head",
+        ),
+        rx.cond(
+            card.labels.length() > 0,
+            rx.el.div(
+                rx.foreach(card.labels, lambda label: rx.el.span(label, class_name="v-label")),
+                class_name="v-card-labels",
+            ),
+        ),
+        rx.match(
+            card.run,
+            ("pending", _line("hourglass", "amber", words)),
+            ("running", running),
+            ("stopping", _line("loader-circle", "amber", words, spin=True)),
+            ("completed", _line("circle-check", "green", words, end=execute)),
+            ("failed", _line("circle-x", "red", words, end=retry)),
+            ("cancelled", _line("circle-slash", "gray", words, end=execute)),
+            rx.cond(card.todo, rx.el.div(execute, class_name="v-run")),
+        ),
+        class_name="v-card",
+    )

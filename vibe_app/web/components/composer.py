@@ -1,0 +1,114 @@
+"""The dialog that writes a new card."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from vibe_app.accounts.roles import Actor
+from vibe_app.board.lifecycle import Priority
+from vibe_app.errors import Refused
+from vibe_app.web.auth import acts
+from vibe_app.web.components.parts import choice, field
+from vibe_app.web.components.status import PRIORITY_LOOKS
+from vibe_app.web.place import place_of
+from vibe_app.wiring import services
+
+
+class ComposerState(rx.State):
+    """Whether the dialog is open. What is typed stays in the browser until it is sent."""
+
+    opened: bool = False
+    problem: str = ""
+
+    @rx.event
+    def set_opened(self, opened: bool):
+        """Open or close the dialog."""
+        self.opened, self.problem = opened, ""
+
+    @acts
+    async def create(self, actor: Actor, form: dict[str, Any]):
+        """Make the card. Where a value is refused, the dialog keeps what was typed and says why."""
+        project = place_of(self).project
+        if project is None or not self.opened:  # closed by the first click of a double click
+            return None
+        try:
+            task = await services().tasks.create(
+                actor,
+                project,
+                str(form.get("title", "")),
+                str(form.get("description", "")),
+                str(form.get("priority", Priority.NORMAL.value)),
+                split_labels(str(form.get("labels", ""))),
+            )
+        except Refused as error:
+            self.problem = error.message
+            return None
+        self.opened, self.problem = False, ""
+        return rx.toast.success(f"“{task.title}” is in To do.", duration=2500)
+
+
+def split_labels(text: str) -> list[str]:
+    """Read labels that are separated by commas."""
+    return [label.strip() for label in text.split(",") if label.strip()]
+
+
+def priority_select(**props: Any) -> rx.Component:
+    """A choice of the four priorities."""
+    words = {value: look.word for value, look in reversed(PRIORITY_LOOKS.items())}
+    return choice("Priority", words, **props)
+
+
+def composer() -> rx.Component:
+    """The dialog; `ComposerState.set_opened(True)` opens it."""
+    return rx.dialog.root(
+        rx.dialog.content(
+            rx.dialog.title("New task", size="4"),
+            rx.dialog.description("The agent gets title and description as its prompt.", size="2"),
+            rx.el.form(
+                rx.el.div(
+                    field(
+                        "Title",
+                        rx.input(
+                            name="title",
+                            required=True,
+                            max_length=200,
+                            auto_focus=True,
+                            placeholder="Add a README file",
+                            size="3",
+                            auto_complete="off",
+                        ),
+                    ),
+                    field(
+                        "Description",
+                        rx.text_area(name="description", rows="6", size="3", resize="vertical"),
+                        "Markdown. What should be there when it is done?",
+                    ),
+                    rx.el.div(
+                        field("Priority", priority_select(name="priority", default_value="normal", size="3")),
+                        field(
+                            "Labels",
+                            rx.input(name="labels", placeholder="docs, api", size="3", auto_complete="off"),
+                        ),
+                        class_name="v-two",
+                    ),
+                    class_name="v-fields",
+                    style={"margin_top": "16px"},
+                ),
+                rx.cond(
+                    ComposerState.problem != "",
+                    rx.el.p(ComposerState.problem, class_name="v-error", role="alert"),
+                ),
+                rx.el.div(
+                    rx.dialog.close(rx.button("Cancel", type="button", variant="soft", color_scheme="gray")),
+                    rx.button("Add task", type="submit"),
+                    class_name="v-row v-end",
+                ),
+                on_submit=ComposerState.create,
+            ),
+            max_width="560px",
+        ),
+        open=ComposerState.opened,
+        on_open_change=ComposerState.set_opened,
+    )

@@ -1,0 +1,190 @@
+"""A card's drawer: its head, its output, its history, its details.
+
+What it shows is read by whoever watches the board; its own handlers change one
+thing each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import reflex as rx
+
+from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
+from vibe_app.board.views import SessionView, TaskView
+from vibe_app.errors import NotFound
+from vibe_app.web.auth import acts
+from vibe_app.web.components.card import card_of, epoch_ms, is_live
+from vibe_app.web.components.composer import split_labels
+from vibe_app.web.components.history import HistoryPage, HistoryState, read_history, show_history
+from vibe_app.web.place import Place, place_of
+from vibe_app.wiring import services
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was read for a drawer. `missing` says why there is no task; `can_edit` is None where not asked."""
+
+    place: Place
+    task: TaskView | None = None
+    session: SessionView | None = None
+    history: HistoryPage | None = None
+    can_edit: bool | None = None
+    missing: str = ""
+
+
+async def read_drawer(
+    actor: Actor, place: Place, page: int = 1, open_id: str = "", task: TaskView | None = None
+) -> Shown:
+    """Read the task that an address names, the session that is to be seen, and a page of the history.
+
+    Args:
+        actor: Who looks.
+        place: The address.
+        page: Which page of the history, where that is shown.
+        open_id: The session that is open there.
+        task: The task where it was just read with others, and nothing but what its session says has changed.
+    """
+    if place.project is None or place.task is None:
+        return Shown(place, missing="This address names no task.")
+    if task is not None and task.session is not None and place.session in (None, task.session.id):
+        history = await read_history(actor, place, page, open_id) if place.tab == "history" else None
+        return Shown(place, task, task.session, history)
+    try:
+        task = await services().tasks.read(actor, place.project, place.task)
+        session = task.session
+        if place.session is not None and (session is None or session.id != place.session):
+            session = await services().sessions.glance(actor, place.project, place.task, place.session)
+    except NotFound as error:
+        return Shown(place, missing=error.message)
+    history = await read_history(actor, place, page, open_id) if place.tab == "history" else None
+    project = await services().projects.read(actor, place.project)
+    return Shown(place, task, session, history, project.role.covers(ProjectRole.EDITOR))
+
+
+class DrawerState(rx.State):
+    """What the drawer shows of one task."""
+
+    task_id: str = ""
+    base: str = ""
+    files: str = ""
+    tab: str = "output"
+    missing: str = ""
+    title: str = ""
+    description: str = ""
+    priority: str = "normal"
+    labels: str = ""
+    status: str = ""
+    created: int = 0
+    can_edit: bool = False
+    locked: bool = False
+    run: str = ""
+    words: str = ""
+    since: int = 0
+    quiet: int = 0
+    session_id: str = ""
+    session_live: bool = False
+    older: bool = False
+    loaded: bool = False
+    editing: bool = False
+
+    @acts
+    async def arrive(self, actor: Actor):
+        """Show the task that the address names, or close."""
+        place = place_of(self)
+        if place.task is None:
+            self.reset()
+            return HistoryState.forget
+        other = str(place.task) != self.task_id
+        if other:
+            self.reset()
+            self.task_id, self.base = str(place.task), f"/p/{place.project}/t/{place.task}"
+            self.files = f"/p/{place.project}/files?task={place.task}"
+        self.tab, self.editing = place.tab, False
+        history = await self.get_state(HistoryState)
+        if other:
+            history.reset()
+        await show_drawer(self, await read_drawer(actor, place, history.page, history.open_id))
+        return None
+
+    @acts
+    async def save_title(self, actor: Actor, title: str):
+        """Keep a title that was edited in place."""
+        place = place_of(self)
+        if place.project is None or place.task is None or title.strip() == self.title:
+            return
+        await services().tasks.change(actor, place.project, place.task, title=title)
+        await show_drawer(self, await read_drawer(actor, place))
+
+    @rx.event
+    def edit(self, editing: bool):
+        """Show the form for the details, or the details."""
+        self.editing = editing
+
+    @acts
+    async def save_details(self, actor: Actor, form: dict[str, Any]):
+        """Keep description, priority and labels."""
+        place = place_of(self)
+        if place.project is None or place.task is None:
+            return
+        # A description under a live session may not be changed; the other two may.
+        description = None if self.locked else str(form.get("description", ""))
+        await services().tasks.change(
+            actor,
+            place.project,
+            place.task,
+            description=description,
+            priority=str(form.get("priority", self.priority)),
+            labels=split_labels(str(form.get("labels", ""))),
+        )
+        self.editing = False
+        await show_drawer(self, await read_drawer(actor, place))
+
+    @acts
+    async def delete(self, actor: Actor):
+        """Delete the task and go back to the board."""
+        place = place_of(self)
+        if place.project is None or place.task is None:
+            return None
+        await services().tasks.delete(actor, place.project, place.task)
+        return [rx.redirect(f"/p/{place.project}"), rx.toast.success("Task deleted.")]
+
+
+async def show_drawer(state: DrawerState, shown: Shown) -> None:
+    """Put what was read on the screen, unless the browser is elsewhere by now."""
+    if str(shown.place.task or "") != state.task_id:
+        return
+    if shown.history is not None:
+        show_history(await state.get_state(HistoryState), shown.history)
+    values: dict[str, Any] = {"loaded": True, "missing": shown.missing}
+    if shown.can_edit is not None or shown.missing:
+        values["can_edit"] = bool(shown.can_edit)
+    if shown.task is not None:
+        values |= _values(shown.task, shown.session)
+    for name, value in values.items():
+        # What is assigned travels: while there is output this comes every second.
+        if getattr(state, name) != value:
+            setattr(state, name, value)
+
+
+def _values(task: TaskView, session: SessionView | None) -> dict[str, Any]:
+    """Return what the drawer says of a task, by the names of its vars."""
+    card = card_of(task)
+    return {
+        "title": task.title,
+        "description": task.description,
+        "priority": task.priority,
+        "labels": ", ".join(task.labels),
+        "status": task.status,
+        "created": epoch_ms(task.created_at),
+        "locked": task.status == TaskStatus.IN_PROGRESS,
+        "run": card.run,
+        "words": card.words,
+        "quiet": card.quiet,
+        "session_id": str(session.id) if session else "",
+        "session_live": session is not None and SessionStatus(session.status) in LIVE,
+        "since": epoch_ms(session.started_at) if session and is_live(session) else 0,
+        "older": bool(session and task.session and session.id != task.session.id),
+    }

@@ -1,0 +1,284 @@
+"""How a card's drawer looks: head, tabs, and what is under each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from vibe_app.board.lifecycle import TaskStatus
+from vibe_app.web.components.card_face import execute_button, quiet_words, stop_button
+from vibe_app.web.components.composer import priority_select
+from vibe_app.web.components.drawer import DrawerState
+from vibe_app.web.components.frame import CardDrawer
+from vibe_app.web.components.history import history_list
+from vibe_app.web.components.markdown import markdown
+from vibe_app.web.components.moment import ago, elapsed
+from vibe_app.web.components.output import output_panel
+from vibe_app.web.components.parts import ask, empty_state, field, icon_button, skeleton
+from vibe_app.web.components.status import COLUMN_NAMES, PRIORITY_LOOKS, session_badge
+from vibe_app.web.layout import RailState
+
+
+def _tab(name: str, words: str, path: Any) -> rx.Component:
+    return rx.el.a(
+        words,
+        href=path,
+        aria_current=rx.cond(DrawerState.tab == name, "page", "false"),
+        class_name="v-tab",
+    )
+
+
+def _state() -> rx.Component:
+    badge = session_badge(
+        rx.cond(DrawerState.run == "stopping", "running", DrawerState.run), DrawerState.run == "stopping"
+    )
+    return rx.fragment(
+        rx.el.span(rx.match(DrawerState.status, *COLUMN_NAMES.items(), ""), class_name="v-chip"),
+        rx.cond(DrawerState.run != "", badge),
+        rx.cond(
+            DrawerState.run == "running",
+            rx.el.span(
+                rx.cond(DrawerState.quiet > 0, quiet_words(DrawerState.quiet), elapsed(DrawerState.since)),
+                class_name="v-quiet",
+            ),
+            rx.cond(
+                (DrawerState.run == "pending") | (DrawerState.run == "completed"),
+                rx.el.span(DrawerState.words, class_name="v-quiet"),
+            ),
+        ),
+    )
+
+
+def _action(on_execute: Any, on_stop: Any, on_move: Any) -> rx.Component:
+    executable = DrawerState.status == TaskStatus.TODO
+    return rx.cond(
+        DrawerState.can_edit,
+        rx.fragment(
+            rx.cond(
+                executable,
+                rx.cond(
+                    DrawerState.run == "failed",
+                    execute_button("Retry", on_execute, again=True, big=True),
+                    execute_button("Execute", on_execute, big=True),
+                ),
+            ),
+            rx.cond(DrawerState.locked & (DrawerState.run != "stopping"), stop_button(on_stop)),
+            rx.cond(~DrawerState.locked, icon_button("move-right", "Move to…", on_click=on_move)),
+        ),
+    )
+
+
+def _head(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Component:
+    title = rx.el.input(
+        default_value=DrawerState.title,
+        key=DrawerState.title,
+        aria_label="Title",
+        max_length=200,
+        disabled=rx.cond(DrawerState.can_edit & ~DrawerState.locked, False, True),
+        on_blur=DrawerState.save_title,
+        custom_attrs={"data-enter-blurs": "true"},
+    )
+    return rx.el.header(
+        rx.el.h2(DrawerState.title, class_name="v-unseen"),
+        rx.el.div(
+            rx.el.div(title, class_name="v-drawer-title"),
+            rx.el.a(
+                rx.icon("x", size=18, aria_hidden="true"),
+                href=close,
+                aria_label="Close",
+                title="Close",
+                class_name="v-icon-button",
+            ),
+            class_name="v-row",
+            style={"flex_wrap": "nowrap"},
+        ),
+        rx.el.div(
+            rx.el.div(_state(), class_name="v-row v-grow"),
+            _action(on_execute, on_stop, on_move),
+            class_name="v-row",
+        ),
+        rx.el.nav(
+            _tab("output", "Output", DrawerState.base),
+            _tab("history", "History", f"{DrawerState.base}/history"),
+            _tab("details", "Details", f"{DrawerState.base}/details"),
+            aria_label="Parts of the card",
+            class_name="v-tabs",
+        ),
+        class_name="v-drawer-head",
+    )
+
+
+def _output() -> rx.Component:
+    rehearsal = rx.cond(
+        RailState.rehearsal,
+        rx.el.p(
+            rx.icon("info", size=15, aria_hidden="true"),
+            "The rehearsal model answers: no AI provider is configured.",
+            class_name="v-run v-amber",
+            style={"margin": "0"},
+        ),
+    )
+    older = rx.cond(
+        DrawerState.older,
+        rx.el.p(
+            "An earlier run. ",
+            rx.el.a("Show the newest", href=DrawerState.base, class_name="v-link"),
+            class_name="v-quiet",
+            style={"margin": "0"},
+        ),
+    )
+    failed = rx.cond(
+        (DrawerState.run == "failed") & ~DrawerState.older,
+        rx.el.p(DrawerState.words, class_name="v-error", role="status", style={"margin": "0"}),
+    )
+    panel = rx.el.div(
+        rehearsal,
+        older,
+        failed,
+        rx.cond(
+            (DrawerState.session_id != "") & ~DrawerState.session_live & DrawerState.loaded,
+            rx.el.p(
+                rx.el.a(
+                    "Changed files",
+                    href=f"{DrawerState.files}&run={DrawerState.session_id}",
+                    class_name="v-link",
+                ),
+                class_name="v-quiet",
+                style={"margin": "0"},
+            ),
+        ),
+        output_panel(DrawerState.session_id, DrawerState.title, DrawerState.session_live),
+        class_name="v-drawer-body v-output",
+    )
+    nothing = rx.el.div(
+        empty_state(
+            "terminal",
+            "Nothing has run yet",
+            "Press Execute and the agent works on this task in the project's workspace. "
+            "You see here what it does, line by line.",
+        ),
+        class_name="v-drawer-body",
+    )
+    return rx.cond(DrawerState.session_id != "", panel, nothing)
+
+
+def _details() -> rx.Component:
+    shown = rx.fragment(
+        rx.cond(
+            DrawerState.description != "",
+            markdown(DrawerState.description),
+            rx.el.p("No description.", class_name="v-quiet", style={"margin": "0"}),
+        ),
+        rx.el.dl(
+            rx.el.div(
+                rx.el.dt("Priority"),
+                rx.el.dd(
+                    rx.match(
+                        DrawerState.priority, *[(key, look.word) for key, look in PRIORITY_LOOKS.items()], ""
+                    )
+                ),
+            ),
+            rx.el.div(
+                rx.el.dt("Labels"), rx.el.dd(rx.cond(DrawerState.labels != "", DrawerState.labels, "–"))
+            ),
+            rx.el.div(rx.el.dt("Created"), rx.el.dd(ago(DrawerState.created))),
+            class_name="v-facts",
+        ),
+        rx.cond(
+            DrawerState.can_edit,
+            rx.el.div(
+                rx.button("Edit", variant="soft", on_click=DrawerState.edit(True)),
+                ask(
+                    "Delete this task?",
+                    "Its runs and their output go with it. Files in the workspace stay. It cannot be undone.",
+                    "Delete task",
+                    DrawerState.delete,
+                    trigger=rx.button(
+                        "Delete", variant="soft", color_scheme="red", disabled=DrawerState.locked
+                    ),
+                ),
+                class_name="v-row",
+            ),
+        ),
+    )
+    form = rx.el.form(
+        rx.el.div(
+            field(
+                "Description",
+                rx.text_area(
+                    name="description",
+                    default_value=DrawerState.description,
+                    rows="12",
+                    size="3",
+                    resize="vertical",
+                    disabled=DrawerState.locked,
+                ),
+                "Markdown. The agent gets title and description as its prompt.",
+            ),
+            rx.el.div(
+                field(
+                    "Priority", priority_select(name="priority", default_value=DrawerState.priority, size="3")
+                ),
+                field("Labels", rx.input(name="labels", default_value=DrawerState.labels, size="3")),
+                class_name="v-two",
+            ),
+            rx.el.div(
+                rx.button("Save", type="submit"),
+                rx.button(
+                    "Cancel",
+                    type="button",
+                    variant="soft",
+                    color_scheme="gray",
+                    on_click=DrawerState.edit(False),
+                ),
+                class_name="v-row",
+            ),
+            class_name="v-fields",
+        ),
+        on_submit=DrawerState.save_details,
+    )
+    return rx.el.div(rx.cond(DrawerState.editing, form, shown), class_name="v-drawer-body")
+
+
+def drawer(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Component:
+    """The drawer, while the address names a task.
+
+    Args:
+        close: The address of the board behind it.
+        on_execute: The event of its Execute button.
+        on_stop: The event of its Stop button.
+        on_move: The event of its button that asks for another column.
+    """
+    body = rx.match(
+        DrawerState.tab,
+        (
+            "history",
+            rx.el.div(
+                history_list(DrawerState.base, DrawerState.files, DrawerState.can_edit),
+                class_name="v-drawer-body",
+            ),
+        ),
+        ("details", _details()),
+        _output(),
+    )
+    missing = rx.el.div(
+        empty_state("search-x", "Not here", DrawerState.missing, rx.link("Back to the board", href=close)),
+        class_name="v-drawer-body",
+    )
+    return rx.cond(
+        DrawerState.task_id != "",
+        CardDrawer.create(
+            rx.cond(
+                DrawerState.missing != "",
+                missing,
+                rx.cond(
+                    DrawerState.loaded,
+                    rx.fragment(_head(close, on_execute, on_stop, on_move), body),
+                    rx.el.div(skeleton(6), class_name="v-drawer-body"),
+                ),
+            ),
+            card_id=DrawerState.task_id,
+            label=rx.cond(DrawerState.title != "", DrawerState.title, "Task"),
+        ),
+    )

@@ -1,0 +1,76 @@
+"""The files of a workspace: tree, viewer, editor, uploads, around CodeMirror.
+
+It reads and writes by the REST interface, with the reader's login: a folder of
+thousands of entries or a file of megabytes has no place in a State, which the server
+keeps for every tab and resends whole. The State says whose files they are, how the
+workspace is, and when something may have changed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from vibe_app.web.components.markdown import PACKAGES as MARKDOWN_PACKAGES
+
+_SOURCE = rx.asset("explorer.jsx", shared=True)
+rx.asset("explorer.css", shared=True)
+rx.asset("explorer_code.jsx", shared=True)
+rx.asset("explorer_dialogs.jsx", shared=True)
+rx.asset("explorer_file.jsx", shared=True)
+rx.asset("explorer_folder.jsx", shared=True)
+rx.asset("explorer_folders.js", shared=True)
+rx.asset("explorer_found.jsx", shared=True)
+rx.asset("explorer_marks.js", shared=True)
+rx.asset("explorer_parts.jsx", shared=True)
+rx.asset("markdown.jsx", shared=True)
+rx.asset("explorer_rest.js", shared=True)
+rx.asset("explorer_tree.jsx", shared=True)
+rx.asset("explorer_upload.jsx", shared=True)
+
+
+def _nothing() -> list[rx.Var[Any]]:
+    return []
+
+
+class FileExplorer(rx.NoSSRComponent):
+    """What the address below `/p/<project_id>/files` names, beside the tree of all files."""
+
+    library = _SOURCE.importable_path
+    tag = "FileExplorer"
+    lib_dependencies: list[str] = [
+        "@codemirror/commands@6.11.1",
+        "@codemirror/language@6.13.1",
+        "@codemirror/language-data@6.5.2",
+        "@codemirror/search@6.7.2",
+        "@codemirror/state@6.7.6",
+        "@codemirror/view@6.43.15",
+        "@lezer/highlight@1.2.5",
+        *MARKDOWN_PACKAGES,
+    ]
+
+    project_id: rx.Var[str]
+    can_edit: rx.Var[bool]
+    workspace: rx.Var[str]
+    """The workspace's status; its files are asked for once it is `ready`."""
+    reason: rx.Var[str]
+    since: rx.Var[int]
+    """When the last run began: files written since are marked. Milliseconds since 1970; 0 for no run."""
+    span_from: rx.Var[int]
+    """Where the span of the list of changed files begins, likewise."""
+    span_to: rx.Var[int]
+    """Where it ends; 0 for no end."""
+    run_words: rx.Var[str]
+    """What that list says of its run."""
+    live: rx.Var[bool]
+    """Whether a run is going on."""
+    look: rx.Var[int]
+    """Goes up when files may have changed: what is open is then read again."""
+    limit_mib: rx.Var[int]
+    """MiB that a file may have."""
+    on_wake: rx.EventHandler[_nothing]
+    """The workspace is to be started again."""
+
+
+file_explorer = FileExplorer.create

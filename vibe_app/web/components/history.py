@@ -1,0 +1,313 @@
+"""A task's sessions, newest first, 20 a page, each a card that opens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import reflex as rx
+
+from vibe_app.accounts.roles import Actor
+from vibe_app.board.views import Page, SessionView
+from vibe_app.web.auth import acts
+from vibe_app.web.components.card import epoch_ms, is_live, spent, waiting_words
+from vibe_app.web.components.card_face import quiet_words
+from vibe_app.web.components.moment import ago, elapsed
+from vibe_app.web.components.parts import ask, empty_state, skeleton
+from vibe_app.web.components.status import session_badge
+from vibe_app.web.place import Place, known, place_of
+from vibe_app.wiring import services
+
+PAGE_SIZE = 20
+PREVIEW_CHARS = 200
+
+
+@dataclass
+class SessionRow:
+    """A session in the list, without its long texts."""
+
+    id: str
+    short: str
+    status: str
+    stopping: bool
+    waiting: str
+    created: int
+    started: int
+    completed: int
+    duration: str
+    preview: str
+    model: str
+    tokens: str
+    cost: str
+    attempt: int
+    quiet: int
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """What was read for the list: a page of sessions with previews, and the one that is open, whole."""
+
+    sessions: Page[SessionView]
+    opened: SessionView | None
+
+
+def session_row(session: SessionView) -> SessionRow:
+    """Make the row of a session."""
+    tokens = ""
+    if session.tokens_input is not None or session.tokens_output is not None:
+        tokens = f"{session.tokens_input or 0:,} tokens in, {session.tokens_output or 0:,} out"
+    words = session.output or session.error or session.last_line
+    preview = " ".join(words[: 4 * PREVIEW_CHARS].split())[:PREVIEW_CHARS]
+    return SessionRow(
+        id=str(session.id),
+        short=str(session.id)[:8],
+        status=session.status,
+        stopping=session.stop_requested and is_live(session),
+        waiting=waiting_words(session.queue_position, session.waiting_for)
+        if session.status == "pending"
+        else "",
+        created=epoch_ms(session.created_at),
+        started=epoch_ms(session.started_at),
+        completed=epoch_ms(session.completed_at),
+        duration=spent(session.duration_ms),
+        preview=preview,
+        model="Rehearsal model" if session.model == "rehearsal" else session.model,
+        tokens=tokens,
+        cost=f"${session.cost:.4f}" if session.cost else "",
+        attempt=session.attempt,
+        quiet=epoch_ms(session.quiet_since),
+    )
+
+
+class HistoryState(rx.State):
+    """One page of the list, and the long texts of the one that is open."""
+
+    rows: list[SessionRow] = []
+    total: int = 0
+    page: int = 1
+    loaded: bool = False
+    open_id: str = ""
+    prompt: str = ""
+    output: str = ""
+    error: str = ""
+
+    @rx.event
+    def forget(self):
+        """Start anew for another task."""
+        self.reset()
+
+    @acts
+    async def toggle(self, actor: Actor, session_id: str):
+        """Open a session's card, or close it."""
+        if self.open_id == session_id:
+            self.open_id = ""
+            return
+        place = place_of(self)
+        if place.project is None or place.task is None:
+            return
+        session = await services().sessions.read(actor, place.project, place.task, known(session_id))
+        self.open_id = session_id
+        _show_texts(self, session)
+
+    @acts
+    async def turn(self, actor: Actor, by: int):
+        """Show another page."""
+        self.page = min(max(1, self.page + by), self.pages)
+        self.open_id = ""
+        read = await read_history(actor, place_of(self), self.page)
+        if read is not None:
+            show_history(self, read)
+
+    @acts
+    async def delete(self, actor: Actor, session_id: str):
+        """Delete a session that is over, and show what is left."""
+        place = place_of(self)
+        if place.project is None or place.task is None:
+            return None
+        await services().sessions.delete(actor, place.project, place.task, known(session_id))
+        if self.open_id == session_id:
+            self.open_id = ""
+        if len(self.rows) == 1 and self.page > 1:
+            self.page -= 1
+        read = await read_history(actor, place, self.page)
+        if read is not None:
+            show_history(self, read)
+        return rx.toast.success("Run deleted.")
+
+    @rx.var
+    def pages(self) -> int:
+        """How many pages there are."""
+        return max(1, -(-self.total // PAGE_SIZE))
+
+
+def show_history(state: HistoryState, read: HistoryPage) -> None:
+    """Put a page of sessions on the screen; the open one's texts follow."""
+    rows = [session_row(session) for session in read.sessions.items]
+    if state.rows != rows:
+        state.rows = rows
+    state.total, state.loaded = read.sessions.total_count, True
+    if read.opened is not None and str(read.opened.id) == state.open_id:
+        _show_texts(state, read.opened)
+
+
+def _show_texts(state: HistoryState, session: SessionView) -> None:
+    texts = (session.prompt, session.output, session.error or "")
+    if texts != (state.prompt, state.output, state.error):
+        state.prompt, state.output, state.error = texts
+
+
+async def read_history(actor: Actor, place: Place, page: int, open_id: str = "") -> HistoryPage | None:
+    """Return one page of the sessions of the task that an address names, None where it names none.
+
+    Args:
+        actor: Who asks.
+        place: The address.
+        page: Which page.
+        open_id: The session whose whole texts are shown, if any.
+    """
+    if place.project is None or place.task is None:
+        return None
+    verbs = services().sessions
+    # Spaces are folded in a preview, so more is read than is shown.
+    sessions = await verbs.previews(actor, place.project, place.task, page, PAGE_SIZE, 4 * PREVIEW_CHARS)
+    opened = None
+    if any(str(session.id) == open_id for session in sessions.items):
+        opened = await verbs.read(actor, place.project, place.task, known(open_id))
+    return HistoryPage(sessions, opened)
+
+
+def _fact(name: str, *value: Any) -> rx.Component:
+    return rx.el.div(rx.el.dt(name), rx.el.dd(*value))
+
+
+def _delete_button(row: Any) -> rx.Component:
+    return ask(
+        "Delete this run?",
+        "Its output goes with it. The task, its other runs and the files in the workspace stay. "
+        "It cannot be undone.",
+        "Delete run",
+        HistoryState.delete(row.id),
+        trigger=rx.button("Delete", variant="soft", color_scheme="red"),
+    )
+
+
+def _body(row: Any, run_path: Any, files_path: Any, can_edit: Any) -> rx.Component:
+    over = (row.status != "pending") & (row.status != "running")
+    return rx.el.div(
+        rx.el.div(rx.el.h3("Prompt"), rx.el.pre(HistoryState.prompt, class_name="v-pre", tab_index=0)),
+        rx.cond(
+            HistoryState.error != "",
+            rx.el.div(
+                rx.el.h3("Error"), rx.el.pre(HistoryState.error, class_name="v-pre v-error", tab_index=0)
+            ),
+        ),
+        rx.el.div(
+            rx.el.h3("Output"),
+            rx.cond(
+                HistoryState.output != "",
+                rx.el.pre(HistoryState.output, class_name="v-pre v-pre-dark", tab_index=0),
+                rx.el.p("It wrote nothing.", class_name="v-quiet"),
+            ),
+        ),
+        rx.el.dl(
+            _fact("Started", ago(row.started)),
+            _fact("Completed", ago(row.completed)),
+            _fact("Duration", row.duration),
+            _fact("Model", row.model),
+            rx.cond(row.tokens != "", _fact("Tokens", row.tokens)),
+            rx.cond(row.cost != "", _fact("Cost", row.cost)),
+            rx.cond(row.attempt > 1, _fact("Attempts", row.attempt.to_string())),
+            class_name="v-facts",
+        ),
+        rx.el.div(
+            rx.el.div(
+                rx.el.a("Show it in the terminal", href=f"{run_path}/run/{row.id}", class_name="v-execute"),
+                rx.cond(
+                    over, rx.el.a("Changed files", href=f"{files_path}&run={row.id}", class_name="v-execute")
+                ),
+                class_name="v-row",
+            ),
+            rx.cond(can_edit & over, _delete_button(row)),
+            class_name="v-row v-between",
+        ),
+        class_name="v-session-body",
+    )
+
+
+def _session(row: Any, run_path: Any, files_path: Any, can_edit: Any) -> rx.Component:
+    opened = HistoryState.open_id == row.id
+    return rx.el.li(
+        rx.el.button(
+            rx.el.span(
+                session_badge(row.status, row.stopping),
+                rx.el.code(row.short),
+                rx.el.span(ago(row.created), class_name="v-quiet"),
+                rx.match(
+                    row.status,
+                    (
+                        "running",
+                        rx.el.span(
+                            rx.cond(row.quiet > 0, quiet_words(row.quiet), elapsed(row.started)),
+                            class_name="v-quiet",
+                        ),
+                    ),
+                    ("pending", rx.el.span(row.waiting, class_name="v-quiet")),
+                    rx.el.span(row.duration, class_name="v-quiet v-digits"),
+                ),
+                rx.cond(row.tokens != "", rx.el.span(row.tokens, class_name="v-quiet v-digits")),
+                rx.cond(row.cost != "", rx.el.span(row.cost, class_name="v-quiet v-digits")),
+                class_name="v-row",
+            ),
+            rx.cond(~opened & (row.preview != ""), rx.el.span(row.preview, class_name="v-preview")),
+            type="button",
+            aria_expanded=rx.cond(opened, "true", "false"),
+            on_click=HistoryState.toggle(row.id),
+            class_name="v-session-head",
+        ),
+        rx.cond(opened, _body(row, run_path, files_path, can_edit)),
+        class_name="v-session",
+    )
+
+
+def history_list(run_path: Any, files_path: Any, can_edit: Any) -> rx.Component:
+    """The list.
+
+    Args:
+        run_path: The address of the task, below which each session has its own.
+        files_path: The address of the changed files of the task's sessions; `&run=<id>` names one.
+        can_edit: Whether the reader may delete.
+    """
+    pager = rx.el.nav(
+        rx.button(
+            "Newer",
+            variant="soft",
+            color_scheme="gray",
+            disabled=HistoryState.page <= 1,
+            on_click=HistoryState.turn(-1),
+        ),
+        rx.el.span(f"Page {HistoryState.page} of {HistoryState.pages}", class_name="v-quiet v-digits"),
+        rx.button(
+            "Older",
+            variant="soft",
+            color_scheme="gray",
+            disabled=HistoryState.page >= HistoryState.pages,
+            on_click=HistoryState.turn(1),
+        ),
+        aria_label="Pages of the history",
+        class_name="v-row v-between",
+    )
+    return rx.cond(
+        HistoryState.loaded,
+        rx.cond(
+            HistoryState.total > 0,
+            rx.fragment(
+                rx.el.ol(
+                    rx.foreach(HistoryState.rows, lambda row: _session(row, run_path, files_path, can_edit)),
+                    class_name="v-history",
+                ),
+                rx.cond(HistoryState.total > PAGE_SIZE, pager),
+            ),
+            empty_state("history", "No runs yet", "Every run of this task is kept here with its output."),
+        ),
+        skeleton(3, height=64),
+    )

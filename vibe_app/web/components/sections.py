@@ -1,0 +1,31 @@
+"""Pieces of the settings pages: a section, a labelled control, a row of them."""
+
+from __future__ import annotations
+
+import reflex as rx
+
+
+def section(title: str, lead: str, *children: rx.Component) -> rx.Component:
+    """A part of a settings page under its heading."""
+    return rx.el.section(
+        rx.heading(title, size="4", as_="h2", weight="medium"),
+        rx.text(lead, size="2", color_scheme="gray", margin_bottom="12px"),
+        *children,
+        width="100%",
+        padding_bottom="32px",
+    )
+
+
+def labelled(label: str, control: rx.Component, grow: str = "1") -> rx.Component:
+    """A control under its label."""
+    return rx.el.label(
+        rx.text(label, size="2", weight="medium", as_="span", display="block", margin_bottom="4px"),
+        control,
+        flex=grow,
+        min_width="160px",
+    )
+
+
+def row_of(*children: rx.Component) -> rx.Component:
+    """Controls side by side, below each other where it is narrow."""
+    return rx.flex(*children, wrap="wrap", gap="12px", align="end", width="100%")

@@ -1,0 +1,225 @@
+"""The files of a project's workspace, at `/p/<project>/files/<path>`.
+
+The page shows what the explorer (`components/explorer.py`) needs to know of the
+project; what is in the workspace goes between the explorer and the REST interface.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from uuid import UUID
+
+import reflex as rx
+
+from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.board.views import ProjectView, SessionView
+from vibe_app.errors import Forbidden, NotFound, Unavailable
+from vibe_app.web.auth import acts, asker
+from vibe_app.web.components.card import epoch_ms, is_live
+from vibe_app.web.components.explorer import file_explorer
+from vibe_app.web.components.frame import Shortcuts
+from vibe_app.web.components.parts import empty_state
+from vibe_app.web.components.project_bar import project_tabs
+from vibe_app.web.components.status import workspace_chip
+from vibe_app.web.layout import RailState, framed, top_bar
+from vibe_app.web.place import known, place_of, project_here
+from vibe_app.wiring import services
+
+log = logging.getLogger(__name__)
+
+ROUTE = "/p/[in_project]/files/[[...splat]]"
+
+PULSE = 1.0
+"""Seconds between two looks at the files, while there is output."""
+LOOK_AGAIN = 30.0
+"""Seconds without a change after which the project is read all the same."""
+ASK_AGAIN = 2.0
+"""Seconds to wait after the project could not be read."""
+
+
+class FilesState(rx.State):
+    """Whose files they are, how the workspace is, and what counts as changed."""
+
+    project_id: str = ""
+    name: str = ""
+    can_edit: bool = False
+    workspace: str = "stopped"
+    workspace_reason: str = ""
+    missing: str = ""
+    limit_mib: int = 0
+    since: int = 0
+    live: bool = False
+    look: int = 0
+    span_from: int = 0
+    span_to: int = 0
+    run_words: str = ""
+    _newest: str = ""
+
+    @acts
+    async def arrive(self, actor: Actor):
+        """Note which project and which run the address names, and wake the workspace."""
+        place = place_of(self)
+        (await self.get_state(RailState)).helping = False
+        _begin(self, place.project)
+        if place.project is None:
+            self.missing = "This address names no project."
+            return
+        try:
+            _show_project(self, await services().projects.read(actor, place.project))
+            _show_newest(self, await services().sessions.newest(actor, place.project))
+            await self._show_span(actor)
+        except (NotFound, Forbidden) as error:
+            self.missing = error.message
+            return
+        await services().workspaces.opened(actor, place.project)
+
+    async def _show_span(self, actor: Actor) -> None:
+        """Note of which run the list of changed files is: the address's, or the last one."""
+        asked = self.router.url.query_parameters
+        if "run" not in asked:
+            self.span_from, self.span_to, self.run_words = self.since, 0, "Since the last run began"
+            return
+        try:
+            session = await services().sessions.glance(
+                actor, project_here(self), known(asked.get("task")), known(asked["run"])
+            )
+        except NotFound as error:
+            self.span_from, self.span_to, self.run_words = 0, 0, error.message
+            return
+        self.span_from, self.span_to = epoch_ms(session.started_at), epoch_ms(session.completed_at)
+        began = session.started_at is not None
+        self.run_words = (
+            f"Last written during run {str(session.id)[:8]}" if began else "This run has not begun yet."
+        )
+
+    @acts(background=True)
+    async def watch(self, actor: Actor):
+        """Follow the project and, while there is output, its files, while the tab is on this page."""
+        project_id = place_of(self).project
+        if project_id is None:
+            return
+        async with self:
+            if place_of(self).project != project_id:
+                return
+            # `arrive` may still be waiting for its turn behind other events; this does not wait.
+            _begin(self, project_id)
+        whole, activity = f"project:{project_id}", f"activity:{project_id}"
+        with services().database.bus.subscribe(whole, activity) as changes:
+            changed = {whole}
+            while True:
+                pause = LOOK_AGAIN
+                try:
+                    if whole in changed:
+                        project = await services().projects.read(actor, project_id)
+                        newest = await services().sessions.newest(actor, project_id)
+                        async with self:
+                            if str(project_id) != self.project_id:
+                                return
+                            _show_project(self, project)
+                            _show_newest(self, newest)
+                    if activity in changed:
+                        async with self:
+                            self.look += 1
+                except (NotFound, Forbidden) as error:
+                    async with self:
+                        self.missing = error.message
+                    return
+                except Unavailable as error:
+                    # What is on the screen stays, and is read again soon.
+                    log.warning("project %s could not be read: %s", project_id, error)
+                    pause = ASK_AGAIN
+                # However much is written, files are looked at once in this time.
+                await asyncio.sleep(PULSE)
+                changed = await changes.wait(pause) or {whole}
+                actor = await asker(self)
+
+    @acts
+    async def wake(self, actor: Actor):
+        """Start a workspace that did not start."""
+        await services().workspaces.opened(actor, project_here(self))
+
+    @rx.event
+    def key(self, key: str):
+        """Do what a key asks for."""
+        return RailState.set_helping(True) if key == "?" else None
+
+
+def _begin(state: FilesState, project: UUID | None) -> None:
+    """Forget what was of another project."""
+    project_id = str(project or "")
+    if project_id != state.project_id:
+        state.reset()
+        state.project_id = project_id
+
+
+def _show_project(state: FilesState, project: ProjectView) -> None:
+    values = {
+        "name": project.name,
+        "can_edit": project.role.covers(ProjectRole.EDITOR),
+        "workspace": project.workspace.status,
+        "workspace_reason": project.workspace.reason or "",
+        "missing": "",
+        "limit_mib": services().settings.upload_mib,
+    }
+    for name, value in values.items():
+        if getattr(state, name) != value:
+            setattr(state, name, value)
+
+
+def _show_newest(state: FilesState, session: SessionView | None) -> None:
+    """Note the last run; where it began or ended since it was last seen, the files are looked at."""
+    began = epoch_ms(session.started_at) if session else 0
+    live = session is not None and is_live(session)
+    seen = f"{session.id} {session.status}" if session else "none"
+    if "run" not in state.router.url.query_parameters:
+        state.span_from = began
+    state.since, state.live = began, live
+    if state._newest not in ("", seen):
+        state.look += 1
+    state._newest = seen
+
+
+TITLE = rx.cond(FilesState.name != "", f"Files · {FilesState.name} · Vibe", "Files · Vibe")
+ON_LOAD = [FilesState.arrive, FilesState.watch, RailState.watch]
+
+
+def _bar() -> rx.Component:
+    return top_bar(
+        rx.cond(FilesState.name != "", FilesState.name, "Files"),
+        rx.cond(FilesState.missing == "", project_tabs(FilesState.project_id, "files")),
+        rx.cond(
+            FilesState.name != "",
+            rx.el.div(
+                workspace_chip(FilesState.workspace, FilesState.workspace_reason),
+                class_name="v-top-chips",
+            ),
+        ),
+    )
+
+
+def files_page() -> rx.Component:
+    """The page at `/p/<project>/files` and below."""
+    missing = empty_state("search-x", "No files here", FilesState.missing, rx.link("All projects", href="/"))
+    return framed(
+        _bar(),
+        rx.cond(
+            FilesState.missing != "",
+            missing,
+            file_explorer(
+                project_id=FilesState.project_id,
+                can_edit=FilesState.can_edit,
+                workspace=FilesState.workspace,
+                reason=FilesState.workspace_reason,
+                since=FilesState.since,
+                span_from=FilesState.span_from,
+                span_to=FilesState.span_to,
+                run_words=FilesState.run_words,
+                live=FilesState.live,
+                look=FilesState.look,
+                limit_mib=FilesState.limit_mib,
+                on_wake=FilesState.wake,
+            ),
+        ),
+        Shortcuts.create(keys="?", up="", on_key=FilesState.key),
+    )

@@ -1,0 +1,190 @@
+"""The two pages that need no account: setting the first one up, and signing in.
+
+The form goes from the browser straight to the REST door, which answers with the
+HttpOnly cookie; the password never passes through a State. A full page load
+follows, so that the new socket's handshake carries the cookie.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import reflex as rx
+
+from vibe_app.errors import Unauthenticated
+from vibe_app.web.auth import asker
+from vibe_app.wiring import services
+
+_FORM = "sign-in-form"
+
+# Sends the form as JSON and answers with the sentence to show, or nothing while the browser goes on.
+_SEND = """
+(async () => {
+  const form = document.getElementById(%(form)s);
+  const body = Object.fromEntries(new FormData(form));
+  let answer;
+  try {
+    answer = await fetch(%(url)s, {
+      method: "POST",
+      headers: {"Content-Type": "application/json"},
+      body: JSON.stringify(body),
+    });
+  } catch {
+    return "The server cannot be reached. Check the connection and try again.";
+  }
+  if (answer.ok) {
+    const next = new URLSearchParams(location.search).get("next") || "/";
+    location.assign(next.startsWith("/") && !next.startsWith("//") && !next.startsWith("/\\\\") ? next : "/");
+    return null;
+  }
+  try {
+    return (await answer.json()).error;
+  } catch {
+    return "The server gave an answer that makes no sense. Try again in a moment.";
+  }
+})()
+"""
+
+
+class SignInState(rx.State):
+    """What the sign-in pages show."""
+
+    error: str = ""
+    busy: bool = False
+
+    @rx.event
+    async def arrive(self):
+        """Send people where they belong: to the set-up before there is an account, home when signed in."""
+        self.error, self.busy = "", False
+        setting_up = self.router.url.path.rstrip("/").endswith("/setup")
+        if await services().accounts.is_empty():
+            return None if setting_up else rx.redirect("/setup", replace=True)
+        try:
+            await asker(self)
+        except Unauthenticated:
+            return rx.redirect("/login", replace=True) if setting_up else None
+        return rx.redirect("/", replace=True)
+
+    @rx.event
+    def begin(self):
+        """Show that the form is on its way."""
+        self.error, self.busy = "", True
+
+    @rx.event
+    def answered(self, error: str | None):
+        """Show the server's sentence, or wait for the page that follows."""
+        if error:
+            self.error, self.busy = error, False
+
+
+def _field(
+    label: str,
+    name: str,
+    kind: Literal["text", "email", "password"],
+    autocomplete: str,
+    hint: str = "",
+    **props: Any,
+) -> rx.Component:
+    return rx.el.label(
+        rx.text(label, size="2", weight="medium", as_="span"),
+        rx.input(
+            name=name,
+            type=kind,
+            required=True,
+            auto_complete=autocomplete,
+            size="3",
+            width="100%",
+            margin_top="4px",
+            **props,
+        ),
+        rx.text(hint, size="1", color_scheme="gray", as_="span") if hint else rx.fragment(),
+        display="block",
+        width="100%",
+    )
+
+
+def _page(title: str, lead: str, url: str, button: str, *fields: rx.Component) -> rx.Component:
+    send = _SEND % {"form": json.dumps(_FORM), "url": json.dumps(url)}
+    return rx.el.main(
+        rx.card(
+            rx.vstack(
+                rx.hstack(
+                    rx.box("⚡", aria_hidden="true", font_size="20px"),
+                    rx.text("Vibe", size="4", weight="bold"),
+                    align="center",
+                    spacing="2",
+                ),
+                rx.heading(title, size="6", as_="h1", weight="medium"),
+                rx.text(lead, size="2", color_scheme="gray", trim="both"),
+                rx.el.form(
+                    rx.vstack(
+                        *fields,
+                        rx.cond(
+                            SignInState.error != "",
+                            rx.callout(
+                                SignInState.error,
+                                icon="circle_alert",
+                                color_scheme="red",
+                                role="alert",
+                                width="100%",
+                                size="1",
+                            ),
+                        ),
+                        rx.button(
+                            button,
+                            type="submit",
+                            size="3",
+                            width="100%",
+                            loading=SignInState.busy,
+                        ),
+                        spacing="4",
+                        width="100%",
+                    ),
+                    id=_FORM,
+                    width="100%",
+                    on_submit=[
+                        SignInState.begin,
+                        rx.call_script(send, callback=SignInState.answered),
+                    ],
+                ),
+                spacing="4",
+                align="start",
+                width="100%",
+            ),
+            width="100%",
+            max_width="400px",
+            size="4",
+        ),
+        display="flex",
+        align_items="center",
+        justify_content="center",
+        min_height="100dvh",
+        padding="16px",
+        background="var(--gray-2)",
+    )
+
+
+def login_page() -> rx.Component:
+    """The page to sign in on."""
+    return _page(
+        "Sign in",
+        "Welcome back.",
+        "/api/auth/login",
+        "Sign in",
+        _field("E-mail", "email", "email", "username", auto_focus=True),
+        _field("Password", "password", "password", "current-password"),
+    )
+
+
+def setup_page() -> rx.Component:
+    """The page for the first account."""
+    return _page(
+        "Create the first account",
+        "It administers this installation. You can invite others later.",
+        "/api/auth/setup",
+        "Create account",
+        _field("Name", "name", "text", "name", auto_focus=True, max_length=100),
+        _field("E-mail", "email", "email", "username"),
+        _field("Password", "password", "password", "new-password", "At least 10 characters.", min_length=10),
+    )

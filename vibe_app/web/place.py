@@ -1,0 +1,79 @@
+"""Where a browser is: the address of a page, taken apart. Pure.
+
+Everything of a project lives under `/p/<project>`; a card is `/t/<task>` below it,
+with `/history`, `/details` or `/run/<session>` for what its drawer shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import reflex as rx
+
+from vibe_app.errors import NotFound
+
+TABS = ("output", "history", "details")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What an address names; None where it names nothing or nothing that could be."""
+
+    project: UUID | None = None
+    task: UUID | None = None
+    tab: str = "output"
+    session: UUID | None = None
+
+
+def parse_place(path: str) -> Place:
+    """Read the path of an address."""
+    parts = path.strip("/").split("/")
+    if len(parts) < 2 or parts[0] != "p":
+        return Place()
+    project = _uuid(parts[1])
+    if project is None or len(parts) < 4 or parts[2] != "t":
+        return Place(project)
+    rest = parts[4:]
+    return Place(
+        project,
+        task=_uuid(parts[3]),
+        tab=rest[0] if rest and rest[0] in TABS else "output",
+        session=_uuid(rest[1]) if len(rest) > 1 and rest[0] == "run" else None,
+    )
+
+
+def place_of(state: rx.State) -> Place:
+    """Return where the browser of this state is."""
+    return parse_place(state.router.url.path)
+
+
+def project_here(state: rx.State) -> UUID:
+    """Return the project that the address of the browser names.
+
+    Raises:
+        NotFound: It names none.
+    """
+    project = place_of(state).project
+    if project is None:
+        raise NotFound("This address names no project.")
+    return project
+
+
+def known(text: object) -> UUID:
+    """Read an id that a browser sent: any browser can send anything.
+
+    Raises:
+        NotFound: It is none, so nothing has it.
+    """
+    try:
+        return UUID(str(text))
+    except ValueError:
+        raise NotFound("This is not here, or not any more. Reload the page.") from None
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

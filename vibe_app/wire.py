@@ -1,0 +1,153 @@
+"""The messages that the app and the sidecar exchange, and nothing else.
+
+Both sides import this module, so a field can only change for both at once. It
+imports no web framework, no database and no settings: the sidecar ships alone.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+class EventType(StrEnum):
+    """What an entry of a session's output is."""
+
+    OUTPUT = "output"
+    ERROR = "error"
+    STATUS = "status"
+    DONE = "done"
+
+
+class SidecarStatus(StrEnum):
+    """How far the sidecar has come with a session. The last three are final."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Failure(StrEnum):
+    """Why a run failed, as far as it decides whether repeating it is worth while."""
+
+    AGENT_LOST = "agent_lost"
+    """OpenCode or its workspace went away in mid-run. Worth repeating."""
+    PROVIDER_BUSY = "provider_busy"
+    """The model endpoint was overloaded, refused or unreachable. Worth repeating."""
+    PROVIDER_REFUSED = "provider_refused"
+    """Bad key, unknown model, refused prompt, context too long. Final at once."""
+    BROKEN = "broken"
+    """Anything else: rubbish from the model, a full disk. Final at once."""
+
+
+RETRYABLE = frozenset({Failure.AGENT_LOST, Failure.PROVIDER_BUSY})
+
+
+class Event(BaseModel):
+    """One entry of a session's output.
+
+    `output` texts are chunks of one stream: a line ends where the text has a
+    newline, and a chunk may end in mid-line. `status`, `error` and `done` texts
+    are whole lines without a trailing newline. `seq` counts from 1 without gaps.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    seq: int = Field(ge=1)
+    type: EventType
+    text: str
+    timestamp: datetime
+
+
+def _within_reason(count: int) -> int:
+    return min(max(count, 0), 2**31 - 1)
+
+
+Count = Annotated[int, AfterValidator(_within_reason)]
+"""A number that every database can keep, whatever a model's endpoint claims."""
+
+
+class Usage(BaseModel):
+    """What a run consumed, as OpenCode reports it: tokens, and US dollars."""
+
+    tokens_input: Count = 0
+    tokens_output: Count = 0
+    cost: float = 0.0
+
+
+class StartSession(BaseModel):
+    """Body of `POST /sessions`."""
+
+    session_id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")
+    prompt: str = Field(min_length=1)
+    title: str = Field(default="", max_length=200)
+    model: str | None = Field(default=None, description="provider/model; the workspace's default when absent")
+
+
+class SessionState(BaseModel):
+    """Answer of `POST /sessions`, `GET /sessions/{id}` and `POST /sessions/{id}/stop`."""
+
+    session_id: str
+    status: SidecarStatus
+    last_seq: int = 0
+    error: str | None = None
+    failure: Failure | None = None
+    usage: Usage = Usage()
+
+
+KEEP_ALIVE = 75
+"""Seconds for which a server keeps an idle connection.
+
+uvicorn's own 5 s are also those after which httpx lets go of one: a request sent in just that moment
+was broken off. Proxies mostly let go after 60 s.
+"""
+
+
+class LiveSessions(BaseModel):
+    """Answer of `GET /sessions`: those that are not over."""
+
+    sessions: list[SessionState]
+
+
+_SGR = r"\x1b\[[0-9;:]*m"
+# Whole escape sequences other than colours (CSI, OSC and its kin, two-byte ones), then lone control
+# characters.
+_UNSAFE = re.compile(
+    rf"(?P<keep>{_SGR})"
+    r"|\x1b\[[0-?]*[ -/]*[@-~]"
+    r"|\x1b[\]PX^_](?:[^\x07\x1b\n]|\x1b(?!\\))*(?:\x07|\x1b\\)?"
+    r"|\x1b[ -/]*[0-~]?"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
+
+
+def clean_text(text: str) -> str:
+    """Return `text` safe to show: printable characters, newlines, tabs and colour codes only.
+
+    Cursor movement, titles, clipboard writes and every other terminal sequence
+    are removed; `\\r\\n` and a lone `\\r` become a newline; lone surrogates, which no
+    database stores, become a question mark.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _UNSAFE.sub(lambda match: match.group("keep") or "", text)
+    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
+
+
+def plain_text(text: str) -> str:
+    """Return `text` as `clean_text` does, without colours as well."""
+    return re.sub(_SGR, "", clean_text(text))
+
+
+def now() -> datetime:
+    """The present moment in UTC."""
+    return datetime.now(UTC)
+
+
+def iso(moment: datetime) -> str:
+    """Write a moment as ISO 8601 in UTC with milliseconds and `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

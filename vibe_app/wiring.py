@@ -1,0 +1,136 @@
+"""Builds every part once, opens and closes them in order, and holds the one global: `services()`.
+
+Both doors ask `services()` for the verbs. Tests fill the slot with `use`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from vibe_app.accounts.service import Accounts
+from vibe_app.agent import Agent
+from vibe_app.board.projects import Projects
+from vibe_app.board.sessions import Sessions
+from vibe_app.board.tasks import Tasks
+from vibe_app.db import Database
+from vibe_app.runs.feed import Feed
+from vibe_app.runs.files import Files
+from vibe_app.runs.supervisor import Supervisor
+from vibe_app.runs.workspaces import Workspaces
+from vibe_app.runtimes.base import Runtime
+from vibe_app.settings import Settings, load_settings
+from vibe_app.workspace_client import WorkspaceClient
+
+
+@dataclass(frozen=True)
+class Services:
+    """The verbs that the doors use."""
+
+    settings: Settings
+    database: Database
+    accounts: Accounts
+    projects: Projects
+    tasks: Tasks
+    sessions: Sessions
+    feed: Feed
+    workspaces: Workspaces
+    files: Files
+    runtime: Runtime
+    agent: Agent
+    workspace_client: WorkspaceClient
+    supervisor: Supervisor
+
+
+_slot: list[Services] = []
+
+
+def services() -> Services:
+    """Return the parts of the running app.
+
+    Raises:
+        RuntimeError: The app is not running.
+    """
+    if not _slot:
+        raise RuntimeError("the services are used before the app has started")
+    return _slot[-1]
+
+
+def build(settings: Settings, runtime: Runtime | None = None) -> Services:
+    """Make every part; nothing is opened yet.
+
+    Args:
+        settings: What to build for.
+        runtime: Where workspaces live, in place of the one that the settings name.
+    """
+    database = Database(settings.database)
+    agent, client = Agent(), WorkspaceClient()
+    model = settings.model or "rehearsal"
+    statuses: list[Workspaces] = []
+
+    async def on_status(project_id: UUID, status: str, reason: str | None) -> None:
+        await statuses[0].note_status(project_id, status, reason)
+
+    def on_trouble(project_id: UUID, sentence: str) -> None:
+        statuses[0].note_trouble(project_id, sentence)
+
+    async def on_host(alive: set[UUID]) -> None:
+        await statuses[0].correct_statuses(alive)
+
+    if runtime is None and settings.runtime == "kubernetes":
+        from vibe_app.runtimes.kubernetes import KubernetesRuntime
+
+        runtime = KubernetesRuntime(settings, on_status, on_trouble)
+    elif runtime is None:
+        from vibe_app.runtimes.shared import SharedLocalRuntime
+
+        runtime = SharedLocalRuntime(settings, on_status, on_host)
+    workspaces = Workspaces(database, runtime, agent, settings.workspace_idle_minutes)
+    statuses.append(workspaces)
+    feed = Feed(database, settings.lease)
+    return Services(
+        settings=settings,
+        database=database,
+        accounts=Accounts(database, settings.signing_key(), settings.login_days),
+        projects=Projects(database, workspaces.erase, settings.project_limit),
+        tasks=Tasks(database, settings.installation_limit, settings.quiet_notice),
+        sessions=Sessions(database, settings.installation_limit, model, quiet_notice=settings.quiet_notice),
+        feed=feed,
+        workspaces=workspaces,
+        files=Files(database, workspaces, client),
+        runtime=runtime,
+        agent=agent,
+        workspace_client=client,
+        supervisor=Supervisor(database, workspaces, agent, feed, settings),
+    )
+
+
+@asynccontextmanager
+async def running(parts: Services) -> AsyncIterator[Services]:
+    """Open every part in order, fill the slot, and close them in the opposite order."""
+    _slot.append(parts)
+    try:
+        await parts.database.open()
+        await parts.agent.open()
+        await parts.workspace_client.open()
+        await parts.runtime.open()
+        await parts.workspaces.correct_statuses()
+        await parts.supervisor.open()
+        yield parts
+    finally:
+        await parts.supervisor.close()
+        await parts.workspaces.close()
+        await parts.runtime.close()
+        await parts.workspace_client.close()
+        await parts.agent.close()
+        await parts.database.close()
+        _slot.remove(parts)
+
+
+@asynccontextmanager
+async def lifespan() -> AsyncIterator[None]:
+    """Run the parts for as long as the app runs; for the front door."""
+    async with running(build(load_settings())):
+        yield
