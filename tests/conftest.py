@@ -7,6 +7,7 @@ its `conftest.py`, or the test module, has `database_kind` say so.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,11 @@ from vibe_app.wiring import Services, build, running
 
 ROOT = Path(__file__).parent.parent
 SQLITE, POSTGRESQL = BOTH = ("sqlite", "postgresql")
+
+
+def pytest_configure() -> None:
+    """Let what tests start by themselves find ripgrep where set-up may have brought it."""
+    os.environ["PATH"] = os.pathsep.join([str(load_settings().tools.resolve()), os.environ["PATH"]])
 
 
 def alembic_config(url: str) -> Config:

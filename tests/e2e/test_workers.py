@@ -12,6 +12,7 @@ import psutil
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
+from redis import Redis
 
 from tests import postgres, redis_server
 from tests.e2e.browser import Board
@@ -51,18 +52,24 @@ SOON = 3_000
 """Milliseconds: far less than the half minute after which a board looks by itself."""
 
 
+@pytest.fixture(scope="module")
+def shared(redis: redis_server.Server) -> str:
+    """Where the workers keep what they share of the tabs."""
+    return redis.url()
+
+
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def server(
     tmp_path_factory: pytest.TempPathFactory,
     postgres_server: postgres.Server,
     migrated_template: str,
-    redis: redis_server.Server,
+    shared: str,
 ) -> AsyncIterator[Installation]:
     """A server of two workers on PostgreSQL and Redis."""
     with postgres_server.database(migrated_template) as database:
         settings = {
             "VIBE_DATABASE_URL": database,
-            "VIBE_REDIS_URL": redis.url(),
+            "VIBE_REDIS_URL": shared,
             "VIBE_WORKERS": "2",
             "VIBE_LEASE": "4",
             "VIBE_HEARTBEAT": "1",
@@ -147,14 +154,21 @@ async def test_reloaded_in_mid_run_again_and_again(server: Installation, team: T
     assert printed(session["output"].splitlines()) == lines
 
 
-async def test_a_tab_finds_its_state_on_the_other_worker(server: Installation, team: Team) -> None:
+async def test_a_tab_finds_its_state_on_the_other_worker(
+    server: Installation, team: Team, shared: str
+) -> None:
     board = await team.visit()
     first, second = server.workers()
     path, token = f"/p/{team.project}", str(uuid4())
 
     async def ask(name: str, until: str, token: str = token, **payload: str) -> str:
         asked = {"name": name, "payload": payload, "path": path, "token": token, "until": until}
-        return await board.page.evaluate(ASK, asked)
+        answer = await board.page.evaluate(ASK, asked)
+        # A worker frozen before it has noted that the socket is closed would keep the tab to itself: the
+        # other would take the next socket for a second tab, and give it a state of its own.
+        with Redis.from_url(shared) as redis:
+            await eventually(lambda: not redis.exists(f"token_manager_socket_record_{token}"))
+        return answer
 
     with frozen(second):
         assert "needle" in await ask(f"{BOARD}.find", "needle", text="needle")
