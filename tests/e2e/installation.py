@@ -23,6 +23,7 @@ from tests.waiting import eventually
 from vibe_app import frontend
 from vibe_app.cli.server import Running
 from vibe_app.runtimes import processes
+from vibe_app.runtimes.records import Name, Record
 from vibe_app.settings import load_settings
 
 VIBE = Path(sys.executable).parent / "vibe"
@@ -118,6 +119,12 @@ class Installation:
             process for owner, those in found.items() if project in (None, str(owner)) for process in those
         ]
         return [process for process in members if processes.runs(process) and name in _command(process)]
+
+    def services(self, project: str) -> set[int]:
+        """Return the numbers of a workspace's services that run; commands come and go with OpenCode."""
+        record = Record.model_validate_json((self.data / "run" / f"{project}.json").read_bytes())
+        recorded = {service.pid for name in Name if (service := record.service(name))}
+        return recorded & {process.pid for process in self.agents(project)}
 
     def workspace(self, project: str) -> Path:
         """Return the folder of a project's workspace."""

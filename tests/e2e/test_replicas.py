@@ -12,6 +12,7 @@ from tests import postgres
 from tests.e2e.installation import Installation, serving
 from tests.e2e.team import Team, assembled
 from tests.e2e.test_workers import SOON, counting, printed
+from vibe_app.runtimes.records import Name
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -78,7 +79,8 @@ async def test_the_server_of_the_workspaces_goes_in_mid_run(
     await board.drawer.get_by_role("button", name="Execute").click()
     rows = board.terminal.locator(".xterm-rows")
     await expect(rows).to_contain_text("rehearsal line", timeout=60_000)
-    before = {process.pid for process in second.agents(team.project)}
+    before = second.services(team.project)
+    assert len(before) == len(Name)
     if way == "stopped":
         await first.end()
     else:
@@ -86,7 +88,7 @@ async def test_the_server_of_the_workspaces_goes_in_mid_run(
     await expect(rows).to_contain_text("Session completed", timeout=60_000)
     assert printed(await board.output()) == lines
     await expect(board.card("Count", "AI review")).to_be_visible()
-    assert before == {process.pid for process in second.agents(team.project)}
+    assert before == second.services(team.project)
     (session,) = await team.sessions(task)
     assert (session["status"], session["attempt"]) == ("completed", 1)
     assert printed(session["output"].splitlines()) == lines

@@ -44,7 +44,13 @@ PULSE = 1.0
 class BoardState(rx.State):
     """What a board shows. The columns are lists of their own: a move resends two of them."""
 
-    project_id: str = ""
+    # The browser keeps these, so that after a reload, or with a server that was started again, what the
+    # filters say is what they do.
+    project_id: str = rx.SessionStorage("")
+    search: str = rx.SessionStorage("")
+    priority: str = rx.SessionStorage("any")
+    label: str = rx.SessionStorage("any")
+
     name: str = ""
     role: str = ""
     can_edit: bool = False
@@ -60,9 +66,6 @@ class BoardState(rx.State):
     labels: list[str] = []
     loaded: bool = False
     missing: str = ""
-    search: str = ""
-    priority: str = "any"
-    label: str = "any"
 
     @acts
     async def arrive(self, actor: Actor):
@@ -70,7 +73,9 @@ class BoardState(rx.State):
         place = place_of(self)
         # A dialog does not outlive the address that it was opened on.
         (await self.get_state(RailState)).helping = False
-        (await self.get_state(ComposerState)).opened = False
+        composer = await self.get_state(ComposerState)
+        if composer.opened != self.router.url.path:
+            composer.opened = ""
         _begin(self, place.project)
         if place.project is None:
             self.missing = "This address names no project."

@@ -31,8 +31,10 @@ export function OnceButton({ onPress, children, className, label }) {
 export function SignOut({ url, done, className, children }) {
   const leave = async () => {
     const answer = await fetch(url, { method: "POST", credentials: "same-origin" }).catch(() => null);
-    if (answer?.ok || answer?.status === 401) window.location.assign(done);
-    else window.alert("The server does not answer, so you are still signed in. Try again in a moment.");
+    if (answer?.ok || answer?.status === 401) {
+      window.sessionStorage.clear(); // what was typed is nobody else's
+      window.location.assign(done);
+    } else window.alert("The server does not answer, so you are still signed in. Try again in a moment.");
   };
   return (
     <button type="button" className={className} onClick={leave}>

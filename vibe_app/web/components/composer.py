@@ -10,6 +10,7 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import Priority
 from vibe_app.errors import Refused
 from vibe_app.web.auth import acts
+from vibe_app.web.components.draft import draft, forget, typed
 from vibe_app.web.components.parts import choice, field
 from vibe_app.web.components.status import PRIORITY_LOOKS
 from vibe_app.web.place import place_of
@@ -17,15 +18,19 @@ from vibe_app.wiring import services
 
 
 class ComposerState(rx.State):
-    """Whether the dialog is open. What is typed stays in the browser until it is sent."""
+    """Whether the dialog is open. What is typed stays in the browser until it is sent.
 
-    opened: bool = False
+    `opened` is the address on which it was opened; the browser keeps it, so that a server
+    that is started again does not close the dialog.
+    """
+
+    opened: str = rx.SessionStorage("")
     problem: str = ""
 
     @rx.event
     def set_opened(self, opened: bool):
         """Open or close the dialog."""
-        self.opened, self.problem = opened, ""
+        self.opened, self.problem = self.router.url.path if opened else "", ""
 
     @acts
     async def create(self, actor: Actor, form: dict[str, Any]):
@@ -45,13 +50,17 @@ class ComposerState(rx.State):
         except Refused as error:
             self.problem = error.message
             return None
-        self.opened, self.problem = False, ""
-        return rx.toast.success(f"“{task.title}” is in To do.", duration=2500)
+        self.opened, self.problem = "", ""
+        return [forget(_name(str(project))), rx.toast.success(f"“{task.title}” is in To do.", duration=2500)]
 
 
 def split_labels(text: str) -> list[str]:
     """Read labels that are separated by commas."""
     return [label.strip() for label in text.split(",") if label.strip()]
+
+
+def _name(project_id: Any) -> Any:
+    return f"new:{project_id}"
 
 
 def priority_select(**props: Any) -> rx.Component:
@@ -60,55 +69,79 @@ def priority_select(**props: Any) -> rx.Component:
     return choice("Priority", words, **props)
 
 
-def composer() -> rx.Component:
-    """The dialog; `ComposerState.set_opened(True)` opens it."""
+def composer(project_id: rx.Var[str] | str) -> rx.Component:
+    """The dialog that makes cards in a project; `ComposerState.set_opened(True)` opens it."""
+    name = _name(project_id)
     return rx.dialog.root(
         rx.dialog.content(
             rx.dialog.title("New task", size="4"),
             rx.dialog.description("The agent gets title and description as its prompt.", size="2"),
-            rx.el.form(
-                rx.el.div(
-                    field(
-                        "Title",
-                        rx.input(
-                            name="title",
-                            required=True,
-                            max_length=200,
-                            auto_focus=True,
-                            placeholder="Add a README file",
-                            size="3",
-                            auto_complete="off",
+            draft(
+                name,
+                rx.el.form(
+                    rx.el.div(
+                        field(
+                            "Title",
+                            rx.input(
+                                name="title",
+                                default_value=typed(name, "title", ""),
+                                required=True,
+                                max_length=200,
+                                auto_focus=True,
+                                placeholder="Add a README file",
+                                size="3",
+                                auto_complete="off",
+                            ),
                         ),
+                        field(
+                            "Description",
+                            rx.text_area(
+                                name="description",
+                                default_value=typed(name, "description", ""),
+                                rows="6",
+                                size="3",
+                                resize="vertical",
+                            ),
+                            "Markdown. What should be there when it is done?",
+                        ),
+                        rx.el.div(
+                            field(
+                                "Priority",
+                                priority_select(
+                                    name="priority", default_value=typed(name, "priority", "normal"), size="3"
+                                ),
+                            ),
+                            field(
+                                "Labels",
+                                rx.input(
+                                    name="labels",
+                                    default_value=typed(name, "labels", ""),
+                                    placeholder="docs, api",
+                                    size="3",
+                                    auto_complete="off",
+                                ),
+                            ),
+                            class_name="v-two",
+                        ),
+                        class_name="v-fields",
+                        style={"margin_top": "16px"},
                     ),
-                    field(
-                        "Description",
-                        rx.text_area(name="description", rows="6", size="3", resize="vertical"),
-                        "Markdown. What should be there when it is done?",
+                    rx.cond(
+                        ComposerState.problem != "",
+                        rx.el.p(ComposerState.problem, class_name="v-error", role="alert"),
                     ),
                     rx.el.div(
-                        field("Priority", priority_select(name="priority", default_value="normal", size="3")),
-                        field(
-                            "Labels",
-                            rx.input(name="labels", placeholder="docs, api", size="3", auto_complete="off"),
+                        rx.dialog.close(
+                            rx.button("Cancel", type="reset", variant="soft", color_scheme="gray")
                         ),
-                        class_name="v-two",
+                        rx.button("Add task", type="submit"),
+                        class_name="v-row v-end",
                     ),
-                    class_name="v-fields",
-                    style={"margin_top": "16px"},
+                    on_submit=ComposerState.create,
                 ),
-                rx.cond(
-                    ComposerState.problem != "",
-                    rx.el.p(ComposerState.problem, class_name="v-error", role="alert"),
-                ),
-                rx.el.div(
-                    rx.dialog.close(rx.button("Cancel", type="button", variant="soft", color_scheme="gray")),
-                    rx.button("Add task", type="submit"),
-                    class_name="v-row v-end",
-                ),
-                on_submit=ComposerState.create,
             ),
             max_width="560px",
         ),
-        open=ComposerState.opened,
+        open=ComposerState.opened != "",
         on_open_change=ComposerState.set_opened,
     )

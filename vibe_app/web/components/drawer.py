@@ -18,6 +18,7 @@ from vibe_app.errors import NotFound
 from vibe_app.web.auth import acts
 from vibe_app.web.components.card import card_of, epoch_ms, is_live
 from vibe_app.web.components.composer import split_labels
+from vibe_app.web.components.draft import forget
 from vibe_app.web.components.history import HistoryPage, HistoryState, read_history, show_history
 from vibe_app.web.place import Place, place_of
 from vibe_app.wiring import services
@@ -88,7 +89,8 @@ class DrawerState(rx.State):
     session_live: bool = False
     older: bool = False
     loaded: bool = False
-    editing: bool = False
+    editing: str = rx.SessionStorage("")
+    """The task whose details are being edited; the browser keeps it, so that a new server knows."""
 
     @acts
     async def arrive(self, actor: Actor):
@@ -98,11 +100,13 @@ class DrawerState(rx.State):
             self.reset()
             return HistoryState.forget
         other = str(place.task) != self.task_id
+        editing = self.editing
         if other:
             self.reset()
             self.task_id, self.base = str(place.task), f"/p/{place.project}/t/{place.task}"
             self.files = f"/p/{place.project}/files?task={place.task}"
-        self.tab, self.editing = place.tab, False
+        self.tab = place.tab
+        self.editing = editing if (place.tab, editing) == ("details", self.task_id) else ""
         history = await self.get_state(HistoryState)
         if other:
             history.reset()
@@ -121,14 +125,14 @@ class DrawerState(rx.State):
     @rx.event
     def edit(self, editing: bool):
         """Show the form for the details, or the details."""
-        self.editing = editing
+        self.editing = self.task_id if editing else ""
 
     @acts
     async def save_details(self, actor: Actor, form: dict[str, Any]):
         """Keep description, priority and labels."""
         place = place_of(self)
         if place.project is None or place.task is None:
-            return
+            return None
         # A description under a live session may not be changed; the other two may.
         description = None if self.locked else str(form.get("description", ""))
         await services().tasks.change(
@@ -139,8 +143,9 @@ class DrawerState(rx.State):
             priority=str(form.get("priority", self.priority)),
             labels=split_labels(str(form.get("labels", ""))),
         )
-        self.editing = False
+        self.editing = ""
         await show_drawer(self, await read_drawer(actor, place))
+        return forget(draft_name(self.task_id))
 
     @acts
     async def delete(self, actor: Actor):
@@ -150,6 +155,11 @@ class DrawerState(rx.State):
             return None
         await services().tasks.delete(actor, place.project, place.task)
         return [rx.redirect(f"/p/{place.project}"), rx.toast.success("Task deleted.")]
+
+
+def draft_name(task_id: Any) -> Any:
+    """Return the name under which the browser keeps what is typed into a task's details."""
+    return f"task:{task_id}"
 
 
 async def show_drawer(state: DrawerState, shown: Shown) -> None:

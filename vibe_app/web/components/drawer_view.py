@@ -9,7 +9,8 @@ import reflex as rx
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.web.components.card_face import execute_button, quiet_words, stop_button
 from vibe_app.web.components.composer import priority_select
-from vibe_app.web.components.drawer import DrawerState
+from vibe_app.web.components.draft import draft, typed
+from vibe_app.web.components.drawer import DrawerState, draft_name
 from vibe_app.web.components.frame import CardDrawer
 from vibe_app.web.components.history import history_list
 from vibe_app.web.components.markdown import markdown
@@ -202,13 +203,14 @@ def _details() -> rx.Component:
             ),
         ),
     )
+    name = draft_name(DrawerState.task_id)
     form = rx.el.form(
         rx.el.div(
             field(
                 "Description",
                 rx.text_area(
                     name="description",
-                    default_value=DrawerState.description,
+                    default_value=typed(name, "description", DrawerState.description),
                     rows="12",
                     size="3",
                     resize="vertical",
@@ -218,16 +220,26 @@ def _details() -> rx.Component:
             ),
             rx.el.div(
                 field(
-                    "Priority", priority_select(name="priority", default_value=DrawerState.priority, size="3")
+                    "Priority",
+                    priority_select(
+                        name="priority",
+                        default_value=typed(name, "priority", DrawerState.priority),
+                        size="3",
+                    ),
                 ),
-                field("Labels", rx.input(name="labels", default_value=DrawerState.labels, size="3")),
+                field(
+                    "Labels",
+                    rx.input(
+                        name="labels", default_value=typed(name, "labels", DrawerState.labels), size="3"
+                    ),
+                ),
                 class_name="v-two",
             ),
             rx.el.div(
                 rx.button("Save", type="submit"),
                 rx.button(
                     "Cancel",
-                    type="button",
+                    type="reset",
                     variant="soft",
                     color_scheme="gray",
                     on_click=DrawerState.edit(False),
@@ -238,7 +250,8 @@ def _details() -> rx.Component:
         ),
         on_submit=DrawerState.save_details,
     )
-    return rx.el.div(rx.cond(DrawerState.editing, form, shown), class_name="v-drawer-body")
+    editing = (DrawerState.editing != "") & (DrawerState.editing == DrawerState.task_id)
+    return rx.el.div(rx.cond(editing, draft(name, form), shown), class_name="v-drawer-body")
 
 
 def drawer(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Component:

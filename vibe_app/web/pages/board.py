@@ -101,6 +101,7 @@ def _filters() -> rx.Component:
                 placeholder="Search tasks",
                 aria_label="Search tasks",
                 default_value=BoardState.search,
+                key=BoardState.project_id,
                 on_change=BoardState.find.debounce(150),  # pyright: ignore[reportFunctionMemberAccess]
                 custom_attrs={"data-search": "true"},
             ),
@@ -165,7 +166,7 @@ def board_page() -> rx.Component:
     return framed(
         _bar(),
         rx.cond(BoardState.missing != "", missing, board),
-        composer(),
+        composer(BoardState.project_id),
         project_settings_dialog(),
         Shortcuts.create(
             keys="n e s m ?",

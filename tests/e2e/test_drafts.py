@@ -1,0 +1,149 @@
+"""What somebody types is lost neither to a closed dialog, nor to a reload, nor to a server that goes away."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, expect
+
+from tests.e2e.browser import Board
+from tests.e2e.installation import Installation, installed
+from tests.e2e.team import Team, assembled
+
+LONG = 'What should be there: ä, "quotes", <b>, \\n and 64 KiB.\n' + "x" * 65_000
+BACK = "What you had typed is back"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def server(tmp_path: Path, migrated: Path) -> AsyncIterator[Installation]:
+    """A server that may be killed."""
+    async with installed(tmp_path, migrated) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def team(server: Installation, browser: Browser) -> AsyncIterator[Team]:
+    """Somebody with a project on it."""
+    async with assembled(browser, server.url) as team:
+        yield team
+
+
+async def _again(server: Installation, team: Team, board: Board, mark: str) -> None:
+    """Kill the server and start it again, until the tab shows a card that only the new one has."""
+    server.kill()
+    await server.start()
+    await team.task(mark)
+    await expect(board.card(mark)).to_be_visible()
+
+
+async def _filled(form: Locator, title: str, priority: str) -> None:
+    await expect(form.get_by_label("Title")).to_have_value(title)
+    await expect(form.get_by_label("Description")).to_have_value(LONG)
+    await expect(form.get_by_label("Labels")).to_have_value("docs, api")
+    await expect(form.get_by_role("combobox", name="Priority")).to_have_text(priority)
+
+
+async def test_a_new_card_survives_what_may_happen_while_it_is_written(
+    server: Installation, team: Team
+) -> None:
+    board = await team.visit(away=True)
+    page, dialog = board.page, board.dialog
+    await page.get_by_role("button", name="New task").click()
+    await expect(dialog.get_by_text(BACK)).to_have_count(0)
+    await dialog.get_by_label("Title").fill("Write it down")
+    await dialog.get_by_label("Labels").fill("docs, api")
+    await dialog.get_by_role("combobox", name="Priority").click()
+    await page.get_by_role("option", name="High").click()
+    await dialog.get_by_label("Description").fill(LONG)
+    await _filled(dialog, "Write it down", "High")
+
+    await _again(server, team, board, "Mark")
+    await _filled(dialog, "Write it down", "High")
+    await page.reload()
+    await _filled(dialog, "Write it down", "High")
+    await expect(dialog.get_by_text(BACK)).to_be_visible()
+    await dialog.get_by_label("Title").fill("Write it down, please")
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_have_count(0)
+    await page.get_by_role("button", name="New task").click()
+    await _filled(dialog, "Write it down, please", "High")
+
+    await dialog.get_by_role("button", name="Add task").click()
+    await expect(board.card("Write it down, please", "To do")).to_be_visible()
+    listed = (await team.api("GET", f"{team.path}/tasks"))["tasks"]
+    (task,) = (task for task in listed if task["title"] == "Write it down, please")
+    assert (task["description"], task["priority"], task["labels"]) == (LONG, "high", ["docs", "api"])
+    await page.get_by_role("button", name="New task").click()
+    await expect(dialog.get_by_label("Title")).to_have_value("")
+    await expect(dialog.get_by_role("combobox", name="Priority")).to_have_text("Normal")
+    await dialog.get_by_label("Title").fill("Not this one")
+    await dialog.get_by_role("button", name="Cancel").click()
+    await expect(dialog).to_have_count(0)
+    await page.get_by_role("button", name="New task").click()
+    await expect(dialog.get_by_label("Title")).to_have_value("")
+    await expect(dialog.get_by_text(BACK)).to_have_count(0)
+
+
+async def test_details_survive_what_may_happen_while_they_are_edited(
+    server: Installation, team: Team
+) -> None:
+    task = await team.task("Edited", "before")
+    board = await team.visit(away=True)
+    page, area = board.page, board.drawer.get_by_label("Description")
+    await board.open("t", task, "details")
+    await board.drawer.get_by_role("button", name="Edit").click()
+    await area.fill(LONG)
+    await _again(server, team, board, "Mark")
+    await expect(area).to_have_value(LONG)
+    await page.reload()
+    await expect(area).to_have_value(LONG)
+    await board.drawer.get_by_role("link", name="Output").click()
+    await board.drawer.get_by_role("link", name="Details").click()
+    await board.drawer.get_by_role("button", name="Edit").click()
+    await expect(area).to_have_value(LONG)
+    await board.drawer.get_by_role("button", name="Save").click()
+    await expect(area).to_have_count(0)
+    assert (await team.api("GET", f"{team.path}/tasks/{task}"))["description"] == LONG
+
+    await board.drawer.get_by_role("button", name="Edit").click()
+    await area.fill("after all not")
+    await board.drawer.get_by_role("button", name="Cancel").click()
+    await board.drawer.get_by_role("button", name="Edit").click()
+    await expect(area).to_have_value(LONG)
+    await expect(board.drawer.get_by_text(BACK)).to_have_count(0)
+
+
+async def test_filters_say_what_they_do(server: Installation, team: Team) -> None:
+    for title in ("A needle", "Hay"):
+        await team.task(title)
+    other = (await team.api("POST", "/projects", json={"name": "Another"}))["id"]
+    board = await team.visit(away=True)
+    page, search = board.page, board.page.get_by_label("Search tasks")
+    await search.fill("needle")
+    await expect(board.card("Hay")).to_have_count(0)
+    await _again(server, team, board, "Another needle")
+    await expect(page.get_by_text("2 of 3 tasks")).to_be_visible()
+    await expect(board.card("Hay")).to_have_count(0)
+    await page.reload()
+    await expect(search).to_have_value("needle")
+    await expect(board.card("A needle")).to_be_visible()
+    await expect(board.card("Hay")).to_have_count(0)
+    await page.get_by_role("link", name="Another").first.click()
+    await expect(page).to_have_url(f"{board.url}/p/{other}")
+    await expect(search).to_have_value("")
+    await page.get_by_role("link", name="Shared").first.click()
+    await expect(board.card("Hay")).to_be_visible()
+    await expect(search).to_have_value("")
+
+
+async def test_who_signs_out_leaves_nothing_typed_behind(server: Installation, team: Team) -> None:
+    board = await team.visit()
+    await board.page.keyboard.press("n")
+    await board.dialog.get_by_label("Title").fill("Mine alone")
+    await board.page.keyboard.press("Escape")
+    await board.page.get_by_role("button", name="Sign out").click()
+    await expect(board.page.get_by_label("E-mail")).to_be_visible()
+    kept = await board.page.evaluate("JSON.stringify(window.sessionStorage)")
+    assert "Mine alone" not in kept
