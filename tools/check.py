@@ -25,7 +25,7 @@ CHECKS = {
 }
 PYTEST = ["pytest", "--durations=10"]
 # What keeps both cores busy for minutes goes by itself: pods with real processes and the container image;
-# several replicas and workers, with the soaks in short.
+# several replicas and workers, with the soaks in short, and processes killed in mid-run.
 APART = {
     "cluster": [
         "tests/e2e/test_cluster.py",
@@ -35,6 +35,7 @@ APART = {
     ],
     "replicas": [
         "tests/runs/test_soak.py",
+        "tests/runs/test_restart.py",
         "tests/runs/test_replicas.py",
         "tests/runtimes/test_shared.py",
         "tests/api/test_output_replicas.py",
@@ -44,8 +45,8 @@ APART = {
     ],
 }
 _ignored = [f"--ignore={path}" for paths in APART.values() for path in paths]
-# Those that start whole servers, OpenCode and browsers: about half of the time.
-LARGE = ["tests/e2e", "tests/cli", "tests/runtimes", "tests/sidecar"]
+# Those that start OpenCode and browsers: about half of the time.
+LARGE = ["tests/e2e", "tests/runtimes", "tests/sidecar"]
 LANES = {
     "large": [*PYTEST, *LARGE, *_ignored],
     "small": [

@@ -22,7 +22,7 @@ from tests.waiting import eventually
 
 TITLE = "Count"
 ROOT = "reflex___state____state"
-BOARD = f"{ROOT}.vibe_app___web___components___board____board_state"
+DIALOG = f"{ROOT}.vibe_app___web___components___project_settings____project_settings_state"
 
 # Sends an event over a new socket of the page's own kind, as the tab of that token; returns what came back
 # until something matched. A new socket goes to whichever worker takes it.
@@ -161,8 +161,8 @@ async def test_a_tab_finds_its_state_on_the_other_worker(
     first, second = server.workers()
     path, token = f"/p/{team.project}", str(uuid4())
 
-    async def ask(name: str, until: str, token: str = token, **payload: str) -> str:
-        asked = {"name": name, "payload": payload, "path": path, "token": token, "until": until}
+    async def ask(event: str, until: str, token: str = token, **payload: str) -> str:
+        asked = {"name": event, "payload": payload, "path": path, "token": token, "until": until}
         answer = await board.page.evaluate(ASK, asked)
         # A worker frozen before it has noted that the socket is closed would keep the tab to itself: the
         # other would take the next socket for a second tab, and give it a state of its own.
@@ -171,12 +171,12 @@ async def test_a_tab_finds_its_state_on_the_other_worker(
         return answer
 
     with frozen(second):
-        assert "needle" in await ask(f"{BOARD}.find", "needle", text="needle")
+        assert "needle" in await ask(f"{DIALOG}.set_typed_name", "needle", name="needle")
         mine = await ask(f"{ROOT}.hydrate", "is_hydrated")
-        assert '"search_rx_state_":"needle"' in mine
+        assert '"typed_name_rx_state_":"needle"' in mine
     with frozen(first):
         moved = await ask(f"{ROOT}.hydrate", "is_hydrated")
-        assert '"search_rx_state_":"needle"' in moved
+        assert '"typed_name_rx_state_":"needle"' in moved
         strange = await ask(f"{ROOT}.hydrate", "is_hydrated", token=str(uuid4()))
         assert "needle" not in strange
 
