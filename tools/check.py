@@ -42,11 +42,13 @@ APART = {
         "tests/cli/test_workers.py",
         "tests/e2e/test_replicas.py",
         "tests/e2e/test_workers.py",
+        "tests/e2e/test_loss.py",
+        "tests/e2e/test_drafts.py",
     ],
 }
 _ignored = [f"--ignore={path}" for paths in APART.values() for path in paths]
-# Those that start OpenCode and browsers: about half of the time.
-LARGE = ["tests/e2e", "tests/runtimes", "tests/sidecar"]
+# Those that start whole servers, OpenCode and browsers: about half of the time.
+LARGE = ["tests/e2e", "tests/cli", "tests/runtimes", "tests/sidecar"]
 LANES = {
     "large": [*PYTEST, *LARGE, *_ignored],
     "small": [

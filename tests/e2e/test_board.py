@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+import psutil
 import pytest
 from playwright.async_api import expect
 
 from tests.e2e.conftest import Project, Visit
+from tests.e2e.installation import Installation
+from tests.e2e.test_workers import frozen
 from tests.waiting import eventually
 
 SNAP = 3_000
@@ -268,3 +271,20 @@ async def test_the_theme_is_kept(visit: Visit, scheme: str) -> None:
     await expect(root).to_have_class(re.compile(other))
     await board.page.reload()
     await expect(root).to_have_class(re.compile(other))
+
+
+async def test_a_drawer_shows_no_other_card_than_the_address_names(
+    server: Installation, project: Project, visit: Visit
+) -> None:
+    first = await project.task("First")
+    await project.task("Second")
+    board = await visit("eve", project)
+    await board.open("t", first)
+    execute = board.drawer.get_by_role("button", name="Execute")
+    await expect(execute).to_be_visible()
+    assert server.running is not None
+    with frozen(psutil.Process(server.running.pid)):
+        await board.card("Second").locator(".v-card-title").click()
+        await expect(execute).to_have_count(0)
+    await expect(execute).to_be_visible()
+    await expect(board.drawer.get_by_label("Title")).to_have_value("Second")

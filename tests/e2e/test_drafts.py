@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -102,6 +101,7 @@ async def test_details_survive_what_may_happen_while_they_are_edited(
     await page.reload()
     await expect(area).to_have_value(LONG)
     await board.drawer.get_by_role("link", name="Output").click()
+    await expect(board.drawer.get_by_text("Nothing has run yet")).to_be_visible()
     await board.drawer.get_by_role("link", name="Details").click()
     await board.drawer.get_by_role("button", name="Edit").click()
     await expect(area).to_have_value(LONG)
@@ -126,7 +126,9 @@ async def test_filters_say_what_they_do(server: Installation, team: Team) -> Non
     await search.fill("needle")
     await expect(board.card("Hay")).to_have_count(0)
     await _again(server, team, board, "Another needle")
-    await expect(page.get_by_text(re.compile(r"^2 of \d+ tasks$"))).to_be_visible()
+    await expect(board.card("Hay")).to_be_visible()
+    await expect(search).to_have_value("")
+    await search.fill("needle")
     await expect(board.card("Hay")).to_have_count(0)
     await page.reload()
     await expect(search).to_have_value("needle")
@@ -141,7 +143,7 @@ async def test_filters_say_what_they_do(server: Installation, team: Team) -> Non
 
 
 async def test_who_signs_out_leaves_nothing_typed_behind(server: Installation, team: Team) -> None:
-    board = await team.visit()
+    board = await team.visit(away=True)  # signing out ends the tab's socket, which may just be opening
     await board.page.keyboard.press("n")
     await board.dialog.get_by_label("Title").fill("Mine alone")
     await board.page.keyboard.press("Escape")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import time
@@ -134,6 +135,38 @@ async def test_a_board_is_followed_although_its_subscriber_comes_before_the_arri
     assert [card["title"] for card in someone.var("BoardState", "done")] == [task.title]
 
 
+async def test_a_card_does_not_fly_back_to_where_it_was_when_the_board_was_being_read(
+    parts: Services,
+    tokens: dict[str, str],
+    project: ProjectView,
+    task: TaskView,
+    tab: Open,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    someone: Tab = await tab("editor", f"/p/{project.id}")
+    await someone.call("BoardState.arrive")
+    await someone.send("BoardState.watch")
+    await eventually(lambda: someone.var("BoardState", "todo"))
+    read, shown, listed = asyncio.Event(), asyncio.Event(), parts.tasks.list
+
+    async def slow(*args: Any) -> list[TaskView]:
+        tasks = await listed(*args)
+        read.set()
+        await shown.wait()
+        return tasks
+
+    monkeypatch.setattr(parts.tasks, "list", slow)
+    another = await parts.tasks.create(await owner_of(parts, tokens), project.id, "Another", "")
+    await asyncio.wait_for(read.wait(), 10)
+    await someone.call("BoardState.move", card_id=str(task.id), column="DONE", before_id="")
+    moved = len(someone.all_of("BoardState", "done"))
+    assert moved
+    shown.set()
+    await eventually(lambda: [card["title"] for card in someone.var("BoardState", "todo")] == [another.title])
+    assert [card["title"] for card in someone.var("BoardState", "done")] == [task.title]
+    assert [] not in someone.all_of("BoardState", "done")[moved:]
+
+
 async def test_another_tab_sees_a_move_without_asking(project: ProjectView, task: TaskView, tab: Open):
     mover, watcher = await tab("editor", f"/p/{project.id}"), await tab("viewer", f"/p/{project.id}")
     for each in (mover, watcher):
@@ -164,6 +197,32 @@ async def test_an_editor_executes_and_everybody_sees_it_end(
     assert await status_of(parts, tokens, task) == TaskStatus.AI_REVIEW
     assert await runs_of(parts, tokens, task) == 1
     assert "toast" in editor.told  # the second one was refused in words
+
+
+async def test_a_description_typed_before_a_run_began_is_refused_and_not_dropped(
+    parts: Services,
+    tokens: dict[str, str],
+    project: ProjectView,
+    task: TaskView,
+    tab: Open,
+    runtime: FakeRuntime,
+):
+    runtime._given = Script.lines(1000, rate=20, outcome=None)
+    owner = await owner_of(parts, tokens)
+    editor: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}/details")
+    await editor.call("DrawerState.arrive")
+    await editor.call("DrawerState.edit", editing=True)
+    await parts.sessions.execute(owner, project.id, task.id)
+    typed = {"description": "Typed before", "priority": "high", "labels": "docs"}
+    await editor.call("DrawerState.save_details", form=typed)
+    await eventually(lambda: "toast" in editor.told)
+    assert editor.var("DrawerState", "editing") == str(task.id)
+    left = await parts.tasks.read(owner, project.id, task.id)
+    assert (left.description, left.priority, left.labels) == ("", "normal", [])
+    await editor.call("DrawerState.save_details", form=typed | {"description": ""})
+    saved = await parts.tasks.read(owner, project.id, task.id)
+    assert (saved.description, saved.priority, saved.labels) == ("", "high", ["docs"])
+    assert editor.var("DrawerState", "editing") == ""
 
 
 async def test_output_alone_moves_nothing_in_the_drawer(

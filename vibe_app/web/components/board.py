@@ -44,13 +44,7 @@ PULSE = 1.0
 class BoardState(rx.State):
     """What a board shows. The columns are lists of their own: a move resends two of them."""
 
-    # The browser keeps these, so that after a reload, or with a server that was started again, what the
-    # filters say is what they do.
-    project_id: str = rx.SessionStorage("")
-    search: str = rx.SessionStorage("")
-    priority: str = rx.SessionStorage("any")
-    label: str = rx.SessionStorage("any")
-
+    project_id: str = ""
     name: str = ""
     role: str = ""
     can_edit: bool = False
@@ -66,6 +60,11 @@ class BoardState(rx.State):
     labels: list[str] = []
     loaded: bool = False
     missing: str = ""
+    search: str = ""
+    priority: str = "any"
+    label: str = "any"
+    _own: int = 0
+    """How often this tab's own doing has shown a card in a new place."""
 
     @acts
     async def arrive(self, actor: Actor):
@@ -122,8 +121,16 @@ class BoardState(rx.State):
 
     async def _refresh(self, actor: Actor, project_id: UUID, whole: bool) -> AsyncGenerator[Any]:
         """Read what the board shows, all of it or only the cards that run; yield toasts."""
+        read = None
+        while read is None:
+            read = await self._read(actor, project_id, whole)
+        for title, words in read:
+            yield rx.toast.error(f"{title}: {words}", duration=8000)
+
+    async def _read(self, actor: Actor, project_id: UUID, whole: bool) -> list[tuple[str, str]] | None:
+        """Read and show; return the runs that failed, or None where it must be read again."""
         status = None if whole else TaskStatus.IN_PROGRESS.value
-        search = self.search
+        search, own = self.search, self._own
         tasks = await services().tasks.list(actor, project_id, status, search)
         project = await services().projects.read(actor, project_id) if whole else None
         shown = None
@@ -136,7 +143,9 @@ class BoardState(rx.State):
             shown = await read_drawer(actor, place, page, open_id, here)
         async with self:
             if str(project_id) != self.project_id:
-                return
+                return []
+            if own != self._own:
+                return None  # shown now, a card that was moved or executed meanwhile would fly back and forth
             failures = _failures(self, tasks)
             if project is not None:
                 _show_project(self, project)
@@ -148,8 +157,7 @@ class BoardState(rx.State):
                 _set(self, "in_progress", _cards(self, tasks, TaskStatus.IN_PROGRESS))
             if shown is not None:
                 await show_drawer(await self.get_state(DrawerState), shown)
-        for title, words in failures:
-            yield rx.toast.error(f"{title}: {words}", duration=8000)
+        return failures
 
     @acts
     async def move(self, actor: Actor, card_id: str, column: str, before_id: str):
@@ -300,6 +308,7 @@ def _failures(state: BoardState, tasks: list[TaskView]) -> list[tuple[str, str]]
 
 def _put(state: BoardState, task: TaskView, before_id: str = "") -> None:
     """Show one changed card in its place, without reading the others again."""
+    state._own += 1
     for status in TaskStatus:
         old = _list(state, status)
         cards = [card for card in old if card.id != str(task.id)]

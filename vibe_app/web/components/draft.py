@@ -6,6 +6,7 @@ and a server that was started again. Signing out forgets it.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import reflex as rx
@@ -42,4 +43,5 @@ def typed(name: Any, field: str, otherwise: Any) -> rx.Var[str]:
 
 def forget(name: str) -> Any:
     """Return the event with which what was typed into a form goes, once it was sent."""
-    return rx.remove_session_storage(f"vibe.draft.{name}")
+    # Reflex's own event for this has the whole page loaded anew.
+    return rx.call_script(f"window.sessionStorage.removeItem({json.dumps('vibe.draft.' + name)})")

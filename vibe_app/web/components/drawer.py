@@ -133,13 +133,13 @@ class DrawerState(rx.State):
         place = place_of(self)
         if place.project is None or place.task is None:
             return None
-        # A description under a live session may not be changed; the other two may.
-        description = None if self.locked else str(form.get("description", ""))
+        # Under a live session a change of the description is refused; the other two may change.
+        description = str(form.get("description", self.description))
         await services().tasks.change(
             actor,
             place.project,
             place.task,
-            description=description,
+            description=description if description != self.description else None,
             priority=str(form.get("priority", self.priority)),
             labels=split_labels(str(form.get("labels", ""))),
         )

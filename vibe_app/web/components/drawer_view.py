@@ -214,7 +214,7 @@ def _details() -> rx.Component:
                     rows="12",
                     size="3",
                     resize="vertical",
-                    disabled=DrawerState.locked,
+                    read_only=DrawerState.locked,
                 ),
                 "Markdown. The agent gets title and description as its prompt.",
             ),

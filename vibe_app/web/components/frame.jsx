@@ -64,6 +64,9 @@ export function RailLink({ to, children }) {
 // A card, over the right side of its board. The board stays in reach: it is not modal.
 export function CardDrawer({ cardId, label, children }) {
   const root = useRef(null);
+  // What the server has kept of this tab may be another card than the address names, until it has caught up.
+  const [, named] = /\/t\/([^/]+)/.exec(useLocation().pathname) ?? [];
+  const behind = named !== undefined && named !== cardId;
 
   useEffect(() => {
     root.current?.focus({ preventScroll: true });
@@ -80,7 +83,7 @@ export function CardDrawer({ cardId, label, children }) {
 
   return (
     <section ref={root} className="v-drawer" role="dialog" aria-label={label} tabIndex={-1} onKeyDown={keys}>
-      {children}
+      {behind ? <div className="v-drawer-body" aria-busy="true" /> : children}
     </section>
   );
 }
