@@ -288,3 +288,5 @@ async def test_a_drawer_shows_no_other_card_than_the_address_names(
         await expect(execute).to_have_count(0)
     await expect(execute).to_be_visible()
     await expect(board.drawer.get_by_label("Title")).to_have_value("Second")
+    await board.open("t", first.upper())
+    await expect(board.drawer.get_by_label("Title")).to_have_value("First")

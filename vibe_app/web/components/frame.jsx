@@ -66,7 +66,7 @@ export function CardDrawer({ cardId, label, children }) {
   const root = useRef(null);
   // What the server has kept of this tab may be another card than the address names, until it has caught up.
   const [, named] = /\/t\/([^/]+)/.exec(useLocation().pathname) ?? [];
-  const behind = named !== undefined && named !== cardId;
+  const behind = named !== undefined && named.toLowerCase() !== cardId;
 
   useEffect(() => {
     root.current?.focus({ preventScroll: true });
