@@ -37,6 +37,7 @@ class Script:
         error: The reason of a failure, also in the words of `done`.
         failure: The kind of a failure.
         usage: What the session is said to have consumed.
+        asking: Whether its last answer is said to end with a question.
         rate: Events a second in place of the delays; 0 plays them as fast as they can be written.
     """
 
@@ -45,6 +46,7 @@ class Script:
     error: str | None = None
     failure: Failure | None = None
     usage: Usage = field(default_factory=Usage)
+    asking: bool = False
     rate: float | None = None
 
     @classmethod
@@ -128,6 +130,7 @@ class ScriptedSession:
             error=self.script.error if failed else None,
             failure=self.script.failure if failed else None,
             usage=self.script.usage,
+            asking=self.script.asking,
         )
 
 

@@ -98,6 +98,7 @@ class SessionState(BaseModel):
     error: str | None = None
     failure: Failure | None = None
     usage: Usage = Usage()
+    asking: bool = Field(False, description="It completed, and its last answer ends with a question")
 
 
 KEEP_ALIVE = 75

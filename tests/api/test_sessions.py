@@ -17,7 +17,8 @@ from vibe_app.wiring import Services
 
 FIELDS = {
     "id", "task_id", "project_id", "status", "prompt", "output", "error", "started_at", "completed_at",
-    "duration_ms", "created_at", "updated_at", "queue_position", "waiting_for", "quiet_since", "attempt",
+    "duration_ms", "created_at", "updated_at", "queue_position", "waiting_for", "quiet_since", "asking",
+    "attempt",
     "model", "tokens_input", "tokens_output", "cost", "stop_requested", "last_seq",
 }  # fmt: skip
 
@@ -58,6 +59,15 @@ async def test_full_lifecycle(board: Board) -> None:
     assert session["duration_ms"] >= 0
     assert session["completed_at"].endswith("Z")
     assert await board.status(task) == "AI_REVIEW"
+    assert session["asking"] is False
+
+
+@with_script(Script(asking=True))
+async def test_a_run_that_ends_with_a_question_is_marked_on_its_card(board: Board) -> None:
+    task = await board.task()
+    await board.editor.post(f"{task}/execute")
+    assert (await board.session_is(task, "completed"))["asking"] is True
+    assert (await board.editor.get(task)).json()["session"]["asking"] is True
     assert (await board.editor.post(f"{task}/move", json={"status": "DONE"})).json()["status"] == "DONE"
 
 

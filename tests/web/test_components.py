@@ -101,6 +101,10 @@ def test_a_waiting_session_says_what_it_waits_for(position: int | None, reason: 
         ({"status": "completed", "duration_ms": 151_000}, "Finished in 2 min 31 s"),
         ({"status": "completed", "stop_requested": True, "duration_ms": 400}, "Finished in 0.4 s"),
         (
+            {"status": "completed", "asking": True, "duration_ms": 5000},
+            "Asks you something, finished in 5 s",
+        ),
+        (
             {"status": "failed", "error": "The model refused the key.\nstack"},
             "Failed: The model refused the key.",
         ),

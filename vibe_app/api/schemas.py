@@ -308,6 +308,7 @@ class SessionCard(_Out):
     quiet_since: Moment | None = Field(
         description="When it was last heard of, while it runs and that is longer ago than is usual"
     )
+    asking: bool | None = Field(description="Whether a completed one ends with a question to you")
     attempt: int = Field(description="Counts from 1; grows when a lost session is taken up again")
     stop_requested: bool
     model: str

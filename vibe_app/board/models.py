@@ -118,6 +118,7 @@ class Session(SQLModel, table=True):
     what stands in the book; they differ where the engine wrote entries itself.
     `heard_at` is when it started or the book last grew, in seconds since 1970 on
     the database's clock: the events' own times come from the sidecar's host.
+    `asking` is set where the last answer of a completed run ends with a question.
     Once `archived_at` is set, `output` holds only its beginning (see `archive`).
     """
 
@@ -177,6 +178,7 @@ class Session(SQLModel, table=True):
     last_seq: int = Field(default=0, nullable=False)
     heard_at: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
     archived_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    asking: bool | None = Field(default=None, nullable=True)
 
 
 class SessionEvent(SQLModel, table=True):

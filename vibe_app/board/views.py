@@ -60,7 +60,8 @@ class SessionView:
 
     `queue_position` counts from 1 while it waits in line, else None;
     `waiting_for` says in words what it waits for, else None. `quiet_since` is set
-    while it runs and nothing was heard of it for longer than is usual.
+    while it runs and nothing was heard of it for longer than is usual. `asking` tells
+    of a completed one that its last answer ends with a question.
     """
 
     id: UUID
@@ -86,6 +87,7 @@ class SessionView:
     last_line: str
     last_seq: int
     last_event_at: datetime | None
+    asking: bool | None = None
     queue_position: int | None = None
     waiting_for: str | None = None
     quiet_since: datetime | None = None

@@ -149,6 +149,7 @@ class Record:
         failure: str | None = None,
         usage: Usage | None = None,
         remark: str = "",
+        asking: bool | None = None,
     ) -> None:
         """End the session, write its last line and move its card, in one transaction.
 
@@ -158,6 +159,7 @@ class Record:
             failure: The kind of the failure.
             usage: What this attempt consumed.
             remark: An error of the engine's own to write before the last line.
+            asking: Whether the agent's last answer ends with a question.
 
         Raises:
             LeaseLost: The lease does not hold any more.
@@ -187,6 +189,7 @@ class Record:
                     final_text=words[target],
                     failure=failure,
                     output=output,
+                    asking=asking,
                     **self._used(usage),
                 )
 

@@ -246,7 +246,7 @@ class Run:
 
     async def _conclude(self, state: SessionState) -> None:
         if state.status is SidecarStatus.COMPLETED:
-            await self.record.end(SessionStatus.COMPLETED, usage=state.usage)
+            await self.record.end(SessionStatus.COMPLETED, usage=state.usage, asking=state.asking)
         elif state.status is SidecarStatus.CANCELLED or self.stop.is_set():
             await self.record.end(SessionStatus.CANCELLED, usage=state.usage)
         else:

@@ -48,6 +48,7 @@ class End(BaseModel):
     error: str | None = None
     failure: Failure | None = None
     usage: Usage = Usage()
+    asking: bool = False
 
 
 class Line(NamedTuple):

@@ -149,7 +149,13 @@ class Run:
         self._take(notes)
         with contextlib.suppress(OSError):  # the disk may be the very reason; the end is told all the same
             self._flush()
-        end = End(status=verdict.status, error=verdict.error, failure=verdict.failure, usage=usage)
+        end = End(
+            status=verdict.status,
+            error=verdict.error,
+            failure=verdict.failure,
+            usage=usage,
+            asking=verdict.asking,
+        )
         self.session.finish(verdict.words, end)
 
     async def _until_verdict(self) -> Verdict:

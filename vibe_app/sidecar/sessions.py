@@ -56,6 +56,7 @@ class Session:
             error=end.error,
             failure=end.failure,
             usage=end.usage,
+            asking=end.asking,
         )
 
     def append(self, entries: Sequence[tuple[EventType, str, dict[str, Any]]]) -> None:

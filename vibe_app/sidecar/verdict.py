@@ -5,20 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from vibe_app.sidecar.last_answer import asks, unmade_call
 from vibe_app.sidecar.wording import one_line
 from vibe_app.wire import Failure, SidecarStatus, Usage
 
 Json = Mapping[str, Any]
 
 _BUSY_STATUSES = frozenset({408, 409, 425, 429})
+_SAID = ("stop", "length", "other", "unknown")
+_KEPT = "What it changed so far is kept in the workspace."
+_CUT = (
+    f"The last answer was cut off at the model's length limit. {_KEPT} "
+    "Split the task into smaller ones, or choose a model that may answer at greater length."
+)
+_EMPTY = f"The agent ended without a word: its last answer is empty. {_KEPT}"
+_FILTERED = "The model provider's content filter stopped the answer. Put the task in other words, or choose another model."
 
 
 class Verdict(NamedTuple):
-    """A session's end: its final status and, when it failed, why in both senses."""
+    """A session's end: its final status and, when it failed, why in both senses.
+
+    `asking` tells of one that completed that its last answer ends with a question.
+    """
 
     status: SidecarStatus
     error: str | None = None
     failure: Failure | None = None
+    asking: bool = False
 
     @property
     def words(self) -> str:
@@ -28,7 +41,6 @@ class Verdict(NamedTuple):
         return f"Session {self.status}"
 
 
-COMPLETED = Verdict(SidecarStatus.COMPLETED)
 CANCELLED = Verdict(SidecarStatus.CANCELLED)
 
 
@@ -39,6 +51,9 @@ def failed(failure: Failure, error: str) -> Verdict:
 
 def judge(messages: Sequence[Json], stray_error: Json | None) -> Verdict | None:
     """Decide how an idle OpenCode session ended, or return None while its transcript is incomplete.
+
+    Only an agent that has said that it is done has completed: a last answer with words in it,
+    which its model ended by itself and in which no call waits.
 
     Args:
         messages: The transcript of `GET /session/{id}/message`.
@@ -52,14 +67,40 @@ def judge(messages: Sequence[Json], stray_error: Json | None) -> Verdict | None:
         return explain(last["error"])
     if not last.get("time", {}).get("completed"):
         return None
-    finish = last.get("finish")
-    if finish in ("stop", "length", "unknown", "other"):
-        return COMPLETED
-    if finish == "content-filter":
-        return failed(Failure.PROVIDER_REFUSED, "The model provider's content filter stopped the answer.")
-    if stray_error:
+    if stray_error and last.get("finish") not in _SAID:
         return explain(stray_error)
-    return failed(Failure.BROKEN, "The agent ended in the middle of its work, without a last answer.")
+    return _judge_answer(last.get("finish"), messages[-1].get("parts") or [])
+
+
+def _judge_answer(finish: str | None, parts: Sequence[Json]) -> Verdict:
+    """Decide by the last answer, of which it is known that it is complete."""
+    said = "\n".join(str(part.get("text") or "") for part in parts if part.get("type") == "text").strip()
+    waiting = next((part for part in parts if _is_open_call(part)), None)
+    if finish == "length":
+        return failed(Failure.BROKEN, _CUT)
+    if finish == "content-filter":
+        return failed(Failure.PROVIDER_REFUSED, _FILTERED)
+    if finish not in _SAID:
+        return failed(Failure.BROKEN, "The agent ended in the middle of its work, without a last answer.")
+    if waiting or (name := unmade_call(said)):
+        name = str(waiting.get("tool")) if waiting else name
+        return failed(
+            Failure.BROKEN,
+            f"The last answer ends with a call of {name} that was never made: what the agent wanted to do "
+            "with it is not done. Choose a model and an endpoint that support tool calls.",
+        )
+    if not said:
+        return failed(Failure.BROKEN, _EMPTY)
+    if finish != "stop":
+        return failed(
+            Failure.BROKEN, f"The model's last answer was broken off by its provider ({finish}). {_KEPT}"
+        )
+    return Verdict(SidecarStatus.COMPLETED, asking=asks(said))
+
+
+def _is_open_call(part: Json) -> bool:
+    state = part.get("state") or {}
+    return part.get("type") == "tool" and state.get("status") in ("pending", "running")
 
 
 def explain(error: Json) -> Verdict:
@@ -70,6 +111,8 @@ def explain(error: Json) -> Verdict:
     status = data.get("statusCode")
     if name == "MessageAbortedError":
         return failed(Failure.BROKEN, "The run was stopped from outside the board.")
+    if name == "ContentFilterError":
+        return failed(Failure.PROVIDER_REFUSED, _FILTERED)
     if name == "ContextOverflowError":
         return failed(Failure.PROVIDER_REFUSED, f"The task is too long for the model's context: {message}")
     if name == "ProviderAuthError" or status in (401, 403):

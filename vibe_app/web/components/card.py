@@ -68,7 +68,8 @@ def run_words(session: SessionView) -> str:
             # A run that was lost waits to be taken up again, and says for how long.
             return waiting_words(None, session.waiting_for) if session.waiting_for else "Running"
         case SessionStatus.COMPLETED:
-            return f"Finished in {spent(session.duration_ms)}"
+            took = spent(session.duration_ms)
+            return f"Asks you something, finished in {took}" if session.asking else f"Finished in {took}"
         case SessionStatus.FAILED:
             return f"Failed: {_first_line(session.error or 'no reason given')}"
         case _:

@@ -41,6 +41,7 @@ class SessionRow:
     cost: str
     attempt: int
     quiet: int
+    asking: bool
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def session_row(session: SessionView) -> SessionRow:
         cost=f"${session.cost:.4f}" if session.cost else "",
         attempt=session.attempt,
         quiet=epoch_ms(session.quiet_since),
+        asking=bool(session.asking),
     )
 
 
@@ -254,6 +256,7 @@ def _session(row: Any, run_path: Any, files_path: Any, can_edit: Any) -> rx.Comp
                     ("pending", rx.el.span(row.waiting, class_name="v-quiet")),
                     rx.el.span(row.duration, class_name="v-quiet v-digits"),
                 ),
+                rx.cond(row.asking, rx.el.span("Asks you something", class_name="v-quiet")),
                 rx.cond(row.tokens != "", rx.el.span(row.tokens, class_name="v-quiet v-digits")),
                 rx.cond(row.cost != "", rx.el.span(row.cost, class_name="v-quiet v-digits")),
                 class_name="v-row",
