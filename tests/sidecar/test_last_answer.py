@@ -12,7 +12,7 @@ from vibe_app.sidecar.last_answer import asks, unmade_call
     [
         ('<tool_call>\n{"name": "bash", "arguments": {"command": "ls"}}\n</tool_call>', "bash"),
         ('I look first.\n<tool_call>{"name":"read","arguments":{"filePath":"a"}}', "read"),
-        ("<tool_call>\n<function=bash>\n<parameter=command>ls</parameter>\n</function>\n</tool_call>", "bash"),
+        ("<tool_call>\n<function=bash><parameter=command>ls</parameter>\n</function>\n</tool_call>", "bash"),
         ("Now the file:\n<function=write>\n<parameter=filePath>a.py</parameter>", "write"),
         ('<function_calls>\n<invoke name="edit">\n<parameter name="f">a</parameter>\n</invoke>', "edit"),
         ("[TOOL_CALLS][{\"name\": \"bash\", \"arguments\": {}}]", "a tool"),

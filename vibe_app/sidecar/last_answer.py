@@ -9,29 +9,12 @@ from __future__ import annotations
 import json
 import re
 
-TOOLS = frozenset(
-    [
-        "bash",
-        "edit",
-        "glob",
-        "grep",
-        "list",
-        "read",
-        "write",
-        "patch",
-        "apply_patch",
-        "task",
-        "todowrite",
-        "todoread",
-        "webfetch",
-        "websearch",
-        "skill",
-        "question",
-    ]
-)
+_NAMES = "apply_patch|bash|edit|glob|grep|list|question|read|skill|task|todowrite|webfetch|websearch|write"
+TOOLS = frozenset(_NAMES.split("|"))
 """The tools that OpenCode offers to a model: a call of anything else is only an example."""
 
-_NAMES = "|".join(sorted(TOOLS))
+_END = 8_000
+"""Characters of an answer that are looked at: its end."""
 _OPENED = re.compile(
     # <tool_call>{"name": "bash", …, <function=bash>…, <invoke name="bash">…, with or without their ends.
     rf"<(?:[a-z]+:)?(?:function=|invoke\s+name=|function\s+name=)[\"']?(?P<tag>{_NAMES})\b"
@@ -53,7 +36,7 @@ def unmade_call(text: str) -> str:
 
     A call in the middle of an answer, or in a fenced block before further words, is an example.
     """
-    text = text.rstrip()
+    text = text[-_END:].rstrip()
     for found in _OPENED.finditer(_FENCED.sub(lambda block: " " * len(block.group()), text)):
         rest = text[found.end() :]
         name = next((value for key, value in found.groupdict().items() if value and key != "mark"), "a tool")
@@ -95,7 +78,7 @@ def asks(text: str) -> bool:
 
     The choices that a question offers may follow it as a list, and a request to answer it may.
     """
-    lines = [line for line in _FENCED.sub("", text).splitlines() if line.strip()]
+    lines = [line for line in _FENCED.sub("", text[-_END:]).splitlines() if line.strip()]
     while lines and _ITEM.match(lines[-1]) and not _is_question(lines[-1]):
         lines.pop()
     if not lines:

@@ -19,7 +19,10 @@ _CUT = (
     "Split the task into smaller ones, or choose a model that may answer at greater length."
 )
 _EMPTY = f"The agent ended without a word: its last answer is empty. {_KEPT}"
-_FILTERED = "The model provider's content filter stopped the answer. Put the task in other words, or choose another model."
+_FILTERED = (
+    "The model provider's content filter stopped the answer. "
+    "Put the task in other words, or choose another model."
+)
 
 
 class Verdict(NamedTuple):
@@ -75,18 +78,17 @@ def judge(messages: Sequence[Json], stray_error: Json | None) -> Verdict | None:
 def _judge_answer(finish: str | None, parts: Sequence[Json]) -> Verdict:
     """Decide by the last answer, of which it is known that it is complete."""
     said = "\n".join(str(part.get("text") or "") for part in parts if part.get("type") == "text").strip()
-    waiting = next((part for part in parts if _is_open_call(part)), None)
+    call = next((str(part.get("tool")) for part in parts if _is_open_call(part)), "") or unmade_call(said)
     if finish == "length":
         return failed(Failure.BROKEN, _CUT)
     if finish == "content-filter":
         return failed(Failure.PROVIDER_REFUSED, _FILTERED)
     if finish not in _SAID:
         return failed(Failure.BROKEN, "The agent ended in the middle of its work, without a last answer.")
-    if waiting or (name := unmade_call(said)):
-        name = str(waiting.get("tool")) if waiting else name
+    if call:
         return failed(
             Failure.BROKEN,
-            f"The last answer ends with a call of {name} that was never made: what the agent wanted to do "
+            f"The last answer ends with a call of {call} that was never made: what the agent wanted to do "
             "with it is not done. Choose a model and an endpoint that support tool calls.",
         )
     if not said:
