@@ -115,6 +115,9 @@ class LiveSessions(BaseModel):
     sessions: list[SessionState]
 
 
+MEMORY_NOTICE = "[killed: the memory limit was reached]"
+"""The last line of a command that the kernel ended for want of memory, written beside the agent."""
+
 _SGR = r"\x1b\[[0-9;:]*m"
 # Whole escape sequences other than colours (CSI, OSC and its kin, two-byte ones), then lone control
 # characters.

@@ -11,8 +11,8 @@ import httpx
 import psutil
 import pytest
 
-from vibe_app.sidecar.sweep import sweep
-from vibe_app.sidecar.sweeper import serve_sweeps, sweep_beside
+from vibe_app.sidecar.sweep import end_command, open_commands, sweep
+from vibe_app.sidecar.sweeper import commands_beside, end_beside, serve_sweeps, sweep_beside
 
 Sweep = Callable[[str, Callable[[], float | None]], Awaitable[list[str]]]
 
@@ -89,6 +89,34 @@ async def test_what_may_belong_to_another_run_is_spared(start: Processes, sweep_
     assert len(await sweep_of(PROJECT, lambda: time.time() - began)) == 1
     assert not psutil.pid_exists(older.pid)
     assert younger.poll() is None
+
+
+@pytest.mark.parametrize("beside", [False, True])
+async def test_the_processes_of_one_command_are_found_and_ended_and_no_others(
+    start: Processes, beside: bool
+) -> None:
+    one = [start(AGENT | {"VIBE_COMMAND": "1.5:1:1"}), start(AGENT | {"VIBE_COMMAND": "1.5:1:1"})]
+    other = start(AGENT | {"VIBE_COMMAND": "2.5:2:2"})
+    elsewhere = start(AGENT | {"VIBE_PROJECT_ID": "another", "VIBE_COMMAND": "1.5:1:1"})
+    server = serve_sweeps(PROJECT, 0)
+    url = f"http://127.0.0.1:{server.server_port}"
+    assert (await commands_beside(url) if beside else open_commands(PROJECT)) == ["1.5:1:1", "2.5:2:2"]
+    names = await end_beside(url, "1.5:1:1") if beside else end_command(PROJECT, "1.5:1:1")
+    server.shutdown()
+    server.server_close()
+    assert len(names) == 2
+    assert not any(psutil.pid_exists(process.pid) for process in one)
+    assert other.poll() is None
+    assert elsewhere.poll() is None
+
+
+async def test_commands_beside_somebody_who_is_gone_are_none() -> None:
+    server = serve_sweeps(PROJECT, 0)
+    server.shutdown()
+    server.server_close()
+    url = f"http://127.0.0.1:{server.server_port}"
+    assert await commands_beside(url) == []
+    assert await end_beside(url, "1.5:1:1") == []
 
 
 async def test_nothing_left_is_nothing_done() -> None:

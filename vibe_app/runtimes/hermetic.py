@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vibe_app.runtimes import supervision
 from vibe_app.settings import OPENCODE_VERSION
 
 REHEARSAL_MODEL = "rehearsal/rehearsal"
@@ -167,7 +168,7 @@ def opencode_env(
         "XDG_CACHE_HOME": str(home / ".cache"),
         "LANG": "C.UTF-8",
         "SHELL": "/bin/bash",
-        # bash reads this file before each command: it takes the secrets out again.
+        # bash reads this file before each command: it takes the secrets out again, and supervises it.
         "BASH_ENV": str(home / "bash_env"),
         # A commit by the agent works, and never waits for an editor or a password.
         "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
@@ -246,6 +247,8 @@ def prepare_home(home: Path) -> None:
     (config / "plugin").mkdir()
     (config / "plugin" / "guard.js").write_text(_GUARD)
     (home / "models.json").write_text("{}")
-    (home / "bash_env").write_text(f"unset BASH_ENV {' '.join(SECRET_VARIABLES)}\n")
+    script = home / "command.sh"
+    script.write_text(supervision.SCRIPT)
+    (home / "bash_env").write_text(supervision.bash_env(script, SECRET_VARIABLES))
     if not (gitconfig := home / ".gitconfig").exists():
         gitconfig.write_text("[user]\n\tname = OpenCode\n\temail = opencode@localhost\n")

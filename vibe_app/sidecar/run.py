@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from vibe_app.sidecar import verdict as verdicts
+from vibe_app.sidecar.commands import Commands
 from vibe_app.sidecar.journal import End
 from vibe_app.sidecar.opencode import OpenCode, OpenCodeError, OpenCodeGone, OpenCodeMissing
 from vibe_app.sidecar.sessions import Session
@@ -46,6 +47,7 @@ class Run:
         workspace: The workspace's path, which shown paths are relative to.
         sweep: Ends what the agent left running; see `vibe_app.sidecar.sweep`.
         eldest_other: Returns the age in seconds of the workspace's oldest other live run, None without any.
+        commands: Ends commands that outlive their limit; told of each that this run calls.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Run:
         workspace: str,
         sweep: Callable[[Callable[[], float | None]], Awaitable[list[str]]],
         eldest_other: Callable[[Run], float | None],
+        commands: Commands,
     ) -> None:
         self.session = session
         self._began = session.events[0].timestamp.timestamp() if session.events else time.time()
@@ -64,6 +67,7 @@ class Run:
         self._inbox = watch.join()
         self._end_left_over = sweep
         self._eldest_other = eldest_other
+        self._commands = commands
         self._opencode = session.header.opencode_session
         self._translator = Translator(self._opencode, workspace, session.marks)
         self._buffer: list[Emission] = []
@@ -137,7 +141,7 @@ class Run:
                 if verdict.status is SidecarStatus.FAILED:
                     await self._abort()
                 usage = await self._usage()
-        self._ended += await self._sweep()
+        self._ended += await self._sweep() + self._commands.forget(self.session.id)
         notes: list[Emission] = []
         if self._ended:
             text = f"Ended what the run had left running: {', '.join(sorted(set(self._ended)))}"
@@ -212,9 +216,11 @@ class Run:
         self._take(self._translator.feed(event, time.time() * 1000))
         kind = event.get("type")
         properties = event.get("properties") or {}
-        if kind in ("permission.asked", "question.asked") and self._translator.owns(
-            properties.get("sessionID")
-        ):
+        if not self._translator.owns(properties.get("sessionID")):
+            return
+        if kind == "message.part.updated":
+            self._commands.saw(self.session.id, properties.get("part") or {})
+        elif kind in ("permission.asked", "question.asked"):
             await self._answer(kind.partition(".")[0], properties)
 
     async def _answer(self, kind: str, request: dict[str, Any]) -> None:
@@ -266,9 +272,15 @@ class Run:
         messages = await self._client.messages(self._opencode)
         for info in await self._client.children(self._opencode):
             self._take(self._translator.feed({"type": "session.updated", "properties": {"info": info}}))
-            self._take(self._translator.transcript(await self._client.messages(info["id"])))
-        self._take(self._translator.transcript(messages))
+            self._read(await self._client.messages(info["id"]))
+        self._read(messages)
         return messages
+
+    def _read(self, messages: list[dict[str, Any]]) -> None:
+        for message in messages:
+            for part in message.get("parts") or []:
+                self._commands.saw(self.session.id, part)
+        self._take(self._translator.transcript(messages))
 
     async def _usage(self) -> Usage:
         try:

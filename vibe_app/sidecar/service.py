@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from vibe_app.errors import Refused, Unavailable
+from vibe_app.sidecar.commands import Commands
 from vibe_app.sidecar.journal import End, exclude_from_git
 from vibe_app.sidecar.opencode import Json, OpenCode, OpenCodeError
 from vibe_app.sidecar.run import Run
 from vibe_app.sidecar.sessions import Session, Shelf
-from vibe_app.sidecar.sweep import sweep
-from vibe_app.sidecar.sweeper import sweep_beside
+from vibe_app.sidecar.sweep import end_command, open_commands, sweep
+from vibe_app.sidecar.sweeper import commands_beside, end_beside, sweep_beside
 from vibe_app.sidecar.watch import Watch
 from vibe_app.wire import Failure, SessionState, SidecarStatus, StartSession
 
@@ -44,6 +45,14 @@ class Service:
         self._client = client
         self._workspace = workspace
         self._sweep = partial(sweep_beside, sweeper_url) if sweeper_url else partial(sweep, project_id)
+        self._commands = (
+            Commands(partial(commands_beside, sweeper_url), partial(end_beside, sweeper_url))
+            if sweeper_url
+            else Commands(
+                lambda: asyncio.to_thread(open_commands, project_id),
+                lambda mark: asyncio.to_thread(end_command, project_id, mark),
+            )
+        )
         self._watch = Watch(client)
         self._shelf = Shelf(workspace)
         self._runs: dict[str, Run] = {}
@@ -57,6 +66,7 @@ class Service:
             logger.info("taking up session %s at event %s", session.id, len(session.events))
             self._begin(self._run(session))
         self._keep(asyncio.create_task(self._watch.run(), name="watch"))
+        self._keep(asyncio.create_task(self._commands.watch(), name="commands"))
 
     async def close(self) -> None:
         """Let go of everything; live sessions go on inside OpenCode."""
@@ -149,7 +159,15 @@ class Service:
             await self._client.abort(opencode_session)
 
     def _run(self, session: Session) -> Run:
-        return Run(session, self._client, self._watch, str(self._workspace), self._sweep, self._eldest_other)
+        return Run(
+            session,
+            self._client,
+            self._watch,
+            str(self._workspace),
+            self._sweep,
+            self._eldest_other,
+            self._commands,
+        )
 
     def _begin(self, run: Run) -> None:
         self._runs[run.session.id] = run

@@ -9,8 +9,10 @@ lost its parents; neither OpenCode, nor the sidecar, nor the app has both.
 The limits: a process that empties its environment (`env -i`) and has left OpenCode's
 process tree as well is not recognised. With several runs in one workspace the variables
 do not tell whose a process is; then only those are ended that are older than every
-other live run, and the rest when the last run ends. That care is needed: OpenCode
-(1.18.33) waits for ever for a command that somebody else killed while it ran.
+other live run, and the rest when the last run ends.
+
+The processes of one command share `VIBE_COMMAND`, the mark that its supervisor gave it
+(`vibe_app.runtimes.supervision`): so those of a single command can be ended as well.
 """
 
 from __future__ import annotations
@@ -67,34 +69,55 @@ def sweep_once(project_id: str, age: float | None) -> tuple[int, list[str]]:
     return _round(project_id, lambda: age)
 
 
+def open_commands(project_id: str) -> list[str]:
+    """Return the marks of the commands of which anything runs, whether or not they have ended themselves."""
+    return sorted({mark for _, mark in _of_agents(project_id) if mark})
+
+
+def end_command(project_id: str, mark: str) -> list[str]:
+    """Kill what is left of one command, and return the names of it."""
+    names: list[str] = []
+    for _ in range(ROUNDS):
+        found = [process for process, of in _of_agents(project_id) if of == mark]
+        if not found:
+            break
+        names += _end(found)
+    return names
+
+
 def _round(project_id: str, older_than: Callable[[], float | None]) -> tuple[int, list[str]]:
     marked = _of_agents(project_id)
     age = older_than()
-    found = [process for process in marked if _meant(process, age)]
+    found = [process for process, _ in marked if _meant(process, age)]
+    return len(found), _end(found)
+
+
+def _end(found: Sequence[psutil.Process]) -> list[str]:
     names = [name for process in found if (name := _kill(process))]
     psutil.wait_procs(found, timeout=_DYING)
-    return len(found), names
+    return names
 
 
-def _of_agents(project_id: str) -> Sequence[psutil.Process]:
+def _of_agents(project_id: str) -> Sequence[tuple[psutil.Process, str]]:
+    """The processes that an agent of the project started, each with the mark of its command."""
     servers: set[int] = set()
-    marked: list[psutil.Process] = []
+    marked: list[tuple[psutil.Process, str]] = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             env = process.environ()
             if env.get("VIBE_PROJECT_ID") == project_id and env.get("OPENCODE_PID", "").isdigit():
                 servers.add(int(env["OPENCODE_PID"]))
                 if process.status() != psutil.STATUS_ZOMBIE:
-                    marked.append(process)
+                    marked.append((process, env.get("VIBE_COMMAND", "")))
     # Children that emptied their environment, as long as they hang below a marked one.
-    known = {process.pid for process in marked}
-    for process in list(marked):
+    known = {process.pid for process, _ in marked}
+    for process, mark in list(marked):
         with contextlib.suppress(psutil.Error):
             for child in process.children(recursive=True):
                 if child.pid not in known and child.pid not in servers:
                     known.add(child.pid)
-                    marked.append(child)
-    return [process for process in marked if process.pid not in servers]
+                    marked.append((child, mark))
+    return [(process, mark) for process, mark in marked if process.pid not in servers]
 
 
 def _meant(process: psutil.Process, older_than: float | None) -> bool:

@@ -1,9 +1,10 @@
 """Sweeps where another container sees the processes: OpenCode's.
 
 In a pod the sidecar cannot see what runs beside OpenCode, and is meant not to be seen
-from there. The process that starts OpenCode serves one route on the pod's loopback;
-the sidecar asks it. It needs no token: the only ones who can reach it are the pod's own,
-and all it can do is end commands of the pod's own agent.
+from there. The process that starts OpenCode serves a few routes on the pod's loopback;
+the sidecar asks it, also to end what a single command left open. It needs no token: the
+only ones who can reach it are the pod's own, and all it can do is end commands of the
+pod's own agent.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from vibe_app.sidecar.sweep import ROUNDS, sweep_once
+from vibe_app.sidecar.sweep import ROUNDS, end_command, open_commands, sweep_once
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +56,36 @@ async def sweep_beside(url: str, older_than: Callable[[], float | None]) -> list
     return names
 
 
+async def commands_beside(url: str) -> list[str]:
+    """Do what `sweep.open_commands` does, by the process that started OpenCode; none where that is gone.
+
+    Args:
+        url: Where it serves, without a slash at the end.
+    """
+    return await _asked(f"{url}/commands", {}, "marks")
+
+
+async def end_beside(url: str, mark: str) -> list[str]:
+    """Do what `sweep.end_command` does, by the process that started OpenCode.
+
+    Args:
+        url: Where it serves, without a slash at the end.
+        mark: The command's.
+    """
+    return await _asked(f"{url}/end", {"mark": mark}, "names")
+
+
+async def _asked(url: str, body: dict[str, str], key: str) -> list[str]:
+    try:
+        async with httpx.AsyncClient(timeout=_ANSWER, trust_env=False) as client:
+            return list((await client.post(url, json=body)).raise_for_status().json()[key])
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        logger.warning("commands could not be looked at: %s", error)
+        return []
+
+
 def serve_sweeps(project_id: str, port: int) -> ThreadingHTTPServer:
-    """Serve `POST /sweep` on loopback in a thread of its own, until the server is shut down.
+    """Serve `POST /sweep`, `/commands` and `/end` on loopback, in a thread, until the server is shut down.
 
     Raises:
         OSError: The port is taken.
@@ -69,10 +98,14 @@ def serve_sweeps(project_id: str, port: int) -> ThreadingHTTPServer:
         def do_POST(self) -> None:
             try:
                 length = int(self.headers.get("Content-Length", ""))
-                before = json.loads(self.rfile.read(min(length, _LARGEST_BODY)))["before"]
-                age = None if before is None else _clock() - float(before)
+                body = json.loads(self.rfile.read(min(length, _LARGEST_BODY)))
+                if self.path == "/commands":
+                    return self._answer(200, {"marks": open_commands(project_id)})
+                if self.path == "/end":
+                    return self._answer(200, {"names": end_command(project_id, str(body["mark"]))})
+                age = None if (before := body["before"]) is None else _clock() - float(before)
             except (ValueError, TypeError, KeyError):
-                return self._answer(400, {"error": "The body must be a JSON object with 'before'."})
+                return self._answer(400, {"error": "The body must be a JSON object with 'before' or 'mark'."})
             found, names = sweep_once(project_id, age)
             self._answer(200, {"found": found, "names": names})
 

@@ -316,12 +316,9 @@ class Translator:
             error = str((state.get("input") or {}).get("error") or "unknown tool")
             self._say(kind, prefix + error.partition(" Available tools:")[0])
         elif name == "bash":
-            code = (state.get("metadata") or {}).get("exit")
-            if code is None:
-                late = "exceeding timeout" in str(state.get("output") or "")[-600:]
-                self._say(kind if late else EventType.STATUS, "bash: stopped" + " at its time limit" * late)
-            elif code != 0:
-                self._say(kind, f"{prefix}bash: exit status {code}")
+            words, bad = wording.command_end(state)
+            if words:
+                self._say(kind if bad else EventType.STATUS, prefix + words)
         elif not prefix and (line := wording.changed_file(name, state, self._workspace)):
             self._say(EventType.STATUS, line)
 

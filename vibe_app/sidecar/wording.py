@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from vibe_app.wire import plain_text
+from vibe_app.wire import MEMORY_NOTICE, plain_text
 
 _LONGEST_LINE = 300
 # The argument of each tool that says best what it is about.
@@ -60,6 +61,23 @@ def tool_error(error: str) -> str:
     if error.startswith("The user has specified a rule which prevents"):
         return "not allowed by the rules of this workspace"
     return error
+
+
+def command_end(state: Mapping[str, Any]) -> tuple[str, bool]:
+    """Say how a finished bash command ended, and whether that is an error; nothing where it went well."""
+    code, output = (state.get("metadata") or {}).get("exit"), str(state.get("output") or "")
+    if code is None:
+        late = "exceeding timeout" in output[-600:]
+        return "bash: stopped" + " at its time limit" * late, late
+    if not code:
+        return "", False
+    try:
+        # A shell's way to say that a signal ended the command.
+        name = signal.Signals(code - 128).name
+    except ValueError:
+        return f"bash: exit status {code}", True
+    why = " by the memory limit" if name == "SIGKILL" and MEMORY_NOTICE in output[-200:] else ""
+    return f"bash: was killed{why} ({name})", True
 
 
 def tool_result(name: str, state: Mapping[str, Any]) -> str:

@@ -1,0 +1,151 @@
+"""The supervisor of a command, with real shells, started as OpenCode starts them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from vibe_app.runtimes import supervision
+from vibe_app.wire import MEMORY_NOTICE
+
+
+class Shell:
+    """Starts commands as OpenCode does."""
+
+    def __init__(self, folder: Path) -> None:
+        script, env = folder / "command.sh", folder / "bash_env"
+        script.write_text(supervision.SCRIPT)
+        env.write_text(supervision.bash_env(script, ["SECRET"]))
+        self.group: Path | None = None
+        """The control group to start commands in."""
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "BASH_ENV": str(env),
+            "SECRET": "s",
+            "OPENCODE_PID": str(os.getpid()),
+        }
+
+    def start(self, command: str) -> subprocess.Popen[str]:
+        # The supervisor is in the group as well, as OpenCode is in its container's.
+        enter = ["sh", "-c", f'echo $$ >{self.group}/cgroup.procs; exec "$@"', "sh"] if self.group else []
+        return subprocess.Popen(
+            [*enter, "/bin/bash", "-c", command],
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+        )
+
+    def run(self, command: str) -> tuple[int, str]:
+        process = self.start(command)
+        # Whoever holds the output open would hold this up.
+        output = process.communicate(timeout=30)[0]
+        return process.returncode, output
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "output"),
+    [
+        ("echo hi", 0, "hi\n"),
+        ("echo hi >&2; exit 3", 3, "hi\n"),
+        ("false; echo $?; exit", 0, "1\n"),
+        ("echo 'it''s \"quoted\" $((1+1))' \\\n  two", 0, 'its "quoted" $((1+1)) two\n'),
+        ("sleep 0.2 & wait; echo waited", 0, "waited\n"),
+        ("cat; echo no input", 0, "no input\n"),
+        ("echo ${SECRET-none} ${BASH_ENV-none} ${VIBE_TEXT-none}", 0, "none none none\n"),
+        ("bash -c 'echo inner; exit 4'", 4, "inner\n"),
+    ],
+)
+def test_a_command_runs_as_it_would_without(shell: Shell, command: str, status: int, output: str) -> None:
+    assert shell.run(command) == (status, output)
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("kill -9 $$", 137),
+        ("kill -9 0", 137),
+        ("kill 0; sleep 9", 143),
+        ("kill -SEGV $$", 139),
+        ("setsid sleep 900 & kill -9 $$", 137),
+        ("sleep 900 & kill -9 $$", 137),
+        ("pkill -9 -f a-name-that-is-in-this-text; sleep 9", 137),
+        ("pkill -9 -g 0; sleep 9", 137),
+    ],
+)
+def test_a_command_that_a_signal_ends_is_over_at_once_with_a_number(
+    shell: Shell, command: str, status: int
+) -> None:
+    assert shell.run(command) == (status, "")
+
+
+def test_the_signal_at_the_limit_reaches_the_command(shell: Shell) -> None:
+    process = shell.start("trap 'echo told; exit 7' TERM; echo ready; sleep 60 & wait")
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.communicate(timeout=30)[0] == "told\n"
+    assert process.returncode == 7
+
+
+def test_a_command_that_does_not_listen_is_killed_a_little_later(shell: Shell) -> None:
+    process = shell.start("trap '' TERM; echo ready; while :; do sleep 1; done")
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 137
+
+
+def test_all_of_a_command_carries_its_mark(shell: Shell) -> None:
+    command = "setsid bash -c 'echo $VIBE_COMMAND' | tee /dev/stderr; echo é"
+    status, output = shell.run(command)
+    assert status == 0
+    one, two, _ = output.splitlines()
+    assert one == two
+    began, pid, length = one.split(":")
+    assert float(began) > 1_700_000_000
+    assert pid.isdigit()
+    assert int(length) == len(command)
+
+
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """A control group with 64 MB of memory, of version 1 or 2, as containers are limited."""
+    for parent, limit in (
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+        ("/sys/fs/cgroup", "memory.max"),
+    ):
+        group = Path(parent) / f"vibe-test-{uuid4().hex}"
+        if (Path(parent) / "cgroup.procs").exists():
+            with suppress(OSError):
+                group.mkdir()
+                (group / limit).write_text(str(64 * 1024 * 1024))
+                yield group
+                return group.rmdir()
+    pytest.skip("needs the right to make a control group (root of a machine, not of a container)")
+
+
+def test_a_command_over_the_memory_limit_says_so(shell: Shell, small_group: Path) -> None:
+    shell.group = small_group
+    status, output = shell.run("echo greedy")
+    assert (status, output) == (0, "greedy\n")
+    status, output = shell.run(f"exec {sys.executable} -c 'len(bytearray(500_000_000))'")
+    assert status == 137
+    assert output == f"{MEMORY_NOTICE}\n"

@@ -1,0 +1,83 @@
+"""What stands between OpenCode and each command of its agent, so that its end is noticed and told.
+
+OpenCode 1.18.33 starts `bash -c <command>`. It does not notice that this process was
+ended by a signal: it waits until the command's time limit (two minutes by default). And
+it does not say what ended a command, to the model either. So the first shell of each
+command becomes a small supervisor, by the file that bash reads before each command: it
+runs the command in a shell and a process group of its own, passes OpenCode's SIGTERM on
+to that group, and ends with the command's status, which is a plain number also where a
+signal ended the command. What such a command has left behind goes with it.
+
+The supervisor carries neither the command's text nor bash's name: a command that ends
+processes by their names (`pkill -9 -f server.js`, with that text in its own) ends only
+itself. Every process of a command inherits `VIBE_COMMAND`: when it began (seconds since
+1970), the supervisor's process id and the length of the command's text, with colons
+between. By it `vibe_app.sidecar.commands` knows what a command left open.
+
+None of this is a wall: it helps the agent's commands, which could go around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vibe_app.wire import MEMORY_NOTICE
+
+
+def bash_env(script: Path, secrets: Sequence[str]) -> str:
+    """Return the file for `BASH_ENV`: it forgets secrets and hands the command to the supervisor.
+
+    Args:
+        script: Where the supervisor's script lies.
+        secrets: Variables that no command has any business to see.
+    """
+    return f"""unset BASH_ENV {" ".join(secrets)}
+if [[ $PPID == "$OPENCODE_PID" && -n $BASH_EXECUTION_STRING ]]; then
+  export VIBE_COMMAND=$EPOCHREALTIME:$$:${{#BASH_EXECUTION_STRING}}
+  VIBE_TEXT=$BASH_EXECUTION_STRING exec -a vibe-command "$BASH" "{script}"
+fi
+"""
+
+
+SCRIPT = f"""text=$VIBE_TEXT
+unset VIBE_TEXT
+echo vibe-command >/proc/self/comm
+
+# How many processes the kernel ended here for want of memory (control groups, version 2 or 1).
+memory_kills() {{
+  local line key count
+  while IFS= read -r line; do
+    case $line in
+      0::*) line=/sys/fs/cgroup${{line#0::}}/memory.events ;;
+      *:memory:*) line=/sys/fs/cgroup/memory${{line#*:memory:}}/memory.oom_control ;;
+      *) continue ;;
+    esac
+    while read -r key count; do [[ $key != oom_kill ]] || echo "$count"; done <"$line"
+  done </proc/self/cgroup
+}} 2>/dev/null
+
+before=$(memory_kills)
+set -m
+"$BASH" -c "$text" &
+command=$!
+exec 3>&2 >/dev/null 2>&1
+harder=
+trap 'kill -TERM -- -$command; {{ sleep 2; kill -KILL -- -$command; }} 3>&- & harder=$! asked=1' TERM
+asked=1
+while [[ $asked ]]; do
+  asked=
+  wait "$command"
+  status=$?
+done
+[[ ! $harder ]] || kill -KILL -- "-$harder"
+if ((status > 128)); then
+  for left in $(grep -lsz "^VIBE_COMMAND=$VIBE_COMMAND\\$" /proc/[0-9]*/environ); do
+    left=${{left#/proc/}}
+    left=${{left%/environ}}
+    ((left == $$)) || kill -KILL "$left"
+  done
+  [[ $status != 137 || $(memory_kills) == "$before" ]] || echo "{MEMORY_NOTICE}" >&3
+fi
+exit "$status"
+"""
