@@ -49,7 +49,12 @@ def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Inde
 
 
 class Project(SQLModel, table=True):
-    """A board and its workspace. The workspace's last known state is kept for every replica to show."""
+    """A board and its workspace. The workspace's last known state is kept for every replica to show.
+
+    `repo_url` holds no credential, which is a secret of the project; without `repo_branch` the
+    branch is the one that the repository names itself. `workspace_notices` are sentences on what
+    a clone has left out.
+    """
 
     __tablename__ = "projects"
 
@@ -57,9 +62,11 @@ class Project(SQLModel, table=True):
     name: str = Field(sa_column=Column(String(100), nullable=False))
     description: str = Field(default="", sa_column=Column(Text, nullable=False))
     repo_url: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    repo_branch: str | None = Field(default=None, sa_column=Column(String(255), nullable=True))
     session_limit: int = Field(default=1, nullable=False)
     workspace_status: str = Field(default="stopped", sa_column=Column(String(16), nullable=False))
     workspace_reason: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    workspace_notices: list[str] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     workspace_used_at: datetime = Field(default_factory=now, sa_column=_moment())
     created_at: datetime = Field(default_factory=now, sa_column=_moment())
     updated_at: datetime = Field(default_factory=now, sa_column=_moment())
