@@ -122,6 +122,7 @@ class Stack:
             "OPENCODE_URL": f"http://127.0.0.1:{self.opencode_port}",
             "OPENCODE_SERVER_PASSWORD": self.password,
             "SIDECAR_TOKEN": self.token,
+            "OPENCODE_HOME": str(self.home),
             "REHEARSAL_KEY": self.key,
             "REHEARSAL_PACE": self.pace,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from functools import cache
 from pathlib import Path
@@ -175,8 +176,11 @@ def test_a_long_output_is_capped_visibly_and_its_end_is_shown() -> None:
     events = recorded("slide")
     reader = translator(events)
     shown = "".join(e.text for event in events for e in reader.feed(event) if e.type is EventType.OUTPUT)
-    assert len(shown) < 70_000
-    assert "[more output is left out here]\n" in shown
+    assert len(shown) < 75_000
+    assert shown.startswith("line 000001 of a long output\n")
+    parts = re.fullmatch(r"(.*)\[.*\]\n\[([0-9,]+) lines are left out here.*\]\n(.*)", shown, re.DOTALL)
+    assert parts
+    assert sum(text.count("\n") for text in parts.group(1, 3)) + int(parts[2].replace(",", "")) == 4401
     assert shown.endswith("line 004399 of a long output\nline 004400 of a long output\ndone\n")
 
 

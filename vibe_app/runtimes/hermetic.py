@@ -130,7 +130,7 @@ def _permissions(home: Path) -> dict[str, Any]:
     own: repeating "allow" for bash or edit here would lift the read-only agents' denials.
     """
     return {
-        "external_directory": {"*": "deny", f"{home / 'tmp'}/*": "allow"},
+        "external_directory": {"*": "deny", f"{home / 'tmp'}/*": "allow", "/tmp/*": "allow"},
         "read": {"*.env": "allow", "*.env.*": "allow"},
         "doom_loop": "deny",
         "question": "deny",

@@ -36,6 +36,7 @@ BUILD_MARK = "vibe/build"
 _USER = 10001
 _HOME = "/home/agent"
 _DATA = "/opencode-data"
+_SEEN_HOME = "/opencode-home"
 _WORKSPACE = "/workspace"
 _VOLUME = "/volume"
 # A small service of ours, which SPEC leaves open: measured at 60 to 90 MB.
@@ -267,6 +268,7 @@ def _sidecar(project_id: UUID, settings: Settings, pace: float) -> Json:
         | {
             "OPENCODE_URL": f"http://127.0.0.1:{OPENCODE}",
             "SWEEPER_URL": f"http://127.0.0.1:{SWEEPER}",
+            "OPENCODE_HOME": _SEEN_HOME,
             "REHEARSAL_PACE": f"{pace:g}",
         },
         secrets={
@@ -275,7 +277,17 @@ def _sidecar(project_id: UUID, settings: Settings, pace: float) -> Json:
             "REHEARSAL_KEY": "rehearsal-key",
         },
         project_id=project_id,
-        mounts=[_workspace(), _tmp("sidecar")],
+        mounts=[
+            _workspace(),
+            # All of a long output lies in OpenCode's data.
+            {
+                "name": "workspace",
+                "mountPath": f"{_SEEN_HOME}/.local/share",
+                "subPath": "opencode",
+                "readOnly": True,
+            },
+            _tmp("sidecar"),
+        ],
         port=SIDECAR,
     )
     return described | {

@@ -138,6 +138,7 @@ class Services:
 
     def _sidecar_env(self, record: Record) -> dict[str, str]:
         return self._upstream(record) | {
+            "OPENCODE_HOME": str(self.home(record.project_id)),
             "REHEARSAL_KEY": record.rehearsal_key,
             "REHEARSAL_PACE": f"{self._pace:g}",
         }

@@ -8,6 +8,10 @@ runs the command in a shell and a process group of its own, passes OpenCode's SI
 to that group, and ends with the command's status, which is a plain number also where a
 signal ended the command. What such a command has left behind goes with it.
 
+OpenCode also stops reading as soon as the process has ended and its output is closed, and may
+lose the last of a long output that way. So the supervisor, which does not hold the output
+itself, ends a moment after the command.
+
 The supervisor carries neither the command's text nor bash's name: a command that ends
 processes by their names (`pkill -9 -f server.js`, with that text in its own) ends only
 itself. Every process of a command inherits `VIBE_COMMAND`: when it began (seconds since
@@ -79,5 +83,7 @@ if ((status > 128)); then
   done
   [[ $status != 137 || $(memory_kills) == "$before" ]] || echo "{MEMORY_NOTICE}" >&3
 fi
+exec 3>&-
+sleep 0.05
 exit "$status"
 """

@@ -27,6 +27,7 @@ from vibe_app.sidecar.rehearsal import NAME
 from vibe_app.sidecar.rehearsal_api import Rehearsal
 from vibe_app.sidecar.service import Service
 from vibe_app.sidecar.sessions import Session
+from vibe_app.sidecar.tool_outputs import LARGEST
 from vibe_app.wire import Event, LiveSessions, SessionState, StartSession, iso
 
 _STATUS: Mapping[type[errors.VibeError], int] = {
@@ -53,6 +54,7 @@ class Config:
     opencode_url: str = "http://127.0.0.1:3000"
     opencode_password: str = ""
     sweeper_url: str = ""
+    opencode_home: Path | None = None
     rehearsal_key: str = ""
     rehearsal_pace: float = 1.0
     host: str = "127.0.0.1"
@@ -88,6 +90,7 @@ class Config:
             opencode_url=env.get("OPENCODE_URL") or cls.opencode_url,
             opencode_password=env.get("OPENCODE_SERVER_PASSWORD", ""),
             sweeper_url=env.get("SWEEPER_URL", ""),
+            opencode_home=Path(home) if (home := env.get("OPENCODE_HOME")) else None,
             rehearsal_key=env.get("REHEARSAL_KEY", ""),
             rehearsal_pace=float(pace),
             host=env.get("HOST") or cls.host,
@@ -99,7 +102,7 @@ class Config:
 def create_app(config: Config) -> FastAPI:
     """Build the application; it takes up earlier sessions when it starts."""
     client = OpenCode(config.opencode_url, config.workspace, config.opencode_password)
-    service = Service(client, config.workspace, config.project_id, config.sweeper_url)
+    service = Service(client, config.workspace, config.project_id, config.sweeper_url, config.opencode_home)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -114,6 +117,7 @@ def create_app(config: Config) -> FastAPI:
     app.add_exception_handler(Exception, _fault)
     _health(app, service)
     app.include_router(_session_routes(service), dependencies=[_bearer(config.token)])
+    app.include_router(_output_routes(service), dependencies=[_bearer(config.token)])
     if config.rehearsal_key:
         rehearsal = _rehearsal_routes(Rehearsal(config.rehearsal_pace))
         app.include_router(rehearsal, dependencies=[_bearer(config.rehearsal_key)])
@@ -168,6 +172,17 @@ def _session_routes(service: Service) -> APIRouter:
                 raise errors.Refused("Last-Event-ID must be the number of an event.", "invalid_last_event_id")
             after = int(last_event_id)
         return _EventStream(_frames(session, after), media_type="text/event-stream", headers=_STREAM_HEADERS)
+
+    return router
+
+
+def _output_routes(service: Service) -> APIRouter:
+    router = APIRouter(prefix="/outputs")
+
+    @router.get("/{name}")
+    async def whole(name: str) -> Response:
+        content = await asyncio.to_thread(service.outputs.read, name)
+        return Response(content[:LARGEST], media_type="application/octet-stream")
 
     return router
 

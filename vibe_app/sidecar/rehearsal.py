@@ -10,6 +10,7 @@ A task may also direct it, one line each, in plain words; the steps are played i
     rehearse: print 3000 lines at 200 per second   (without a rate: as fast as they go)
     rehearse: run <command>                     call bash
     rehearse: call <tool> <JSON arguments>      call any tool
+    rehearse: beside <tool> <JSON arguments>    call it together with the one before
     rehearse: fail 429 [2 times]                answer with that HTTP status
     rehearse: hang                              say a word, then nothing more
     rehearse: rubbish                           send what is not JSON
@@ -65,11 +66,16 @@ class Answer:
     texts: tuple[str | Lines, ...] = ()
     tool: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    beside: tuple[Answer, ...] = ()
+    """Further tool calls of the same answer."""
     status: int = 0
     times: int = 0
     """How often a `status` or `fault` is played before the model answers; 0 is always."""
     fault: str = ""
     """`hang`, `rubbish` or `cut`, after the texts."""
+
+    joins: bool = False
+    """Whether it belongs to the answer before."""
 
     @property
     def only_text(self) -> bool:
@@ -99,6 +105,8 @@ def _steps(answers: Iterable[Answer]) -> list[Answer]:
     for step in answers:
         if steps and steps[-1].only_text:
             step = replace(step, texts=(*steps.pop().texts, *step.texts))
+        if steps and step.joins:
+            step = replace(steps[-1], beside=(*steps.pop().beside, step))
         steps.append(step)
     return steps
 
@@ -121,6 +129,8 @@ def _directive(words: str) -> Answer:
         return _bash(rest)
     if verb == "call" and (found := re.match(r"(\w+)\s+(\{.*\})$", rest)):
         return Answer(tool=found[1], arguments=_json(found[2]))
+    if verb == "beside" and (found := re.match(r"(\w+)\s+(\{.*\})$", rest)):
+        return Answer(tool=found[1], arguments=_json(found[2]), joins=True)
     if verb == "fail" and (found := re.match(r"(\d{3})(?: (\d+) times?)?", rest)):
         return Answer(status=int(found[1]), times=int(found[2] or 0))
     if verb in ("hang", "rubbish", "cut"):

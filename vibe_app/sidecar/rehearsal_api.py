@@ -64,12 +64,12 @@ class Rehearsal:
             yield b"data: {this is not JSON\n\n"
         if chosen.fault == "cut":
             raise ConnectionResetError("the script says so")
-        if chosen.tool:
-            arguments = json.dumps(chosen.arguments)
+        for index, wanted in enumerate((chosen, *chosen.beside) if chosen.tool else ()):
+            arguments = json.dumps(wanted.arguments)
             said += len(arguments)
-            function = {"name": chosen.tool, "arguments": arguments}
+            function = {"name": wanted.tool, "arguments": arguments}
             # The id is unique within a conversation because the conversation grows.
-            call = {"index": 0, "id": f"call_{asked}", "type": "function", "function": function}
+            call = {"index": index, "id": f"call_{asked}_{index}", "type": "function", "function": function}
             yield _chunk({"tool_calls": [call]})
         usage = {
             "prompt_tokens": asked // 4,

@@ -19,6 +19,7 @@ from vibe_app.sidecar.commands import Commands
 from vibe_app.sidecar.journal import End
 from vibe_app.sidecar.opencode import OpenCode, OpenCodeError, OpenCodeGone, OpenCodeMissing
 from vibe_app.sidecar.sessions import Session
+from vibe_app.sidecar.tool_outputs import ToolOutputs
 from vibe_app.sidecar.translate import Emission, Translator, merged
 from vibe_app.sidecar.verdict import Verdict
 from vibe_app.sidecar.watch import Signal, Watch
@@ -48,6 +49,7 @@ class Run:
         sweep: Ends what the agent left running; see `vibe_app.sidecar.sweep`.
         eldest_other: Returns the age in seconds of the workspace's oldest other live run, None without any.
         commands: Ends commands that outlive their limit; told of each that this run calls.
+        outputs: Reads what OpenCode keeps of long outputs.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Run:
         sweep: Callable[[Callable[[], float | None]], Awaitable[list[str]]],
         eldest_other: Callable[[Run], float | None],
         commands: Commands,
+        outputs: ToolOutputs,
     ) -> None:
         self.session = session
         self._began = session.events[0].timestamp.timestamp() if session.events else time.time()
@@ -68,6 +71,7 @@ class Run:
         self._end_left_over = sweep
         self._eldest_other = eldest_other
         self._commands = commands
+        self._outputs = outputs
         self._opencode = session.header.opencode_session
         self._translator = Translator(self._opencode, workspace, session.marks)
         self._buffer: list[Emission] = []
@@ -177,6 +181,8 @@ class Run:
                     continue
             elif item is Signal.RESYNC:
                 self._translator.gap()
+            else:
+                self._take(self._translator.settle())
             if found := await self._check(resync=item is Signal.RESYNC):
                 return found
             self._check_at = asyncio.get_running_loop().time() + (_SOON if self._idle_since else _QUIET)
@@ -213,9 +219,11 @@ class Run:
             self.session.append(entries)
 
     async def _handle(self, event: dict[str, Any]) -> None:
-        self._take(self._translator.feed(event, time.time() * 1000))
         kind = event.get("type")
         properties = event.get("properties") or {}
+        if kind == "message.part.updated":
+            await self._complete(properties.get("part") or {})
+        self._take(self._translator.feed(event, time.time() * 1000))
         if not self._translator.owns(properties.get("sessionID")):
             return
         if kind == "message.part.updated":
@@ -272,15 +280,20 @@ class Run:
         messages = await self._client.messages(self._opencode)
         for info in await self._client.children(self._opencode):
             self._take(self._translator.feed({"type": "session.updated", "properties": {"info": info}}))
-            self._read(await self._client.messages(info["id"]))
-        self._read(messages)
+            await self._read(await self._client.messages(info["id"]))
+        await self._read(messages)
         return messages
 
-    def _read(self, messages: list[dict[str, Any]]) -> None:
+    async def _read(self, messages: list[dict[str, Any]]) -> None:
         for message in messages:
             for part in message.get("parts") or []:
                 self._commands.saw(self.session.id, part)
+                await self._complete(part)
         self._take(self._translator.transcript(messages))
+
+    async def _complete(self, part: dict[str, Any]) -> None:
+        if self._translator.awaits(part):
+            await self._outputs.fill(part)
 
     async def _usage(self) -> Usage:
         try:

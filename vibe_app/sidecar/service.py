@@ -17,6 +17,7 @@ from vibe_app.sidecar.run import Run
 from vibe_app.sidecar.sessions import Session, Shelf
 from vibe_app.sidecar.sweep import end_command, open_commands, sweep
 from vibe_app.sidecar.sweeper import commands_beside, end_beside, sweep_beside
+from vibe_app.sidecar.tool_outputs import ToolOutputs
 from vibe_app.sidecar.watch import Watch
 from vibe_app.wire import Failure, SessionState, SidecarStatus, StartSession
 
@@ -39,9 +40,17 @@ class Service:
         project_id: The project, as in OpenCode's `VIBE_PROJECT_ID`.
         sweeper_url: Who ends left-over commands where they run out of sight, as in a pod; empty
             where this process sees them.
+        home: OpenCode's private home as this process sees it; None where it does not.
     """
 
-    def __init__(self, client: OpenCode, workspace: Path, project_id: str, sweeper_url: str = "") -> None:
+    def __init__(
+        self,
+        client: OpenCode,
+        workspace: Path,
+        project_id: str,
+        sweeper_url: str = "",
+        home: Path | None = None,
+    ) -> None:
         self._client = client
         self._workspace = workspace
         self._sweep = partial(sweep_beside, sweeper_url) if sweeper_url else partial(sweep, project_id)
@@ -53,6 +62,8 @@ class Service:
                 lambda mark: asyncio.to_thread(end_command, project_id, mark),
             )
         )
+        self.outputs = ToolOutputs(home)
+        """What OpenCode keeps of long outputs."""
         self._watch = Watch(client)
         self._shelf = Shelf(workspace)
         self._runs: dict[str, Run] = {}
@@ -167,6 +178,7 @@ class Service:
             self._sweep,
             self._eldest_other,
             self._commands,
+            self.outputs,
         )
 
     def _begin(self, run: Run) -> None:

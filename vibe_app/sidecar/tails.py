@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 # bash reports while it runs the last 30,000 UTF-16 units of its output, behind this prefix once it is longer.
@@ -11,6 +12,8 @@ SLID = "...\n\n"
 ANCHOR = 200
 """Characters by which a place in a text is recognised again."""
 _TAIL_UNITS = 30_000
+NAME = re.compile(r"tool_[A-Za-z0-9]{1,64}")
+"""What the names of files look like in which OpenCode keeps all of a long output."""
 _NO_OUTPUT = "(no output)"
 # A sequence that the next chunk may complete; shown only once it is whole, so that it can be removed whole.
 _INCOMPLETE = re.compile(
@@ -29,9 +32,16 @@ def whole_output(state: Mapping[str, Any], tail: str) -> str | None:
     """The whole output of a finished command, where OpenCode reports it anywhere."""
     if not slid(tail):
         return "" if tail == _NO_OUTPUT else tail
-    if (state.get("metadata") or {}).get("truncated"):
-        return None
+    metadata = state.get("metadata") or {}
+    if metadata.get("truncated"):
+        return paired(str(metadata["whole"])) if "whole" in metadata else None
     return paired(str(state.get("output") or "")).partition("\n\n<shell_metadata>\n")[0]
+
+
+def kept_as(metadata: Mapping[str, Any]) -> str:
+    """The name of the file that holds all of a tool's output; empty where its report has all."""
+    name = PurePosixPath(str(metadata.get("outputPath") or "")).name
+    return name if NAME.fullmatch(name) else ""
 
 
 def overlap(before: str, after: str) -> str | None:

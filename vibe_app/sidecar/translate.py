@@ -12,16 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from vibe_app.sidecar import tails, wording
+from vibe_app.sidecar import speakers, tails, wording
+from vibe_app.sidecar.command_output import LONGEST_CHUNK, OUTPUT_CAP, CommandOutput, Shown, shortened
 from vibe_app.wire import EventType, clean_text
-
-OUTPUT_CAP = 64 * 1024
-"""Characters of one tool's output that are shown from its start."""
-_END_SHOWN = 2_000
-_LONGEST_CHUNK = 16 * 1024
-_PATIENCE = 20
-_CAPPED = "[more output is left out here]\n"
-_GAP = "[a part of the output came too fast and is left out here]\n"
 
 
 class Emission(NamedTuple):
@@ -36,14 +29,11 @@ class Emission(NamedTuple):
 class _Stream:
     """A text that arrives bit by bit: what was received but not yet released.
 
-    `start` is the offset of `held` in the whole text. `previous` is the last tail that bash
-    reported. `lost` counts reports that did not connect to what was received before.
+    `start` is the offset of `held` in the whole text.
     """
 
     start: int
     held: str = ""
-    previous: str = ""
-    lost: int = 0
 
     @property
     def end(self) -> int:
@@ -75,6 +65,8 @@ class Translator:
         self._out: list[Emission] = []
         self._roles: dict[str, str] = {}
         self._streams: dict[str, _Stream] = {}
+        self._commands: dict[str, CommandOutput] = {}
+        self._speakers = speakers.Speakers()
         self.error: dict[str, Any] | None = None
         """The last error that OpenCode reported for the session itself."""
 
@@ -86,6 +78,10 @@ class Translator:
     def owns(self, session: object) -> bool:
         """Whether an OpenCode session is this run's own or one of its sub-agents'."""
         return session == self._session or f"child:{session}" in self.marks
+
+    def awaits(self, part: Mapping[str, Any]) -> bool:
+        """Whether a part is this run's and has more to say than was said."""
+        return self.owns(part.get("sessionID")) and not self._progress(str(part.get("id")))[1]
 
     def feed(self, event: Mapping[str, Any], now_ms: float = 0) -> list[Emission]:
         """Translate one event of `GET /event`; one of another session gives nothing.
@@ -168,7 +164,10 @@ class Translator:
         text = clean_text(tails.paired(raw))
         if not text:
             return
-        if self.marks.get("line") not in (part, "", None):
+        line = self.marks.get("line")
+        if label := self.marks.get(f"says:{part}"):
+            text = speakers.labelled(text, label, begun=line == part)
+        if line not in (part, "", None):
             text = "\n" + text
         self._set("line", "" if text.endswith("\n") else part)
         self._emit(EventType.OUTPUT, text)
@@ -181,7 +180,8 @@ class Translator:
         if info.get("parentID") and self.owns(info["parentID"]):
             title = str(info.get("title") or "sub-agent").partition(" (@")[0]
             if f"child:{info['id']}" not in self.marks:
-                self._set(f"child:{info['id']}", wording.one_line(title, 60))
+                title = speakers.unique(wording.one_line(title, 60), self.children.values())
+                self._set(f"child:{info['id']}", title)
 
     def _message(self, info: Mapping[str, Any]) -> None:
         role = str(info.get("role", ""))
@@ -205,14 +205,15 @@ class Translator:
     def _part(self, part: Mapping[str, Any], *, from_event: bool) -> None:
         if self._roles.get(str(part.get("messageID"))) != "assistant":
             return
-        kind, own = part.get("type"), part.get("sessionID") == self._session
+        kind, session = part.get("type"), str(part.get("sessionID"))
+        child = "" if session == self._session else f"{self.children.get(session, 'sub-agent')} › "
+        if child and kind in ("tool", "text") and f"says:{part['id']}" not in self.marks:
+            self._set(f"says:{part['id']}", child)
         if kind == "tool":
-            self._tool(part, None if own else self.children.get(str(part.get("sessionID")), "sub-agent"))
-        elif not own:
-            return
+            self._tool(part, child)
         elif kind == "text":
             self._text(part, from_event=from_event)
-        elif kind == "reasoning":
+        elif kind == "reasoning" and not child:
             self._once(f"thinking:{part.get('messageID')}", "Thinking")
 
     def _delta(self, properties: Mapping[str, Any]) -> None:
@@ -245,24 +246,18 @@ class Translator:
             if self.marks.get("line") == key:
                 self._end_line()
 
-    def _release(self, key: str, stream: _Stream, *, final: bool, cap: int | None = None) -> None:
+    def _release(self, key: str, stream: _Stream, *, final: bool) -> None:
         """Show what is complete of the held text, in chunks, and move the marks."""
         while stream.held:
-            piece = stream.held[:_LONGEST_CHUNK]
+            piece = stream.held[:LONGEST_CHUNK]
             whole = final and len(piece) == len(stream.held)
             cut = len(piece) if whole else tails.complete(piece)
             if not cut:
                 return
-            if cap is not None and stream.start < cap <= stream.start + cut:
-                cut = cap - stream.start
             raw, stream.held = piece[:cut], stream.held[cut:]
-            hidden = cap is not None and stream.start >= cap
             stream.start += cut
-            self._mark(key, stream.start, anchor=raw if cap is not None else "")
-            if not hidden:
-                self._show(key, raw)
-            if cap is not None and stream.start == cap:
-                self._notice(key, _CAPPED)
+            self._mark(key, stream.start)
+            self._show(key, raw)
 
     def _notice(self, key: str, text: str) -> None:
         self._end_line()
@@ -272,99 +267,77 @@ class Translator:
         mark = self.marks.get(key) or {}
         return mark.get("n", 0), bool(mark.get("f"))
 
-    def _mark(self, key: str, shown: int, *, finished: bool = False, anchor: str = "") -> None:
-        """Note how much of a part was shown; `anchor` is the raw text that was shown last."""
-        mark: dict[str, Any] = {"n": shown}
-        if finished:
-            mark["f"] = 1
-        elif anchor:
-            mark["a"] = ((self.marks.get(key) or {}).get("a", "") + anchor)[-tails.ANCHOR :]
-        self._set(key, mark)
+    def _mark(self, key: str, shown: int, *, finished: bool = False) -> None:
+        """Note how much of a part was shown."""
+        self._set(key, {"n": shown} | ({"f": 1} if finished else {}))
 
-    def _tool(self, part: Mapping[str, Any], child: str | None) -> None:
+    def _tool(self, part: Mapping[str, Any], child: str) -> None:
         key, name, state = str(part["id"]), str(part.get("tool")), part.get("state") or {}
         status = state.get("status")
         if status == "pending" or self._progress(key)[1]:
             return
-        prefix = f"{child} › " if child else ""
         if key not in self.marks:
             self._mark(key, 0)
             if name != "invalid":
                 start = wording.tool_start(name, state.get("input") or {}, self._workspace)
-                self._say(EventType.STATUS, prefix + start)
-        if name == "bash" and child is None and status != "error":
-            self._bash(key, state, over=status == "completed")
+                self._say(EventType.STATUS, child + start)
+        if name == "bash" and status != "error":
+            self._bash(part, child)
         if status not in ("completed", "error"):
             return
         shown = self._progress(key)[0]
-        if status == "completed" and child is None and name not in ("bash", "invalid"):
-            stream = _Stream(shown, wording.tool_result(name, state)[shown:])
-            self._release(key, stream, final=True, cap=self._cap)
+        if status == "completed" and name not in ("bash", "invalid") and not self._seen_below(state):
+            stream = _Stream(shown, shortened(wording.tool_result(name, state), self._cap)[shown:])
+            self._release(key, stream, final=True)
             shown = stream.start
         self._end_line()
         self._mark(key, shown, finished=True)
-        self._streams.pop(key, None)
-        self._tool_end(name, state, prefix)
+        self._commands.pop(key, None)
+        self._speakers.ends(str(part.get("sessionID")), key)
+        self._tool_end(name, state, self.marks.get(f"says:{key}", ""), child=bool(child))
 
-    def _tool_end(self, name: str, state: Mapping[str, Any], prefix: str) -> None:
-        kind = EventType.STATUS if prefix else EventType.ERROR
+    def _seen_below(self, state: Mapping[str, Any]) -> bool:
+        """Whether a finished tool is a sub-agent, whose words have all been shown."""
+        return f"child:{(state.get('metadata') or {}).get('sessionId')}" in self.marks
+
+    def _tool_end(self, name: str, state: Mapping[str, Any], label: str, *, child: bool) -> None:
+        kind = EventType.STATUS if child else EventType.ERROR
         if state.get("error") == "Tool execution aborted":
-            self._say(EventType.STATUS, f"{prefix}{name}: stopped")
+            self._say(EventType.STATUS, f"{label}{name}: stopped")
         elif state.get("status") == "error":
-            self._say(kind, f"{prefix}{name}: {wording.tool_error(str(state.get('error') or 'failed'))}")
+            self._say(kind, f"{label}{name}: {wording.tool_error(name, state, self._workspace)}")
         elif name == "invalid":
             error = str((state.get("input") or {}).get("error") or "unknown tool")
-            self._say(kind, prefix + error.partition(" Available tools:")[0])
+            self._say(kind, label + error.partition(" Available tools:")[0])
         elif name == "bash":
             words, bad = wording.command_end(state)
             if words:
-                self._say(kind if bad else EventType.STATUS, prefix + words)
-        elif not prefix and (line := wording.changed_file(name, state, self._workspace)):
-            self._say(EventType.STATUS, line)
+                self._say(kind if bad else EventType.STATUS, label + words)
+        elif line := wording.changed_file(name, state, self._workspace):
+            self._say(EventType.STATUS, label + line)
 
-    def _bash(self, key: str, state: Mapping[str, Any], *, over: bool) -> None:
-        metadata = state.get("metadata") or {}
-        tail = tails.paired(str(metadata.get("output") or ""))
-        shown = self._progress(key)[0]
-        stream = self._streams.setdefault(key, _Stream(shown))
-        whole = tails.whole_output(state, tail) if over else (None if tails.slid(tail) else tail)
-        if whole is not None:
-            if len(whole) > stream.end:
-                stream.held = whole[stream.start :]
-            stream.lost = 0
-        elif over or tail != stream.previous:
-            self._slide(key, stream, tail[len(tails.SLID) :], over=over)
-        stream.previous = tail
-        if stream.lost:
-            return
-        self._release(key, stream, final=over, cap=self._cap)
-        if over and stream.start > self._cap:
-            end = tail[-_END_SHOWN:] if len(tail) > _END_SHOWN else tail
-            end = end[-(stream.start - self._cap) :]
-            self._notice(key, end.partition("\n")[2] or end)
+    def _bash(self, part: Mapping[str, Any], child: str) -> None:
+        key, session, state = str(part["id"]), str(part.get("sessionID")), part["state"]
+        for running, label in self._speakers.begins(session, key, state.get("input") or {}).items():
+            self._set(f"says:{running}", f"{child}{label} › ")
+        output = self._commands.get(key)
+        if output is None:
+            output = self._commands[key] = CommandOutput(self.marks.get(key) or {}, self._cap)
+        self._told(key, output.report(state, over=state.get("status") == "completed"))
 
-    def _slide(self, key: str, stream: _Stream, tail: str, *, over: bool) -> None:
-        """Append what a slid tail adds to the text received so far."""
-        previous = stream.previous[len(tails.SLID) :] if tails.slid(stream.previous) else stream.previous
-        anchor = (self.marks.get(key) or {}).get("a", "") + stream.held
-        if (
-            (added := tails.overlap(previous, tail)) is None
-            and len(anchor) >= tails.ANCHOR
-            and not stream.lost
-        ):
-            place = tail.rfind(anchor[-tails.ANCHOR :])
-            added = None if place < 0 else tail[place + tails.ANCHOR :]
-        if added is not None and not stream.lost:
-            stream.held += added
-            return
-        # Most outputs that come in one gush are whole in the final report: wait for it, but not for ever.
-        stream.lost += 1
-        if over or stream.lost > _PATIENCE:
-            stream.lost = 0
-            self._release(key, stream, final=True, cap=self._cap)
-            if stream.start < self._cap:
-                self._notice(key, _GAP)
-            stream.held = tail
+    def _told(self, key: str, told: Iterable[Shown]) -> None:
+        for shown in told:
+            self._set(key, shown.mark)
+            if shown.notice:
+                self._notice(key, shown.text)
+            else:
+                self._show(key, shown.text)
+
+    def settle(self) -> list[Emission]:
+        """Translate a silence: what is drawn again and again, and so held back, is shown as it is now."""
+        for key, output in self._commands.items():
+            self._told(key, output.settle())
+        return self._taken()
 
 
 def merged(emissions: Iterable[Emission]) -> Iterator[Emission]:
@@ -375,7 +348,7 @@ def merged(emissions: Iterable[Emission]) -> Iterator[Emission]:
             waiting = emission
         elif (
             waiting.type is EventType.OUTPUT is emission.type
-            and len(waiting.text) + len(emission.text) <= _LONGEST_CHUNK
+            and len(waiting.text) + len(emission.text) <= LONGEST_CHUNK
         ):
             waiting = Emission(EventType.OUTPUT, waiting.text + emission.text, waiting.marks | emission.marks)
         else:

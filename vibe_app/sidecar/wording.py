@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -24,6 +26,7 @@ _SUBJECTS: Mapping[str, str] = {
     "websearch": "query",
     "skill": "name",
 }
+_PATHS = re.compile(r"(?<![\w./~-])(?:/|~/|\.\./)[^\s'\"|&;<>()`$]*")
 _TODO_MARKS: Mapping[str, str] = {"completed": "x", "in_progress": ">", "cancelled": "-"}
 
 
@@ -56,11 +59,46 @@ def changed_file(name: str, state: Mapping[str, Any], workspace: str) -> str:
     return one_line(f"{'Created' if created else 'Changed'} {relative(path, workspace)}")
 
 
-def tool_error(error: str) -> str:
-    """Return why a tool failed; OpenCode's list of permission rules is left out."""
-    if error.startswith("The user has specified a rule which prevents"):
-        return "not allowed by the rules of this workspace"
-    return error
+def tool_error(name: str, state: Mapping[str, Any], workspace: str) -> str:
+    """Return why a tool failed; a refusal by a permission rule names what was refused and the rule.
+
+    The form of OpenCode's own sentence, a list of rules in JSON at its end, is that of version 1.18.33.
+    """
+    error = str(state.get("error") or "failed")
+    if not error.startswith("The user has specified a rule which prevents"):
+        return error
+    given = state.get("input") or {}
+    what = str(given.get("path") or given.get(_SUBJECTS.get(name, ""), "") or "")
+    rule = _refusing_rule(error)
+    if rule.get("permission") != "external_directory":
+        why = f" (rule: {rule['permission']} {rule['pattern']}: deny)" if rule else ""
+        return f"{what or 'this call'} is not allowed by the rules of this workspace{why}"
+    if name == "bash":
+        what = ", ".join(_outside(what, str(given.get("workdir") or ""), workspace)) or what
+    return one_line(
+        f"{what} is outside the workspace; agents may use files in it and below /tmp only "
+        f"(rule: external_directory {rule['pattern']}: deny)"
+    )
+
+
+def _refusing_rule(error: str) -> Mapping[str, str]:
+    """The rule that refused, which is the last denial among those that OpenCode lists."""
+    try:
+        rules = json.loads(error[error.index("[") :])
+        denials = [rule for rule in rules if rule["action"] == "deny"]
+        return {key: str(denials[-1][key]) for key in ("permission", "pattern")} if denials else {}
+    except (ValueError, TypeError, KeyError):
+        return {}
+
+
+def _outside(command: str, folder: str, workspace: str) -> list[str]:
+    """The absolute paths in a command that lie outside the workspace."""
+    found = [folder, *_PATHS.findall(command)]
+    return [
+        path
+        for path in dict.fromkeys(found)
+        if path and not PurePosixPath(path).is_relative_to(workspace) and not path.startswith("/tmp/")
+    ]
 
 
 def command_end(state: Mapping[str, Any]) -> tuple[str, bool]:
