@@ -114,3 +114,68 @@ def test_workspaces_as_pods_need_an_image(monkeypatch, tmp_path):
 def test_what_the_cluster_would_refuse_is_told_at_the_start(name, value):
     with pytest.raises(SettingsError, match=variable(name)):
         load_settings(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            {"model": "foo/bar"},
+            r"^VIBE_MODEL names a provider that is not known here, foo: set VIBE_MODEL_BASE",
+        ),
+        ({"model": "openai/{env:HOME}"}, r"^VIBE_MODEL: must look like provider/model"),
+        (
+            {"model_base_url": "http://localhost:11434/v1"},
+            r"^VIBE_MODEL_BASE_URL has no use without VIBE_MODEL",
+        ),
+        ({"model_api_key": "some-key"}, r"^VIBE_MODEL_API_KEY has no use without VIBE_MODEL"),
+        ({"model": "a/b", "model_base_url": "localhost:11434"}, r"^VIBE_MODEL_BASE_URL: must be the address"),
+        ({"model": "a/b", "model_base_url": "ftp://h/v1"}, r"^VIBE_MODEL_BASE_URL: must be the address"),
+        ({"model": "a/b", "model_base_url": "http://[::1/v1"}, r"^VIBE_MODEL_BASE_URL: must be the address"),
+        (
+            {"model": "a/b", "model_base_url": "http://h:99999/v1"},
+            r"^VIBE_MODEL_BASE_URL: must be the address",
+        ),
+        ({"model": "a/b", "model_base_url": "http://u:p@h/v1"}, r"^VIBE_MODEL_BASE_URL: must be the address"),
+        ({"model": "a/b", "model_base_url": "http://h/v1/chat/completions"}, r"must end before /chat/compl"),
+        (
+            {"lease": 4.0, "heartbeat": 3.0},
+            r"^VIBE_HEARTBEAT \(3 s\) must be at most half of VIBE_LEASE \(4 s\)",
+        ),
+        ({"database_url": "postgresql://u@h:port/d"}, r"^VIBE_DATABASE_URL: must be a whole address"),
+        ({"redis_url": "redis://h:port"}, r"^VIBE_REDIS_URL: must be a whole address"),
+        ({"secret_key": "short"}, r"^VIBE_SECRET_KEY: must have at least 32 characters"),
+        ({"secret_key": " " * 40}, r"^VIBE_SECRET_KEY: must have at least 32 characters"),
+        ({"kubernetes_storage": "0Gi"}, r"^VIBE_KUBERNETES_STORAGE: must be a size"),
+    ],
+)
+def test_what_cannot_work_is_refused_when_it_is_set(given, sentence, tmp_path):
+    with pytest.raises(SettingsError, match=sentence):
+        load_settings(data=tmp_path, **given)
+
+
+def test_a_secret_that_cannot_be_used_is_not_repeated(tmp_path):
+    with pytest.raises(SettingsError) as told:
+        load_settings(data=tmp_path, secret_key="hunter2", database_url="mysql://u:hunter2@h/d")
+    assert "hunter2" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"opencode_requests": "cpu=3"}, "VIBE_OPENCODE_REQUESTS must not promise more cpu than"),
+        ({"opencode_requests": "memory=3000Mi"}, "VIBE_OPENCODE_REQUESTS must not promise more memory than"),
+    ],
+)
+def test_a_pod_that_the_cluster_would_refuse_is_told_at_the_start(given, sentence, tmp_path):
+    with pytest.raises(SettingsError, match=sentence):
+        load_settings(data=tmp_path, runtime="kubernetes", opencode_server_image="vibe", **given)
+
+
+def test_a_provider_s_model_lacks_a_key_only_where_none_is_set(monkeypatch, tmp_path):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert load_settings(data=tmp_path, model="openai/gpt-5").lacking_key == "OPENAI_API_KEY"
+    assert load_settings(data=tmp_path, model="openai/gpt-5", model_base_url="http://h/v1").lacking_key == ""
+    assert load_settings(data=tmp_path).lacking_key == ""
+    monkeypatch.setenv("OPENAI_API_KEY", "theirs")
+    assert load_settings(data=tmp_path, model="openai/gpt-5").lacking_key == ""

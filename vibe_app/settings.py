@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -33,8 +34,18 @@ PROVIDER_KEYS: Mapping[str, str] = {
     "deepseek": "DEEPSEEK_API_KEY",
 }
 
+KEY_CHARS = 32
+"""Characters of a key that signs logins: HS256 wants 256 bits (RFC 7518, section 3.2)."""
+
 _QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?"
+# https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+_SUFFIXES = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} | {
+    f"{letter}i": 1024.0**power for power, letter in enumerate("KMGT", 1)
+}
 _QUANTITIES = re.compile(rf"(cpu|memory)={_QUANTITY}(,\s*(cpu|memory)={_QUANTITY})?")
+
+
+_SECRET = ("secret_key", "model_api_key", "database_url", "redis_url", "model_base_url")
 
 
 class SettingsError(Exception):
@@ -119,28 +130,46 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
 
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: str) -> str:
+        if value and len(value.strip()) < KEY_CHARS:
+            raise ValueError(f"must have at least {KEY_CHARS} characters: `openssl rand -hex 32` makes one")
+        return value
+
     @field_validator("model")
     @classmethod
     def _provider_and_model(cls, value: str) -> str:
-        if value and not all(value.partition("/")[::2]):
+        # Braces would be replaced where OpenCode reads its configuration.
+        if value and not re.fullmatch(r"[\w.-]+/[^\s{}]+", value):
             raise ValueError("must look like provider/model, for example anthropic/claude-sonnet-4-5")
+        return value
+
+    @field_validator("model_base_url")
+    @classmethod
+    def _endpoint(cls, value: str) -> str:
+        value = value.strip().rstrip("/")
+        if value and not (_is_address(value, ("http", "https")) and not re.search(r"[\s{}?#]", value)):
+            raise ValueError("must be the address of an endpoint, for example http://localhost:11434/v1")
+        if value.endswith(("/chat/completions", "/models", "/responses")):
+            raise ValueError(f"must end before /{value.rpartition('/v1/')[2]}, for example with /v1")
         return value
 
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str) -> str:
         if value.startswith(("postgres://", "postgresql://")):
-            return "postgresql+psycopg://" + value.split("://", 1)[1]
+            value = "postgresql+psycopg://" + value.split("://", 1)[1]
         if value and not value.startswith(("postgresql+psycopg://", "sqlite+aiosqlite://")):
             raise ValueError("must start with postgresql:// (or be empty for SQLite)")
-        return value
+        return _whole(value)
 
     @field_validator("redis_url")
     @classmethod
     def _known_redis(cls, value: str) -> str:
         if value and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
-        return value
+        return _whole(value)
 
     @field_validator("opencode_requests", "opencode_limits")
     @classmethod
@@ -152,7 +181,7 @@ class Settings(BaseSettings):
     @field_validator("kubernetes_storage")
     @classmethod
     def _quantity(cls, value: str) -> str:
-        if not re.fullmatch(_QUANTITY, value):
+        if not re.fullmatch(_QUANTITY, value) or _amount(value) < 1:
             raise ValueError("must be a size like 10Gi")
         return value
 
@@ -167,6 +196,44 @@ class Settings(BaseSettings):
     def _image_for_pods(self) -> Self:
         if self.runtime == "kubernetes" and not self.opencode_server_image:
             raise ValueError("OPENCODE_SERVER_IMAGE must name the image of the workspaces' pods")
+        return self
+
+    @model_validator(mode="after")
+    def _a_model_that_can_be_asked(self) -> Self:
+        provider = self.model.partition("/")[0]
+        faults: list[str] = []
+        if self.model and not self.model_base_url and provider not in PROVIDER_KEYS:
+            faults.append(
+                f"VIBE_MODEL names a provider that is not known here, {provider}: set VIBE_MODEL_BASE_URL to "
+                f"its OpenAI-compatible address, or take one of {', '.join(PROVIDER_KEYS)}"
+            )
+        if not self.model:
+            faults += [
+                f"{variable(name)} has no use without VIBE_MODEL, for example local/qwen3-coder"
+                for name in ("model_base_url", "model_api_key")
+                if getattr(self, name)
+            ]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    @model_validator(mode="after")
+    def _in_proportion(self) -> Self:
+        faults: list[str] = []
+        if self.heartbeat > self.lease / 2:
+            faults.append(
+                f"VIBE_HEARTBEAT ({self.heartbeat:g} s) must be at most half of VIBE_LEASE "
+                f"({self.lease:g} s): one that comes late would lose the run"
+            )
+        if self.runtime == "kubernetes":
+            limits = _quantities_of(self.opencode_limits)
+            faults += [
+                f"VIBE_OPENCODE_REQUESTS must not promise more {name} than VIBE_OPENCODE_LIMITS allows"
+                for name, amount in _quantities_of(self.opencode_requests).items()
+                if amount > limits.get(name, amount)
+            ]
+        if faults:
+            raise ValueError("\n".join(faults))
         return self
 
     @model_validator(mode="after")
@@ -225,6 +292,16 @@ class Settings(BaseSettings):
         provider = self.model.partition("/")[0]
         return self.model_api_key or os.environ.get(PROVIDER_KEYS.get(provider, ""), "")
 
+    @property
+    def lacking_key(self) -> str:
+        """The variable in which the configured model's key is missing; empty where it is not.
+
+        Only whoever serves needs it: this is no fault of the settings of a migration or a pod.
+        """
+        if self.rehearsal or self.model_base_url or self.model_key:
+            return ""
+        return PROVIDER_KEYS[self.model.partition("/")[0]]
+
     def signing_key(self) -> str:
         """Return the key that signs logins, made and kept (mode 0600) on first use.
 
@@ -265,6 +342,35 @@ def variable(name: str) -> str:
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"VIBE_{name.upper()}"
 
 
+def _is_address(value: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(value)
+        return (
+            parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        )
+    except ValueError:
+        return False
+
+
+def _whole(url: str) -> str:
+    """Return an address as it is, unless its host or port cannot be one."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError as error:
+        raise ValueError(f"must be a whole address ({str(error)[:1].lower()}{str(error)[1:]})") from None
+    return url
+
+
+def _amount(quantity: str) -> float:
+    number, suffix = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity).groups()  # type: ignore[union-attr]
+    return float(number) * _SUFFIXES[suffix]
+
+
+def _quantities_of(text: str) -> dict[str, float]:
+    pairs = (part.strip().split("=") for part in text.split(","))
+    return {name: _amount(amount) for name, amount in pairs}
+
+
 def _told(fault: ErrorDetails) -> str:
     sentence = fault["msg"].removeprefix("Value error, ")
     if not fault["loc"]:
@@ -272,4 +378,6 @@ def _told(fault: ErrorDetails) -> str:
         return sentence
     name = "_".join(str(part) for part in fault["loc"])
     known = variable(name) if name in Settings.model_fields else name.upper()
-    return f"{known}: {sentence} (got {fault['input']!r})"
+    # What may hold a password is not repeated where a log keeps it.
+    shown = "" if name in _SECRET else f" (got {fault['input']!r})"
+    return f"{known}: {sentence}{shown}"

@@ -62,6 +62,18 @@ def test_a_setting_that_cannot_be_used_ends_every_command_with_a_sentence(instal
     assert "Traceback" not in refused.stdout
 
 
+def test_a_model_that_could_never_answer_ends_the_start(installation: Installation):
+    installation.environment["VIBE_MODEL"] = "foo/bar"
+    refused = installation.vibe("serve", "--port", "0")
+    assert refused.returncode == 2
+    assert "names a provider that is not known here, foo" in refused.stdout
+    installation.environment["VIBE_MODEL"] = "openai/some-model"
+    installation.environment.pop("OPENAI_API_KEY", None)
+    refused = installation.vibe("serve", "--port", "0")
+    assert refused.returncode == 2
+    assert "openai/some-model cannot be asked without a key: set OPENAI_API_KEY" in refused.stdout
+
+
 def test_the_doctor_asks_a_cluster_that_is_away(installation: Installation, tmp_path):
     installation.environment |= {
         "VIBE_RUNTIME": "kubernetes",

@@ -350,7 +350,7 @@ async def test_what_an_agent_wrote_has_no_effect_on_the_next_start(place: Place)
 
 
 async def test_secrets_stay_where_they_belong(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VIBE_SECRET_KEY", "signs-logins")
+    monkeypatch.setenv("VIBE_SECRET_KEY", "signs-logins-and-nothing-else-at-all")
     runtime, project = await place.open(), uuid4()
     await runtime.ensure(WorkspaceSpec(project))
     record = place.record(project)

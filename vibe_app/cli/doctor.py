@@ -19,7 +19,7 @@ from vibe_app import frontend
 from vibe_app.cli import database, page_state
 from vibe_app.cli.options import Fault, console, serving_options, settings_from
 from vibe_app.errors import Unavailable
-from vibe_app.settings import OPENCODE_VERSION, PROVIDER_KEYS, Settings
+from vibe_app.settings import OPENCODE_VERSION, Settings
 
 # Seconds for which the cluster's API is asked again.
 _CLUSTER_PATIENCE = 3.0
@@ -174,10 +174,8 @@ def _model(settings: Settings) -> Iterator[Finding]:
             "model", "the built-in rehearsal model: no AI provider is configured", cure, essential=False
         )
         return
-    provider = settings.model.partition("/")[0]
-    if not settings.model_key and not settings.model_base_url:
-        variable = PROVIDER_KEYS.get(provider, "VIBE_MODEL_API_KEY")
-        yield Finding("model", f"{settings.model} has no key", f"Set {variable}")
+    if settings.lacking_key:
+        yield Finding("model", f"{settings.model} has no key", f"Set {settings.lacking_key}")
         return
     yield Finding("model", settings.model)
     if settings.model_base_url:

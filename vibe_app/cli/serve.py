@@ -23,7 +23,7 @@ from vibe_app.settings import Settings
 @click.option("--no-browser", is_flag=True, help="Do not open the board in a browser.")
 def up(host: str | None, port: int | None, data: Path | None, no_browser: bool) -> None:
     """Bring what is missing, then serve the board and open it."""
-    settings = settings_from(host=host, port=port, data=data)
+    settings = _settings_to_serve(host, port, data)
     if (url := running_on(settings)) is not None:
         console.print(f"Vibe is running already: {url}")
         show_in_browser(url, no_browser)
@@ -45,7 +45,7 @@ def up(host: str | None, port: int | None, data: Path | None, no_browser: bool) 
 @click.option("--migrate", is_flag=True, help="Bring the database to the newest revision first.")
 def serve(host: str | None, port: int | None, data: Path | None, migrate: bool) -> None:
     """Serve the board; everything must be in place (see `vibe setup`, `vibe db upgrade`)."""
-    settings = settings_from(host=host, port=port, data=data)
+    settings = _settings_to_serve(host, port, data)
     if settings.on_sqlite and running_on(settings) is not None:
         raise _running_already(settings)
     try:
@@ -58,6 +58,17 @@ def serve(host: str | None, port: int | None, data: Path | None, migrate: bool) 
     if not migrate:
         database.check_newest(settings)
     _serve(settings, listener, announce, migrate=migrate)
+
+
+def _settings_to_serve(host: str | None, port: int | None, data: Path | None) -> Settings:
+    settings = settings_from(host=host, port=port, data=data)
+    if settings.lacking_key:
+        raise Fault(
+            f"{settings.model} cannot be asked without a key: set {settings.lacking_key} (or "
+            "VIBE_MODEL_API_KEY). Without VIBE_MODEL the built-in rehearsal model answers.",
+            2,
+        )
+    return settings
 
 
 def running_on(settings: Settings) -> str | None:
