@@ -311,7 +311,7 @@ class Settings(BaseSettings):
         if self.secret_key:
             return self.secret_key
         path = self.data / "secret.key"
-        self.data.mkdir(parents=True, exist_ok=True)
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             # Of two processes that start at once, one makes it, and neither reads a half of it.
             descriptor, draft = tempfile.mkstemp(prefix="secret.", dir=self.data)

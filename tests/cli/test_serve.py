@@ -15,6 +15,7 @@ from tests.waiting import eventually
 from vibe_app.cli import ports
 from vibe_app.cli.options import Fault
 from vibe_app.cli.server import Running, address, claimed, recorded
+from vibe_app.private import exposed
 from vibe_app.settings import load_settings
 
 
@@ -66,6 +67,20 @@ def test_serve_says_what_is_missing(installation: Installation):
     refused = installation.vibe("serve", "--port", "0")
     assert refused.returncode == 1
     assert "vibe db upgrade" in refused.stdout
+
+
+async def test_a_server_keeps_its_data_private_also_what_was_not(installation: Installation):
+    installation.vibe("db", "upgrade")
+    (installation.data / "logs").mkdir(exist_ok=True)
+    for path in (installation.data, installation.data / "vibe.db", installation.data / "logs"):
+        path.chmod(0o755)
+    process = installation.start("serve", "--port", "0")
+    try:
+        await eventually(lambda: Running.on(installation.data), seconds=60)
+        assert exposed(installation.data) == []
+    finally:
+        process.terminate()
+        process.communicate(timeout=15)
 
 
 async def test_serve_migrates_an_empty_folder_when_told_to(installation: Installation):

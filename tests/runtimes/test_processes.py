@@ -80,6 +80,15 @@ async def test_it_gets_a_session_of_its_own_and_nothing_of_our_environment(
     assert "VIBE_SECRET_KEY" not in process.environ()
 
 
+async def test_what_it_makes_has_ordinary_modes_however_private_the_server_is(data: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        await run(data, uuid4(), "sh", "-c", "touch made; echo up; sleep 600")
+    finally:
+        os.umask(before)
+    assert (data / "made").stat().st_mode & 0o777 == 0o644
+
+
 async def test_one_whose_environment_nobody_may_read_is_known_all_the_same(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from vibe_app import frontend
 from vibe_app.cli.options import Fault, console, data_option, settings_from
 from vibe_app.cli.steps import Step, StepError
 from vibe_app.errors import VibeError
+from vibe_app.private import keep_private
 from vibe_app.settings import Settings
 
 if TYPE_CHECKING:
@@ -149,8 +150,9 @@ def migrate(settings: Settings) -> str:
     """
     from alembic import command
 
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     _run_alembic(settings, partial(command.upgrade, _alembic(settings), "head"))
+    keep_private(settings.data)
     return latest(settings)
 
 

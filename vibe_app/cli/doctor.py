@@ -19,6 +19,7 @@ from vibe_app import frontend
 from vibe_app.cli import database, page_state
 from vibe_app.cli.options import Fault, console, serving_options, settings_from
 from vibe_app.errors import Unavailable
+from vibe_app.private import exposed
 from vibe_app.settings import OPENCODE_VERSION, Settings
 
 # Seconds for which the cluster's API is asked again.
@@ -79,6 +80,11 @@ def _data_folder(settings: Settings) -> Finding:
         return Finding(
             "data folder", f"{folder}, only {free >> 20} MB free", cure, essential=free < 200 << 20
         )
+    if others := exposed(folder):
+        what = f"{folder}: others on this machine may reach {others[0].relative_to(folder.parent)}"
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        cure = f"Start Vibe once, which makes it private, or: chmod -R go-rwx {folder}"
+        return Finding("data folder", f"{what}{more}", cure, essential=False)
     return Finding("data folder", f"{folder}, {free >> 30} GB free")
 
 

@@ -15,6 +15,7 @@ from vibe_app import frontend
 from vibe_app.cli import database, ports
 from vibe_app.cli.options import Fault, console, serving_options, settings_from
 from vibe_app.cli.setup import bring_everything
+from vibe_app.private import PRIVATE, keep_private
 from vibe_app.settings import Settings
 
 
@@ -130,6 +131,8 @@ def _serve(
 
         ready(url, await services().accounts.is_empty())
 
+    keep_private(settings.data)
+    os.umask(PRIVATE)
     if settings.redis_url:
         page_state.check(settings.redis_url)
     with claimed(settings) as mine:

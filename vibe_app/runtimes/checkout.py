@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vibe_app.errors import Refused, Unavailable
+from vibe_app.private import ORDINARY
 from vibe_app.wire import plain_text
 
 _SCHEMES = ("https", "http", "ssh", "git", "file")
@@ -198,6 +199,7 @@ async def _start(folder: Path, mark: Mapping[str, str], *arguments: str) -> asyn
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            umask=ORDINARY,
         )
     except FileNotFoundError as exc:
         raise Unavailable("git is not installed on this machine: install it, or run `make up`.") from exc

@@ -19,6 +19,7 @@ from uuid import UUID
 import psutil
 
 from vibe_app.errors import Unavailable
+from vibe_app.private import ORDINARY
 from vibe_app.wire import plain_text
 
 INSTALLATION = "VIBE_INSTALLATION"
@@ -49,7 +50,7 @@ def spawn(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, l
     Raises:
         OSError: It cannot be started.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if log.exists():
         log.replace(f"{log}.previous")
     with log.open("ab") as output:
@@ -61,6 +62,7 @@ def spawn(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, l
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=ORDINARY,
         )
     _children[child.pid] = child
     return psutil.Process(child.pid)
