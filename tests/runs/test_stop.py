@@ -171,6 +171,20 @@ async def test_a_sidecar_that_hangs(settings: Settings) -> None:
         assert time.monotonic() - began < 7
 
 
+async def test_a_workspace_that_answers_elsewhere_by_now(settings: Settings) -> None:
+    """Its old address takes connections and says nothing, as that of a node that was lost."""
+    old = SidecarThatFreezes(Script.endless())
+    async with old, ScriptedSidecar() as new, rigged(settings, fakes.FakeRuntime(old)) as rig:
+        session = await rig.running()
+        old.frozen = True
+        new.sessions = old.sessions
+        rig.runtime.sidecars[session.project_id] = new
+        await rig.stop(session)
+        await assert_cancelled(rig, session)
+        assert new.calls["POST /sessions/stop"] == 1
+        assert texts(await rig.book(session), EventType.ERROR) == []
+
+
 async def test_a_workspace_that_died_and_was_started_again(settings: Settings) -> None:
     async with rigged(settings, fakes.FakeRuntime(Script.endless())) as rig:
         session = await rig.running()

@@ -68,6 +68,9 @@ class Copy:
         endpoint: Where it answers now.
         ready: Says where it answers after it was away, starting it if need be.
         patience: How long to wait for what.
+
+    Attributes:
+        endpoint: Where the sidecar answered last; it changes when a workspace is started again.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class Copy:
         self._record = record
         self._agent = agent
         self._sidecar_id = sidecar_id
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._ready = ready
         self._patience = patience
 
@@ -100,8 +103,8 @@ class Copy:
             whole = await self._write_stream()
             try:
                 if not whole:
-                    self._endpoint = await self._ready()
-                state = await known(self._agent, self._endpoint, self._sidecar_id)
+                    self.endpoint = await self._ready()
+                state = await known(self._agent, self.endpoint, self._sidecar_id)
                 away_since = None
             except (Unavailable, Refused) as error:
                 log.info("session %s: %s", self._sidecar_id, error)
@@ -135,7 +138,7 @@ class Copy:
 
         async def read() -> None:
             nonlocal newest
-            stream = self._agent.stream_batches(self._endpoint, self._sidecar_id, self._record.cursor)
+            stream = self._agent.stream_batches(self.endpoint, self._sidecar_id, self._record.cursor)
             async with aclosing(stream) as batches:
                 async for batch in batches:
                     newest = batch[-1].seq
@@ -178,7 +181,7 @@ class Copy:
         while True:
             await asyncio.sleep(self._patience.compare)
             try:
-                state = await self._agent.state(self._endpoint, self._sidecar_id)
+                state = await self._agent.state(self.endpoint, self._sidecar_id)
             except (Unavailable, Refused) as error:
                 log.info("session %s cannot be compared: %s", self._sidecar_id, error)
                 continue

@@ -199,7 +199,7 @@ class Run:
             await asyncio.wait({copying, asked}, timeout=self._time_left(), return_when=FIRST_COMPLETED)
             overdue = not copying.done() and not asked.done()
             if not copying.done():
-                stopping = asyncio.create_task(self._stop_agent(), name=f"stop {self._sidecar_id}")
+                stopping = asyncio.create_task(self._stop_agent(copy), name=f"stop {self._sidecar_id}")
                 await asyncio.wait({copying, stopping}, return_when=FIRST_COMPLETED)
                 if not copying.done() and stopping.result():
                     await asyncio.wait({copying}, timeout=self._patience.stop)
@@ -221,22 +221,28 @@ class Run:
     def _overdue(self) -> str:
         return f"It ran for longer than {self._time_limit / 60:.0f} min and was stopped."
 
-    async def _stop_agent(self) -> bool:
-        """Ask the agent to stop until it has; tell whether it has, or its sidecar is silent for too long."""
+    async def _stop_agent(self, copy: Copy) -> bool:
+        """Ask the agent to stop until it has; tell whether it has, or its sidecar is silent for too long.
+
+        It is asked wherever it answers: the workspace may have been started again elsewhere, before
+        the copy has noticed.
+        """
         clock = asyncio.get_running_loop().time
         began = heard = clock()
         while clock() - began < self._patience.stopping:
             try:
                 async with asyncio.timeout(self._patience.stop):
-                    await self._agent.stop(self._endpoint, self._sidecar_id)
+                    await self._agent.stop(copy.endpoint, self._sidecar_id)
                 return True
             except NotFound:
                 return True
             except (VibeError, TimeoutError) as error:
                 log.info("session %s: stopping: %s", self._session.id, error)
             try:
+                async with asyncio.timeout_at(began + self._patience.stopping):
+                    copy.endpoint = await self._ready()
                 async with asyncio.timeout(1.0):
-                    await self._agent.state(self._endpoint, self._sidecar_id)
+                    await self._agent.state(copy.endpoint, self._sidecar_id)
                 heard = clock()
             except (VibeError, TimeoutError):
                 if clock() - heard > self._patience.stop:
