@@ -167,6 +167,8 @@ class FakeRuntime:
 
     def __init__(self, sidecar: Workspaces = None) -> None:
         self._given = sidecar
+        self.sidecar_url = ""
+        """Where every project's sidecar answers, in place of a scripted one."""
         self.files_url = ""
         """Where every project's file browser answers; it takes the token of `ScriptedSidecar`."""
         self.proxy_url = ""
@@ -204,7 +206,8 @@ class FakeRuntime:
                 if not sidecar.up:
                     await sidecar.revive()
                 self.running.add(spec.project_id)
-            return replace(sidecar.endpoint, files_url=self.files_url, proxy_url=self.proxy_url)
+            url = self.sidecar_url or sidecar.endpoint.url
+            return replace(sidecar.endpoint, url=url, files_url=self.files_url, proxy_url=self.proxy_url)
 
     async def starting(self, spec: WorkspaceSpec, progress: Progress | None) -> None:
         """What a start has to wait for; fakes that fail do it here."""

@@ -1,6 +1,6 @@
 """The client of a workspace's file browser and session proxy: what they answer, and their errors as ours.
 
-The sidecar has a client of its own, `agent`. Nothing is read whole here that has no
+For its sessions the sidecar has a client of its own, `agent`. Nothing is read whole here that has no
 limit at the other side: files and archives are handed on piece by piece.
 """
 
@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import httpx
 
@@ -32,6 +33,9 @@ Json = dict[str, Any]
 
 class Endpoint(Protocol):
     """Where the services answer and the token they want: what a runtime hands out."""
+
+    @property
+    def url(self) -> str: ...
 
     @property
     def token(self) -> str: ...
@@ -225,6 +229,20 @@ class WorkspaceClient:
             Unavailable: The file browser does not answer.
         """
         return await self._files(endpoint, "GET /files/archive", {"path": path})
+
+    async def output(self, endpoint: Endpoint, name: str) -> Answer:
+        """Return all of a long output of a command, to be streamed. Close the answer.
+
+        Args:
+            endpoint: Which workspace.
+            name: As the output says it.
+
+        Raises:
+            NotFound: It is not kept, or not any more.
+            Unavailable: The sidecar does not answer.
+        """
+        path = f"/outputs/{quote(name, safe='')}"
+        return await self._ask(endpoint.url, "GET", path, token=endpoint.token, params=[])
 
     async def opencode(
         self,

@@ -45,6 +45,7 @@ NEEDS = {
     ("get", "/files/archive"): "viewer",
     ("get", "/files/search"): "viewer",
     ("get", "/files/changed"): "viewer",
+    ("get", "/files/outputs/{name}"): "viewer",
     ("post", "/files/folder"): "editor",
     ("post", "/files/move"): "editor",
     ("get", "/opencode/{path}"): "editor",

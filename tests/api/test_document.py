@@ -29,6 +29,7 @@ SPEC = {
     ("post", "/projects/{project_id}/tasks/{task_id}/move"): {"200", "400", "401", "403", "404", "409"},
     ("get", "/projects/{project_id}/files"): {"200", "400", "401", "404"},
     ("get", "/projects/{project_id}/files/content"): {"200", "400", "401", "404", "413"},
+    ("get", "/projects/{project_id}/files/outputs/{name}"): {"200", "400", "401", "404", "502"},
     ("get", "/health"): {"200"},
     ("get", "/ready"): {"200", "503"},
 }  # fmt: skip

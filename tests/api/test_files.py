@@ -16,6 +16,7 @@ from tests.api.conftest import Board, Connect, serving
 from tests.fakes import FakeRuntime
 from tests.waiting import eventually
 from vibe_app.settings import Settings
+from vibe_app.sidecar import app as sidecar
 from vibe_app.sidecar.browser.app import Config, create_app
 from vibe_app.sidecar.serving import Listening
 
@@ -238,3 +239,27 @@ async def test_the_file_browser_wants_the_token(workspace: Path, runtime: FakeRu
             assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
         assert (await client.get("/health")).status_code == 200
         assert (await client.get("/ready")).status_code == 200
+
+
+async def test_all_of_a_long_output_is_had_by_its_name(
+    board: Board, tmp_path: Path, runtime: FakeRuntime
+) -> None:
+    folder = tmp_path / "home" / ".local" / "share" / "opencode" / "tool-output"
+    folder.mkdir(parents=True)
+    (folder / "tool_22142b51").write_text("<b>line 1</b>\nline 2\n")
+    (folder / "tool_link").symlink_to("/etc/hostname")
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    config = sidecar.Config(workspace, "p", TOKEN, "http://127.0.0.1:1", opencode_home=tmp_path / "home")
+    async with serving(sidecar.create_app(config)) as url:
+        runtime.sidecar_url = url
+        outputs = f"{board.path}/files/outputs"
+        answer = await board.viewer.get(f"{outputs}/tool_22142b51")
+        assert (answer.status_code, answer.text) == (200, "<b>line 1</b>\nline 2\n")
+        assert answer.headers["content-type"].startswith("text/plain")
+        assert "attachment" in answer.headers["content-disposition"]
+        assert "sandbox" in answer.headers["content-security-policy"]
+        for name in ("tool_none", "tool_link", "..%2Fopencode.db", "x"):
+            missing = await board.viewer.get(f"{outputs}/{name}")
+            assert missing.status_code == 404, name
+        assert missing.json()["code"] == "output_gone"

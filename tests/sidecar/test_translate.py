@@ -283,6 +283,65 @@ def test_a_sub_agents_tools_are_status_lines_under_its_title() -> None:
     assert [(e.type, e.text) for e in told] == [(EventType.STATUS, "look it up › glob: *.py")]
 
 
+def command(key: str, text: str, status: str = "running") -> dict[str, Any]:
+    """A report of one of several commands."""
+    state = {
+        "status": status,
+        "input": {"command": f"make {key}"},
+        "metadata": {"output": text, "exit": 1},
+        "output": text,
+    }
+    return part({"type": "tool", "tool": "bash", "id": key, "state": state})
+
+
+def test_lines_of_two_commands_at_once_carry_their_commands() -> None:
+    reader = small()
+    reports = [
+        command("a", "a1\n"),
+        command("b", "b1\nb2 be"),
+        command("a", "a1\na2\n"),
+        command("b", "b1\nb2 begun\n", "completed"),
+        command("a", "a1\na2\na3\n", "completed"),
+        command("c", "c1\n", "completed"),
+    ]
+    told = [entry for report in reports for entry in reader.feed(report)]
+    assert shown(told).splitlines() == [
+        "a1",
+        "make b › b1",
+        "make b › b2 be",
+        "make a › a2",
+        "make b › gun",
+        "make a › a3",
+        "c1",
+    ]
+    ends = ["make b › bash: exit status 1", "make a › bash: exit status 1", "bash: exit status 1"]
+    assert [entry.text for entry in told if entry.type is EventType.ERROR] == ends
+
+
+def test_a_sub_agents_words_come_once_under_its_title_and_a_namesake_has_a_number() -> None:
+    reader = small()
+    for child in ("c1", "c2"):
+        info = {"id": child, "parentID": "s", "title": "look (@general subagent)"}
+        reader.feed({"type": "session.created", "properties": {"sessionID": child, "info": info}})
+        message = {"id": f"m-{child}", "role": "assistant", "sessionID": child}
+        reader.feed({"type": "message.updated", "properties": {"sessionID": child, "info": message}})
+    told = []
+    for child in ("c1", "c2"):
+        text = {"type": "text", "id": f"t-{child}", "text": f"I am {child}\n", "time": {"end": 1}}
+        text |= {"sessionID": child, "messageID": f"m-{child}"}
+        told += reader.feed(
+            {"type": "message.part.updated", "properties": {"sessionID": child, "part": text}}
+        )
+    state = {
+        "status": "completed",
+        "input": {"description": "look"},
+        "metadata": {"sessionId": "c1"},
+        "output": "<task_result>\nI am c1\n</task_result>",
+    }
+    told += reader.feed(part({"type": "tool", "tool": "task", "id": "p", "state": state}))
+    assert shown(told) == "look › I am c1\nlook (2) › I am c2\n"
+
+
 @pytest.mark.parametrize(
     ("name", "status", "failure", "words"),
     [

@@ -162,6 +162,7 @@ def test_text_is_shown_as_the_events_say(visit: Callable[..., Page]):
         "An error with <b>markup</b> and </script>",
         "kept",
         "wide: 漢字 ✅",
+        "[9 lines are left out here; all of it is kept as tool_22142b51]",
         "Session completed",
     ]
     colours = page.eval_on_selector_all(
@@ -172,6 +173,22 @@ def test_text_is_shown_as_the_events_say(visit: Callable[..., Page]):
     assert found["Session completed"] == "rgb(74, 222, 128)"
     assert found["red"] == "rgb(248, 113, 113)"  # the colour goes on after the interruption
     assert next(colour for text, colour in colours if re.fullmatch(r"[\d:]{8}", text)) == "rgb(156, 163, 175)"
+
+
+def test_what_is_left_out_of_the_output_is_a_link(visit: Callable[..., Page]):
+    page = visit("/stream/")
+    page.click("#odd")
+    expect(page.locator(".xterm-rows")).to_contain_text("Session completed")
+    row = page.locator(".xterm-rows > div", has_text="tool_22142b51")
+    box = row.locator("span", has_text="tool_22142b51").last.bounding_box()
+    assert box
+    with page.expect_popup() as opened:
+        # The link is found under a mouse that moves, and followed by a click of it.
+        page.mouse.move(box["x"] + box["width"] - 30, box["y"] + box["height"] / 2)
+        page.mouse.move(box["x"] + box["width"] - 25, box["y"] + box["height"] / 2)
+        expect(page.locator(".xterm-cursor-pointer")).to_have_count(1)
+        page.mouse.click(box["x"] + box["width"] - 25, box["y"] + box["height"] / 2)
+    assert opened.value.url.endswith("/whole/tool_22142b51")
 
 
 def test_it_follows_the_end_unless_the_reader_scrolled_up(visit: Callable[..., Page]):

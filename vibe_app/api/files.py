@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
 from vibe_app.api import schemas
@@ -177,6 +177,23 @@ async def download_file(
 async def download_archive(actor: Asker, project_id: UUID, path: _FilePath = "") -> Response:
     """Stream a folder as `.tar.gz`, without `.git`, special files and links that lead out of it."""
     return HandedOn(await services().files.archive(actor, project_id, path), _DOWNLOADED)
+
+
+@files.get(
+    "/outputs/{name}",
+    status_code=200,
+    response_class=HandedOn,
+    responses=_streamed({200: _binary("The output, 8 MiB of it at most", "text/plain")}, 400, 404, 502),
+)
+async def download_output(
+    actor: Asker,
+    project_id: UUID,
+    name: Annotated[str, Path(max_length=100, description="As the session's output says it")],
+) -> Response:
+    """Return all of a command's output that is too long to be shown, as OpenCode keeps it for a week."""
+    answer = await services().files.output(actor, project_id, name)
+    more = {"Content-Disposition": "attachment; filename=output.txt"}
+    return HandedOn(answer, ("content-length",), more, "text/plain; charset=utf-8")
 
 
 @files.get("/search", responses=errors(400, 404, 502))

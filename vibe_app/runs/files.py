@@ -137,6 +137,20 @@ class Files:
         endpoint = await self._at(actor, project_id, ProjectRole.VIEWER)
         return await self._client.archive(endpoint, path)
 
+    async def output(self, actor: Actor, project_id: UUID, name: str) -> Answer:
+        """Return all of a long output of a command, to be streamed; close the answer.
+
+        Args:
+            actor: Who asks.
+            project_id: Whose workspace.
+            name: As the output says it.
+
+        Raises:
+            NotFound: It is not kept, or not any more.
+        """
+        endpoint = await self._at(actor, project_id, ProjectRole.VIEWER)
+        return await self._client.output(endpoint, name)
+
     async def search(
         self,
         actor: Actor,

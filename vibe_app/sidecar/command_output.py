@@ -52,6 +52,7 @@ class CommandOutput:
         self._redraw = Redraw(mark.get("r"))
         self._held = ""
         self._end = ""
+        self._in_line = False
         self._previous = ""
         self._lost = 0
 
@@ -153,11 +154,15 @@ class CommandOutput:
         room = self._cap - self._shown
         if len(text) <= room:
             self._shown += len(text)
+            self._in_line = not text.endswith("\n") if text else self._in_line
             return text
         cut = (text.rfind("\n", 0, room) + 1 or room) if room > 0 else 0
         self._shown = self._cap
         hidden = text[cut:]
-        self._lines += hidden.count("\n")
+        in_line = not text[:cut].endswith("\n") if cut else self._in_line
+        self._in_line = False
+        # The rest of a line that is shown in part is no line of its own.
+        self._lines += hidden.count("\n") - in_line
         self._characters += len(hidden)
         self._end = (self._end + hidden)[-END_SHOWN:]
         return text[:cut]

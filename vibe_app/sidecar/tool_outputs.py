@@ -72,7 +72,8 @@ class ToolOutputs:
             finally:
                 os.close(descriptor)
             with open(file, "rb") as opened:
-                if not stat.S_ISREG(os.fstat(file).st_mode):
+                found = os.fstat(file)
+                if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
                     raise missing
                 return opened.read(LARGEST + 1)
         except OSError as error:

@@ -71,6 +71,7 @@ class DrawerState(rx.State):
     task_id: str = ""
     base: str = ""
     files: str = ""
+    outputs: str = ""
     tab: str = "output"
     missing: str = ""
     title: str = ""
@@ -105,6 +106,7 @@ class DrawerState(rx.State):
             self.reset()
             self.task_id, self.base = str(place.task), f"/p/{place.project}/t/{place.task}"
             self.files = f"/p/{place.project}/files?task={place.task}"
+            self.outputs = f"/api/projects/{place.project}/files/outputs/"
         self.tab = place.tab
         self.editing = editing if (place.tab, editing) == ("details", self.task_id) else ""
         history = await self.get_state(HistoryState)

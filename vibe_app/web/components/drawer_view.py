@@ -149,7 +149,9 @@ def _output() -> rx.Component:
                 style={"margin": "0"},
             ),
         ),
-        output_panel(DrawerState.session_id, DrawerState.title, DrawerState.session_live),
+        output_panel(
+            DrawerState.session_id, DrawerState.title, DrawerState.session_live, DrawerState.outputs
+        ),
         class_name="v-drawer-body v-output",
     )
     nothing = rx.el.div(

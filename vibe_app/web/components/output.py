@@ -25,6 +25,8 @@ from vibe_app.wiring import services
 
 log = logging.getLogger(__name__)
 
+WHOLE_OUTPUT = "all of it is kept as (tool_[A-Za-z0-9]+)"
+"""How the output names what it leaves out; see `vibe_app.sidecar.command_output`."""
 ASK_AGAIN = 1.0
 """Seconds to wait after the book could not be read."""
 CHECK_AGAIN = 30.0
@@ -92,13 +94,14 @@ def is_connected(client_token: str, socket: str) -> bool:
     return namespace is not None and namespace.token_to_sid.get(client_token) == socket
 
 
-def output_panel(session_id: Any, name: Any, live: Any) -> rx.Component:
+def output_panel(session_id: Any, name: Any, live: Any, outputs: Any) -> rx.Component:
     """The terminal on a session's output.
 
     Args:
         session_id: Whose output.
         name: What the window's title says.
         live: Whether the session is still going on.
+        outputs: The address below which all of a long output is had by its name.
     """
     return terminal(
         session_id=session_id,
@@ -106,5 +109,7 @@ def output_panel(session_id: Any, name: Any, live: Any) -> rx.Component:
         name=name,
         live=live,
         file_name=f"session-{session_id}.txt",
+        linked=WHOLE_OUTPUT,
+        linked_to=outputs,
         on_gap=OutputState.follow,
     )

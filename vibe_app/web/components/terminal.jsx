@@ -72,6 +72,15 @@ const clock = (ms) => {
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 };
 
+// Makes what the expression's first group finds a link (OSC 8) to an address of this origin.
+const withLinks = (text, linked, address) =>
+  linked && address
+    ? text.replace(new RegExp(linked, "g"), (found, name) => {
+        const link = new URL(address + encodeURIComponent(name), window.location.origin).href;
+        return found.replace(name, () => `\x1b]8;;${link}\x1b\\${name}\x1b]8;;\x1b\\`);
+      })
+    : text;
+
 // Turns events into lines, each with the time at which it began.
 class Lines {
   constructor() {
@@ -137,7 +146,7 @@ const drawSelectionOnlyIfAny = (terminal) => {
 };
 
 class OutputPane {
-  // `listen` takes {onGap, onBehind, onMatches, onFind}, read anew at each call.
+  // `listen` takes {onGap, onBehind, onMatches, onFind, linked, linkedTo}, read anew at each call.
   constructor(root, host, log, listen) {
     this.root = root;
     this.log = log;
@@ -155,6 +164,7 @@ class OutputPane {
       minimumContrastRatio: 4.5,
       scrollback: SCROLLBACK,
       theme: THEME,
+      linkHandler: { activate: (_, link) => window.open(link, "_blank", "noopener") },
       overviewRuler: { width: 12 },
       logLevel: "off",
     });
@@ -233,7 +243,8 @@ class OutputPane {
     this.queue = this.queue.slice(taken);
     this.writing = true;
     const generation = this.generation;
-    this.terminal.write(made, () => {
+    const { linked, linkedTo } = this.listen();
+    this.terminal.write(withLinks(made, linked, linkedTo), () => {
       if (generation !== this.generation) return;
       this.writing = false;
       this.shown = upTo;
@@ -398,7 +409,7 @@ function FindBar({ pane, matches, inputRef, onClose }) {
   );
 }
 
-export function OutputTerminal({ sessionId, batch, name, live, fileName, onGap }) {
+export function OutputTerminal({ sessionId, batch, name, live, fileName, linked, linkedTo, onGap }) {
   const root = useRef(null);
   const host = useRef(null);
   const log = useRef(null);
@@ -414,6 +425,8 @@ export function OutputTerminal({ sessionId, batch, name, live, fileName, onGap }
   useLayoutEffect(() => {
     calls.current = {
       onGap,
+      linked,
+      linkedTo,
       onBehind: setBehind,
       onMatches: setMatches,
       onFind: () => setFinding(true),

@@ -52,6 +52,10 @@ class Terminal(rx.NoSSRComponent):
     """Whether more is to come; shows the LIVE badge."""
     file_name: rx.Var[str]
     """What a download is called."""
+    linked: rx.Var[str]
+    """A regular expression; what its first group finds in the output is a link."""
+    linked_to: rx.Var[str]
+    """Where such a link leads, with the found text added at the end."""
     on_gap: rx.EventHandler[_gap]
 
 

@@ -22,6 +22,7 @@ ODD = [
     ("e", "An error with <b>markup</b> and </script>"),
     ("o", "\x1b[2J\x1b]0;title\x07\x1b[10;10Hkept\n"),
     ("o", "wide: 漢字 ✅\n"),
+    ("o", "[9 lines are left out here; all of it is kept as tool_22142b51]\n"),
     ("d", "Session completed"),
 ]
 
@@ -132,6 +133,8 @@ def stream() -> rx.Component:
                 name="Add a README file",
                 live=StreamState.live,
                 file_name="session.txt",
+                linked="is kept as (tool_[A-Za-z0-9]+)",
+                linked_to="/whole/",
                 on_gap=StreamState.follow,
             ),
             style={"height": "480px", "display": "flex", "max_width": "900px"},
