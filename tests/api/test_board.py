@@ -182,8 +182,17 @@ async def test_moving_within_and_between_columns(board: Board) -> None:
     await board.editor.post(f"{b}/move", json={"status": "DONE"})
     await board.editor.post(f"{a}/move", json={"status": "DONE", "before_id": ids[b]})
     assert (await order(board), await order(board, "DONE")) == (["c"], ["a", "b"])
+    await board.editor.post(f"{b}/move", json={"status": "DONE", "after_id": ids[b]})
+    assert await order(board, "DONE") == ["a", "b"]
+    await board.editor.post(f"{c}/move", json={"status": "DONE", "after_id": ids[a]})
+    assert await order(board, "DONE") == ["a", "c", "b"]
+    await board.editor.post(f"{c}/move", json={"status": "DONE", "after_id": ids[b]})
+    assert await order(board, "DONE") == ["a", "b", "c"]
+    await board.editor.post(f"{c}/move", json={"status": "TODO"})
     for body, status, code in (
         ({"status": "IN_PROGRESS"}, 409, "execute_instead"),
+        ({"status": "TODO", "after_id": ids[a]}, 400, "invalid_after_id"),
+        ({"status": "TODO", "after_id": ids[a], "before_id": ids[b]}, 400, "two_neighbours"),
         ({"status": "SOON"}, 400, "invalid_status"),
         ({"status": "TODO", "before_id": ids[a]}, 400, "invalid_before_id"),
         ({"status": "TODO", "before_id": str(uuid4())}, 404, "task_not_found"),

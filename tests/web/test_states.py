@@ -167,6 +167,30 @@ async def test_a_card_does_not_fly_back_to_where_it_was_when_the_board_was_being
     assert [] not in someone.all_of("BoardState", "done")[moved:]
 
 
+async def test_a_card_dropped_at_the_end_of_a_filtered_column_goes_after_the_last_one_shown(
+    parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView, tab: Open
+):
+    owner = await owner_of(parts, tokens)
+    for title in ("red one", "blue one", "red two", "blue two"):
+        await parts.tasks.create(owner, project.id, title, "")
+    someone: Tab = await tab("editor", f"/p/{project.id}")
+    await someone.call("BoardState.arrive")
+    await someone.send("BoardState.watch")
+    await eventually(lambda: len(someone.var("BoardState", "todo") or []) == 5)
+    await someone.call("BoardState.find", text="red")
+    await eventually(lambda: len(someone.var("BoardState", "todo")) == 2)
+
+    async def titles() -> list[str]:
+        return [each.title for each in await parts.tasks.list(owner, project.id) if each.status == "TODO"]
+
+    first = str(someone.var("BoardState", "todo")[0]["id"])
+    await someone.call("BoardState.move", card_id=first, column="TODO", before_id="")
+    assert await titles() == [task.title, "blue one", "red two", "red one", "blue two"]
+    assert [card["title"] for card in someone.var("BoardState", "todo")] == ["red two", "red one"]
+    await someone.call("BoardState.move", card_id=first, column="TODO", before_id="")
+    assert await titles() == [task.title, "blue one", "red two", "red one", "blue two"], "it is there already"
+
+
 async def test_another_tab_sees_a_move_without_asking(project: ProjectView, task: TaskView, tab: Open):
     mover, watcher = await tab("editor", f"/p/{project.id}"), await tab("viewer", f"/p/{project.id}")
     for each in (mover, watcher):

@@ -284,10 +284,11 @@ class ChangeTask(_In):
 
 
 class MoveTask(_In):
-    """Where to put a card: into a column, above another card of it or at its end."""
+    """Where to put a card: into a column, above or below another card of it, or at its end."""
 
     status: Annotated[Str, _documented(enum=list(TaskStatus), example="DONE")]
     before_id: UUID | None = None
+    after_id: UUID | None = None
 
 
 class SessionCard(_Out):

@@ -69,7 +69,7 @@ async def delete_task(actor: Asker, project_id: UUID, task_id: UUID) -> None:
 
 @tasks.post("/{task_id}/move", responses=errors(400, 404, 409, 413))
 async def move_task(actor: Asker, project_id: UUID, task_id: UUID, body: schemas.MoveTask) -> schemas.TaskOut:
-    """Move a card to a column, above another card or to its end. IN_PROGRESS belongs to live sessions."""
+    """Move a card: above or below another, or to a column's end. IN_PROGRESS belongs to live sessions."""
     return schemas.TaskOut.of(
-        await services().tasks.move(actor, project_id, task_id, body.status, body.before_id)
+        await services().tasks.move(actor, project_id, task_id, body.status, body.before_id, body.after_id)
     )

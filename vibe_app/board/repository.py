@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -127,6 +127,26 @@ async def position_before(db: AsyncSession, project_id: UUID, status: TaskStatus
         await db.execute(update(Task).where(col(Task.id) == task_id).values(position=index * POSITION_GAP))
     index = [task_id for (task_id,) in rows].index(before.id) + 1
     return (index - 0.5) * POSITION_GAP
+
+
+async def position_after(
+    db: AsyncSession, project_id: UUID, status: TaskStatus, after: Task, moving: UUID
+) -> float:
+    """Return a position right below `after`, the card that moves left out of account."""
+    below = await db.scalar(
+        select(Task)
+        .where(
+            col(Task.project_id) == project_id,
+            col(Task.status) == str(status),
+            tuple_(col(Task.position), col(Task.id)) > tuple_(after.position, after.id),
+            col(Task.id) != moving,
+        )
+        .order_by(col(Task.position), col(Task.id))
+        .limit(1)
+    )
+    if below is None:
+        return await bottom_of(db, project_id, status)
+    return await position_before(db, project_id, status, below)
 
 
 async def cards(

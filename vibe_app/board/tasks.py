@@ -180,17 +180,27 @@ class Tasks:
             db.announce(f"project:{project_id}", "projects")
 
     async def move(
-        self, actor: Actor, project_id: UUID, task_id: UUID, status: str, before_id: UUID | None = None
+        self,
+        actor: Actor,
+        project_id: UUID,
+        task_id: UUID,
+        status: str,
+        before_id: UUID | None = None,
+        after_id: UUID | None = None,
     ) -> TaskView:
-        """Move a card to a column, above `before_id` or to its end.
+        """Move a card to a column: above `before_id`, below `after_id`, or to its end.
 
         Executing is not a move: it is `Sessions.execute`.
 
         Raises:
             Conflict: A session of the card is live, or the column belongs to live sessions.
-            Refused: `before_id` is no card of that column.
+            Refused: The neighbour is no card of that column, or two of them are named.
         """
         target = rules.parse_status(status)
+        if before_id is not None and after_id is not None:
+            raise Refused(
+                "Name the card above which to put it, or the one below, not both.", "two_neighbours"
+            )
         async with self._database.transaction() as db:
             await require(db, actor, project_id, ProjectRole.EDITOR)
             task = await task_of(db, project_id, task_id)
@@ -202,14 +212,16 @@ class Tasks:
                     "Only tasks with a running session are in progress. Press Execute on a task in To do.",
                     "execute_instead",
                 )
-            position = await repository.bottom_of(db, project_id, target)
-            if before_id is not None and before_id != task_id:
-                before = await task_of(db, project_id, before_id)
-                if before.status != target:
-                    raise Refused("The card to put it before is not in that column.", "invalid_before_id")
-                position = await repository.position_before(db, project_id, target, before)
-            elif before_id == task_id:
+            if task_id in (before_id, after_id):
                 position = task.position
+            elif before_id is not None:
+                before = await _neighbour(db, project_id, before_id, target, "before")
+                position = await repository.position_before(db, project_id, target, before)
+            elif after_id is not None:
+                after = await _neighbour(db, project_id, after_id, target, "after")
+                position = await repository.position_after(db, project_id, target, after, task_id)
+            else:
+                position = await repository.bottom_of(db, project_id, target)
             await repository.move_task(db, task_id, [source], target, position=position)
             db.announce(f"project:{project_id}")
         return await self.read(actor, project_id, task_id)
@@ -224,6 +236,15 @@ class Tasks:
             _task_view(task, session_view(row, waits, self._quiet_notice) if row is not None else None)
             for task, row in rows
         ]
+
+
+async def _neighbour(
+    db: AsyncSession, project_id: UUID, task_id: UUID, status: TaskStatus, where: str
+) -> Task:
+    task = await task_of(db, project_id, task_id)
+    if task.status != status:
+        raise Refused(f"The card to put it {where} is not in that column.", f"invalid_{where}_id")
+    return task
 
 
 def _may_wait(session: Any) -> bool:

@@ -165,9 +165,10 @@ class BoardState(rx.State):
         self.version += 1
         if column == TaskStatus.IN_PROGRESS:
             return await _execute(self, actor, card_id)
+        project_id, task_id = project_here(self), known(card_id)
         before = known(before_id) if before_id else None
-        project_id = project_here(self)
-        task = await services().tasks.move(actor, project_id, known(card_id), column, before)
+        after = None if before else _last_shown(self, column)
+        task = await services().tasks.move(actor, project_id, task_id, column, before, after)
         _put(self, task, before_id)
         return None
 
@@ -304,6 +305,12 @@ def _failures(state: BoardState, tasks: list[TaskView]) -> list[tuple[str, str]]
     live = {card.id for card in _list(state, TaskStatus.IN_PROGRESS)}
     cards = (card_of(task) for task in tasks if str(task.id) in live)
     return [(card.title, card.words) for card in cards if card.run == "failed"]
+
+
+def _last_shown(state: BoardState, column: str) -> UUID | None:
+    """Return the card at the end of a filtered column, which is not the end of the column itself."""
+    cards = _list(state, TaskStatus(column)) if state.filtered and column in set(TaskStatus) else []
+    return known(cards[-1].id) if cards else None
 
 
 def _put(state: BoardState, task: TaskView, before_id: str = "") -> None:
