@@ -144,3 +144,19 @@ def test_no_repository(url: str | None) -> None:
 )
 def test_sentences_name_a_column_as_the_board_does(status: str, column: str):
     assert TaskStatus(status).column == column
+
+
+async def test_below_another_card_whatever_stands_there(resting: Services, owner: Actor) -> None:
+    project = (await resting.projects.create(owner, "In order")).id
+    cards = [await resting.tasks.create(owner, project, title) for title in "abcd"]
+    first, _, third, last = (card.id for card in cards)
+
+    async def order() -> str:
+        return "".join(card.title for card in await resting.tasks.list(owner, project))
+
+    await resting.tasks.move(owner, project, last, "TODO", after_id=first)
+    assert await order() == "adbc"
+    await resting.tasks.move(owner, project, first, "TODO", after_id=third)
+    assert await order() == "dbca"
+    await resting.tasks.move(owner, project, first, "TODO", after_id=first)
+    assert await order() == "dbca"
