@@ -67,6 +67,8 @@ def test_any_other_error_is_told_as_it_is() -> None:
         (137, "x\n", "bash: was killed (SIGKILL)", True),
         (137, f"x\n{MEMORY_NOTICE}\n", "bash: was killed by the memory limit (SIGKILL)", True),
         (139, "", "bash: was killed (SIGSEGV)", True),
+        (129, "usage: git", "bash: exit status 129", True),
+        (143, "", "bash: was killed (SIGTERM)", True),
         (255, "", "bash: exit status 255", True),
         (None, "User aborted the command", "bash: stopped", False),
         (None, "terminated command after exceeding timeout 5 ms", "bash: stopped at its time limit", True),

@@ -27,6 +27,19 @@ _SUBJECTS: Mapping[str, str] = {
     "skill": "name",
 }
 _PATHS = re.compile(r"(?<![\w./~-])(?:/|~/|\.\./)[^\s'\"|&;<>()`$]*")
+# A shell says 128 and the number of the signal that ended a command. Others of these numbers have a
+# meaning of their own to some programs: 129 is wrong usage to git.
+_DEADLY = frozenset(
+    {
+        signal.SIGILL,
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGKILL,
+        signal.SIGSEGV,
+        signal.SIGTERM,
+    }
+)
 _TODO_MARKS: Mapping[str, str] = {"completed": "x", "in_progress": ">", "cancelled": "-"}
 
 
@@ -109,11 +122,9 @@ def command_end(state: Mapping[str, Any]) -> tuple[str, bool]:
         return "bash: stopped" + " at its time limit" * late, late
     if not code:
         return "", False
-    try:
-        # A shell's way to say that a signal ended the command.
-        name = signal.Signals(code - 128).name
-    except ValueError:
+    if code - 128 not in _DEADLY:
         return f"bash: exit status {code}", True
+    name = signal.Signals(code - 128).name
     why = " by the memory limit" if name == "SIGKILL" and MEMORY_NOTICE in output[-200:] else ""
     return f"bash: was killed{why} ({name})", True
 
