@@ -54,7 +54,7 @@ class ByHand:
         async def progress(_sentence: str) -> None:
             return
 
-        await make_workspace(self.folder / "workspace", repo_url=None, mark={}, progress=progress)
+        await make_workspace(self.folder / "workspace", source=None, mark={}, progress=progress)
         (self.folder / "kept").mkdir()
 
     async def start(self) -> tuple[float, float]:

@@ -6,6 +6,7 @@ start with one sentence for each fault, never with a traceback.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import secrets
@@ -98,6 +99,10 @@ class Settings(BaseSettings):
     kubernetes_storage_class: str = Field(
         "", description="Storage class of the volumes; empty means the cluster's default"
     )
+    repository_networks: str = Field(
+        "",
+        description="Private networks that repositories may be cloned from: 10.0.0.0/8,127.0.0.0/8, or all",
+    )
     project_limit: int = Field(1, ge=1, le=100, description="Sessions of a new project that may run at once")
     installation_limit: int = Field(4, ge=1, le=10_000, description="Sessions that may run at once in all")
     workspace_idle_minutes: float = Field(30, gt=0, description="Minutes without use until a workspace stops")
@@ -163,6 +168,17 @@ class Settings(BaseSettings):
         if value and not value.startswith(("postgresql+psycopg://", "sqlite+aiosqlite://")):
             raise ValueError("must start with postgresql:// (or be empty for SQLite)")
         return _whole(value)
+
+    @field_validator("repository_networks")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        try:
+            wanted = () if value.strip().lower() == "all" else value.split(",")
+            for part in filter(str.strip, wanted):
+                ipaddress.ip_network(part.strip())
+        except ValueError:
+            raise ValueError("must be networks like 10.0.0.0/8,127.0.0.0/8, or all") from None
+        return value
 
     @field_validator("redis_url")
     @classmethod

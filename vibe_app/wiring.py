@@ -15,6 +15,8 @@ from vibe_app.agent import Agent
 from vibe_app.board.projects import Projects
 from vibe_app.board.sessions import Sessions
 from vibe_app.board.tasks import Tasks
+from vibe_app.configuration.credentials import Credentials
+from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database
 from vibe_app.runs.feed import Feed
 from vibe_app.runs.files import Files
@@ -87,14 +89,15 @@ def build(settings: Settings, runtime: Runtime | None = None) -> Services:
         from vibe_app.runtimes.shared import SharedLocalRuntime
 
         runtime = SharedLocalRuntime(settings, on_status, on_host)
-    workspaces = Workspaces(database, runtime, agent, settings.workspace_idle_minutes)
+    credentials = Credentials(Secrets(settings.signing_key()))
+    workspaces = Workspaces(database, runtime, agent, settings.workspace_idle_minutes, credentials)
     statuses.append(workspaces)
     feed = Feed(database, settings.lease)
     return Services(
         settings=settings,
         database=database,
         accounts=Accounts(database, settings.signing_key(), settings.login_days),
-        projects=Projects(database, workspaces.erase, settings.project_limit),
+        projects=Projects(database, workspaces.erase, credentials, settings.project_limit),
         tasks=Tasks(database, settings.installation_limit, settings.quiet_notice),
         sessions=Sessions(database, settings.installation_limit, model, quiet_notice=settings.quiet_notice),
         feed=feed,
@@ -113,6 +116,7 @@ async def running(parts: Services) -> AsyncIterator[Services]:
     _slot.append(parts)
     try:
         await parts.database.open()
+        await parts.projects.take_credentials_out()
         await parts.agent.open()
         await parts.workspace_client.open()
         await parts.runtime.open()

@@ -23,7 +23,7 @@ async def test_a_project_from_creation_to_deletion(board: Board, runtime: FakeRu
     assert made.status_code == 201
     project = made.json()
     assert (project["name"], project["description"]) == ("An app", "It is")
-    assert project["workspace"] == {"status": "stopped", "reason": None}
+    assert project["workspace"] == {"status": "stopped", "reason": None, "notices": []}
     assert (project["role"], project["session_limit"], project["task_count"]) == ("owner", 1, 0)
     path = f"/projects/{project['id']}"
     assert (await board.stranger.get(path)).json() == project
@@ -48,7 +48,9 @@ async def test_a_project_from_creation_to_deletion(board: Board, runtime: FakeRu
         ({"name": "\x00"}, "empty_name"),
         ({"name": "n" * 101}, "name_too_long"),
         ({"name": "n", "description": "é" * (32 * 1024 + 1)}, "description_too_long"),
-        ({"name": "n", "repo_url": "file:///etc"}, "invalid_repo_url"),
+        ({"name": "n", "repo_url": "https://u:p$$@[::1"}, "invalid_repo_url"),
+        ({"name": "n", "repo_url": "git://example.org/a"}, "invalid_repo_url"),
+        ({"name": "n", "repo_url": "https://example.org/a", "branch": "-x"}, "invalid_branch"),
         ({"name": "n", "repo_url": "ext::sh -c id"}, "invalid_repo_url"),
         ({"name": "n", "repo_url": "https://example.org/a b"}, "invalid_repo_url"),
     ],

@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 
 from vibe_app.accounts.roles import Actor
-from vibe_app.board import rules
 from vibe_app.board.lifecycle import Priority, TaskStatus
 from vibe_app.board.models import Session
 from vibe_app.board.sessions import compose_prompt
@@ -92,44 +91,6 @@ async def test_a_new_priority_reaches_the_waiting_session(resting: Services, own
 def test_a_prompt_is_what_was_written() -> None:
     assert compose_prompt("Title", "") == "Title"
     assert compose_prompt("Title", "Body", "More") == "Title\n\nBody\n\nMore"
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://example.org/a.git",
-        "http://example.org/a",
-        "ssh://git@example.org:22/a",
-        "git://example.org/a",
-        "git@example.org:team/a.git",
-        "  https://example.org/a  ",
-    ],
-)
-def test_repositories_that_can_be_cloned(url: str) -> None:
-    assert rules.clean_repo_url(url) == url.strip()
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "/etc",
-        "file:///etc",
-        "ext::sh",
-        "-u",
-        "git@example.org:-oProxyCommand=x",
-        "https://",
-        "https://a b",
-        "a\nb",
-    ],
-)
-def test_repositories_that_cannot(url: str) -> None:
-    with pytest.raises(Refused):
-        rules.clean_repo_url(url)
-
-
-@pytest.mark.parametrize("url", [None, "", "  "])
-def test_no_repository(url: str | None) -> None:
-    assert rules.clean_repo_url(url) is None
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,26 @@ import psutil
 import pytest
 
 from tests.runtimes.conftest import STAND_IN, program
+from tests.runtimes.git_server import git_server
+from tests.runtimes.test_repositories import publish
 from tests.sidecar.stack import free_port
 from tests.waiting import eventually
 
 VIBE = Path(sys.executable).parent / "vibe"
 
 
-def checkout(volume: Path, repo_url: str = "") -> subprocess.CompletedProcess[str]:
+def checkout(
+    volume: Path, repo_url: str = "", credential: list[str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run `vibe checkout` on a volume."""
-    env = {"PATH": os.environ["PATH"], "HOME": str(volume), "VOLUME_DIR": str(volume), "REPO_URL": repo_url}
+    asked = {"url": repo_url or None, "branch": None, "credential": credential}
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(volume),
+        "VOLUME_DIR": str(volume),
+        "REPOSITORY": json.dumps(asked),
+        "VIBE_REPOSITORY_NETWORKS": "127.0.0.0/8",
+    }
     return subprocess.run(
         [VIBE, "checkout"], env=env, capture_output=True, text=True, timeout=60, check=False
     )
@@ -36,6 +47,21 @@ def test_checkout_makes_an_empty_repository_once(tmp_path):
     (tmp_path / "workspace" / "mine.txt").write_text("mine")
     assert checkout(tmp_path, "file:///nowhere").returncode == 0
     assert (tmp_path / "workspace" / "mine.txt").read_text() == "mine"
+
+
+def test_checkout_signs_in_with_what_its_secret_holds(tmp_path):
+    root, volume = tmp_path / "served", tmp_path / "volume"
+    root.mkdir()
+    volume.mkdir()
+    with git_server(root, "me:a-long-token") as server:
+        publish(server, "team.git", {"hello.txt": "hello"})
+        failed = checkout(volume, server.url("team.git"), ["me", "a-wrong-token"])
+        assert failed.returncode == 3
+        assert "does not take the token" in failed.stderr
+        assert "a-wrong-token" not in failed.stderr + failed.stdout
+        assert checkout(volume, server.url("team.git"), ["me", "a-long-token"]).returncode == 0
+    assert (volume / "workspace" / "hello.txt").read_text() == "hello"
+    assert "a-long-token" not in (volume / "workspace" / ".git" / "config").read_text()
 
 
 @pytest.mark.parametrize("url", ["file:///nowhere/at/all", "ext::sh -c id"])

@@ -136,7 +136,9 @@ async def test_the_rights_are_what_the_runtime_uses_and_no_more(
         # A clone is watched, a pod without a node explained, a volume found, a Secret replaced.
         house.api.log_of = lambda pod, container: "Cloning the repository: 1 %.\n"
         house.api.put("persistentvolumeclaims", manifests.claim(house.project, house.settings))
-        house.api.put("secrets", manifests.secret(house.project, manifests.Secrets("a", "b", "c")))
+        house.api.put(
+            "secrets", manifests.secret(WorkspaceSpec(house.project), manifests.Secrets("a", "b", "c"))
+        )
         start = asyncio.create_task(house.runtime.ensure(WorkspaceSpec(house.project)))
         await house.api.until(lambda: house.pod in house.api.objects["pods"])
         checkout = {"name": "checkout", "state": {"running": {}}}

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from pathlib import Path
 from uuid import UUID
 
-from tests.runs.rig import QUICK
+from tests.runs.rig import CREDENTIALS, QUICK
 from vibe_app.agent import Agent
 from vibe_app.db import Database
 from vibe_app.runs.feed import Feed
@@ -69,7 +69,7 @@ async def main() -> None:
     database = Database(settings.database)
     runtime = RuntimeElsewhere(Endpoint(options.url, options.token))
     async with Agent() as agent:
-        workspaces = Workspaces(database, runtime, agent, settings.workspace_idle_minutes)
+        workspaces = Workspaces(database, runtime, agent, settings.workspace_idle_minutes, CREDENTIALS)
         feed = Feed(database, settings.lease)
         supervisor = Supervisor(database, workspaces, agent, feed, settings, QUICK)
         terminated = asyncio.Event()

@@ -15,6 +15,8 @@ from vibe_app.board.projects import Projects
 from vibe_app.board.sessions import Sessions
 from vibe_app.board.tasks import Tasks
 from vibe_app.board.views import SessionView, TaskView
+from vibe_app.configuration.credentials import Credentials
+from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database
 from vibe_app.runs.feed import Feed
 from vibe_app.runs.patience import Patience
@@ -23,6 +25,7 @@ from vibe_app.runs.workspaces import Workspaces
 from vibe_app.settings import Settings
 from vibe_app.wire import Event, EventType
 
+CREDENTIALS = Credentials(Secrets("a key for tests"))
 QUICK = Patience(
     notice=0.02,
     answer=1.0,
@@ -50,8 +53,10 @@ class Rig:
         quick = patience.answer == QUICK.answer
         self.agent = Agent(connect=1, answer=1, silence=0.4) if quick else Agent()
         self.feed = Feed(database, settings.lease, pace=0.0)
-        self.workspaces = Workspaces(database, runtime, self.agent, settings.workspace_idle_minutes)
-        self.projects = Projects(database, self.workspaces.erase)
+        self.workspaces = Workspaces(
+            database, runtime, self.agent, settings.workspace_idle_minutes, CREDENTIALS
+        )
+        self.projects = Projects(database, self.workspaces.erase, CREDENTIALS)
         self.tasks = Tasks(database, settings.installation_limit)
         self.sessions = Sessions(database, settings.installation_limit, "rehearsal")
         self.supervisor = self.engine()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import kubernetes_validate
 import pytest
 
 from tests.runtimes.kube.restricted import violations
+from vibe_app.addresses import Credential
 from vibe_app.runtimes import manifests
 from vibe_app.runtimes.base import WorkspaceSpec
 from vibe_app.settings import load_settings
@@ -46,7 +48,7 @@ def everything() -> list[dict[str, Any]]:
         pod(model="openai/gpt-5", model_base_url="https://models.example.org/v1"),
         manifests.claim(PROJECT, settings()),
         manifests.claim(PROJECT, settings(kubernetes_storage_class="fast", kubernetes_storage="500Mi")),
-        manifests.secret(PROJECT, secrets()),
+        manifests.secret(WorkspaceSpec(PROJECT), secrets()),
     ]
 
 
@@ -187,14 +189,25 @@ def test_each_container_is_given_its_own_secrets_and_no_others():
     assert given_secrets("file-browser") == {"token"}
     assert given_secrets("session-proxy") == {"token", "password"}
     assert given_secrets("opencode-server-sidecar") == {"token", "password", "rehearsal-key"}
-    data = manifests.secret(PROJECT, secrets())["data"]
-    assert data.keys() == {"token", "password", "rehearsal-key", "model-key"}
+    data = manifests.secret(WorkspaceSpec(PROJECT), secrets())["data"]
+    assert data.keys() == {"token", "password", "rehearsal-key", "model-key", "repository"}
 
 
-def test_the_container_that_clones_has_no_secret():
-    first = pod("https://example.org/r.git")["spec"]["initContainers"][0]
-    assert not any("valueFrom" in entry for entry in first["env"])
-    assert {"name": "REPO_URL", "value": "https://example.org/r.git"} in first["env"]
+def test_only_the_container_that_clones_is_given_the_repository_and_the_pod_does_not_name_it():
+    spec = WorkspaceSpec(PROJECT, "https://example.org/r.git", "next", Credential("me", "ghp_0123456789"))
+    described = manifests.pod(spec, secrets(), settings())
+    first = described["spec"]["initContainers"][0]
+    given = [entry["valueFrom"]["secretKeyRef"]["key"] for entry in first["env"] if "valueFrom" in entry]
+    assert given == ["repository"]
+    assert "example.org" not in json.dumps(described)
+    assert "ghp_" not in json.dumps(described)
+    assert described == manifests.pod(WorkspaceSpec(PROJECT), secrets(), settings())
+    held = json.loads(base64.b64decode(manifests.secret(spec, secrets())["data"]["repository"]))
+    assert held == {
+        "url": "https://example.org/r.git",
+        "branch": "next",
+        "credential": ["me", "ghp_0123456789"],
+    }
 
 
 def test_containers_share_no_processes_and_no_temporary_files():

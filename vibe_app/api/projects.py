@@ -8,9 +8,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from vibe_app.accounts.service import UserView
+from vibe_app.addresses import Credential
 from vibe_app.api import schemas
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import errors
+from vibe_app.board.remotes import KEEP, Remote
 from vibe_app.board.views import MemberView
 from vibe_app.errors import NotFound
 from vibe_app.wiring import services
@@ -31,9 +33,15 @@ async def list_projects(
 @projects.post("", status_code=201, responses=errors(400, 413))
 async def create_project(actor: Asker, body: schemas.NewProject) -> schemas.ProjectOut:
     """Make a project, of which one is then the owner. Its workspace is made when first needed."""
-    return schemas.ProjectOut.of(
-        await services().projects.create(actor, body.name, body.description, body.repo_url)
+    view = await services().projects.create(
+        actor,
+        body.name,
+        body.description,
+        body.repo_url,
+        branch=body.branch,
+        credential=_credential(body.repo_credential),
     )
+    return schemas.ProjectOut.of(view)
 
 
 @projects.get("/{project_id}", responses=errors(400, 404))
@@ -51,6 +59,7 @@ async def change_project(actor: Asker, project_id: UUID, body: schemas.ChangePro
         name=body.name,
         description=body.description,
         session_limit=body.session_limit,
+        remote=_remote(body),
     )
     return schemas.ProjectOut.of(view)
 
@@ -121,6 +130,20 @@ async def change_member(
 async def remove_member(actor: Asker, project_id: UUID, user_id: UUID) -> None:
     """Take a person out of a project. For its owners; everybody may leave."""
     await services().projects.remove_member(actor, project_id, user_id)
+
+
+def _credential(given: schemas.RepoCredential | None) -> Credential | None:
+    return Credential(given.username, given.token) if given else None
+
+
+def _remote(body: schemas.ChangeProject) -> Remote:
+    """Tell what is absent, which stays, from what is null, which is taken away."""
+    given = body.model_fields_set
+    return Remote(
+        url=body.repo_url if "repo_url" in given else KEEP,
+        branch=body.branch if "branch" in given else KEEP,
+        credential=_credential(body.repo_credential) if "repo_credential" in given else KEEP,
+    )
 
 
 async def _person(user_id: UUID) -> UserView:

@@ -182,16 +182,49 @@ class TokenList(BaseModel):
     total_count: int
 
 
+class RepoCredential(_In):
+    """What signs in to a repository's server, over https. It is never shown again."""
+
+    username: Annotated[Str, _documented(example="git", maxLength=4000)] = "git"
+    token: Annotated[Str, _documented(example="a token of the server", maxLength=4000, format="password")]
+
+
+_RepoUrl = Annotated[
+    Str,
+    _documented(
+        example="https://example.org/team/app.git",
+        description="A credential that stands in it is taken out and kept encrypted. file:// is for admins",
+    ),
+]
+_Branch = Annotated[
+    Str,
+    _documented(
+        example="main", maxLength=255, description="Without one, the branch is the repository's own choice"
+    ),
+]
+
+
 class NewProject(_In):
     """A new project."""
 
     name: _Name
     description: _Body = ""
-    repo_url: Annotated[Str, _documented(example="https://example.org/team/app.git")] | None = None
+    repo_url: _RepoUrl | None = None
+    branch: _Branch | None = None
+    repo_credential: RepoCredential | None = None
 
 
 class ChangeProject(_In):
-    """What to change of a project; what is absent stays."""
+    """What to change of a project; what is absent stays.
+
+    Address, branch and credential count for workspaces that are made from then on: one that exists
+    keeps its files, its history and its `origin`. Null takes each away. A credential belongs to its
+    server: a new address with another host takes it away as well.
+    """
+
+    repo_url: _RepoUrl | None = None
+    branch: _Branch | None = None
+    repo_credential: RepoCredential | None = None
 
     name: _Name | None = None
     description: _Body | None = None
@@ -203,6 +236,7 @@ class WorkspaceOut(_Out):
 
     status: Literal["stopped", "starting", "ready", "failed"]
     reason: str | None
+    notices: list[str] = Field(description="Sentences on what of the repository is not in it")
 
 
 class ProjectOut(_Out):
@@ -211,7 +245,9 @@ class ProjectOut(_Out):
     id: UUID
     name: str
     description: str
-    repo_url: str | None
+    repo_url: str | None = Field(description="Without any credential")
+    branch: str | None = Field(description="Null is the repository's own choice")
+    has_credential: bool = Field(description="Whether a token signs in to the repository's server")
     session_limit: int = Field(description="Sessions of it that may run at once")
     role: ProjectRole = Field(description="What the asker is in it")
     workspace: WorkspaceOut

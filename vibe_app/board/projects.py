@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from vibe_app import addresses
 from vibe_app.accounts.roles import Actor, ProjectRole
-from vibe_app.board import repository, rules
+from vibe_app.addresses import Credential
+from vibe_app.board import remotes, repository, rules
 from vibe_app.board.access import require
 from vibe_app.board.models import Member, Project, Task
+from vibe_app.board.remotes import KEEP, Credentials, Remote
 from vibe_app.board.views import MemberView, Page, ProjectView, WorkspaceView
 from vibe_app.db import Database, Transaction
 from vibe_app.errors import Conflict, NotFound, Refused
 from vibe_app.wire import now
+
+log = logging.getLogger(__name__)
 
 Erase = Callable[[UUID], Awaitable[None]]
 """Ends a project's workspace and deletes its files."""
@@ -35,16 +41,27 @@ class Projects:
     Args:
         database: Where they are kept.
         erase: Ends and deletes a project's workspace.
+        credentials: Where those of their repositories are kept.
         project_limit: How many sessions of a new project may run at once.
     """
 
-    def __init__(self, database: Database, erase: Erase, project_limit: int = 1) -> None:
+    def __init__(
+        self, database: Database, erase: Erase, credentials: Credentials, project_limit: int = 1
+    ) -> None:
         self._database = database
         self._erase = erase
+        self._credentials = credentials
         self._project_limit = project_limit
 
     async def create(
-        self, actor: Actor, name: str, description: str = "", repo_url: str | None = None
+        self,
+        actor: Actor,
+        name: str,
+        description: str = "",
+        repo_url: str | None = None,
+        *,
+        branch: str | None = None,
+        credential: Credential | None = None,
     ) -> ProjectView:
         """Make a project of which the actor is the owner.
 
@@ -53,18 +70,24 @@ class Projects:
             name: 1 to 100 characters.
             description: Up to 64 KiB.
             repo_url: A repository to clone when the workspace first starts, or None for an empty one.
+            branch: Which branch of it; None for the one that it names itself.
+            credential: What signs in to its server; one that stands in the address is taken out of it.
 
         Raises:
             Refused: A value cannot be accepted.
+            Forbidden: The repository is a folder of the server, and the actor no admin.
         """
         project = Project(
             name=rules.clean_line(name, "name", rules.NAME_CHARS),
             description=rules.clean_body(description),
-            repo_url=rules.clean_repo_url(repo_url),
             session_limit=self._project_limit,
         )
+        remote = Remote(repo_url, branch, KEEP if credential is None else credential)
+        given = remotes.changed(actor, project, remote)
         async with self._database.transaction() as db:
             await _insert(db, project, actor)
+            if given is not KEEP and given is not None:
+                await self._credentials.put(db, project.id, given)
         return await self.read(actor, project.id)
 
     async def create_sample(self, actor: Actor) -> ProjectView:
@@ -101,7 +124,7 @@ class Projects:
                 .offset((page - 1) * page_size)
                 .limit(page_size)
             )
-            return Page(await _views(db, actor, list(rows)), total or 0)
+            return Page(await self._views(db, actor, list(rows)), total or 0)
 
     async def read(self, actor: Actor, project_id: UUID) -> ProjectView:
         """Return one project.
@@ -112,7 +135,7 @@ class Projects:
         """
         async with self._database.read() as db:
             project, _ = await require(db, actor, project_id, ProjectRole.VIEWER)
-            return (await _views(db, actor, [project]))[0]
+            return (await self._views(db, actor, [project]))[0]
 
     async def change(
         self,
@@ -122,11 +145,15 @@ class Projects:
         name: str | None = None,
         description: str | None = None,
         session_limit: int | None = None,
+        remote: Remote | None = None,
     ) -> ProjectView:
         """Change what is given and leave the rest.
 
+        A new address, branch or credential counts for workspaces that are made from then on: one that
+        exists keeps its files, its history and its `origin`.
+
         Raises:
-            Forbidden: The actor is no owner.
+            Forbidden: The actor is no owner, or names a folder of the server and is no admin.
             Refused: A value cannot be accepted.
         """
         values: dict[str, object] = {}
@@ -139,12 +166,23 @@ class Projects:
                 raise Refused("The limit of running sessions must be between 1 and 100.", "invalid_limit")
             values["session_limit"] = session_limit
         async with self._database.transaction() as db:
-            await require(db, actor, project_id, ProjectRole.OWNER)
-            await db.execute(
-                update(Project).where(col(Project.id) == project_id).values(updated_at=now(), **values)
-            )
+            project, _ = await require(db, actor, project_id, ProjectRole.OWNER, lock=True)
+            if remote is not None:
+                credential = remotes.changed(actor, project, remote)
+                if credential is not KEEP:
+                    await self._credentials.put(db, project_id, credential)
+            for name_of, value in {"updated_at": now(), **values}.items():
+                setattr(project, name_of, value)
             db.announce(f"project:{project_id}", "projects", "queue")
         return await self.read(actor, project_id)
+
+    async def take_credentials_out(self) -> None:
+        """Take credentials out of the addresses that earlier versions stored; for the start of the app."""
+        async with self._database.transaction() as db:
+            # Replicas that start together would take turns at the same rows.
+            await self._database.lock_queue(db)
+            if found := await remotes.take_credentials_out(db, self._credentials):
+                log.info("the credentials in the addresses of %d repositories are kept encrypted now", found)
 
     async def delete(self, actor: Actor, project_id: UUID, confirm: str) -> None:
         """Delete a project with its tasks, sessions and workspace.
@@ -235,6 +273,40 @@ class Projects:
             await db.delete(member)
             db.announce(f"project:{project_id}", "projects")
 
+    async def _views(self, db: AsyncSession, actor: Actor, projects: list[Project]) -> list[ProjectView]:
+        ids = [project.id for project in projects]
+        live = await repository.live_counts(db, ids)
+        tasks = await repository.task_counts(db, ids)
+        signing = await self._credentials.having(db, ids)
+        mine = dict(
+            (
+                await db.execute(
+                    select(col(Member.project_id), col(Member.role)).where(
+                        col(Member.user_id) == actor.user_id, col(Member.project_id).in_(ids)
+                    )
+                )
+            ).all()
+        )
+        return [
+            ProjectView(
+                id=project.id,
+                name=project.name,
+                description=project.description,
+                # A process of the version before may have stored one with a credential just now.
+                repo_url=project.repo_url and addresses.shown(project.repo_url),
+                branch=project.repo_branch,
+                has_credential=project.id in signing,
+                session_limit=project.session_limit,
+                role=ProjectRole.OWNER if actor.is_admin else ProjectRole(mine[project.id]),
+                workspace=_workspace(project),
+                live_sessions=live.get(project.id, 0),
+                task_count=tasks.get(project.id, 0),
+                created_at=project.created_at,
+                updated_at=project.updated_at,
+            )
+            for project in projects
+        ]
+
 
 async def _insert(db: Transaction, project: Project, actor: Actor) -> None:
     db.add(project)
@@ -262,32 +334,7 @@ async def _keep_an_owner(db: AsyncSession, leaving: Member) -> None:
         raise Conflict("A project needs an owner. Make somebody else an owner first.", "last_owner")
 
 
-async def _views(db: AsyncSession, actor: Actor, projects: list[Project]) -> list[ProjectView]:
-    ids = [project.id for project in projects]
-    live = await repository.live_counts(db, ids)
-    tasks = await repository.task_counts(db, ids)
-    mine = dict(
-        (
-            await db.execute(
-                select(col(Member.project_id), col(Member.role)).where(
-                    col(Member.user_id) == actor.user_id, col(Member.project_id).in_(ids)
-                )
-            )
-        ).all()
+def _workspace(project: Project) -> WorkspaceView:
+    return WorkspaceView(
+        project.workspace_status, project.workspace_reason, list(project.workspace_notices or ())
     )
-    return [
-        ProjectView(
-            id=project.id,
-            name=project.name,
-            description=project.description,
-            repo_url=project.repo_url,
-            session_limit=project.session_limit,
-            role=ProjectRole.OWNER if actor.is_admin else ProjectRole(mine[project.id]),
-            workspace=WorkspaceView(project.workspace_status, project.workspace_reason),
-            live_sessions=live.get(project.id, 0),
-            task_count=tasks.get(project.id, 0),
-            created_at=project.created_at,
-            updated_at=project.updated_at,
-        )
-        for project in projects
-    ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from vibe_app.board.lifecycle import Priority, TaskStatus
 from vibe_app.errors import Refused
@@ -82,25 +80,3 @@ def parse_status(value: str) -> TaskStatus:
         return TaskStatus(value)
     except ValueError:
         raise Refused(f"The status must be one of {', '.join(TaskStatus)}.", "invalid_status") from None
-
-
-def clean_repo_url(value: str | None) -> str | None:
-    """Return the address of a repository to clone, or None for an empty workspace.
-
-    Raises:
-        Refused: It is none that a clone without a person at the keyboard can use.
-    """
-    url = (value or "").strip()
-    if not url:
-        return None
-    if len(url) > 2000 or re.search(r"[\s\x00-\x1f\x7f\ud800-\udfff]", url):
-        raise Refused("The repository's address must be one line without spaces.", "invalid_repo_url")
-    scp_like = re.fullmatch(r"[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:[^-].*", url)
-    parts = urlsplit(url)
-    if scp_like or (parts.scheme in ("https", "http", "ssh", "git") and parts.hostname):
-        return url
-    raise Refused(
-        "The repository's address must start with https://, http://, ssh:// or git://, "
-        "or look like git@host:path.",
-        "invalid_repo_url",
-    )

@@ -22,10 +22,14 @@ class Page(Generic[Item]):
 
 @dataclass(frozen=True)
 class WorkspaceView:
-    """How the workspace is: `stopped`, `starting`, `ready` or `failed`, and why."""
+    """How the workspace is: `stopped`, `starting`, `ready` or `failed`, and why.
+
+    `notices` are sentences on what of the repository is not in it.
+    """
 
     status: str
     reason: str | None
+    notices: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class ProjectView:
     name: str
     description: str
     repo_url: str | None
+    branch: str | None
+    has_credential: bool
     session_limit: int
     role: ProjectRole
     workspace: WorkspaceView

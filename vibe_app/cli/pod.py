@@ -11,6 +11,7 @@ import asyncio
 import base64
 import ctypes
 import http.client
+import json
 import logging
 import os
 import signal
@@ -21,11 +22,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
+from uuid import UUID
 
 import click
 
+from vibe_app.addresses import Credential
 from vibe_app.errors import VibeError
 from vibe_app.runtimes import hermetic
+from vibe_app.runtimes.base import WorkspaceSpec
+from vibe_app.runtimes.cloning import Source
 from vibe_app.settings import Settings, SettingsError, load_settings
 
 logger = logging.getLogger(__name__)
@@ -33,6 +38,7 @@ logger = logging.getLogger(__name__)
 TOLD = 3
 """Exit status of a failure whose reason is a whole sentence, in the container's termination message."""
 _TERMINATION_LOG = Path("/dev/termination-log")
+_MOST_WORDS = 3900
 _PR_SET_DUMPABLE = 4
 _LONGEST_START = 60
 _NEEDED = (
@@ -50,7 +56,9 @@ _NEEDED = (
 
 @click.command(hidden=True)
 def checkout() -> None:
-    """Make the folders of a workspace's volume (set by VOLUME_DIR and REPO_URL)."""
+    """Make the folders of a workspace's volume (set by VOLUME_DIR and REPOSITORY)."""
+    # Before git runs here: this process's environment holds a secret.
+    _hide()
     from vibe_app.runtimes.checkout import make_workspace, remove_drafts
 
     volume = Path(os.environ.get("VOLUME_DIR") or "/volume")
@@ -60,16 +68,39 @@ def checkout() -> None:
 
     try:
         remove_drafts(volume)
+        folder = volume / "workspace"
         (volume / "opencode").mkdir(mode=0o770, exist_ok=True)
         work = make_workspace(
-            volume / "workspace", repo_url=os.environ.get("REPO_URL") or None, mark={}, progress=progress
+            folder, source=None if folder.exists() else _source(), mark={}, progress=progress
         )
-        asyncio.run(work)
+        _leave_words(json.dumps(_shortened(asyncio.run(work))))
     except VibeError as error:
         _tell(error.message)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         _tell(f"The workspace's volume cannot be used: {error.strerror or error}{where}.")
+
+
+def _source() -> Source | None:
+    """Read what to clone from REPOSITORY, which the manifest fills from the workspace's Secret.
+
+    Raises:
+        Refused: Its address cannot be used.
+    """
+    asked = json.loads(os.environ.pop("REPOSITORY", "") or "{}")
+    credential = Credential(*asked["credential"]) if asked.get("credential") else None
+    spec = WorkspaceSpec(UUID(int=0), asked.get("url"), asked.get("branch"), credential)
+    return spec.source(os.environ.get("VIBE_REPOSITORY_NETWORKS", ""))
+
+
+def _shortened(sentences: list[str]) -> list[str]:
+    """As many of the sentences as the cluster keeps, which is 4096 bytes of a container's last words."""
+    kept: list[str] = []
+    for sentence in sentences:
+        if len(json.dumps([*kept, sentence])) > _MOST_WORDS:
+            return [*kept, f"{len(sentences) - len(kept)} more things did not come along."]
+        kept.append(sentence)
+    return kept
 
 
 def _tell(sentence: str) -> None:
@@ -79,9 +110,14 @@ def _tell(sentence: str) -> None:
         SystemExit: Always.
     """
     sys.stderr.write(f"{sentence}\n")
-    if os.access(_TERMINATION_LOG, os.W_OK):
-        _TERMINATION_LOG.write_text(sentence)
+    _leave_words(sentence)
     raise SystemExit(TOLD)
+
+
+def _leave_words(words: str) -> None:
+    """Leave this container's last words to the cluster, where there is one."""
+    if os.access(_TERMINATION_LOG, os.W_OK):
+        _TERMINATION_LOG.write_text(words)
 
 
 @dataclass(frozen=True)

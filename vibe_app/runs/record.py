@@ -15,6 +15,7 @@ from typing import TypeVar
 from sqlalchemy import select, update
 from sqlmodel import col
 
+from vibe_app.addresses import hide
 from vibe_app.board import repository
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.models import Project, Session, Task
@@ -43,12 +44,14 @@ class Record:
     Attributes:
         cursor: The number of the sidecar's last event that stands in the book.
         closing: Whether the run is giving its lease up by itself.
+        hidden: Secrets that are taken out of whatever is written.
     """
 
     def __init__(self, lease: Lease, session: Session, database: Database, feed: Feed) -> None:
         self.lease = lease
         self.cursor = session.cursor
         self.closing = False
+        self.hidden: tuple[str, ...] = ()
         self._session = session
         self._database = database
         self._feed = feed
@@ -111,7 +114,7 @@ class Record:
         Raises:
             LeaseLost: The lease does not hold any more.
         """
-        entries = [Entry(event.type, clean_text(event.text), event.timestamp) for event in events]
+        entries = [Entry(event.type, self._hide(clean_text(event.text)), event.timestamp) for event in events]
         taken = Taken(self.cursor, events[-1].seq)
         await self._insist(lambda: self._feed.append(self.lease, entries, taken))
         self.cursor = taken.upto
@@ -124,7 +127,7 @@ class Record:
         """
         self.closing = True
         attempt = self._session.attempt
-        words = plain_text(reason)[:REASON_CHARS].rstrip(" .")
+        words = self._hide(plain_text(reason))[:REASON_CHARS].rstrip(" .")
         sentence = f"Attempt {attempt} failed: {words}. Trying again in {max(1, round(delay))} s."
         entry = Entry(EventType.STATUS, sentence, now())
         values = {"attempt": attempt + 1, "failure": failure, "cursor": 0, **self._used(usage)}
@@ -165,7 +168,7 @@ class Record:
             LeaseLost: The lease does not hold any more.
         """
         self.closing = True
-        error = plain_text(reason)[:REASON_CHARS] if reason else None
+        error = self._hide(plain_text(reason))[:REASON_CHARS] if reason else None
         words = {
             SessionStatus.COMPLETED: "Session completed",
             SessionStatus.CANCELLED: "Session cancelled",
@@ -176,7 +179,9 @@ class Record:
             output = await self._feed.output_text(self.lease.session_id)
             async with self._database.transaction() as db:
                 if remark:
-                    await self._feed.append_in(db, self.lease, [Entry(EventType.ERROR, remark, now())])
+                    await self._feed.append_in(
+                        db, self.lease, [Entry(EventType.ERROR, self._hide(remark), now())]
+                    )
                 session = await db.scalar(select(Session).where(fence(self.lease)))
                 if session is None:
                     raise LeaseLost(_LOST)
@@ -194,6 +199,9 @@ class Record:
                 )
 
         await self._insist(write)
+
+    def _hide(self, text: str) -> str:
+        return hide(text, self.hidden)
 
     @property
     def _topics(self) -> tuple[str, str]:

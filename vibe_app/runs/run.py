@@ -95,6 +95,8 @@ class Run:
         if project is None:
             raise LeaseLost("The project was deleted, and its sessions with it.")
         self._project = project
+        if credential := await self._workspaces.credential(project):
+            self.record.hidden = credential.secrets
         try:
             if self._session.crashes >= MAX_CRASHES:
                 raise Lost(

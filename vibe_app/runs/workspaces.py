@@ -16,10 +16,12 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.addresses import Credential
 from vibe_app.agent import Agent
 from vibe_app.board import repository
 from vibe_app.board.access import require
 from vibe_app.board.models import Project, Session
+from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database
 from vibe_app.errors import Unavailable, VibeError
 from vibe_app.runs.strays import end_strays
@@ -39,12 +41,21 @@ class Workspaces:
         runtime: Makes and ends them.
         agent: Asks their sidecars what still runs.
         idle_minutes: Minutes without use after which one is stopped.
+        credentials: Those of the projects' repositories.
     """
 
-    def __init__(self, database: Database, runtime: Runtime, agent: Agent, idle_minutes: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        runtime: Runtime,
+        agent: Agent,
+        idle_minutes: float,
+        credentials: Credentials,
+    ) -> None:
         self._database = database
         self._runtime = runtime
         self._agent = agent
+        self._credentials = credentials
         self._idle = timedelta(minutes=idle_minutes)
         self._starting: dict[UUID, asyncio.Task[None]] = {}
         self._troubles: dict[UUID, tuple[datetime, str]] = {}
@@ -86,7 +97,35 @@ class Workspaces:
         except Unavailable as error:
             # Only how long it stays warm depends on this note; a run must not end for it.
             log.warning("use of project %s's workspace was not noted: %s", project.id, error)
-        return await self._runtime.ensure(WorkspaceSpec(project.id, project.repo_url), progress)
+        credential = await self.credential(project)
+        spec = WorkspaceSpec(project.id, project.repo_url, project.repo_branch, credential)
+        endpoint = await self._runtime.ensure(spec, progress)
+        await self._note_notices(project, list(endpoint.notices))
+        return endpoint
+
+    async def credential(self, project: Project) -> Credential | None:
+        """Return what signs in to the project's repository; None where there is nothing usable."""
+        if not project.repo_url:
+            return None
+        try:
+            async with self._database.read() as db:
+                return await self._credentials.get(db, project.id)
+        except Unavailable as error:
+            # A workspace that exists needs none, and a clone without it says what is missing.
+            log.warning("the repository's credential of project %s is not used: %s", project.id, error)
+            return None
+
+    async def _note_notices(self, project: Project, notices: list[str]) -> None:
+        if (project.workspace_notices or []) == notices:
+            return
+        try:
+            async with self._database.transaction() as db:
+                await db.execute(
+                    update(Project).where(col(Project.id) == project.id).values(workspace_notices=notices)
+                )
+                db.announce(f"project:{project.id}", "projects")
+        except Unavailable as error:
+            log.warning("what is missing in project %s's workspace was not noted: %s", project.id, error)
 
     async def note_status(self, project_id: UUID, status: str, reason: str | None) -> None:
         """Keep a workspace's new state in its project's row, for every board to show."""

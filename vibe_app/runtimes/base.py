@@ -6,10 +6,14 @@ contract tests runs against every runtime and against the fakes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import UUID
+
+from vibe_app.addresses import Credential, parse
+from vibe_app.runtimes.cloning import Source
+from vibe_app.runtimes.reach import networks
 
 
 @dataclass(frozen=True)
@@ -19,10 +23,29 @@ class WorkspaceSpec:
     Args:
         project_id: Names everything; nothing else needs to be remembered.
         repo_url: A repository to clone into a new workspace, or None for an empty one.
+        branch: Which branch of it; None for the one that it names itself.
+        credential: What signs in to its server, if anything.
     """
 
     project_id: UUID
     repo_url: str | None = None
+    branch: str | None = None
+    credential: Credential | None = field(default=None, repr=False)
+
+    def source(self, private: str) -> Source | None:
+        """What is to be cloned, if anything.
+
+        Args:
+            private: Networks of private addresses that may be reached, as in the settings.
+
+        Raises:
+            Refused: The address cannot be used.
+        """
+        if not self.repo_url:
+            return None
+        address = parse(self.repo_url)
+        credential = self.credential or address.credential
+        return Source(replace(address, credential=None), self.branch or "", credential, networks(private))
 
 
 @dataclass(frozen=True)
@@ -34,12 +57,14 @@ class Endpoint:
         token: The project's secret, the same for all of its services.
         files_url: The file browser's address; empty where a workspace has none.
         proxy_url: The session proxy's address; empty where a workspace has none.
+        notices: Sentences on what of the repository is not in the workspace.
     """
 
     url: str
     token: str
     files_url: str = ""
     proxy_url: str = ""
+    notices: Sequence[str] = ()
 
 
 Progress = Callable[[str], Awaitable[None]]

@@ -19,7 +19,6 @@ from uuid import UUID
 from vibe_app.errors import Unavailable, VibeError
 from vibe_app.runtimes import manifests, pods
 from vibe_app.runtimes.base import Endpoint, OnStatus, OnTrouble, Progress, WorkspaceSpec
-from vibe_app.runtimes.checkout import check_repo_url
 from vibe_app.runtimes.cluster import ApiError, Cluster
 from vibe_app.runtimes.picture import Picture
 from vibe_app.runtimes.pods import Pod
@@ -129,8 +128,9 @@ class KubernetesRuntime:
                     await self._ready(workspace, pod)
                 return self._endpoint(pod)
         if not workspace.starting:
-            if spec.repo_url:
-                check_repo_url(spec.repo_url)
+            if not (spec.repo_url or "").startswith("git://"):
+                # Earlier versions took these: whether one still has to be cloned, the pod finds out.
+                spec.source(self._settings.repository_networks)
             workspace.start = asyncio.create_task(
                 self._start(workspace, spec), name=f"start of workspace {spec.project_id}"
             )
@@ -191,6 +191,7 @@ class KubernetesRuntime:
             token=self._secrets(pod.project_id).token,
             files_url=f"http://{host}:{manifests.FILES}",
             proxy_url=f"http://{host}:{manifests.PROXY}",
+            notices=pod.notices,
         )
 
     async def _start(self, workspace: _Workspace, spec: WorkspaceSpec) -> VibeError | None:
@@ -272,7 +273,7 @@ class KubernetesRuntime:
         )
         if (claim.get("metadata") or {}).get("deletionTimestamp"):
             raise Unavailable("The workspace's volume is being deleted: try again in a minute.")
-        secret = manifests.secret(spec.project_id, secrets)
+        secret = manifests.secret(spec, secrets)
         found, made = await self._cluster.create("secrets", secret)
         if not made and found.get("data") != secret["data"]:
             await self._cluster.replace("secrets", secret)

@@ -88,7 +88,7 @@ class LocalRuntime:
         """
         self._run.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._claim = self._claim_folder()
-        await asyncio.to_thread(checkout.remove_drafts, self._settings.workspaces)
+        await asyncio.to_thread(checkout.tidy, self._settings.workspaces)
         await asyncio.to_thread(self._services.empty_trash)
         await _all(self._adopt(record) for record in self._records.read_all())
         leftovers = await asyncio.to_thread(processes.of_workspace, self._settings.data)
@@ -205,6 +205,8 @@ class LocalRuntime:
         if workspace.running:
             status, _ = await asyncio.to_thread(ask, record.sidecar_port, "/ready")
             if status == 200:
+                folder = self._services.workspace(record.project_id)
+                workspace.notices = await asyncio.to_thread(checkout.notices, folder)
                 return await self._tell(workspace, "ready", None)
             # Whoever started it ended before it was ready.
             return self._begin(workspace, self._start(workspace, "Starting the workspace"))
@@ -251,14 +253,15 @@ class LocalRuntime:
         if workspace.spec is None:
             if not folder.is_dir():
                 raise Unavailable(f"The workspace's folder {folder} is gone: open the project again.")
+            workspace.notices = await asyncio.to_thread(checkout.notices, folder)
             return
 
         async def progress(sentence: str) -> None:
             await self._tell(workspace, "starting", sentence)
 
-        await checkout.make_workspace(
+        workspace.notices = await checkout.make_workspace(
             folder,
-            repo_url=workspace.spec.repo_url,
+            source=None if folder.exists() else workspace.spec.source(self._settings.repository_networks),
             mark=processes.marker(self._settings.data, workspace.project_id),
             progress=progress,
         )

@@ -107,18 +107,25 @@ def claim(project_id: UUID, settings: Settings) -> Json:
     }
 
 
-def secret(project_id: UUID, secrets: Secrets) -> Json:
+def secret(spec: WorkspaceSpec, secrets: Secrets) -> Json:
     """The Secret from which each container is given its own part."""
+    credential = spec.credential
+    repository = {
+        "url": spec.repo_url,
+        "branch": spec.branch,
+        "credential": credential and [credential.username, credential.token],
+    }
     values = {
         "token": secrets.token,
         "password": secrets.password,
         "rehearsal-key": secrets.rehearsal_key,
         "model-key": secrets.model_key,
+        "repository": json.dumps(repository),
     }
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": secret_name(project_id), "labels": _labels(project_id)},
+        "metadata": {"name": secret_name(spec.project_id), "labels": _labels(spec.project_id)},
         "type": "Opaque",
         "data": {name: base64.b64encode(value.encode()).decode() for name, value in values.items()},
     }
@@ -180,7 +187,7 @@ def pod(spec: WorkspaceSpec, secrets: Secrets, settings: Settings, *, pace: floa
 
 
 def _checkout(spec: WorkspaceSpec, settings: Settings) -> Json:
-    """Makes the folders of the volume before anything else starts; it holds no secret."""
+    """Makes the folders of the volume before anything else starts; it alone is given the credential."""
     return _container(
         CHECKOUT,
         ["vibe", "checkout"],
@@ -189,7 +196,14 @@ def _checkout(spec: WorkspaceSpec, settings: Settings) -> Json:
             "requests": {"cpu": "250m", "memory": "256Mi"},
             "limits": {"cpu": "2", "memory": "1Gi"},
         },
-        env={"HOME": "/tmp", "VOLUME_DIR": _VOLUME, "REPO_URL": spec.repo_url or ""},
+        env={
+            "HOME": "/tmp",
+            "VOLUME_DIR": _VOLUME,
+            "VIBE_REPOSITORY_NETWORKS": settings.repository_networks,
+        },
+        # The address too: that it changes is no reason to replace a pod.
+        secrets={"REPOSITORY": "repository"},
+        project_id=spec.project_id,
         mounts=[{"name": "workspace", "mountPath": _VOLUME}, _tmp("checkout")],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -104,6 +105,7 @@ class Pod:
     secrets: str
     containers: tuple[Container, ...]
     checkout: Container | None
+    notices: tuple[str, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -169,6 +171,7 @@ def read(raw: Json) -> Pod | None:
         checkout=next(
             iter(_containers(spec.get("initContainers"), status.get("initContainerStatuses"))), None
         ),
+        notices=_notices(status.get("initContainerStatuses")),
     )
 
 
@@ -278,6 +281,20 @@ def _inline(container: Container) -> str:
 def _endings(pod: Pod) -> str:
     dead = next((each for each in pod.containers if each.ending is not None and each.ending.status), None)
     return f": {ended(dead)}" if dead else ""
+
+
+def _notices(statuses: Any) -> tuple[str, ...]:
+    """What the container that makes the files found missing in them: its last words, where it ended well."""
+    for status in statuses or []:
+        ending = (status.get("state") or {}).get("terminated") or {}
+        if ending.get("exitCode") == 0:
+            try:
+                found = json.loads(str(ending.get("message") or "null"))
+            except ValueError:
+                continue
+            if isinstance(found, list):
+                return tuple(plain_text(str(sentence)) for sentence in found)
+    return ()
 
 
 def _containers(specs: Any, statuses: Any) -> tuple[Container, ...]:

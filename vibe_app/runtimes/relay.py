@@ -22,6 +22,7 @@ from typing import Any
 from uuid import UUID
 
 from vibe_app import errors
+from vibe_app.addresses import Credential
 from vibe_app.errors import Refused, Unavailable, VibeError
 from vibe_app.runtimes.base import Endpoint, Progress, Runtime, WorkspaceSpec
 
@@ -116,14 +117,18 @@ class Relay:
             _send(writer, {"system": said})
         except Exception:
             # Without an answer the caller would repeat the call for ever.
-            logger.exception("a verb of the local runtime broke: %s", asked)
+            logger.exception("a verb of the local runtime broke: %s", asked.get("verb"))
             fault = "The process that runs this machine's workspaces met a fault; its log says which."
             _send(writer, {"error": {"kind": "Unavailable", "message": fault, "code": None}})
 
     async def _verb(self, asked: dict[str, Any], progress: Progress) -> Any:
         match asked["verb"]:
             case "ensure":
-                spec = WorkspaceSpec(UUID(asked["project_id"]), asked["repo_url"])
+                # A process of the version before may ask, which says less.
+                credential = Credential(*asked["credential"]) if asked.get("credential") else None
+                spec = WorkspaceSpec(
+                    UUID(asked["project_id"]), asked["repo_url"], asked.get("branch"), credential
+                )
                 return asdict(await self._runtime.ensure(spec, progress))
             case "stop":
                 return await self._runtime.stop(UUID(asked["project_id"]), erase=asked["erase"])
@@ -210,7 +215,14 @@ class RemoteRuntime:
             Unavailable: It cannot be started.
             Refused: The repository's address cannot be used.
         """
-        asked = {"verb": "ensure", "project_id": str(spec.project_id), "repo_url": spec.repo_url}
+        credential = spec.credential and (spec.credential.username, spec.credential.token)
+        asked = {
+            "verb": "ensure",
+            "project_id": str(spec.project_id),
+            "repo_url": spec.repo_url,
+            "branch": spec.branch,
+            "credential": credential,
+        }
         return Endpoint(**await self._call(asked, progress))
 
     async def stop(self, project_id: UUID, *, erase: bool = False) -> None:

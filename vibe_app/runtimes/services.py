@@ -20,7 +20,7 @@ import psutil
 
 import vibe_app
 from vibe_app.errors import Unavailable
-from vibe_app.runtimes import hermetic, processes
+from vibe_app.runtimes import checkout, hermetic, processes
 from vibe_app.runtimes.records import Name, Record
 from vibe_app.settings import Settings
 
@@ -163,6 +163,7 @@ class Services:
         for folder in (self.workspace(project_id), self.home(project_id)):
             if folder.exists():
                 folder.rename(trash / uuid4().hex)
+        checkout.forget_notices(self.workspace(project_id))
         for log in (self._settings.data / "logs").glob(f"{project_id}-*"):
             log.unlink()
         self.empty_trash()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -26,6 +27,7 @@ class LocalWorkspace:
     status: str = "stopped"
     reason: str | None = None
     spec: WorkspaceSpec | None = None
+    notices: Sequence[str] = ()
     record: Record | None = None
     services: dict[Name, psutil.Process] = field(default_factory=dict)
     start: asyncio.Task[VibeError | None] | None = None
@@ -62,7 +64,11 @@ class LocalWorkspace:
         if (record := self.record) is None:
             raise stopped_meanwhile()
         return Endpoint(
-            record.url(Name.SIDECAR), record.token, record.url(Name.FILES), record.url(Name.PROXY)
+            url=record.url(Name.SIDECAR),
+            token=record.token,
+            files_url=record.url(Name.FILES),
+            proxy_url=record.url(Name.PROXY),
+            notices=self.notices,
         )
 
 

@@ -1,0 +1,150 @@
+"""What a project says of its repository: address, branch, credential. Pure but for the rows it is given."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Protocol
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from vibe_app import addresses
+from vibe_app.accounts.roles import Actor
+from vibe_app.addresses import Address, Credential
+from vibe_app.board.models import Project
+from vibe_app.errors import Forbidden, Refused
+
+log = logging.getLogger(__name__)
+
+CREDENTIAL_CHARS = 4000
+BRANCH_CHARS = 255
+# gitrevisions(7) and git-check-ref-format(1).
+_NO_BRANCH = re.compile(r"[\s~^:?*\[\\\x7f]|\.\.|@\{|//|^[-/.]|/\.|\.lock(/|$)|[./]$|^@$")
+
+
+class Keep(Enum):
+    """Says of a value that it stays as it is."""
+
+    KEEP = 0
+
+
+KEEP: Final = Keep.KEEP
+
+
+@dataclass(frozen=True)
+class Remote:
+    """What to change of a project's repository.
+
+    Args:
+        url: Its address, perhaps with a credential in it; None for no repository.
+        branch: Which branch of it; None for the one that it names itself.
+        credential: What signs in to its server; None for nothing.
+    """
+
+    url: str | Keep | None = KEEP
+    branch: str | Keep | None = KEEP
+    credential: Credential | Keep | None = KEEP
+
+
+class Credentials(Protocol):
+    """Where credentials of repositories are kept, in the caller's transaction."""
+
+    async def put(self, db: AsyncSession, project_id: UUID, credential: Credential | None) -> None:
+        """Keep a credential in place of the one before; None forgets it."""
+
+    async def having(self, db: AsyncSession, project_ids: Collection[UUID]) -> set[UUID]:
+        """Return those of the projects that have one."""
+        ...
+
+
+def changed(actor: Actor, project: Project, remote: Remote) -> Credential | Keep | None:
+    """Write address and branch into a project and return what becomes of its credential.
+
+    A credential belongs to the server for which it was given: with another server, or none, it goes.
+
+    Raises:
+        Refused: A value cannot be accepted.
+        Forbidden: The address is a folder of the server, and the actor no admin.
+    """
+    credential = remote.credential
+    if not isinstance(remote.url, Keep) and (remote.url or "").strip() != (project.repo_url or ""):
+        before, address = _known(project.repo_url), _address(actor, remote.url)
+        if isinstance(credential, Keep):
+            moved = before is None or address is None or address.origin != before.origin
+            given = address.credential if address else None
+            credential = given or (None if moved else KEEP)
+        project.repo_url = str(address) if address else None
+    if not isinstance(remote.branch, Keep):
+        project.repo_branch = clean_branch(remote.branch)
+    if not isinstance(credential, Keep) and credential is not None:
+        _check(credential, _known(project.repo_url))
+    return credential
+
+
+def clean_branch(value: str | None) -> str | None:
+    """Return the name of a branch, or None for the repository's own.
+
+    Raises:
+        Refused: git knows no branch of such a name.
+    """
+    name = (value or "").strip()
+    if not name:
+        return None
+    if len(name.encode()) > BRANCH_CHARS or not name.isprintable() or _NO_BRANCH.search(name):
+        raise Refused("This cannot be the name of a branch.", "invalid_branch")
+    return name
+
+
+async def take_credentials_out(db: AsyncSession, credentials: Credentials) -> int:
+    """Take credentials out of addresses that earlier versions stored; return of how many projects.
+
+    It is harmless to repeat. What can no longer be read as an address loses what stands before its host.
+    """
+    found = 0
+    for project in await db.scalars(select(Project).where(col(Project.repo_url).contains("@"))):
+        stored = project.repo_url or ""
+        address = _known(stored)
+        if address is not None and address.credential is not None:
+            await credentials.put(db, project.id, address.credential)
+            project.repo_url = str(address)
+        elif address is None and addresses.shown(stored) != stored:
+            project.repo_url = addresses.shown(stored)
+        else:
+            continue
+        found += 1
+    return found
+
+
+def _address(actor: Actor, url: str | None) -> Address | None:
+    if not (url or "").strip():
+        return None
+    address = addresses.parse(url or "")
+    if address.scheme == "file" and not actor.is_admin:
+        raise Forbidden("Only an admin can name a folder of the server as a repository.", "admins_only")
+    return address
+
+
+def _known(url: str | None) -> Address | None:
+    """Read a stored address; None where there is none, or one that is not taken any more."""
+    try:
+        return addresses.parse(url) if url else None
+    except Refused:
+        return None
+
+
+def _check(credential: Credential, address: Address | None) -> None:
+    if address is None or address.scheme not in ("https", "http"):
+        raise Refused("A token needs a repository with an https:// address.", "no_place_for_credential")
+    for value in (credential.username, credential.token):
+        if len(value) > CREDENTIAL_CHARS or not value.isprintable() or value != value.strip():
+            raise Refused(
+                "The name and the token must be one line each, without spaces around.", "invalid_credential"
+            )
+    if not (credential.token or credential.username):
+        raise Refused("Give the token.", "invalid_credential")

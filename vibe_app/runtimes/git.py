@@ -1,0 +1,188 @@
+"""Runs git as a program: nothing of this machine's user in it, and nothing that waits for a person.
+
+Neither the user's settings nor keys, agents, `.netrc` or credential helpers reach it, no hook
+runs, and no template is copied. What a call needs beyond that is given to it as a `Call`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vibe_app import addresses
+from vibe_app.errors import Unavailable
+from vibe_app.private import ORDINARY
+from vibe_app.wire import plain_text
+
+# Seconds. git reports progress every second while data comes, so this much silence means that none does.
+SILENCE = 120.0
+_LONGEST = 3600.0
+# Bytes of an answer; 100,000 branches need about 8 MB.
+_LARGEST_ANSWER = 16 << 20
+
+_ALWAYS = (
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("commit.gpgSign", "false"),
+    # An empty name forgets the helpers that came before.
+    ("credential.helper", ""),
+    ("credential.interactive", "false"),
+    # Also keeps a server without git's own protocol from naming other servers (http-alternates).
+    ("http.followRedirects", "false"),
+    ("submodule.recurse", "false"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("user.name", "Vibe"),
+    ("user.email", "vibe@localhost"),
+)
+# Whom to trust is no credential: an installation may have a certificate authority of its own.
+_PASSED = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
+
+
+@dataclass(frozen=True)
+class Call:
+    """What some calls of git have in common.
+
+    Args:
+        mark: Variables by which its processes are recognised if this one dies.
+        config: Further settings of git, as name and value.
+        env: Further variables; what is secret goes here and nowhere else.
+        hidden: Secrets that are taken out of whatever git says.
+    """
+
+    mark: Mapping[str, str] = field(default_factory=dict[str, str])
+    config: tuple[tuple[str, str], ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    hidden: tuple[str, ...] = field(default=(), repr=False)
+
+    def complaint(self, errors: bytes) -> str:
+        """What git said was wrong, without credentials, as a sentence."""
+        lines = plain_text(errors.decode("utf-8", "replace")).splitlines()
+        said = [line.strip() for line in lines if line.startswith(("fatal:", "ssh:", "error:", "ERROR:"))]
+        words = " ".join(said[-2:]) or "git gave no reason"
+        words = addresses.shown(addresses.hide(words, self.hidden)).removeprefix("fatal: ")
+        return f"{words.rstrip('. ')}."
+
+
+class Failed(Exception):
+    """git did not do what it was asked for; the message is its complaint, as a sentence."""
+
+
+async def run(folder: Path, call: Call, *arguments: str) -> bytes:
+    """Run git in a folder and return what it answers.
+
+    Raises:
+        Failed: It ended with a fault.
+        Unavailable: git is missing, or gave no sign of life for too long.
+    """
+    answer = bytearray()
+
+    async def take(stream: asyncio.StreamReader) -> None:
+        while chunk := await stream.read(65_536):
+            answer.extend(chunk)
+            if len(answer) > _LARGEST_ANSWER:
+                raise Failed("the answer is too long.")
+
+    process = await _start(folder, call, arguments, asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    taking = asyncio.ensure_future(take(process.stdout))
+    try:
+        await _heard(process, call, None)
+        await taking
+    finally:
+        taking.cancel()
+        await _kill(process)
+    return bytes(answer)
+
+
+async def run_long(
+    folder: Path, call: Call, told: Callable[[bytes], Awaitable[None]] | None, *arguments: str
+) -> None:
+    """Run git in a folder for what may take long.
+
+    Args:
+        folder: Where.
+        call: With what.
+        told: Takes what git says of its progress, piece by piece.
+        arguments: What to do.
+
+    Raises:
+        Failed: It ended with a fault.
+        Unavailable: git is missing, or gave no sign of life for too long.
+    """
+    process = await _start(folder, call, arguments, asyncio.subprocess.DEVNULL)
+    try:
+        await _heard(process, call, told)
+    finally:
+        await _kill(process)
+
+
+async def _heard(
+    process: asyncio.subprocess.Process, call: Call, told: Callable[[bytes], Awaitable[None]] | None
+) -> None:
+    assert process.stderr is not None
+    tail = b""
+    try:
+        async with asyncio.timeout(_LONGEST):
+            while chunk := await asyncio.wait_for(process.stderr.read(4096), SILENCE):
+                tail = (tail + chunk)[-4096:]
+                if told is not None:
+                    await told(chunk)
+            status = await process.wait()
+    except TimeoutError as exc:
+        raise Unavailable("The repository could not be cloned: its server stopped answering.") from exc
+    if status != 0:
+        raise Failed(call.complaint(tail))
+
+
+async def _start(
+    folder: Path, call: Call, arguments: tuple[str, ...], stdout: int
+) -> asyncio.subprocess.Process:
+    settings = [part for name, value in (*_ALWAYS, *call.config) for part in ("-c", f"{name}={value}")]
+    env = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    env |= {
+        # No home: libcurl would take a user's own for want of a name, and find `.netrc` there.
+        "HOME": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "",
+        "SSH_ASKPASS": "",
+        "SSH_ASKPASS_REQUIRE": "never",
+        "GIT_EDITOR": "true",
+        "GIT_PAGER": "cat",
+        # No protocol, unless the call names one.
+        "GIT_ALLOW_PROTOCOL": "none",
+        "GIT_CEILING_DIRECTORIES": str(folder.parent),
+        "LC_ALL": "C",
+    }
+    try:
+        return await asyncio.create_subprocess_exec(
+            "git",
+            "--no-pager",
+            *settings,
+            *arguments,
+            cwd=folder,
+            env=env | dict(call.env) | dict(call.mark),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            umask=ORDINARY,
+        )
+    except FileNotFoundError as exc:
+        raise Unavailable("git is not installed on this machine: install it, or run `make up`.") from exc
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    """End git and its helpers if they still run, and collect it."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
