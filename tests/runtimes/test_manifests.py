@@ -199,7 +199,7 @@ def test_only_the_container_that_clones_is_given_the_repository_and_the_pod_does
     first = described["spec"]["initContainers"][0]
     given = [entry["valueFrom"]["secretKeyRef"]["key"] for entry in first["env"] if "valueFrom" in entry]
     assert given == ["repository"]
-    assert "example.org" not in json.dumps(described)
+    assert "r.git" not in json.dumps(described)
     assert "ghp_" not in json.dumps(described)
     assert described == manifests.pod(WorkspaceSpec(PROJECT), secrets(), settings())
     held = json.loads(base64.b64decode(manifests.secret(spec, secrets())["data"]["repository"]))

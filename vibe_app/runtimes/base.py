@@ -6,7 +6,7 @@ contract tests runs against every runtime and against the fakes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import UUID
@@ -64,7 +64,7 @@ class Endpoint:
     token: str
     files_url: str = ""
     proxy_url: str = ""
-    notices: Sequence[str] = ()
+    notices: tuple[str, ...] = ()
 
 
 Progress = Callable[[str], Awaitable[None]]

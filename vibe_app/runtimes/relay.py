@@ -223,7 +223,8 @@ class RemoteRuntime:
             "branch": spec.branch,
             "credential": credential,
         }
-        return Endpoint(**await self._call(asked, progress))
+        answer = await self._call(asked, progress)
+        return Endpoint(**answer | {"notices": tuple(answer.get("notices", ()))})
 
     async def stop(self, project_id: UUID, *, erase: bool = False) -> None:
         """End every process of the workspace; see `Runtime.stop`.

@@ -68,7 +68,7 @@ class LocalWorkspace:
             token=record.token,
             files_url=record.url(Name.FILES),
             proxy_url=record.url(Name.PROXY),
-            notices=self.notices,
+            notices=tuple(self.notices),
         )
 
 
