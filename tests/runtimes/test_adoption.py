@@ -53,7 +53,8 @@ async def an_app(data: Path, opencode: Path, spec: WorkspaceSpec) -> AsyncIterat
     try:
         assert app.stdout is not None
         line = await asyncio.wait_for(app.stdout.readline(), 60)
-        yield Endpoint(*json.loads(line))
+        *found, notices = json.loads(line)
+        yield Endpoint(*found, tuple(notices))
     finally:
         app.send_signal(signal.SIGKILL)
         await app.wait()

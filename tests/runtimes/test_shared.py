@@ -74,7 +74,8 @@ class Sharer:
 
     async def ensure(self, project: UUID) -> Endpoint:
         """Have it make a workspace ready."""
-        return Endpoint(**await self.tell("ensure", str(project)))
+        found = await self.tell("ensure", str(project))
+        return Endpoint(**found | {"notices": tuple(found["notices"])})
 
     async def kill(self) -> None:
         """End it as a power cut would."""
