@@ -13,6 +13,9 @@ Every message is a sentence a person can act on. Nothing here knows HTTP: the
 REST door maps kinds to status codes, the browser door shows the sentence.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class VibeError(Exception):
     """An expected failure whose message may be shown to the person who asked.
@@ -46,6 +49,23 @@ class IllegalMove(Conflict):
     """A status was asked for that the table of moves does not allow from here."""
 
     default_code = "illegal_move"
+
+
+class VersionChanged(Conflict):
+    """What is to be changed was changed by somebody else since the caller read it. Nothing was written.
+
+    Args:
+        message: The sentence to show.
+        yours: What the caller wanted to write, by field.
+        present: What is there now.
+    """
+
+    default_code = "version_changed"
+
+    def __init__(self, message: str, yours: Mapping[str, Any], present: Any) -> None:
+        super().__init__(message)
+        self.yours = yours
+        self.present = present
 
 
 class LeaseLost(Conflict):

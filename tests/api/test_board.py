@@ -102,12 +102,36 @@ async def test_a_card_from_creation_to_deletion(board: Board) -> None:
     assert (card["session"], card["created_by"]) == (None, board.ids["editor"])
     path = f"{board.path}/tasks/{card['id']}"
     assert (await board.viewer.get(path)).json() == card
-    changed = (await board.editor.patch(path, json={"priority": "low", "labels": []})).json()
+    changed = (await board.editor.patch(path, json={"version": 1, "priority": "low", "labels": []})).json()
     assert (changed["title"], changed["priority"], changed["labels"]) == ("Add it", "low", [])
     assert (await board.editor.delete(path)).status_code == 204
-    for answer in (await board.viewer.get(path), await board.editor.patch(path, json={}),
+    for answer in (await board.viewer.get(path), await board.editor.patch(path, json={"version": 1}),
                    await board.editor.delete(path)):  # fmt: skip
         assert (answer.status_code, answer.json()["code"]) == (404, "task_not_found")
+
+
+async def test_a_change_names_the_version_that_was_read(board: Board) -> None:
+    path = await board.task("Title", description="As it was")
+    read = await board.viewer.get(path)
+    assert (read.json()["version"], read.headers["etag"]) == (1, '"1"')
+    missing = await board.editor.patch(path, json={"labels": ["x"]})
+    assert (missing.status_code, missing.json()["code"]) == (400, "version_missing")
+    for tag in ("*", '"x"', '"1", "2"', "9" * 40, "\u00b2".encode()):
+        odd = await board.editor.patch(path, json={"labels": ["x"]}, headers={"If-Match": tag})
+        assert (odd.status_code, odd.json()["code"]) == (400, "invalid_version")
+    for version in (0, 2**40, "one"):
+        odd = await board.editor.patch(path, json={"version": version, "labels": ["x"]})
+        assert (odd.status_code, odd.json()["code"]) == (400, "invalid_request")
+    first = await board.editor.patch(
+        path, json={"description": "Theirs"}, headers={"If-Match": read.headers["etag"]}
+    )
+    assert (first.status_code, first.headers["etag"], first.json()["version"]) == (200, '"2"', 2)
+    second = await board.owner.patch(path, json={"version": 1, "labels": ["mine"]})
+    assert (second.status_code, second.json()["code"]) == (409, "version_changed")
+    assert second.json()["yours"] == {"labels": ["mine"]}
+    assert second.json()["task"] == first.json() == (await board.viewer.get(path)).json()
+    merged = await board.owner.patch(path, json={"version": 2, "labels": ["mine"]})
+    assert (merged.json()["description"], merged.json()["labels"]) == ("Theirs", ["mine"])
 
 
 @pytest.mark.parametrize("length", [1, 200])
@@ -133,7 +157,7 @@ async def test_cards_that_are_refused_leave_everything_as_it_was(
     answer = await board.editor.post(f"{board.path}/tasks", json=body)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
     task = await board.task("Stays", description="as it is")
-    answer = await board.editor.patch(task, json=body)
+    answer = await board.editor.patch(task, json=body | {"version": 1})
     assert (answer.status_code, answer.json()["code"]) == (400, code)
     card = (await board.viewer.get(task)).json()
     assert (card["title"], card["description"], card["labels"]) == ("Stays", "as it is", [])

@@ -270,14 +270,14 @@ async def test_live_cards_stay_as_they_are(board: Board, runtime: FakeRuntime) -
     task = await board.task()
     await board.editor.post(f"{task}/execute")
     for answer in (
-        await board.editor.patch(task, json={"title": "Another"}),
-        await board.editor.patch(task, json={"description": "Another"}),
+        await board.editor.patch(task, json={"version": 1, "title": "Another"}),
+        await board.editor.patch(task, json={"version": 1, "description": "Another"}),
         await board.editor.post(f"{task}/move", json={"status": "DONE"}),
         await board.editor.delete(task),
         await board.owner.delete(board.path, params={"confirm": "Sample"}),
     ):
         assert (answer.status_code, answer.json()["code"]) == (409, "session_live")
-    assert (await board.editor.patch(task, json={"labels": ["docs"]})).status_code == 200
+    assert (await board.editor.patch(task, json={"version": 1, "labels": ["docs"]})).status_code == 200
     await board.editor.post(f"{task}/stop")
     assert (await board.editor.delete(task)).status_code == 204
 

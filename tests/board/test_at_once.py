@@ -104,11 +104,12 @@ async def test_a_change_while_the_session_ends(resting: Services, owner: Actor) 
         codes = await refused(
             resting.sessions.stop(owner, task.project_id, task.id),
             *(
-                resting.tasks.change(owner, task.project_id, task.id, priority=priority)
+                resting.tasks.change(owner, task.project_id, task.id, task.version, priority=priority)
                 for priority in ("low", "urgent", "high")
             ),
         )
-        assert codes == [None] * 4
+        assert codes[0] is None
+        assert sorted(codes[1:], key=str) == [None, "version_changed", "version_changed"]
         assert (await resting.tasks.read(owner, task.project_id, task.id)).status == "TODO"
 
 
@@ -118,7 +119,14 @@ async def test_characters_that_no_database_keeps(resting: Services, owner: Actor
     project = await resting.projects.create(owner, text, text)
     task = await resting.tasks.create(owner, project.id, text, text, labels=[text])
     assert (task.title, task.description, task.labels) == ("ab?c", "ab?c", ["ab?c"])
-    await resting.tasks.change(owner, project.id, task.id, title=text, description=text, labels=[text])
+    other = f"{text}d"
+    task = await resting.tasks.change(
+        owner, project.id, task.id, task.version, title=other, description=other, labels=[other]
+    )
+    assert (task.title, task.description, task.labels) == ("ab?cd", "ab?cd", ["ab?cd"])
+    await resting.tasks.change(
+        owner, project.id, task.id, task.version, title=text, description=text, labels=[text]
+    )
     assert [found.id for found in await resting.tasks.list(owner, project.id, search=text)] == [task.id]
     session = await resting.sessions.execute(owner, project.id, task.id, text)
     assert session.prompt == "ab?c\n\nab?c\n\nab?c"

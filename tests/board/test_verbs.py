@@ -69,19 +69,19 @@ async def test_stopping_what_nobody_runs_ends_it_at_once(resting: Services, owne
 async def test_changes_are_announced_once_they_can_be_read(resting: Services, owner: Actor) -> None:
     project, task = await task_of(resting, owner)
     with resting.database.bus.subscribe(f"project:{project}", "queue") as changes:
-        await resting.tasks.change(owner, project, task, title="Renamed")
+        await resting.tasks.change(owner, project, task, 1, title="Renamed")
         assert await changes.wait(0) == {f"project:{project}"}
         await resting.sessions.execute(owner, project, task)
         assert await changes.wait(0) == {f"project:{project}", "queue"}
         with pytest.raises(Conflict):
-            await resting.tasks.change(owner, project, task, title="Again")
+            await resting.tasks.change(owner, project, task, 2, title="Again")
         assert await changes.wait(0) == set()
 
 
 async def test_a_new_priority_reaches_the_waiting_session(resting: Services, owner: Actor) -> None:
     project, task = await task_of(resting, owner)
     session = await resting.sessions.execute(owner, project, task)
-    await resting.tasks.change(owner, project, task, priority="urgent")
+    await resting.tasks.change(owner, project, task, 1, priority="urgent")
     async with resting.database.read() as db:
         row = await db.get(Session, session.id)
     assert row is not None

@@ -52,7 +52,7 @@ def session(**values: object) -> SessionView:
 
 def task(status: TaskStatus = TaskStatus.TODO, run: SessionView | None = None) -> TaskView:
     """A card in a column."""
-    return TaskView(T, P, "Title", "", "high", ["docs"], status.value, 1.0, None, NOON, NOON, run)
+    return TaskView(T, P, "Title", "", "high", ["docs"], status.value, 1.0, 1, None, NOON, NOON, run)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ async def test_files_are_looked_at_while_a_run_writes_and_when_it_ends(
     # A card that moves has written no file.
     looks = someone.var("FilesState", "look")
     await parts.tasks.change(
-        await parts.accounts.who(tokens["owner"]), project.id, task.id, title="Another name"
+        await parts.accounts.who(tokens["owner"]), project.id, task.id, task.version, title="Another name"
     )
     await parts.workspaces.note_status(project.id, "stopped", None)
     await shown(someone, workspace="stopped")

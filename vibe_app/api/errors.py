@@ -74,6 +74,10 @@ class ErrorBody(BaseModel):
 
     error: str = Field(description="A sentence that a person can act on")
     code: str = Field(description="A stable word in snake_case for programs")
+    yours: dict[str, Any] | None = Field(
+        None, description="Only with version_changed: what you wanted to write"
+    )
+    task: dict[str, Any] | None = Field(None, description="Only with version_changed: the task as it is now")
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -100,10 +104,10 @@ def _documented(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
 
 
 def error_response(
-    status: int, message: str, code: str, headers: Mapping[str, str] | None = None
+    status: int, message: str, code: str, headers: Mapping[str, str] | None = None, **more: Any
 ) -> JSONResponse:
-    """Make the answer for one failure."""
-    return JSONResponse({"error": message, "code": code}, status, headers)
+    """Make the answer for one failure; `more` goes into its body."""
+    return JSONResponse({"error": message, "code": code, **more}, status, headers)
 
 
 def status_of(error: VibeError) -> int:

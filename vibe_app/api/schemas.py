@@ -313,6 +313,10 @@ class NewTask(_In):
 class ChangeTask(_In):
     """What to change of a card; what is absent stays."""
 
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
+        None, description="The version that you read; or name it in If-Match"
+    )
+
     title: _Title | None = None
     description: _Body | None = None
     priority: _PriorityIn | None = None
@@ -380,6 +384,7 @@ class TaskOut(_Out):
     labels: list[str]
     status: TaskStatus
     position: float = Field(description="Orders its column, smallest first")
+    version: int = Field(description="Grows with each change of title, description, priority or labels")
     created_by: UUID | None
     created_at: Moment
     updated_at: Moment

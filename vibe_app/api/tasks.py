@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query, Response
+from starlette.responses import JSONResponse
 
 from vibe_app.api import schemas
 from vibe_app.api.access import Asker
-from vibe_app.api.errors import errors
+from vibe_app.api.errors import error_response, errors
+from vibe_app.board.views import TaskView
+from vibe_app.errors import Refused, VersionChanged
 from vibe_app.wiring import services
 
 tasks = APIRouter(prefix="/projects/{project_id}/tasks", tags=["tasks"])
@@ -39,25 +42,63 @@ async def create_task(actor: Asker, project_id: UUID, body: schemas.NewTask) -> 
 
 
 @tasks.get("/{task_id}", responses=errors(400, 404))
-async def read_task(actor: Asker, project_id: UUID, task_id: UUID) -> schemas.TaskOut:
-    """Return one card with its latest session."""
-    return schemas.TaskOut.of(await services().tasks.read(actor, project_id, task_id))
+async def read_task(actor: Asker, project_id: UUID, task_id: UUID, response: Response) -> schemas.TaskOut:
+    """Return one card with its latest session. `ETag` is its version, for `If-Match` of a change."""
+    return _tagged(await services().tasks.read(actor, project_id, task_id), response)
 
 
-@tasks.patch("/{task_id}", responses=errors(400, 404, 409, 413))
+@tasks.patch("/{task_id}", responses=errors(400, 404, 409, 413), response_model=schemas.TaskOut)
 async def change_task(
-    actor: Asker, project_id: UUID, task_id: UUID, body: schemas.ChangeTask
-) -> schemas.TaskOut:
-    """Change what is given of a card. Its title and description stay as they are while a session is live."""
-    view = await services().tasks.change(
-        actor,
-        project_id,
-        task_id,
-        title=body.title,
-        description=body.description,
-        priority=body.priority,
-        labels=body.labels,
-    )
+    actor: Asker,
+    project_id: UUID,
+    task_id: UUID,
+    body: schemas.ChangeTask,
+    response: Response,
+    if_match: Annotated[str, Header(description="The version that you read, as ETag has it")] = "",
+) -> schemas.TaskOut | JSONResponse:
+    """Change what is given of a card, on top of the version that you read.
+
+    Its title and description stay as they are while a session is live. Where somebody else
+    was first, the answer is 409 `version_changed` with your values and the card as it is now.
+    """
+    try:
+        view = await services().tasks.change(
+            actor,
+            project_id,
+            task_id,
+            _named_version(body.version, if_match),
+            title=body.title,
+            description=body.description,
+            priority=body.priority,
+            labels=body.labels,
+        )
+    except VersionChanged as error:
+        now = schemas.TaskOut.of(error.present).model_dump(mode="json")
+        return error_response(409, error.message, error.code, yours=dict(error.yours), task=now)
+    return _tagged(view, response)
+
+
+def _named_version(version: int | None, if_match: str) -> int:
+    """Return the version that a change is founded on, from its body or its header.
+
+    Raises:
+        Refused: It names none, or none that can be.
+    """
+    if version is not None:
+        return version
+    tag = if_match.strip().removeprefix("W/").strip('"')
+    if not tag:
+        raise Refused(
+            'Say which version of the task you read: in the field "version", or in the header If-Match.',
+            "version_missing",
+        )
+    if not tag.isascii() or not tag.isdecimal() or len(tag) > 9:
+        raise Refused("If-Match must be the ETag of the task as you read it.", "invalid_version")
+    return int(tag)
+
+
+def _tagged(view: TaskView, response: Response) -> schemas.TaskOut:
+    response.headers["ETag"] = f'"{view.version}"'
     return schemas.TaskOut.of(view)
 
 

@@ -88,7 +88,10 @@ class Member(SQLModel, table=True):
 
 
 class Task(SQLModel, table=True):
-    """A card. `position` orders its column; gaps make room for moves."""
+    """A card. `position` orders its column; gaps make room for moves.
+
+    `version` grows with each change of what people write on it: title, description, priority, labels.
+    """
 
     __tablename__ = "tasks"
     __table_args__ = (
@@ -105,6 +108,7 @@ class Task(SQLModel, table=True):
     labels: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     status: str = Field(default=TaskStatus.TODO.value, sa_column=Column(String(16), nullable=False))
     position: float = Field(sa_column=Column(Float, nullable=False))
+    version: int = Field(default=1, nullable=False)
     last_session_id: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))
     created_by: UUID | None = Field(
         default=None, sa_column=Column(Uuid, ForeignKey("users.id", ondelete="SET NULL"), nullable=True)

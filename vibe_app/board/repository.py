@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 from uuid import UUID
 
@@ -87,6 +87,33 @@ async def move_task(
     )
     if done.rowcount != 1:  # type: ignore[attr-defined]
         raise IllegalMove(f"The task cannot move to {target.column} from where it is now.")
+
+
+async def rewrite_task(
+    db: AsyncSession, task_id: UUID, version: int, values: Mapping[str, Any], prompt: Set[str]
+) -> bool:
+    """Write what somebody has changed of a card, unless it is no longer the version that they saw.
+
+    Args:
+        db: The transaction.
+        task_id: The card.
+        version: What they saw.
+        values: What to write; those named in `prompt` not while a session is live.
+        prompt: The fields that a live session was started with.
+
+    Returns:
+        Whether it was written.
+    """
+    conditions = [col(Task.id) == task_id, col(Task.version) == version]
+    if prompt & values.keys():
+        conditions.append(col(Task.status) != str(TaskStatus.IN_PROGRESS))
+    done = await db.execute(
+        update(Task)
+        .where(*conditions)
+        .values(updated_at=now(), version=col(Task.version) + 1, **values)
+        .execution_options(synchronize_session=False)
+    )
+    return done.rowcount == 1  # type: ignore[attr-defined]
 
 
 async def bottom_of(db: AsyncSession, project_id: UUID, status: TaskStatus) -> float:

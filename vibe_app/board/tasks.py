@@ -18,10 +18,17 @@ from vibe_app.board.models import Session, Task
 from vibe_app.board.sessions import session_view
 from vibe_app.board.views import Page, TaskView
 from vibe_app.db import Database
-from vibe_app.errors import Conflict, IllegalMove, Refused
-from vibe_app.wire import now, plain_text
+from vibe_app.errors import Conflict, IllegalMove, Refused, VersionChanged
+from vibe_app.wire import plain_text
 
 _LIVE = "A session of this task is running. Stop it first."
+_CHANGED = (
+    "Somebody changed this task since you read it. Nothing was saved: look at both, and save again if yours "
+    "is to stay."
+)
+
+# What the agent is given of a card: it stays as it is while a session is live.
+_PROMPT = frozenset({"title", "description"})
 
 
 class Tasks:
@@ -113,56 +120,68 @@ class Tasks:
         """
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
-            task = await task_of(db, project_id, task_id)
-            row = None
-            if task.last_session_id is not None:
-                row = (
-                    await db.execute(
-                        select(*repository.CARD_FIELDS).where(
-                            col(Session.id) == task.last_session_id, col(Session.deleted_at).is_(None)
-                        )
-                    )
-                ).one_or_none()
-            return (await self._with_sessions(db, [(task, row)]))[0]
+            return await self._seen(db, await task_of(db, project_id, task_id))
 
     async def change(
         self,
         actor: Actor,
         project_id: UUID,
         task_id: UUID,
+        version: int,
         *,
         title: str | None = None,
         description: str | None = None,
         priority: str | None = None,
         labels: Sequence[str] | None = None,
     ) -> TaskView:
-        """Change what is given and leave the rest.
+        """Change what is given and differs, and leave the rest.
+
+        Saving what is there already is no change, whatever version it names: a second click loses nothing.
+
+        Args:
+            actor: Who asks; an editor.
+            project_id: The board.
+            task_id: The card.
+            version: That of the card on which the change is founded.
+            title: As for `create`, like those that follow; None leaves it as it is.
+            description: The same.
+            priority: The same.
+            labels: The same.
 
         Raises:
+            VersionChanged: Somebody else has changed the card since that version.
             Conflict: A session is live and the change touches its prompt.
             Refused: A value cannot be accepted.
         """
-        values: dict[str, Any] = {}
+        wanted: dict[str, Any] = {}
         if title is not None:
-            values["title"] = rules.clean_line(title, "title", rules.TITLE_CHARS)
+            wanted["title"] = rules.clean_line(title, "title", rules.TITLE_CHARS)
         if description is not None:
-            values["description"] = rules.clean_body(description)
+            wanted["description"] = rules.clean_body(description)
         if priority is not None:
-            values["priority"] = rules.parse_priority(priority).value
+            wanted["priority"] = rules.parse_priority(priority).value
         if labels is not None:
-            values["labels"] = rules.clean_labels(labels)
+            wanted["labels"] = rules.clean_labels(labels)
         async with self._database.transaction() as db:
             await require(db, actor, project_id, ProjectRole.EDITOR)
             task = await task_of(db, project_id, task_id)
-            if task.status == TaskStatus.IN_PROGRESS and {"title", "description"} & values.keys():
+            values = {name: value for name, value in wanted.items() if value != getattr(task, name)}
+            if task.status == TaskStatus.IN_PROGRESS and _PROMPT & values.keys():
                 raise Conflict(_LIVE, "session_live")
-            # The session before its card, as everywhere: two that lock in turn wait for each other for ever.
-            if priority is not None:
-                rank = rules.parse_priority(priority).rank
-                waiting = (col(Session.task_id) == task_id) & repository.live
-                await db.execute(update(Session).where(waiting).values(priority=rank))
-            await db.execute(update(Task).where(col(Task.id) == task_id).values(updated_at=now(), **values))
-            db.announce(f"project:{project_id}")
+            if values:
+                # The session before its card, as everywhere: two that lock in turn wait for each other
+                # for ever.
+                if "priority" in values:
+                    rank = rules.parse_priority(values["priority"]).rank
+                    waiting = (col(Session.task_id) == task_id) & repository.live
+                    await db.execute(update(Session).where(waiting).values(priority=rank))
+                if not await repository.rewrite_task(db, task_id, version, values, _PROMPT):
+                    db.expire_all()
+                    task = await task_of(db, project_id, task_id)
+                    if task.version == version:
+                        raise Conflict(_LIVE, "session_live")
+                    raise VersionChanged(_CHANGED, wanted, await self._seen(db, task))
+                db.announce(f"project:{project_id}")
         return await self.read(actor, project_id, task_id)
 
     async def delete(self, actor: Actor, project_id: UUID, task_id: UUID) -> None:
@@ -226,6 +245,18 @@ class Tasks:
             db.announce(f"project:{project_id}")
         return await self.read(actor, project_id, task_id)
 
+    async def _seen(self, db: AsyncSession, task: Task) -> TaskView:
+        row = None
+        if task.last_session_id is not None:
+            row = (
+                await db.execute(
+                    select(*repository.CARD_FIELDS).where(
+                        col(Session.id) == task.last_session_id, col(Session.deleted_at).is_(None)
+                    )
+                )
+            ).one_or_none()
+        return (await self._with_sessions(db, [(task, row)]))[0]
+
     async def _with_sessions(
         self, db: AsyncSession, rows: Sequence[tuple[Task, Sequence[Any] | None]]
     ) -> list[TaskView]:
@@ -262,6 +293,7 @@ def _task_view(task: Task, session: Any) -> TaskView:
         labels=list(task.labels),
         status=task.status,
         position=task.position,
+        version=task.version,
         created_by=task.created_by,
         created_at=task.created_at,
         updated_at=task.updated_at,

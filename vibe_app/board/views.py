@@ -101,7 +101,7 @@ class SessionView:
 
 @dataclass(frozen=True)
 class TaskView:
-    """A card. `session` is its latest run, if it ever had one."""
+    """A card. `session` is its latest run, if it ever had one; a change of the card names its `version`."""
 
     id: UUID
     project_id: UUID
@@ -111,6 +111,7 @@ class TaskView:
     labels: list[str]
     status: str
     position: float
+    version: int
     created_by: UUID | None
     created_at: datetime
     updated_at: datetime

@@ -74,6 +74,7 @@ class DrawerState(rx.State):
     outputs: str = ""
     tab: str = "output"
     missing: str = ""
+    version: int = 0
     title: str = ""
     description: str = ""
     priority: str = "normal"
@@ -121,7 +122,7 @@ class DrawerState(rx.State):
         place = place_of(self)
         if place.project is None or place.task is None or title.strip() == self.title:
             return
-        await services().tasks.change(actor, place.project, place.task, title=title)
+        await services().tasks.change(actor, place.project, place.task, self.version, title=title)
         await show_drawer(self, await read_drawer(actor, place))
 
     @rx.event
@@ -141,6 +142,7 @@ class DrawerState(rx.State):
             actor,
             place.project,
             place.task,
+            self.version,
             description=description if description != self.description else None,
             priority=str(form.get("priority", self.priority)),
             labels=split_labels(str(form.get("labels", ""))),
@@ -185,6 +187,7 @@ def _values(task: TaskView, session: SessionView | None) -> dict[str, Any]:
     """Return what the drawer says of a task, by the names of its vars."""
     card = card_of(task)
     return {
+        "version": task.version,
         "title": task.title,
         "description": task.description,
         "priority": task.priority,
