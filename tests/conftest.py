@@ -126,7 +126,7 @@ def database_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequ
 def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Real argon2id, but with the least of work: tests make hundreds of accounts."""
     quick = partial(argon2.PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr("vibe_app.accounts.service.PasswordHasher", quick)
+    monkeypatch.setattr("vibe_app.accounts.passwords.PasswordHasher", quick)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ async def test_setting_up_at_once_makes_one_admin(resting: Services) -> None:
 
 
 async def test_nothing_secret_is_kept(resting: Services, owner: Actor) -> None:
-    token = (await resting.accounts.add_token(owner, "ci")).token
+    token = (await resting.accounts.tokens.add(owner, "ci")).token
     login = await resting.accounts.login(owner.email, PASSWORD)
     assert token is not None
     async with resting.database.read() as db:
@@ -87,7 +87,7 @@ async def test_a_removed_person_is_nobody_but_what_they_made_stays(resting: Serv
     admin = Actor(admin_view.id, admin_view.role, admin_view.email, admin_view.name)
     project = await resting.projects.create(owner, "Sample")
     task = await resting.tasks.create(owner, project.id, "Stays")
-    token = (await resting.accounts.add_token(owner, "ci")).token
+    token = (await resting.accounts.tokens.add(owner, "ci")).token
     await resting.accounts.remove_user(admin, owner.user_id)
     with pytest.raises(Unauthenticated):
         await resting.accounts.who(token)

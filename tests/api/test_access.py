@@ -294,7 +294,9 @@ async def test_access_tokens_are_shown_once_hashed_and_end(
     assert (await client.get("/auth/me")).json()["email"] == "editor@example.org"
     listed = (await board.editor.get("/tokens")).json()
     assert listed["total_count"] == 1
-    assert listed["tokens"][0].keys() == {"id", "name", "created_at", "expires_at", "last_used_at"}
+    assert listed["tokens"][0].keys() == {
+        *("id", "name", "scopes", "project_id", "created_at", "expires_at", "last_used_at")
+    }
     assert listed["tokens"][0]["last_used_at"] is not None
     assert token not in (settings.data / "vibe.db").read_bytes().decode("latin-1")
     path = f"/tokens/{made.json()['id']}"
@@ -328,7 +330,9 @@ async def test_admins_keep_the_accounts(board: Board, connect: Connect) -> None:
         assert (answer.status_code, answer.json()["code"]) == (403, "not_an_admin")
     made = await board.admin.post("/users", json=BODIES["/users"])
     assert made.status_code == 201
-    assert made.json().keys() == {"id", "email", "name", "role", "created_at"}
+    assert made.json().keys() == {
+        *("id", "email", "name", "role", "can_create_projects", "can_execute", "created_at")
+    }
     taken = await board.admin.post("/users", json=BODIES["/users"])
     assert (taken.status_code, taken.json()["code"]) == (409, "email_taken")
     path = f"/users/{made.json()['id']}"

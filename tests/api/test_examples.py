@@ -73,7 +73,9 @@ async def test_curl(board: Board, address: str) -> None:
 
 async def test_python(board: Board, address: str) -> None:
     [code] = blocks("python")
-    token = (await board.editor.post("/tokens", json={"name": "docs"})).json()["token"]
+    token = (await board.editor.post("/tokens", json={"name": "docs", "scopes": ["run", "write"]})).json()[
+        "token"
+    ]
     printed = await run(sys.executable, "-c", code, VIBE_URL=address, VIBE_TOKEN=token)
     lines = printed.splitlines()
     assert lines[0] in ("running", "completed")

@@ -396,5 +396,5 @@ async def test_a_double_click_makes_one_access_token(parts: Services, tokens: di
     someone: Tab = await tab("editor", "/settings")
     for name in ("Nightly script", "Nightly script", "Another"):
         await someone.call("TokensState.add", form={"name": name, "days": "30"})
-    made = await parts.accounts.tokens(await parts.accounts.who(tokens["editor"]))
+    made = await parts.accounts.tokens.list(await parts.accounts.who(tokens["editor"]))
     assert sorted(token.name for token in made) == ["Another", "Nightly script"]

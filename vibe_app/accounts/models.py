@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, String, Uuid
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, String, Uuid, true
 from sqlmodel import Field, SQLModel
 
 from vibe_app.accounts.roles import UserRole
@@ -31,6 +31,10 @@ class User(SQLModel, table=True):
     name: str = Field(sa_column=Column(String(100), nullable=False))
     password_hash: str = Field(sa_column=Column(String(255), nullable=False))
     role: str = Field(default=UserRole.MEMBER.value, sa_column=Column(String(16), nullable=False))
+    can_create_projects: bool = Field(
+        default=True, sa_column=Column(Boolean, nullable=False, server_default=true())
+    )
+    can_execute: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=true()))
     created_at: datetime = Field(default_factory=now, sa_column=Column(UtcDateTime, nullable=False))
     updated_at: datetime = Field(default_factory=now, sa_column=Column(UtcDateTime, nullable=False))
 
@@ -44,10 +48,13 @@ class Login(SQLModel, table=True):
     user_id: UUID = Field(sa_column=_owner_column())
     created_at: datetime = Field(default_factory=now, sa_column=Column(UtcDateTime, nullable=False))
     expires_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False, index=True))
+    host: str = Field(default="", sa_column=Column(String(64), nullable=False, server_default=""))
+    browser: str = Field(default="", sa_column=Column(String(80), nullable=False, server_default=""))
+    last_used_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
 
 
 class AccessToken(SQLModel, table=True):
-    """A personal access token: shown once, kept only as a hash."""
+    """A personal access token: shown once, kept only as a hash. Its scopes are words with a space between."""
 
     __tablename__ = "access_tokens"
 
@@ -55,6 +62,13 @@ class AccessToken(SQLModel, table=True):
     user_id: UUID = Field(sa_column=_owner_column())
     name: str = Field(sa_column=Column(String(100), nullable=False))
     token_hash: str = Field(sa_column=Column(String(64), nullable=False, unique=True))
+    scopes: str = Field(sa_column=Column(String(64), nullable=False, server_default="read run write admin"))
+    project_id: UUID | None = Field(
+        default=None,
+        sa_column=Column(
+            Uuid, ForeignKey("projects.id", name="access_tokens_project", ondelete="CASCADE"), nullable=True
+        ),
+    )
     created_at: datetime = Field(default_factory=now, sa_column=Column(UtcDateTime, nullable=False))
     expires_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
     last_used_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))

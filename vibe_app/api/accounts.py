@@ -61,7 +61,11 @@ async def change_me(
 ) -> schemas.UserOut:
     """Change one's own name or password. A new password ends every login of the account, this one too."""
     view = await services().accounts.change_me(
-        actor, name=body.name, password=body.password, current_password=body.current_password
+        actor,
+        name=body.name,
+        password=body.password,
+        current_password=body.current_password,
+        keep_tokens=body.keep_tokens,
     )
     if body.password is not None:
         clear_cookie(request, response)
@@ -81,16 +85,30 @@ async def list_users(
 async def create_user(actor: Asker, body: schemas.NewUser) -> schemas.UserOut:
     """Create an account. For admins."""
     return schemas.UserOut.of(
-        await services().accounts.add_user(actor, body.email, body.name, body.password, body.role)
+        await services().accounts.add_user(
+            actor,
+            body.email,
+            body.name,
+            body.password,
+            body.role,
+            can_create_projects=body.can_create_projects,
+            can_execute=body.can_execute,
+        )
     )
 
 
 @users.patch("/{user_id}", responses=errors(400, 404, 409, 413))
 async def change_user(actor: Asker, user_id: UUID, body: schemas.ChangeUser) -> schemas.UserOut:
-    """Change an account; a new password or role ends its logins. For admins."""
+    """Change an account. A new role ends its logins, a new password its access tokens as well. For admins."""
     return schemas.UserOut.of(
         await services().accounts.change_user(
-            actor, user_id, name=body.name, role=body.role, password=body.password
+            actor,
+            user_id,
+            name=body.name,
+            role=body.role,
+            password=body.password,
+            can_create_projects=body.can_create_projects,
+            can_execute=body.can_execute,
         )
     )
 
@@ -105,29 +123,32 @@ async def delete_user(actor: Asker, user_id: UUID) -> None:
 async def list_tokens(
     actor: Asker, page: schemas.Page = 1, page_size: schemas.PageSize = 20
 ) -> schemas.TokenList:
-    """List one's own access tokens, newest first, without their secrets."""
-    views = await services().accounts.tokens(actor)
+    """List one's own access tokens, newest first, without their secrets. A token sees itself alone."""
+    views = await services().accounts.tokens.list(actor)
     return schemas.TokenList(
         tokens=schemas.TokenOut.all(_cut(views, page, page_size)), total_count=len(views)
     )
 
 
-@tokens.post("", status_code=201, responses=errors(400, 413))
+@tokens.post("", status_code=201, responses=errors(400, 404, 413))
 async def create_token(actor: Asker, body: schemas.NewToken) -> schemas.NewTokenOut:
-    """Make an access token. Its secret is in this answer and never shown again."""
-    return schemas.NewTokenOut.of(await services().accounts.add_token(actor, body.name, body.days))
+    """Make an access token. Its secret is in this answer and never shown again. Not with an access token."""
+    if body.project_id is not None:
+        await services().projects.read(actor, body.project_id)
+    made = await services().accounts.tokens.add(actor, body.name, body.days, body.scopes, body.project_id)
+    return schemas.NewTokenOut.of(made)
 
 
 @tokens.patch("/{token_id}", responses=errors(400, 404, 413))
 async def rename_token(actor: Asker, token_id: UUID, body: schemas.ChangeToken) -> schemas.TokenOut:
     """Give one of one's own tokens another name."""
-    return schemas.TokenOut.of(await services().accounts.rename_token(actor, token_id, body.name))
+    return schemas.TokenOut.of(await services().accounts.tokens.rename(actor, token_id, body.name))
 
 
 @tokens.delete("/{token_id}", status_code=204, responses=errors(400, 404))
 async def delete_token(actor: Asker, token_id: UUID) -> None:
     """End one of one's own access tokens."""
-    await services().accounts.remove_token(actor, token_id)
+    await services().accounts.tokens.remove(actor, token_id)
 
 
 def _signed_in(request: Request, response: Response, grant: Grant) -> schemas.LoginOut:

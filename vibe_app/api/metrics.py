@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vibe_app.accounts.roles import Scope as TokenScope
 from vibe_app.api.errors import error_response, status_of
 from vibe_app.board.lifecycle import LIVE, SessionStatus
 from vibe_app.errors import Forbidden, VibeError
@@ -102,6 +103,7 @@ async def metrics(request: Request) -> Response:
 async def _require_admin(request: Request) -> None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     actor = await services().accounts.who(token.strip() if scheme.lower() == "bearer" else None)
+    actor.need_scope(TokenScope.READ, None)
     if not actor.is_admin:
         raise Forbidden("Only an admin of this installation may read the metrics.", "not_an_admin")
 

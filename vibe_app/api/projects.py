@@ -119,6 +119,7 @@ async def change_member(
     actor: Asker, project_id: UUID, user_id: UUID, body: schemas.ChangeMember
 ) -> schemas.MemberOut:
     """Give a member another role. For the project's owners."""
+    await services().projects.check_owner(actor, project_id)
     known = {view.user_id for view in await services().projects.members(actor, project_id)}
     if user_id not in known:
         raise NotFound("This person is not a member of the project.", "member_not_found")

@@ -14,7 +14,7 @@ from uuid import UUID
 from fastapi import Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
-from vibe_app.accounts.roles import ProjectRole, UserRole
+from vibe_app.accounts.roles import ProjectRole, Scope, UserRole
 from vibe_app.board.lifecycle import Priority, SessionStatus, TaskStatus
 from vibe_app.wire import iso
 
@@ -111,6 +111,8 @@ class UserOut(_Out):
     email: str
     name: str
     role: UserRole
+    can_create_projects: bool = Field(description="An admin always may")
+    can_execute: bool = Field(description="Whether the person may make agents work; an admin always may")
     created_at: Moment
 
 
@@ -120,6 +122,9 @@ class ChangeMe(_In):
     name: _Name | None = None
     password: _Password | None = None
     current_password: Annotated[Str, _documented(format="password")] = ""
+    keep_tokens: bool = Field(
+        default=False, description="With a new password: one's access tokens stay, else they end"
+    )
 
 
 class NewUser(_In):
@@ -129,6 +134,8 @@ class NewUser(_In):
     name: _Name
     password: _Password
     role: _UserRoleIn = UserRole.MEMBER.value
+    can_create_projects: bool = True
+    can_execute: bool = True
 
 
 class ChangeUser(_In):
@@ -137,6 +144,8 @@ class ChangeUser(_In):
     name: _Name | None = None
     role: _UserRoleIn | None = None
     password: _Password | None = None
+    can_create_projects: bool | None = None
+    can_execute: bool | None = None
 
 
 class UserList(BaseModel):
@@ -151,6 +160,11 @@ class NewToken(_In):
 
     name: _Name
     days: Annotated[int, _documented(minimum=1, maximum=365)] = 90
+    scopes: Annotated[
+        list[Annotated[Str, _documented(enum=list(Scope))]],
+        Field(description="What it may be used for, within one's own rights; each includes `read`"),
+    ] = [Scope.READ.value]
+    project_id: UUID | None = Field(default=None, description="The only project that it is for; null for all")
 
 
 class ChangeToken(_In):
@@ -164,6 +178,8 @@ class TokenOut(_Out):
 
     id: UUID
     name: str
+    scopes: list[Scope]
+    project_id: UUID | None = Field(description="The only project that it is for; null for all")
     created_at: Moment
     expires_at: Moment
     last_used_at: Moment | None

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board import repository
 from vibe_app.board.models import Project, Task
 from vibe_app.errors import Forbidden, NotFound
@@ -17,19 +17,41 @@ _NEEDS = {
     ProjectRole.OWNER: "Only an owner of this project may do this.",
 }
 
+_SCOPES = {
+    ProjectRole.VIEWER: Scope.READ,
+    ProjectRole.EDITOR: Scope.WRITE,
+    ProjectRole.OWNER: Scope.ADMIN,
+}
+
 
 async def require(
-    db: AsyncSession, actor: Actor, project_id: UUID, needed: ProjectRole, *, lock: bool = False
+    db: AsyncSession,
+    actor: Actor,
+    project_id: UUID,
+    needed: ProjectRole,
+    scope: Scope | None = None,
+    *,
+    lock: bool = False,
 ) -> tuple[Project, ProjectRole]:
     """Return the project and the actor's role in it, if that role covers `needed`.
 
     An admin of the installation may do what an owner may. With `lock` nobody else
     changes the project, its members or adds to it until the transaction ends.
 
+    Args:
+        db: Where to look.
+        actor: Who asks.
+        project_id: Which project.
+        needed: The least role.
+        scope: What an access token must be for; by the role where it is not given: viewers read,
+            editors write, owners administer.
+        lock: Hold the project's row.
+
     Raises:
         NotFound: There is no such project.
-        Forbidden: The actor's role is not enough.
+        Forbidden: The actor's role is not enough, or the access token is not for this.
     """
+    actor.need_scope(scope or _SCOPES[needed], project_id)
     project = await db.get(Project, project_id, with_for_update=lock or None)
     if project is None:
         raise NotFound("There is no such project. It may have been deleted.", "project_not_found")

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from vibe_app import addresses
-from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.addresses import Credential
 from vibe_app.board import remotes, repository, rules
 from vibe_app.board.access import require
@@ -66,7 +66,7 @@ class Projects:
         """Make a project of which the actor is the owner.
 
         Args:
-            actor: Who asks; any person with an account may.
+            actor: Who asks; one who may create projects.
             name: 1 to 100 characters.
             description: Up to 64 KiB.
             repo_url: A repository to clone when the workspace first starts, or None for an empty one.
@@ -75,8 +75,10 @@ class Projects:
 
         Raises:
             Refused: A value cannot be accepted.
-            Forbidden: The repository is a folder of the server, and the actor no admin.
+            Forbidden: The actor may not create projects, or the repository is a folder of the server, and the
+                actor no admin.
         """
+        _require_creation(actor)
         project = Project(
             name=rules.clean_line(name, "name", rules.NAME_CHARS),
             description=rules.clean_body(description),
@@ -92,6 +94,7 @@ class Projects:
 
     async def create_sample(self, actor: Actor) -> ProjectView:
         """Make the sample project with cards that are ready to execute."""
+        _require_creation(actor)
         project = Project(
             name=SAMPLE_NAME,
             description="Two small cards to see the whole path once: press Execute on one.",
@@ -118,6 +121,8 @@ class Projects:
             if not actor.is_admin:
                 mine = select(col(Member.project_id)).where(col(Member.user_id) == actor.user_id)
                 query = query.where(col(Project.id).in_(mine))
+            if actor.project_id is not None:
+                query = query.where(col(Project.id) == actor.project_id)
             total = await db.scalar(select(func.count()).select_from(query.subquery()))
             rows = await db.scalars(
                 query.order_by(func.lower(col(Project.name)), col(Project.id))
@@ -166,7 +171,7 @@ class Projects:
                 raise Refused("The limit of running sessions must be between 1 and 100.", "invalid_limit")
             values["session_limit"] = session_limit
         async with self._database.transaction() as db:
-            project, _ = await require(db, actor, project_id, ProjectRole.OWNER, lock=True)
+            project, _ = await require(db, actor, project_id, ProjectRole.OWNER, Scope.WRITE, lock=True)
             if remote is not None:
                 credential = remotes.changed(actor, project, remote)
                 if credential is not KEEP:
@@ -197,7 +202,7 @@ class Projects:
             Conflict: A session of it is live.
         """
         async with self._database.transaction() as db:
-            project, _ = await require(db, actor, project_id, ProjectRole.OWNER, lock=True)
+            project, _ = await require(db, actor, project_id, ProjectRole.OWNER, Scope.WRITE, lock=True)
             if confirm.strip() != project.name:
                 raise Refused(
                     f"To delete it, confirm with the project's name: {project.name}", "confirmation_needed"
@@ -265,7 +270,7 @@ class Projects:
         """
         needed = ProjectRole.VIEWER if user_id == actor.user_id else ProjectRole.OWNER
         async with self._database.transaction() as db:
-            await require(db, actor, project_id, needed, lock=True)
+            await require(db, actor, project_id, needed, Scope.ADMIN, lock=True)
             member = await db.get(Member, (project_id, user_id))
             if member is None:
                 raise NotFound("This person is not a member of the project.", "member_not_found")
@@ -306,6 +311,11 @@ class Projects:
             )
             for project in projects
         ]
+
+
+def _require_creation(actor: Actor) -> None:
+    actor.need_scope(Scope.WRITE, None)
+    actor.need_creation()
 
 
 async def _insert(db: Transaction, project: Project, actor: Actor) -> None:

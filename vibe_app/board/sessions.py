@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board import archive, repository, rules
 from vibe_app.board.access import require, task_of
 from vibe_app.board.lifecycle import LIVE, TASK_AFTER, Priority, SessionStatus, TaskStatus
@@ -82,13 +82,15 @@ class Sessions:
         Raises:
             Conflict: A session of the task is live already, or the key's session was deleted.
             Refused: The card is not in TODO, or the instructions are too long.
+            Forbidden: The actor may not execute.
         """
         extra = rules.clean_body(instructions, "instructions")
         if idempotency_key is not None and not 1 <= len(idempotency_key) <= 200:
             raise Refused("The Idempotency-Key must have 1 to 200 characters.", "invalid_idempotency_key")
         try:
             async with self._database.transaction() as db:
-                await require(db, actor, project_id, ProjectRole.EDITOR)
+                await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
+                actor.need_execution()
                 task = await task_of(db, project_id, task_id)
                 if idempotency_key and (known := await _by_key(db, task_id, idempotency_key)):
                     return session_view(known, {})
@@ -163,7 +165,7 @@ class Sessions:
             Refused: The task has no live session.
         """
         async with self._database.transaction() as db:
-            await require(db, actor, project_id, ProjectRole.EDITOR)
+            await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
             task = await task_of(db, project_id, task_id)
             # Locked, where the database has row locks, so that nobody claims it meanwhile.
             session = await db.scalar(

@@ -19,6 +19,7 @@ from vibe_app.cli.options import Fault
 from vibe_app.settings import Settings
 
 _TOKEN_DAYS = 30
+_TOKEN_SCOPES = ("run", "write")
 _SILENCE = 45.0
 """Seconds without a byte after which a stream is taken for dead; a live one sends a comment every 15 s."""
 _PATIENCE = 60.0
@@ -182,7 +183,9 @@ def _new_token(settings: Settings) -> str:
             raise Fault("There is no account yet: make the first one on the board's /setup page.")
         admin = min(admins, key=lambda user: user.created_at)
         actor = Actor(admin.id, admin.role, admin.email, admin.name)
-        made = await accounts.add_token(actor, f"vibe run on {os.uname().nodename}"[:100], _TOKEN_DAYS)
+        made = await accounts.tokens.add(
+            actor, f"vibe run on {os.uname().nodename}"[:100], _TOKEN_DAYS, _TOKEN_SCOPES
+        )
         assert made.token is not None
         return made.token
 

@@ -29,7 +29,11 @@ _STYLES = {"output": "", "error": "red", "status": "blue", "done": "green"}
 @click.argument("prompt")
 @click.option("--project", help="Name or id of the project; may be left out where there is only one.")
 @click.option("--server", envvar="VIBE_SERVER", help="Address of the server (VIBE_SERVER).")
-@click.option("--token", envvar="VIBE_TOKEN", help="Access token (VIBE_TOKEN); not needed on its machine.")
+@click.option(
+    "--token",
+    envvar="VIBE_TOKEN",
+    help="Access token with the scopes run and write (VIBE_TOKEN); not needed on its machine.",
+)
 @data_option
 def run(prompt: str, project: str | None, server: str | None, token: str | None, data: Path | None) -> None:
     """Make a card of PROMPT, execute it, and follow it to its end.

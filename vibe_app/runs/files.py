@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board.access import require
 from vibe_app.db import Database
 from vibe_app.errors import Refused
@@ -242,19 +242,30 @@ class Files:
         """Ask the workspace's OpenCode itself, as far as its session proxy lets it pass; close the answer.
 
         Raises:
-            Forbidden: This call does not pass.
+            Forbidden: This call does not pass, or the actor may not execute.
             Refused: What it asks for does not pass, or it asks for OpenCode's web page.
         """
-        endpoint = await self._at(actor, project_id, ProjectRole.EDITOR)
+        scope = Scope.READ if method == "GET" else Scope.RUN
+        endpoint = await self._at(actor, project_id, ProjectRole.EDITOR, scope, executes=True)
         answer = await self._client.opencode(endpoint, method, path, query, headers, body)
         if answer.status != 204 and answer.kind not in ("application/json", "text/event-stream"):
             await answer.close()
             raise Refused("OpenCode's web page is not served here, only its interface.", "not_an_interface")
         return answer
 
-    async def _at(self, actor: Actor, project_id: UUID, needed: ProjectRole) -> Endpoint:
+    async def _at(
+        self,
+        actor: Actor,
+        project_id: UUID,
+        needed: ProjectRole,
+        scope: Scope | None = None,
+        *,
+        executes: bool = False,
+    ) -> Endpoint:
         async with self._database.read() as db:
-            project, _ = await require(db, actor, project_id, needed)
+            project, _ = await require(db, actor, project_id, needed, scope)
+        if executes:
+            actor.need_execution()
         return await self._workspaces.ensure(project)
 
 

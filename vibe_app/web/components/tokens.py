@@ -8,7 +8,7 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor
-from vibe_app.accounts.service import TokenView
+from vibe_app.accounts.tokens import TokenView
 from vibe_app.web.auth import acts
 from vibe_app.web.components.parts import ask, choice
 from vibe_app.web.components.sections import labelled, row_of, section
@@ -48,7 +48,7 @@ class TokensState(rx.State):
     async def load(self, actor: Actor):
         """Read the list; a secret that was shown here before is gone."""
         self.fresh = ""
-        self.rows = [_token_row(token) for token in await services().accounts.tokens(actor)]
+        self.rows = [_token_row(token) for token in await services().accounts.tokens.list(actor)]
         self.loaded = True
 
     @acts
@@ -57,15 +57,15 @@ class TokensState(rx.State):
         name = str(form.get("name", ""))
         if self.fresh and any((row.id, row.name) == (self.blank, name.strip()) for row in self.rows):
             return
-        token = await services().accounts.add_token(actor, name, days=int(str(form.get("days", "90"))))
+        token = await services().accounts.tokens.add(actor, name, days=int(str(form.get("days", "90"))))
         self.fresh, self.blank = token.token or "", str(token.id)
-        self.rows = [_token_row(kept) for kept in await services().accounts.tokens(actor)]
+        self.rows = [_token_row(kept) for kept in await services().accounts.tokens.list(actor)]
 
     @acts
     async def remove(self, actor: Actor, token_id: str):
         """End a token."""
-        await services().accounts.remove_token(actor, known(token_id))
-        self.rows = [_token_row(token) for token in await services().accounts.tokens(actor)]
+        await services().accounts.tokens.remove(actor, known(token_id))
+        self.rows = [_token_row(token) for token in await services().accounts.tokens.list(actor)]
         return rx.toast.success("Access token ended.")
 
     @rx.event
