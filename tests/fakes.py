@@ -13,7 +13,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from tests.scripted import Request, Script, ScriptedSession, ScriptedSidecar, send, send_chunk, send_json
-from vibe_app.errors import Unavailable
+from vibe_app.errors import DiskFull, Unavailable
 from vibe_app.runtimes.base import Endpoint, Progress, WorkspaceSpec
 from vibe_app.wire import StartSession
 
@@ -249,6 +249,17 @@ class SlowRuntime(FakeRuntime):
         await super().starting(spec, progress)
         self.waiting.set()
         await self.may_start.wait()
+
+
+class RuntimeWithoutRoom(FakeRuntime):
+    """Cannot start a workspace while its disk is full."""
+
+    full = True
+
+    async def starting(self, spec: WorkspaceSpec, progress: Progress | None) -> None:
+        if self.full:
+            raise DiskFull("The workspace could not be started. The disk is full: free some space.")
+        await super().starting(spec, progress)
 
 
 class BrokenRuntime(FakeRuntime):

@@ -17,7 +17,7 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from vibe_app.errors import Conflict, NotFound, Refused, TooLarge, Unavailable, VibeError
+from vibe_app.errors import Conflict, DiskFull, NotFound, Refused, TooLarge, Unavailable, VibeError
 from vibe_app.wire import Event, EventType, LiveSessions, SessionState, StartSession
 
 _LONGEST_FRAME = 8 * 1024 * 1024
@@ -267,20 +267,25 @@ async def _check(response: httpx.Response, content_type: str) -> None:
             "The workspace's sidecar does not accept this installation's token: restart the workspace.",
             "sidecar_unauthorized",
         )
-    reason = _reason(await response.aread()) if kind == "application/json" else ""
+    reason, code = _told(await response.aread()) if kind == "application/json" else ("", "")
+    if code == DiskFull.default_code:
+        raise DiskFull(reason)
     if 400 <= status < 500 and kind == "application/json":
         refusal = _REFUSALS.get(status, Refused)
         raise refusal(reason or f"The workspace's sidecar refused the request ({status}).")
     raise Unavailable(reason or f"The workspace's sidecar answered with an error ({status}).")
 
 
-def _reason(body: bytes) -> str:
+def _told(body: bytes) -> tuple[str, str]:
+    """Return the sentence and the code of a refusal, empty where it has none."""
     try:
         answer = json.loads(body)
     except ValueError:
-        return ""
-    reason = answer.get("error") or answer.get("detail") if isinstance(answer, dict) else None
-    return reason if isinstance(reason, str) else ""
+        return "", ""
+    if not isinstance(answer, dict):
+        return "", ""
+    reason, code = answer.get("error") or answer.get("detail"), answer.get("code")
+    return reason if isinstance(reason, str) else "", code if isinstance(code, str) else ""
 
 
 @contextmanager

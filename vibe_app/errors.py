@@ -5,6 +5,7 @@
     ├─ Conflict         it is there, but in a state that does not allow this
     ├─ Refused          the request itself cannot be accepted as written
     ├─ Unavailable      a part this depends on does not answer
+    │  └─ DiskFull      it cannot, for want of room: trying again is of no use
     ├─ Unauthenticated  nobody is signed in
     ├─ Forbidden        somebody is, but may not do this
     └─ TooMany          asked too often; try later
@@ -90,6 +91,12 @@ class Unavailable(VibeError):
     """A part that this depends on does not answer."""
 
     default_code = "unavailable"
+
+
+class DiskFull(Unavailable):
+    """There is no room left where this must be written."""
+
+    default_code = "disk_full"
 
 
 class Unauthenticated(VibeError):

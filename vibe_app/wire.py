@@ -41,8 +41,10 @@ class Failure(StrEnum):
     """The model endpoint was overloaded, refused or unreachable. Worth repeating."""
     PROVIDER_REFUSED = "provider_refused"
     """Bad key, unknown model, refused prompt, context too long. Final at once."""
+    DISK_FULL = "disk_full"
+    """The workspace has no room left. Final at once: the next attempt would find it as full."""
     BROKEN = "broken"
-    """Anything else: rubbish from the model, a full disk. Final at once."""
+    """Anything else, such as rubbish from the model. Final at once."""
 
 
 RETRYABLE = frozenset({Failure.AGENT_LOST, Failure.PROVIDER_BUSY})

@@ -12,6 +12,7 @@ from tests import fakes
 from tests.runs.rig import QUICK, Rig, assert_whole, lines, rigged, texts
 from tests.scripted import Request, Script, ScriptedSidecar, send
 from vibe_app.board.views import SessionView
+from vibe_app.errors import DiskFull
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, Failure, StartSession, Usage
 
@@ -61,6 +62,40 @@ async def test_a_workspace_that_dies_every_time(settings: Settings) -> None:
     async with rigged(settings, fakes.RuntimeDyingMidRun(times=99)) as rig:
         session = await rig.over(await rig.execute(), 20)
         assert (session.status, session.failure, session.attempt) == ("failed", "agent_lost", 4)
+
+
+async def test_a_full_disk_is_told_once_and_not_run_into_again(settings: Settings) -> None:
+    runtime = fakes.RuntimeWithoutRoom()
+    async with rigged(settings, runtime) as rig:
+        card = await rig.card()
+        with pytest.raises(DiskFull, match=r"The disk is full: free some space\."):
+            await rig.sessions.wait_for_outcome((await rig.execute(card)).id)
+        runtime.full = False
+        session = await rig.over(await rig.execute(card))
+        assert session.status == "completed"
+    assert runtime.starts[card.project_id] == 2, "one for each Execute"
+
+
+async def test_a_workspace_that_fills_its_disk_in_mid_run_gets_no_second_attempt(settings: Settings) -> None:
+    script = Script.failing("The workspace's disk is full.", Failure.DISK_FULL)
+    async with rigged(settings, fakes.FakeRuntime(script)) as rig:
+        session = await rig.over(await rig.execute())
+        assert (session.status, session.failure, session.attempt) == ("failed", "disk_full", 1)
+        assert (await rig.task(session)).status == "TODO"
+
+
+async def test_a_workspace_that_died_and_finds_no_room_to_start_again(settings: Settings) -> None:
+    runtime = fakes.RuntimeWithoutRoom(Script.endless())
+    runtime.full = False
+    async with rigged(settings, runtime) as rig:
+        session = await rig.running()
+        runtime.full = True
+        await runtime.sidecars[session.project_id].die()
+        ended = await rig.over(session)
+        assert (ended.status, ended.failure, ended.attempt) == ("failed", "disk_full", 1)
+        book = await rig.book(session)
+        told = [event.text for event in book if "disk is full" in event.text]
+        assert told == [f"Session failed: {ended.error}"]
 
 
 async def test_why_a_workspace_ended_is_said_with_the_loss_that_it_caused(settings: Settings) -> None:

@@ -15,9 +15,10 @@ from uuid import UUID, uuid4
 import psutil
 import pytest
 
+from tests.disks import fill, needs_mount, small_disk
 from tests.runtimes.conftest import STAND_IN, local_settings, program
 from tests.waiting import eventually, kill
-from vibe_app.errors import Refused, Unavailable
+from vibe_app.errors import DiskFull, Refused, Unavailable
 from vibe_app.runtimes import local, processes, records
 from vibe_app.runtimes.base import WorkspaceSpec
 from vibe_app.runtimes.local import LocalRuntime
@@ -153,6 +154,19 @@ async def test_a_failed_start_can_be_tried_again(place: Place, tmp_path: Path) -
     program(opencode, STAND_IN)
     await runtime.ensure(spec)
     assert place.told.last(spec.project_id) == ("ready", None)
+
+
+@needs_mount
+async def test_a_start_without_room_says_so_and_can_be_tried_again(place: Place) -> None:
+    with small_disk(place.data, 16) as disk:
+        runtime, project = await place.open(), uuid4()
+        filling = fill(disk)
+        with pytest.raises(DiskFull, match=r"could not be started\. The disk is full"):
+            await runtime.ensure(WorkspaceSpec(project))
+        assert place.told.last(project)[0] == "failed"
+        filling.unlink()
+        await runtime.ensure(WorkspaceSpec(project))
+        await runtime.close(keep=())
 
 
 async def test_an_address_that_cannot_be_cloned(place: Place) -> None:

@@ -22,8 +22,8 @@ from vibe_app.board.lifecycle import LIVE, TASK_AFTER, Priority, SessionStatus, 
 from vibe_app.board.models import Session, SessionEvent, Task
 from vibe_app.board.views import Page, SessionView
 from vibe_app.db import Database, Transaction
-from vibe_app.errors import Conflict, NotFound, Refused, Unavailable
-from vibe_app.wire import EventType, now
+from vibe_app.errors import Conflict, DiskFull, NotFound, Refused, Unavailable
+from vibe_app.wire import EventType, Failure, now
 
 UNREACHABLE = "unreachable"
 """The `failure` of a session whose sidecar or workspace could not be reached."""
@@ -152,6 +152,8 @@ class Sessions:
                 view, starting = await self._glance(session_id)
                 if view.failure == UNREACHABLE:
                     raise Unavailable(view.error or "The workspace cannot be reached.", UNREACHABLE)
+                if view.failure == Failure.DISK_FULL and view.started_at is None:
+                    raise DiskFull(view.error or "The workspace's disk is full.")
                 left = deadline - asyncio.get_running_loop().time()
                 in_line = view.queue_position is not None
                 if view.status != SessionStatus.PENDING or in_line or starting or left <= 0:

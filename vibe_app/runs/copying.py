@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 from vibe_app.agent import Agent
-from vibe_app.errors import NotFound, Refused, Unavailable
+from vibe_app.errors import DiskFull, NotFound, Refused, Unavailable
 from vibe_app.runs.aio import cancel
 from vibe_app.runs.patience import FRUITLESS, Patience
 from vibe_app.runs.record import Record
@@ -106,6 +106,8 @@ class Copy:
                     self.endpoint = await self._ready()
                 state = await known(self._agent, self.endpoint, self._sidecar_id)
                 away_since = None
+            except DiskFull as error:
+                raise Lost(error.message, Failure.DISK_FULL) from error
             except (Unavailable, Refused) as error:
                 log.info("session %s: %s", self._sidecar_id, error)
                 away_since = away_since or clock()

@@ -19,7 +19,16 @@ from vibe_app.agent import Agent
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.models import Project, Session
 from vibe_app.board.sessions import UNREACHABLE
-from vibe_app.errors import Conflict, IllegalMove, LeaseLost, NotFound, Refused, Unavailable, VibeError
+from vibe_app.errors import (
+    Conflict,
+    DiskFull,
+    IllegalMove,
+    LeaseLost,
+    NotFound,
+    Refused,
+    Unavailable,
+    VibeError,
+)
 from vibe_app.runs.aio import cancel
 from vibe_app.runs.copying import Copy, Lost, known
 from vibe_app.runs.patience import MAX_CRASHES, MAX_REPEATS, TRIES, Patience
@@ -145,6 +154,8 @@ class Run:
                 return await self._accepted(start)
             except (Refused, Conflict, NotFound) as error:
                 raise Lost(error.message, Failure.BROKEN) from error
+            except DiskFull as error:
+                raise Lost(error.message, Failure.DISK_FULL) from error
             except Unavailable as error:
                 if tries == TRIES:
                     raise Lost(error.message, self._unreached) from error

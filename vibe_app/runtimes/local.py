@@ -21,6 +21,7 @@ from uuid import UUID
 
 import psutil
 
+from vibe_app import disk
 from vibe_app.errors import Unavailable, VibeError
 from vibe_app.runtimes import checkout, processes
 from vibe_app.runtimes.base import Endpoint, OnStatus, Progress, WorkspaceSpec
@@ -232,9 +233,15 @@ class LocalRuntime:
                 async with self._slots:
                     await self._bring_up(workspace)
             except VibeError as error:
-                failure = error
+                # Without room, git and OpenCode end with words of their own, or without any.
+                full = disk.is_full(self._settings.data)
+                failure = disk.disk_full("The workspace could not be started.") if full else error
             except OSError as error:
-                failure = Unavailable(f"The workspace could not be started: {_words(error)}.")
+                failure = (
+                    disk.disk_full("The workspace could not be started.")
+                    if disk.means_full(error)
+                    else Unavailable(f"The workspace could not be started: {_words(error)}.")
+                )
             else:
                 await self._tell(workspace, "ready", None)
                 return None

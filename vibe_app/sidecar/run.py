@@ -50,6 +50,7 @@ class Run:
         eldest_other: Returns the age in seconds of the workspace's oldest other live run, None without any.
         commands: Ends commands that outlive their limit; told of each that this run calls.
         outputs: Reads what OpenCode keeps of long outputs.
+        disk_is_full: Tells whether the workspace has no room left.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Run:
         eldest_other: Callable[[Run], float | None],
         commands: Commands,
         outputs: ToolOutputs,
+        disk_is_full: Callable[[], bool],
     ) -> None:
         self.session = session
         self._began = session.events[0].timestamp.timestamp() if session.events else time.time()
@@ -69,6 +71,7 @@ class Run:
         self._watch = watch
         self._inbox = watch.join()
         self._end_left_over = sweep
+        self._disk_is_full = disk_is_full
         self._eldest_other = eldest_other
         self._commands = commands
         self._outputs = outputs
@@ -126,11 +129,7 @@ class Run:
         except OSError as error:
             logger.error("session %s: cannot be written: %s", self.session.id, error)
             self._buffer.clear()
-            verdict = verdicts.failed(
-                Failure.BROKEN,
-                f"The session's output cannot be written to the workspace ({error.strerror}). "
-                "Free some space and start the task again; the output so far is kept.",
-            )
+            verdict = verdicts.unwritable(error)
         finally:
             self._loop.cancel()
             self._watch.leave(self._inbox)
@@ -139,6 +138,9 @@ class Run:
     async def _close(self, verdict: Verdict) -> None:
         if self._stopping:
             verdict = verdicts.CANCELLED
+        elif verdict.status is SidecarStatus.FAILED and self._disk_is_full():
+            # Whatever it looks like: OpenCode says nothing of this, and stops without a word.
+            verdict = verdicts.DISK_FULL
         usage = Usage()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.4 if self._stopping else 5):

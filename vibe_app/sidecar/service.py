@@ -9,6 +9,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+from vibe_app.disk import disk_full, is_full
 from vibe_app.errors import Refused, Unavailable
 from vibe_app.sidecar.commands import Commands
 from vibe_app.sidecar.journal import End, exclude_from_git
@@ -53,6 +54,7 @@ class Service:
     ) -> None:
         self._client = client
         self._workspace = workspace
+        self._folders = (workspace,) if home is None else (workspace, home)
         self._sweep = partial(sweep_beside, sweeper_url) if sweeper_url else partial(sweep, project_id)
         self._commands = (
             Commands(partial(commands_beside, sweeper_url), partial(end_beside, sweeper_url))
@@ -120,6 +122,8 @@ class Service:
             except TimeoutError:
                 raise Unavailable("OpenCode did not take the prompt in time.", "opencode_not_ready") from None
             except OpenCodeError as error:
+                if is_full(*self._folders):
+                    raise disk_full("OpenCode could not begin.") from error
                 raise Unavailable(f"{error}.", "opencode_not_ready") from error
 
     def get(self, session_id: str) -> Session:
@@ -179,6 +183,7 @@ class Service:
             self._eldest_other,
             self._commands,
             self.outputs,
+            lambda: is_full(*self._folders),
         )
 
     def _begin(self, run: Run) -> None:

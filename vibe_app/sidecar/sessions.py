@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vibe_app.disk import disk_full, means_full
 from vibe_app.errors import Conflict, NotFound, Unavailable
 from vibe_app.sidecar import journal as journals
 from vibe_app.sidecar.journal import End, Header, Journal, Line
@@ -204,6 +205,8 @@ class Shelf:
             path.unlink(missing_ok=True)
             journal = Journal.create(path, header)
         except OSError as error:
+            if means_full(error):
+                raise disk_full("The session cannot be started.") from error
             raise Unavailable(
                 f"The workspace cannot be written: {error.strerror}.", "workspace_unwritable"
             ) from error

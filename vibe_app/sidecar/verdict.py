@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from vibe_app.disk import means_full
 from vibe_app.sidecar.last_answer import asks, unmade_call
 from vibe_app.sidecar.wording import one_line
 from vibe_app.wire import Failure, SidecarStatus, Usage
@@ -45,11 +46,28 @@ class Verdict(NamedTuple):
 
 
 CANCELLED = Verdict(SidecarStatus.CANCELLED)
+DISK_FULL = Verdict(
+    SidecarStatus.FAILED,
+    "The workspace's disk is full, and the agent could not go on. What it wrote so far is kept. "
+    "Free some space, then execute the task again.",
+    Failure.DISK_FULL,
+)
 
 
 def failed(failure: Failure, error: str) -> Verdict:
     """A failed end with its sentence."""
     return Verdict(SidecarStatus.FAILED, error, failure)
+
+
+def unwritable(error: OSError) -> Verdict:
+    """End a run whose output cannot be written."""
+    if means_full(error):
+        return DISK_FULL
+    return failed(
+        Failure.BROKEN,
+        f"The session's output cannot be written to the workspace ({error.strerror}). "
+        "The output so far is kept.",
+    )
 
 
 def judge(messages: Sequence[Json], stray_error: Json | None) -> Verdict | None:
