@@ -68,8 +68,10 @@ async def test_a_full_disk_is_told_once_and_not_run_into_again(settings: Setting
     runtime = fakes.RuntimeWithoutRoom()
     async with rigged(settings, runtime) as rig:
         card = await rig.card()
+        ended = await rig.over(await rig.execute(card))
+        assert (ended.status, ended.failure, ended.attempt) == ("failed", "disk_full", 1)
         with pytest.raises(DiskFull, match=r"The disk is full: free some space\."):
-            await rig.sessions.wait_for_outcome((await rig.execute(card)).id)
+            await rig.sessions.wait_for_outcome(ended.id)
         runtime.full = False
         session = await rig.over(await rig.execute(card))
         assert session.status == "completed"
