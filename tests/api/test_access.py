@@ -25,6 +25,7 @@ BODIES = {
     "/projects/{project_id}/files/folder": {"path": "new"},
     "/projects/{project_id}/files/move": {"path": "old", "to": "new"},
     "/projects/{project_id}/tasks": {"title": "New"},
+    "/projects/{project_id}/tasks/{task_id}": {"version": 1},
     "/projects/{project_id}/tasks/{task_id}/move": {"status": "DONE"},
 }
 WEIGHT = {"stranger": 0, "viewer": 1, "editor": 2, "owner": 3}

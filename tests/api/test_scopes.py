@@ -137,7 +137,7 @@ async def test_a_token_has_no_more_than_its_owners_present_rights(board: Board, 
     assert (await client.get("/users")).json()["code"] == "not_an_admin"
     task = await board.task()
     await board.owner.patch(f"{board.path}/members/{board.ids['editor']}", json={"role": "viewer"})
-    assert (await client.patch(task, json={"title": "x"})).json()["code"] == "role_too_low"
+    assert (await client.patch(task, json={"title": "x", "version": 1})).json()["code"] == "role_too_low"
     assert (await client.get(task)).status_code == 200
 
 
