@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import pytest
 
 from vibe_app.runtimes import supervision
@@ -70,6 +71,10 @@ def shell(tmp_path: Path) -> Shell:
         ("cat; echo no input", 0, "no input\n"),
         ("echo ${SECRET-none} ${BASH_ENV-none} ${VIBE_TEXT-none}", 0, "none none none\n"),
         ("bash -c 'echo inner; exit 4'", 4, "inner\n"),
+        ("for i in 1 2 3; do echo out; echo err >&2; done", 0, "out\nerr\n" * 3),
+        ("echo a >/dev/stderr; echo b >/dev/stdout; echo c | tee /dev/stderr", 0, "a\nb\nc\nc\n"),
+        ("seq 200000 | tail -n 1; seq 100000 | wc -l", 0, "200000\n100000\n"),
+        ("seq 30000", 0, "".join(f"{number}\n" for number in range(1, 30001))),
     ],
 )
 def test_a_command_runs_as_it_would_without(shell: Shell, command: str, status: int, output: str) -> None:
@@ -111,6 +116,22 @@ def test_a_command_that_does_not_listen_is_killed_a_little_later(shell: Shell) -
     os.killpg(process.pid, signal.SIGTERM)
     process.communicate(timeout=30)
     assert process.returncode == 137
+
+
+@pytest.mark.parametrize("away", ["", "setsid", "env -i setsid"])
+def test_what_a_command_left_open_is_let_go_of_at_the_limit(shell: Shell, away: str) -> None:
+    process = shell.start(f"{away} sleep 30 & echo started $!")
+    assert process.stdout
+    left = int(process.stdout.readline().removeprefix("started "))
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGTERM)
+    # Ends when nobody holds the output open any more.
+    process.communicate(timeout=15)
+    with suppress(psutil.NoSuchProcess):
+        process_left = psutil.Process(left)
+        if process_left.status() != psutil.STATUS_ZOMBIE:
+            process_left.kill()
+            assert "env" in away, "only what emptied its environment cannot be found"
 
 
 def test_all_of_a_command_carries_its_mark(shell: Shell) -> None:

@@ -97,10 +97,17 @@ async def test_what_a_finished_command_left_running_is_let_be() -> None:
     kills = Kills(mark(99))
     commands = Commands(kills.look, kills.end)
     commands.saw("run", called("a", 100))
-    commands.saw("run", called("a", 100, status="completed"))
+    commands.saw("run", called("a", 100, status="completed", metadata={"exit": 0}))
     commands.saw("run", called("b", 90))
     await commands._end_overdue()
     assert kills.ended == []
+
+
+async def test_what_a_command_left_that_ended_at_its_limit_is_due() -> None:
+    over = called("a", 100, status="completed", metadata={"exit": None})
+    assert len(await ended(Kills(mark(99)), called("a", 100), over)) == 1
+    failed = called("a", 100, status="error", error="x")
+    assert await ended(Kills(mark(99)), called("a", 100), failed) == []
 
 
 async def test_a_mark_that_is_none_is_nobodys() -> None:

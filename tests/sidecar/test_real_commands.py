@@ -19,13 +19,17 @@ def bash(command: str, limit: float = 0) -> str:
     return f"rehearse: call bash {json.dumps(arguments)}"
 
 
-async def test_what_a_command_leaves_open_is_ended_at_its_limit(stack: Stack) -> None:
+@pytest.mark.parametrize(
+    "away", ["setsid sleep 900", "env -i setsid sleep 30", "kill -9 $PPID; setsid sleep 900"]
+)
+async def test_what_a_command_leaves_open_is_ended_at_its_limit(stack: Stack, away: str) -> None:
     start = time.monotonic()
-    session = await stack.begin(bash("setsid sleep 900 & echo started", LIMIT))
+    session = await stack.begin(bash(f"{away} & echo started", LIMIT))
     events = await stack.events(session)
     assert "started\n" in output(events)
     assert "bash: stopped at its time limit" in texts(events, "error")
     assert events[-1]["text"] == "Session completed"
+    assert agents(stack) == []
     # Far from the 900 s, and from the limit for commands that name none.
     assert time.monotonic() - start < 25
 

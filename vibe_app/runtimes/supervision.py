@@ -1,16 +1,19 @@
 """What stands between OpenCode and each command of its agent, so that its end is noticed and told.
 
-OpenCode 1.18.33 starts `bash -c <command>`. It does not notice that this process was
-ended by a signal: it waits until the command's time limit (two minutes by default). And
-it does not say what ended a command, to the model either. So the first shell of each
-command becomes a small supervisor, by the file that bash reads before each command: it
-runs the command in a shell and a process group of its own, passes OpenCode's SIGTERM on
-to that group, and ends with the command's status, which is a plain number also where a
-signal ended the command. What such a command has left behind goes with it.
+OpenCode 1.18.33 starts `bash -c <command>` and waits until nobody holds the command's
+output open any more: for ever, where a process that left the command's process group
+does. It does not notice that bash was ended by a signal before the command's time limit
+(two minutes by default), and does not say what ended a command, to the model either. And
+it stops reading as soon as the process has ended and its output is closed, and may lose
+the last of a long output.
 
-OpenCode also stops reading as soon as the process has ended and its output is closed, and may
-lose the last of a long output that way. So the supervisor, which does not hold the output
-itself, ends a moment after the command.
+So the first shell of each command becomes a small supervisor, by the file that bash reads
+before each command. It runs the command in a shell and a process group of its own and
+hands on what comes through a pipe of its own, both kinds of output in their order. It
+passes OpenCode's SIGTERM on to the group, and kills it 2 s later. Where the command was
+ended by a signal, or at its limit, what it left behind goes with it, and what cannot be
+found no longer holds anybody up. It ends with the command's status, which is a plain
+number in every case, a moment after the command.
 
 The supervisor carries neither the command's text nor bash's name: a command that ends
 processes by their names (`pkill -9 -f server.js`, with that text in its own) ends only
@@ -62,25 +65,32 @@ memory_kills() {{
 }} 2>/dev/null
 
 before=$(memory_kills)
+# The command writes to a pipe of its supervisor: what holds that open does not hold up OpenCode.
+exec 5<> <(:)
+(trap '' TERM; exec cat </proc/self/fd/5 5>&-) &
+relay=$!
 set -m
-"$BASH" -c "$text" &
+"$BASH" -c "$text" >/proc/self/fd/5 2>&1 5>&- &
 command=$!
-exec 3>&2 >/dev/null 2>&1
-harder=
-trap 'kill -TERM -- -$command; {{ sleep 2; kill -KILL -- -$command; }} 3>&- & harder=$! asked=1' TERM
+exec 3>&1 5>&- >/dev/null 2>&1
+told=
+trap 'kill -TERM -- -$command; {{ sleep 2; kill -KILL -- -$command; }} 3>&- & told=$! asked=1' TERM
 asked=1
 while [[ $asked ]]; do
   asked=
   wait "$command"
   status=$?
 done
-[[ ! $harder ]] || kill -KILL -- "-$harder"
-if ((status > 128)); then
+[[ $told ]] || ((status > 128)) || wait "$relay"
+if [[ $told ]] || ((status > 128)); then
   for left in $(grep -lsz "^VIBE_COMMAND=$VIBE_COMMAND\\$" /proc/[0-9]*/environ); do
     left=${{left#/proc/}}
     left=${{left%/environ}}
-    ((left == $$)) || kill -KILL "$left"
+    ((left == $$ || left == relay)) || kill -KILL "$left"
   done
+  {{ sleep 0.5; kill -KILL "$relay"; }} 3>&- &
+  wait "$relay"
+  kill -KILL -- "-$!"
   [[ $status != 137 || $(memory_kills) == "$before" ]] || echo "{MEMORY_NOTICE}" >&3
 fi
 exec 3>&-

@@ -1,12 +1,12 @@
 """Ends what a command of the agent leaves open, once its time limit has passed.
 
-OpenCode (1.18.33) ends a command at its limit by a signal to the command's own process
-group, and then waits until nobody holds the command's output open any more: for ever,
-where a process that left the group does (`setsid sleep 900 & echo started`). So a few
-seconds after the limit whatever is left of the command is killed here.
+At the limit OpenCode (1.18.33) signals the command's own process group, where its
+supervisor ends what the command started (`vibe_app.runtimes.supervision`). Where that did
+not happen, since somebody killed the supervisor, this ends what is left: a process that
+left the group would hold OpenCode up for ever.
 
 OpenCode tells when a command was called, its text and its limit; the processes carry
-when their command began and how long its text is (`vibe_app.runtimes.supervision`).
+when their command began and how long its text is.
 Both together say whose a process is. Where two commands of the same length began
 together, nothing is killed before the limits of both have passed. What a command that
 has ended left running on purpose, with its output elsewhere, is let be until the run ends.
@@ -70,7 +70,9 @@ class Commands:
         state = part.get("state") or {}
         if part.get("tool") != "bash" or state.get("status") in (None, "pending"):
             return
-        key, over = str(part.get("id")), state["status"] != "running"
+        # Without an exit status it was ended at its limit: what it left is due all the same.
+        ended = (state.get("metadata") or {}).get("exit") is not None or state["status"] == "error"
+        key, over = str(part.get("id")), state["status"] != "running" and ended
         if known := self._calls.get(key):
             known.over = over
         elif not over:
