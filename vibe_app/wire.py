@@ -43,6 +43,8 @@ class Failure(StrEnum):
     """Bad key, unknown model, refused prompt, context too long. Final at once."""
     DISK_FULL = "disk_full"
     """The workspace has no room left. Final at once: the next attempt would find it as full."""
+    NO_PROGRESS = "no_progress"
+    """The same again and again, or silence, without anything new. Final at once."""
     BROKEN = "broken"
     """Anything else, such as rubbish from the model. Final at once."""
 

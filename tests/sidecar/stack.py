@@ -54,6 +54,8 @@ class Stack:
     pace: str = "0"
     model_url: str = ""
     """Where the rehearsal model is asked; by default the sidecar itself, as in real life."""
+    silence: float = 600
+    """Seconds for which a model may keep its stream open without a word."""
     largest_file: int = 0
     """Bytes to which the sidecar may write a file; stands for a full disk."""
 
@@ -125,6 +127,7 @@ class Stack:
             "OPENCODE_HOME": str(self.home),
             "REHEARSAL_KEY": self.key,
             "REHEARSAL_PACE": self.pace,
+            "MODEL_SILENCE": str(self.silence),
         }
         command = [sys.executable, "-m", "vibe_app.sidecar"]
         if self.largest_file:

@@ -12,6 +12,7 @@ it drives, and gives both the same secrets. Everything comes from the environmen
 | `OPENCODE_SERVER_PASSWORD` | the password OpenCode was started with; empty means none | |
 | `SWEEPER_URL` | who ends left-over commands that run out of sight; empty means the sidecar | |
 | `OPENCODE_HOME` | OpenCode's private home, for all of a long output; empty where it is out of sight | |
+| `MODEL_SILENCE` | seconds for which a model may keep its stream open without a word | `600` |
 | `REHEARSAL_KEY` | `Bearer` key of `/rehearsal/v1`; empty means that the route is closed | |
 | `REHEARSAL_PACE` | factor on the rehearsal model's pauses: 1 for people, 0 for tests | `1` |
 | `HOST`, `PORT` | where to listen | `127.0.0.1`, `3003` |

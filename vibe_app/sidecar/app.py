@@ -23,6 +23,7 @@ from starlette.types import Message, Send
 
 from vibe_app import errors
 from vibe_app.sidecar.opencode import OpenCode
+from vibe_app.sidecar.progress import SILENCE
 from vibe_app.sidecar.rehearsal import NAME
 from vibe_app.sidecar.rehearsal_api import Rehearsal
 from vibe_app.sidecar.service import Service
@@ -55,6 +56,7 @@ class Config:
     opencode_password: str = ""
     sweeper_url: str = ""
     opencode_home: Path | None = None
+    model_silence: float = SILENCE
     rehearsal_key: str = ""
     rehearsal_pace: float = 1.0
     host: str = "127.0.0.1"
@@ -78,6 +80,9 @@ class Config:
         pace = env.get("REHEARSAL_PACE") or "1"
         if not pace.replace(".", "", 1).isdigit():
             faults.append(f"REHEARSAL_PACE must be a number from 0 up, not {pace!r}.")
+        silence = env.get("MODEL_SILENCE") or str(SILENCE)
+        if not silence.replace(".", "", 1).isdigit() or not float(silence):
+            faults.append(f"MODEL_SILENCE must be a number of seconds above 0, not {silence!r}.")
         level = (env.get("LOG_LEVEL") or "info").lower()
         if level not in ("debug", "info", "warning", "error"):
             faults.append(f"LOG_LEVEL must be debug, info, warning or error, not {level!r}.")
@@ -91,6 +96,7 @@ class Config:
             opencode_password=env.get("OPENCODE_SERVER_PASSWORD", ""),
             sweeper_url=env.get("SWEEPER_URL", ""),
             opencode_home=Path(home) if (home := env.get("OPENCODE_HOME")) else None,
+            model_silence=float(silence),
             rehearsal_key=env.get("REHEARSAL_KEY", ""),
             rehearsal_pace=float(pace),
             host=env.get("HOST") or cls.host,
@@ -102,7 +108,14 @@ class Config:
 def create_app(config: Config) -> FastAPI:
     """Build the application; it takes up earlier sessions when it starts."""
     client = OpenCode(config.opencode_url, config.workspace, config.opencode_password)
-    service = Service(client, config.workspace, config.project_id, config.sweeper_url, config.opencode_home)
+    service = Service(
+        client,
+        config.workspace,
+        config.project_id,
+        config.sweeper_url,
+        config.opencode_home,
+        config.model_silence,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:

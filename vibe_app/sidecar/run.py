@@ -15,9 +15,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from vibe_app.sidecar import verdict as verdicts
+from vibe_app.sidecar.changes import changed_since
 from vibe_app.sidecar.commands import Commands
 from vibe_app.sidecar.journal import End
 from vibe_app.sidecar.opencode import OpenCode, OpenCodeError, OpenCodeGone, OpenCodeMissing
+from vibe_app.sidecar.progress import Progress
 from vibe_app.sidecar.sessions import Session
 from vibe_app.sidecar.tool_outputs import ToolOutputs
 from vibe_app.sidecar.translate import Emission, Translator, merged
@@ -35,6 +37,8 @@ _SOON = 0.1
 _SETTLING = 3.0
 _SETTLING_AFTER_ABORT = 0.3
 _FAULTS = 5
+# Times that changed files excuse repetitions: a server that writes its log changes some for ever.
+_PARDONS = 20
 _NOBODY = "Nobody can be asked during this run. Go on without it, or in another way."
 
 
@@ -51,6 +55,7 @@ class Run:
         commands: Ends commands that outlive their limit; told of each that this run calls.
         outputs: Reads what OpenCode keeps of long outputs.
         disk_is_full: Tells whether the workspace has no room left.
+        silence: Seconds for which the model may keep its stream open without a word.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Run:
         commands: Commands,
         outputs: ToolOutputs,
         disk_is_full: Callable[[], bool],
+        silence: float,
     ) -> None:
         self.session = session
         self._began = session.events[0].timestamp.timestamp() if session.events else time.time()
@@ -76,7 +82,10 @@ class Run:
         self._commands = commands
         self._outputs = outputs
         self._opencode = session.header.opencode_session
+        self._workspace = workspace
         self._translator = Translator(self._opencode, workspace, session.marks)
+        self._progress = Progress(workspace, time.monotonic(), silence)
+        self._pardons = 0
         self._buffer: list[Emission] = []
         self._buffered = 0
         self._flush_at = 0.0
@@ -179,13 +188,15 @@ class Run:
                 return verdicts.failed(Failure.AGENT_LOST, "OpenCode went away in the middle of the run.")
             if isinstance(item, dict):
                 await self._handle(item)
+                if stuck := await self._stuck():
+                    return stuck
                 if not self._is_idle(item):
                     continue
             elif item is Signal.RESYNC:
                 self._translator.gap()
             else:
                 self._take(self._translator.settle())
-            if found := await self._check(resync=item is Signal.RESYNC):
+            if found := await self._check(resync=item is Signal.RESYNC) or await self._stuck():
                 return found
             self._check_at = asyncio.get_running_loop().time() + (_SOON if self._idle_since else _QUIET)
 
@@ -228,10 +239,30 @@ class Run:
         self._take(self._translator.feed(event, time.time() * 1000))
         if not self._translator.owns(properties.get("sessionID")):
             return
+        self._progress.feed(event, time.monotonic())
         if kind == "message.part.updated":
             self._commands.saw(self.session.id, properties.get("part") or {})
         elif kind in ("permission.asked", "question.asked"):
             await self._answer(kind.partition(".")[0], properties)
+
+    async def _stuck(self) -> Verdict | None:
+        """Return how a run ends that does not get on, None for one that does."""
+        clock = time.monotonic()
+        stuck = self._progress.stuck(clock)
+        if stuck is None:
+            return None
+        if stuck.unless_files_change and self._pardons < _PARDONS:
+            began = time.time() - (clock - stuck.since)
+            if await asyncio.to_thread(changed_since, self._workspace, began):
+                self._pardons += 1
+                self._progress.moved_on(clock)
+                return None
+        words = stuck.words
+        if title := self._translator.children.get(stuck.session):
+            words = f"Sub-agent {title}: {words[:1].lower()}{words[1:]}"
+        if stuck.failure is Failure.NO_PROGRESS:
+            words = f"{words}. The run was stopped since it makes no progress; what it changed is kept."
+        return verdicts.failed(stuck.failure, words)
 
     async def _answer(self, kind: str, request: dict[str, Any]) -> None:
         with contextlib.suppress(OpenCodeError):  # answered meanwhile, or gone: the next check sees
@@ -282,16 +313,17 @@ class Run:
         messages = await self._client.messages(self._opencode)
         for info in await self._client.children(self._opencode):
             self._take(self._translator.feed({"type": "session.updated", "properties": {"info": info}}))
-            await self._read(await self._client.messages(info["id"]))
-        await self._read(messages)
+            await self._read(info["id"], await self._client.messages(info["id"]))
+        await self._read(self._opencode, messages)
         return messages
 
-    async def _read(self, messages: list[dict[str, Any]]) -> None:
+    async def _read(self, opencode_session: str, messages: list[dict[str, Any]]) -> None:
         for message in messages:
             for part in message.get("parts") or []:
                 self._commands.saw(self.session.id, part)
                 await self._complete(part)
         self._take(self._translator.transcript(messages))
+        self._progress.transcript(opencode_session, messages, time.monotonic())
 
     async def _complete(self, part: dict[str, Any]) -> None:
         if self._translator.awaits(part):

@@ -14,6 +14,7 @@ from vibe_app.errors import Refused, Unavailable
 from vibe_app.sidecar.commands import Commands
 from vibe_app.sidecar.journal import End, exclude_from_git
 from vibe_app.sidecar.opencode import Json, OpenCode, OpenCodeError
+from vibe_app.sidecar.progress import SILENCE
 from vibe_app.sidecar.run import Run
 from vibe_app.sidecar.sessions import Session, Shelf
 from vibe_app.sidecar.sweep import end_command, open_commands, sweep
@@ -42,6 +43,7 @@ class Service:
         sweeper_url: Who ends left-over commands where they run out of sight, as in a pod; empty
             where this process sees them.
         home: OpenCode's private home as this process sees it; None where it does not.
+        silence: Seconds for which a model may keep its stream open without a word.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class Service:
         project_id: str,
         sweeper_url: str = "",
         home: Path | None = None,
+        silence: float = SILENCE,
     ) -> None:
+        self._silence = silence
         self._client = client
         self._workspace = workspace
         self._folders = (workspace,) if home is None else (workspace, home)
@@ -184,6 +188,7 @@ class Service:
             self._commands,
             self.outputs,
             lambda: is_full(*self._folders),
+            self._silence,
         )
 
     def _begin(self, run: Run) -> None:
