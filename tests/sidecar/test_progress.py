@@ -152,9 +152,7 @@ def test_an_answer_with_a_call_needs_no_reason_to_end() -> None:
         assert not talk.words
 
 
-def test_silence_is_counted_while_the_model_is_asked_and_not_while_a_command_runs_or_a_wait_is_known() -> (
-    None
-):
+def test_silence_counts_while_the_model_is_asked_but_not_in_a_command_or_a_known_wait() -> None:
     talk = Talk()
     key = talk.begin()
     talk.clock = SILENCE - 1
