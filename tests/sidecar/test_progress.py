@@ -61,6 +61,7 @@ class Talk:
                 "time": {"start": 1, "end": 1 + took},
             }
             self.part(key, id=f"c{key}-{number}", type="tool", tool="bash", state=state)
+        self.part(key, id=f"e{key}", type="step-finish")
         done = {"time": {"created": 1, "completed": 2}, "finish": finish, "tokens": {"input": 9}}
         self.message(key, **done)
 

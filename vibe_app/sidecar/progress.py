@@ -80,6 +80,7 @@ class _Step:
     thought: bool = False
     calls: int = 0
     news: bool = False
+    whole: bool = False
 
 
 class Progress:
@@ -172,10 +173,12 @@ class Progress:
         if role == "summary" and f"summary:{key}" not in self._done:
             self._done.add(f"summary:{key}")
             self._summed_up(session)
-        if role == "assistant" and (info.get("time") or {}).get("completed") and key not in self._done:
+        completed = role == "assistant" and (info.get("time") or {}).get("completed")
+        # A transcript may be of two moments: the message newer than its parts.
+        if completed and key not in self._done and (step := self._steps.get(key)) and step.whole:
             self._done.add(key)
             self._heard = self._clock
-            step = self._steps.pop(key, _Step())
+            del self._steps[key]
             if not info.get("error"):
                 self._stepped(session, step, info)
 
@@ -190,6 +193,8 @@ class Progress:
                 step.texts[key] = str(part.get("text") or "")
             case "reasoning":
                 step.thought = True
+            case "step-finish":
+                step.whole = True
             case "tool":
                 status = str((part.get("state") or {}).get("status"))
                 if status not in ("completed", "error"):
