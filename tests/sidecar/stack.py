@@ -86,7 +86,10 @@ class Stack:
     def start_opencode(self) -> None:
         hermetic.prepare_home(self.home)
         config = self.config or hermetic.opencode_config(
-            workspace=self.workspace, home=self.home, rehearsal_url=self.model_url or self.url
+            workspace=self.workspace,
+            home=self.home,
+            rehearsal_url=self.model_url or self.url,
+            guidance=self.root / "guidance.md",
         )
         hermetic.write_config(self.workspace, config)
         env = hermetic.opencode_env(
@@ -125,6 +128,7 @@ class Stack:
             "OPENCODE_SERVER_PASSWORD": self.password,
             "SIDECAR_TOKEN": self.token,
             "OPENCODE_HOME": str(self.home),
+            "GUIDANCE_FILE": str(self.root / "guidance.md"),
             "REHEARSAL_KEY": self.key,
             "REHEARSAL_PACE": self.pace,
             "MODEL_SILENCE": str(self.silence),

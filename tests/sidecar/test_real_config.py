@@ -56,7 +56,10 @@ def named(tmp_path_factory: pytest.TempPathFactory, provider: ThreadingHTTPServe
     """A stack with a named provider, in a repository that tries to run commands."""
     stack = Stack(tmp_path_factory.mktemp("named"))
     config = hermetic.opencode_config(
-        workspace=stack.workspace, home=stack.home, model="anthropic/claude-sonnet-4-5"
+        workspace=stack.workspace,
+        home=stack.home,
+        model="anthropic/claude-sonnet-4-5",
+        guidance=stack.root / "guidance.md",
     )
     config["provider"]["anthropic"]["options"]["baseURL"] = f"http://127.0.0.1:{provider.server_port}/v1"
     stack.config = config
@@ -102,6 +105,23 @@ async def test_a_named_provider_is_asked_in_its_own_way_with_the_teams_guidance(
     assert body["model"] == "claude-sonnet-4-5"
     assert body["max_tokens"] == 32_000
     assert GUIDANCE in json.dumps(body["system"])
+    assert not any("AGENTS.md" in event["text"] for event in events)
+
+
+async def test_a_link_in_place_of_the_guidance_gives_nothing_away(named: Stack, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("a word that is nobody's business")
+    guidance = named.workspace / "AGENTS.md"
+    guidance.unlink()
+    guidance.symlink_to(secret)
+    try:
+        events = await named.events(await named.begin("hello again"))
+    finally:
+        guidance.unlink()
+        guidance.write_text(GUIDANCE)
+    assert "nobody's business" not in json.dumps(Listener.seen[-1][2])
+    assert GUIDANCE not in json.dumps(Listener.seen[-1][2])
+    assert "AGENTS.md is a link and is not read: put the text itself there." in [e["text"] for e in events]
 
 
 async def test_the_repositorys_own_configuration_runs_nothing(named: Stack) -> None:

@@ -234,6 +234,7 @@ def _start(settings: Settings, place: Place) -> subprocess.Popen[bytes]:
         rehearsal_url=place.rehearsal_url,
         model=settings.model,
         base_url=settings.model_base_url,
+        guidance=Path(guidance) if (guidance := os.environ.get("GUIDANCE_FILE")) else None,
     )
     hermetic.write_config(place.workspace, config)
     env = hermetic.opencode_env(

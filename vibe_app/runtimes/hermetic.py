@@ -75,6 +75,7 @@ def opencode_config(
     model: str = "",
     base_url: str = "",
     model_timeout: float = 300,
+    guidance: Path | None = None,
 ) -> dict[str, Any]:
     """Return what belongs into `.opencode/config.json` of a workspace; it holds no secret.
 
@@ -85,6 +86,7 @@ def opencode_config(
         model: `provider/model`, or empty for the rehearsal model.
         base_url: An OpenAI-compatible endpoint to ask instead of the provider's own.
         model_timeout: Seconds for which the model may stay silent before OpenCode asks again.
+        guidance: Where the sidecar keeps its copy of the repository's guidance for agents.
     """
     chosen = model or REHEARSAL_MODEL
     provider, _, model_id = chosen.partition("/")
@@ -106,8 +108,9 @@ def opencode_config(
         "provider": {provider: entry},
         "permission": _permissions(home),
         # The repository's own configuration is not read at all (it can run commands), and with
-        # it OpenCode would skip the repository's guidance for agents, which is only text.
-        "instructions": [str(workspace / "AGENTS.md")],
+        # it OpenCode would skip the repository's guidance for agents, which is only text: the
+        # sidecar copies it, as OpenCode would follow a link in its place.
+        "instructions": [str(guidance)] if guidance else [],
         "snapshot": False,
         "share": "disabled",
         "autoupdate": False,

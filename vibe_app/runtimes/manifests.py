@@ -39,6 +39,8 @@ _DATA = "/opencode-data"
 _SEEN_HOME = "/opencode-home"
 _WORKSPACE = "/workspace"
 _VOLUME = "/volume"
+_GUIDANCE = "/guidance"
+_GUIDANCE_FILE = f"{_GUIDANCE}/guidance.md"
 # A small service of ours, which SPEC leaves open: measured at 60 to 90 MB.
 _SMALL = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
 _SIDECAR = {"requests": {"cpu": "200m", "memory": "256Mi"}, "limits": {"cpu": "500m", "memory": "512Mi"}}
@@ -170,6 +172,8 @@ def pod(spec: WorkspaceSpec, secrets: Secrets, settings: Settings, *, pace: floa
                 "persistentVolumeClaim": {"claimName": claim_name(spec.project_id)},
             },
             _empty("home", "2Gi"),
+            # The sidecar writes it, and OpenCode's container can only read it.
+            _empty("guidance", "1Mi"),
             # One for each container: what the agent leaves in its own reaches no other service.
             *(_empty(f"tmp-{name}", "1Gi") for name in ("checkout", "opencode", "files", "proxy", "sidecar")),
         ],
@@ -220,6 +224,7 @@ def _opencode(project_id: UUID, settings: Settings) -> Json:
         env={
             "HOME": _HOME,
             "OPENCODE_DATA_DIR": _DATA,
+            "GUIDANCE_FILE": _GUIDANCE_FILE,
             "WORKSPACE_DIR": _WORKSPACE,
             "PROJECT_ID": str(project_id),
             "PORT": str(OPENCODE),
@@ -238,6 +243,7 @@ def _opencode(project_id: UUID, settings: Settings) -> Json:
             _workspace(),
             {"name": "workspace", "mountPath": _DATA, "subPath": "opencode"},
             {"name": "home", "mountPath": _HOME},
+            {"name": "guidance", "mountPath": _GUIDANCE, "readOnly": True},
             _tmp("opencode"),
         ],
     )
@@ -283,6 +289,7 @@ def _sidecar(project_id: UUID, settings: Settings, pace: float) -> Json:
             "OPENCODE_URL": f"http://127.0.0.1:{OPENCODE}",
             "SWEEPER_URL": f"http://127.0.0.1:{SWEEPER}",
             "OPENCODE_HOME": _SEEN_HOME,
+            "GUIDANCE_FILE": _GUIDANCE_FILE,
             "REHEARSAL_PACE": f"{pace:g}",
         },
         secrets={
@@ -300,6 +307,7 @@ def _sidecar(project_id: UUID, settings: Settings, pace: float) -> Json:
                 "subPath": "opencode",
                 "readOnly": True,
             },
+            {"name": "guidance", "mountPath": _GUIDANCE},
             _tmp("sidecar"),
         ],
         port=SIDECAR,

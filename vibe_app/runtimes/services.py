@@ -139,6 +139,7 @@ class Services:
     def _sidecar_env(self, record: Record) -> dict[str, str]:
         return self._upstream(record) | {
             "OPENCODE_HOME": str(self.home(record.project_id)),
+            "GUIDANCE_FILE": str(self._guidance(record.project_id)),
             "REHEARSAL_KEY": record.rehearsal_key,
             "REHEARSAL_PACE": f"{self._pace:g}",
         }
@@ -164,6 +165,7 @@ class Services:
             if folder.exists():
                 folder.rename(trash / uuid4().hex)
         checkout.forget_notices(self.workspace(project_id))
+        self._guidance(project_id).unlink(missing_ok=True)
         for log in (self._settings.data / "logs").glob(f"{project_id}-*"):
             log.unlink()
         self.empty_trash()
@@ -191,7 +193,12 @@ class Services:
             rehearsal_url=record.url(Name.SIDECAR),
             model=self._settings.model,
             base_url=self._settings.model_base_url,
+            guidance=self._guidance(record.project_id),
         )
+
+    def _guidance(self, project_id: UUID) -> Path:
+        """Where the sidecar keeps its copy of the repository's guidance: not where the agent works."""
+        return self._settings.data / "guidance" / f"{project_id}.md"
 
     def _mark(self, record: Record) -> dict[str, str]:
         return processes.marker(self._settings.data, record.project_id)

@@ -57,6 +57,7 @@ class Config:
     sweeper_url: str = ""
     opencode_home: Path | None = None
     model_silence: float = SILENCE
+    guidance: Path | None = None
     rehearsal_key: str = ""
     rehearsal_pace: float = 1.0
     host: str = "127.0.0.1"
@@ -95,6 +96,7 @@ class Config:
             opencode_url=env.get("OPENCODE_URL") or cls.opencode_url,
             opencode_password=env.get("OPENCODE_SERVER_PASSWORD", ""),
             sweeper_url=env.get("SWEEPER_URL", ""),
+            guidance=Path(copy) if (copy := env.get("GUIDANCE_FILE")) else None,
             opencode_home=Path(home) if (home := env.get("OPENCODE_HOME")) else None,
             model_silence=float(silence),
             rehearsal_key=env.get("REHEARSAL_KEY", ""),
@@ -115,6 +117,7 @@ def create_app(config: Config) -> FastAPI:
         config.sweeper_url,
         config.opencode_home,
         config.model_silence,
+        config.guidance,
     )
 
     @asynccontextmanager

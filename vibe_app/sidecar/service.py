@@ -12,6 +12,7 @@ from pathlib import Path
 from vibe_app.disk import disk_full, is_full
 from vibe_app.errors import Refused, Unavailable
 from vibe_app.sidecar.commands import Commands
+from vibe_app.sidecar.guidance import refresh
 from vibe_app.sidecar.journal import End, exclude_from_git
 from vibe_app.sidecar.opencode import Json, OpenCode, OpenCodeError
 from vibe_app.sidecar.progress import SILENCE
@@ -21,7 +22,7 @@ from vibe_app.sidecar.sweep import end_command, open_commands, sweep
 from vibe_app.sidecar.sweeper import commands_beside, end_beside, sweep_beside
 from vibe_app.sidecar.tool_outputs import ToolOutputs
 from vibe_app.sidecar.watch import Watch
-from vibe_app.wire import Failure, SessionState, SidecarStatus, StartSession
+from vibe_app.wire import EventType, Failure, SessionState, SidecarStatus, StartSession
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Service:
             where this process sees them.
         home: OpenCode's private home as this process sees it; None where it does not.
         silence: Seconds for which a model may keep its stream open without a word.
+        guidance: Where OpenCode reads what the repository says to agents; None where it reads nothing.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Service:
         sweeper_url: str = "",
         home: Path | None = None,
         silence: float = SILENCE,
+        guidance: Path | None = None,
     ) -> None:
         self._silence = silence
         self._client = client
@@ -68,6 +71,7 @@ class Service:
                 lambda mark: asyncio.to_thread(end_command, project_id, mark),
             )
         )
+        self._guidance = guidance
         self.outputs = ToolOutputs(home)
         """What OpenCode keeps of long outputs."""
         self._watch = Watch(client)
@@ -155,6 +159,7 @@ class Service:
 
     async def _accept(self, request: StartSession) -> Session:
         self._exclude()
+        unread = await self._refresh_guidance()
         title = request.title or f"Session {request.session_id[:8]}"
         opencode_session = await self._client.create_session(title, _RULES)
         session = self._shelf.create(request.session_id, request.prompt, opencode_session)
@@ -169,8 +174,22 @@ class Service:
             self._shelf.forget(session)
             self._keep(asyncio.create_task(self._call_off(opencode_session)))
             raise
+        # A disk without room ends the run by its own first line, not the request that started it.
+        with contextlib.suppress(OSError):
+            if unread:
+                session.append([(EventType.STATUS, sentence, {}) for sentence in unread])
         self._begin(run)
         return session
+
+    async def _refresh_guidance(self) -> list[str]:
+        """Copy what the repository says to agents; return what of it is not read."""
+        if self._guidance is None:
+            return []
+        try:
+            return await asyncio.to_thread(refresh, self._workspace, self._guidance)
+        except OSError as error:
+            logger.warning("the repository's guidance for agents was not copied: %s", error)
+            return ["The repository's guidance for agents could not be copied and may be out of date."]
 
     async def _call_off(self, opencode_session: str) -> None:
         """End what may have been taken on although nobody was told so."""

@@ -280,7 +280,7 @@ class RunningPod:
             folder.mkdir(parents=True)
             os.chown(folder, 0, self.spec["securityContext"]["fsGroup"])
             folder.chmod(0o2775 if "persistentVolumeClaim" in volume else 0o2777)
-        return Mount(folder, mount["mountPath"])
+        return Mount(folder, mount["mountPath"], bool(mount.get("readOnly")))
 
     def _note(self, spec: Json, restarts: int, state: Json, last: Json) -> None:
         self.statuses[spec["name"]] = {
