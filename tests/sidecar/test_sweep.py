@@ -110,6 +110,14 @@ async def test_the_processes_of_one_command_are_found_and_ended_and_no_others(
     assert elsewhere.poll() is None
 
 
+async def test_a_supervisor_is_ended_and_not_named(start: Processes, sweep_of: Sweep) -> None:
+    supervisor = start(AGENT, ["bash", "-c", "echo; exec -a vibe-command sleep 600"])
+    while psutil.Process(supervisor.pid).cmdline()[0] != "vibe-command":
+        time.sleep(0.01)  # noqa: ASYNC251  # it is between two programs
+    assert await sweep_of(PROJECT, lambda: None) == []
+    assert not psutil.pid_exists(supervisor.pid)
+
+
 async def test_commands_beside_somebody_who_is_gone_are_none() -> None:
     server = serve_sweeps(PROJECT, 0)
     server.shutdown()

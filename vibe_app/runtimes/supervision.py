@@ -21,6 +21,8 @@ itself. Every process of a command inherits `VIBE_COMMAND`: when it began (secon
 1970), the supervisor's process id and the length of the command's text, with colons
 between. By it `vibe_app.sidecar.commands` knows what a command left open.
 
+What belongs to a supervisor is called `vibe-command`, and not named among what a run left behind.
+
 None of this is a wall: it helps the agent's commands, which could go around it.
 """
 
@@ -67,14 +69,19 @@ memory_kills() {{
 before=$(memory_kills)
 # The command writes to a pipe of its supervisor: what holds that open does not hold up OpenCode.
 exec 5<> <(:)
-(trap '' TERM; exec cat </proc/self/fd/5 5>&-) &
+(trap '' TERM; exec -a vibe-command cat </proc/self/fd/5 5>&-) &
 relay=$!
 set -m
 "$BASH" -c "$text" >/proc/self/fd/5 2>&1 5>&- &
 command=$!
 exec 3>&1 5>&- >/dev/null 2>&1
 told=
-trap 'kill -TERM -- -$command; {{ sleep 2; kill -KILL -- -$command; }} 3>&- & told=$! asked=1' TERM
+pass_on() {{
+  kill -TERM -- "-$command"
+  {{ (exec -a vibe-command sleep 2); kill -KILL -- "-$command"; }} 3>&- &
+  told=1 asked=1
+}}
+trap pass_on TERM
 asked=1
 while [[ $asked ]]; do
   asked=
@@ -88,7 +95,7 @@ if [[ $told ]] || ((status > 128)); then
     left=${{left%/environ}}
     ((left == $$ || left == relay)) || kill -KILL "$left"
   done
-  {{ sleep 0.5; kill -KILL "$relay"; }} 3>&- &
+  {{ (exec -a vibe-command sleep 0.5); kill -KILL "$relay"; }} 3>&- &
   wait "$relay"
   kill -KILL -- "-$!"
   [[ $status != 137 || $(memory_kills) == "$before" ]] || echo "{MEMORY_NOTICE}" >&3
