@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from vibe_app.accounts.models import AccessToken, Login, LoginThrottle, User
 from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.accounts.throttle import Attempt, network
 from vibe_app.errors import Conflict, NotFound, TooMany, Unauthenticated, VibeError
 from vibe_app.wire import now
 from vibe_app.wiring import Services
@@ -37,21 +38,20 @@ async def test_a_burst_of_guesses_gets_no_further_than_one_after_the_other(
 
 
 async def test_waiting_doubles_and_ends(resting: Services, owner: Actor) -> None:
+    own = Attempt(owner.email).own
     waits: list[int] = []
     for failures in (5, 6, 7, 40):
         async with resting.database.transaction() as db:
-            await db.merge(
-                LoginThrottle(key="email:owner@example.org", failures=failures, last_failure_at=now())
-            )
+            await db.merge(LoginThrottle(key=own, failures=failures, last_failure_at=now()))
         with pytest.raises(TooMany) as refused:
             await resting.accounts.login(owner.email, PASSWORD)
         waits.append(refused.value.retry_after)
     assert waits == [2, 4, 8, 900]
     async with resting.database.transaction() as db:
-        await db.merge(LoginThrottle(key="email:owner@example.org", failures=4, last_failure_at=now()))
+        await db.merge(LoginThrottle(key=own, failures=4, last_failure_at=now()))
     assert await attempt(resting, PASSWORD) == "in"
     async with resting.database.read() as db:
-        assert await db.get(LoginThrottle, "email:owner@example.org") is None
+        assert await db.get(LoginThrottle, own) is None
 
 
 async def test_setting_up_at_once_makes_one_admin(resting: Services) -> None:
@@ -121,3 +121,18 @@ def test_roles_cover_those_below(role: ProjectRole, needed: ProjectRole, covered
 async def test_names_of_nobody(resting: Services) -> None:
     assert await resting.accounts.names([]) == {}
     assert await resting.accounts.names([UUID(int=1)]) == {}
+
+
+@pytest.mark.parametrize(
+    ("host", "part"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9%eth0", "2001:db8:1:2::/64"),
+        ("testclient", "testclient"),
+        ("", ""),
+    ],
+)
+def test_what_one_person_has_of_addresses_counts_as_one(host: str, part: str) -> None:
+    assert network(host) == part

@@ -57,6 +57,9 @@ ELSEWHERE = {
 }
 WITH_A_LOGIN = {
     ("patch", "/auth/me"),
+    ("get", "/auth/logins"),
+    ("delete", "/auth/logins"),
+    ("delete", "/auth/logins/{login_id}"),
     ("post", "/tokens"),
     ("patch", "/tokens/{token_id}"),
     ("delete", "/tokens/{token_id}"),
@@ -118,9 +121,10 @@ async def test_a_token_of_another_project_opens_nothing(board: Board, connect: C
 
 async def test_no_token_reaches_tokens_logins_or_passwords(board: Board, connect: Connect) -> None:
     client = await token(board, connect, scopes=SCOPES)
+    logins = (await board.admin.get("/auth/logins")).json()["logins"]
     second = (await board.admin.post("/tokens", json={"name": "other"})).json()
     for method, path in WITH_A_LOGIN:
-        ids = {"token_id": second["id"]}
+        ids = {"token_id": second["id"], "login_id": logins[0]["id"]}
         answer = await call(client, method, path, ids)
         assert (answer.status_code, code(answer)) == (403, "login_needed"), (method, path)
     for person in ("admin", "owner"):

@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from vibe_app.accounts import throttle
-from vibe_app.accounts.models import AccessToken, Login, LoginThrottle, User
+from vibe_app.accounts.logins import Logins, Marks, browser_name
+from vibe_app.accounts.models import AccessToken, Login, User
 from vibe_app.accounts.passwords import Passwords
 from vibe_app.accounts.roles import ALL_SCOPES, Actor, Scope, UserRole
 from vibe_app.accounts.rules import clean_address, clean_name, new_address, parse_role, strong
@@ -38,6 +39,7 @@ class Grant:
     token: str
     expires_in: int
     user: UserView
+    mark: str
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,18 @@ class Accounts:
         self._key = signing_key
         self._lifetime = timedelta(days=login_days)
         self._passwords = Passwords()
+        self._marks = Marks(signing_key)
         self.tokens = Tokens(database)
+        self.logins = Logins(database)
 
     async def is_empty(self) -> bool:
         """Tell whether there is no account yet, so that the first may be set up."""
         async with self._database.read() as db:
             return await db.scalar(select(col(User.id)).limit(1)) is None
 
-    async def set_up(self, email: str, name: str, password: str) -> Grant:
+    async def set_up(
+        self, email: str, name: str, password: str, host: str = "", *, user_agent: str = ""
+    ) -> Grant:
         """Create the first account, an admin, and sign it in.
 
         Raises:
@@ -88,36 +94,41 @@ class Accounts:
                 raise Conflict("This installation is set up already. Sign in instead.", "already_set_up")
             db.add(user)
             await db.flush()
-            return self._grant(db, user)
+            return self._grant(db, user, host, user_agent)
 
-    async def login(self, email: str, password: str, host: str = "") -> Grant:
+    async def login(
+        self, email: str, password: str, host: str = "", *, user_agent: str = "", mark: str = ""
+    ) -> Grant:
         """Sign a person in.
 
         Args:
             email: The address, in any case.
             password: As typed.
-            host: From where, for the throttle.
+            host: From where, for the throttle and the person's list of logins.
+            user_agent: What the browser says of itself, for that list.
+            mark: What `Grant.mark` gave this browser when it signed in before.
 
         Raises:
             Unauthenticated: The same sentence for an unknown address and a wrong password.
             TooMany: Too many failures; says how long to wait.
         """
         email = clean_address(email)[:254]
-        keys = [f"email:{email}", f"host:{host}"] if host else [f"email:{email}"]
+        known = self._marks.read(mark, email)
+        attempt = throttle.Attempt(email, host, known)
         async with self._database.read() as db:
-            await throttle.check(db, keys)
+            await throttle.check(db, attempt)
             user = await db.scalar(select(User).where(col(User.email) == email))
         good = await self._passwords.is_right(user.password_hash if user else None, password)
         async with self._database.transaction() as db:
             # Again and one at a time, since many attempts at once have all passed the first look.
             await self._database.lock_accounts(db)
-            await throttle.check(db, keys)
+            await throttle.check(db, attempt)
             if user is None or not good:
-                await throttle.count_failure(db, keys)
+                await throttle.failed(db, attempt)
             else:
-                await db.execute(delete(LoginThrottle).where(col(LoginThrottle.key) == keys[0]))
+                await throttle.succeeded(db, attempt)
                 await db.execute(delete(Login).where(col(Login.expires_at) < now()))
-                return self._grant(db, user)
+                return self._grant(db, user, host, user_agent, known)
         raise Unauthenticated(_WRONG, "wrong_credentials")
 
     async def logout(self, token: str) -> None:
@@ -146,13 +157,17 @@ class Accounts:
         if login_id is None:
             raise Unauthenticated(_ENDED)
         async with self._database.read() as db:
-            user = await db.scalar(
-                select(User)
-                .join(Login, col(Login.user_id) == col(User.id))
-                .where(col(Login.id) == login_id, col(Login.expires_at) > now())
-            )
-        if user is None:
+            row = (
+                await db.execute(
+                    select(User, Login)
+                    .join(Login, col(Login.user_id) == col(User.id))
+                    .where(col(Login.id) == login_id, col(Login.expires_at) > now())
+                )
+            ).one_or_none()
+        if row is None:
             raise Unauthenticated(_ENDED)
+        user, login = row
+        await self.logins.note_use(login)
         return _actor(user, login_id=login_id)
 
     async def me(self, actor: Actor) -> UserView:
@@ -183,6 +198,7 @@ class Accounts:
 
         Raises:
             Refused: A value cannot be accepted, or the current password is wrong.
+            TooMany: It was wrong too often; says how long to wait.
             Forbidden: An access token asks.
         """
         actor.need_login()
@@ -194,14 +210,29 @@ class Accounts:
         if name is not None:
             values["name"] = clean_name(name)
         if password is not None:
-            if not await self._passwords.is_right(user.password_hash, current_password):
-                raise Refused("The current password is wrong.", "wrong_password")
+            await self._check_password(actor, user, current_password)
             values["password_hash"] = await self._passwords.hash(strong(password))
         async with self._database.transaction() as db:
             await db.execute(update(User).where(col(User.id) == user.id).values(updated_at=now(), **values))
             if password is not None:
                 await _end_everything(db, user.id, keep_tokens=keep_tokens)
         return await self.me(actor)
+
+    async def _check_password(self, actor: Actor, user: User, password: str) -> None:
+        """Return if it is the person's password; throttled like a sign-in, for this login alone."""
+        key = throttle.password_key(actor.login_id, user.id)
+        async with self._database.read() as db:
+            await throttle.check_keys(db, key)
+        good = await self._passwords.is_right(user.password_hash, password)
+        async with self._database.transaction() as db:
+            await self._database.lock_accounts(db)
+            await throttle.check_keys(db, key)
+            if good:
+                await throttle.forget(db, key)
+            else:
+                await throttle.count(db, key)
+        if not good:
+            raise Refused("The current password is wrong.", "wrong_password")
 
     async def users(self, actor: Actor) -> list[UserView]:
         """Return everyone with an account.
@@ -343,12 +374,21 @@ class Accounts:
         hashed = await self._passwords.hash(strong(password))
         return User(email=address, name=clean_name(name), password_hash=hashed, role=role.value)
 
-    def _grant(self, db: AsyncSession, user: User) -> Grant:
+    def _grant(self, db: AsyncSession, user: User, host: str, user_agent: str, known: str = "") -> Grant:
         ends = now() + self._lifetime
-        login = Login(id=uuid4(), user_id=user.id, expires_at=ends)
+        login = Login(
+            id=uuid4(),
+            user_id=user.id,
+            expires_at=ends,
+            host=host[:64],
+            browser=browser_name(user_agent),
+            last_used_at=now(),
+        )
         db.add(login)
         token = jwt.encode({"jti": str(login.id), "exp": ends}, self._key, algorithm="HS256")
-        return Grant(token, int(self._lifetime.total_seconds()), _user_view(user))
+        return Grant(
+            token, int(self._lifetime.total_seconds()), _user_view(user), self._marks.make(user.email, known)
+        )
 
     def _login_id(self, token: str) -> UUID | None:
         try:

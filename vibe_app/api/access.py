@@ -20,6 +20,9 @@ from vibe_app.errors import Forbidden
 from vibe_app.wiring import services
 
 COOKIE = "vibe_login"
+MARK_COOKIE = "vibe_browser"
+"""Says that this browser has signed in before, so that nobody else's failures keep it out; opens nothing."""
+MARK_SECONDS = 90 * 86400
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="token", description="`access_token` of a login, or a personal access token"
@@ -99,6 +102,19 @@ def set_cookie(request: Request, response: Response, grant: Grant) -> None:
         COOKIE,
         grant.token,
         max_age=grant.expires_in,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=_secure(request),
+    )
+
+
+def set_mark(request: Request, response: Response, grant: Grant) -> None:
+    """Give the browser the mark of one that has signed in; it outlives the login."""
+    response.set_cookie(
+        MARK_COOKIE,
+        grant.mark,
+        max_age=MARK_SECONDS,
         path="/",
         httponly=True,
         samesite="lax",

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from vibe_app.accounts.service import Grant
 from vibe_app.api import schemas
-from vibe_app.api.access import Asker, Token, clear_cookie, own_page, set_cookie
+from vibe_app.api.access import MARK_COOKIE, Asker, Token, clear_cookie, own_page, set_cookie, set_mark
 from vibe_app.api.errors import errors, public_errors
 from vibe_app.wiring import services
 
@@ -28,15 +28,22 @@ Item = TypeVar("Item")
 )
 async def set_up(request: Request, response: Response, body: schemas.SetUp) -> schemas.LoginOut:
     """Create the first account, an admin, and sign it in. Only while there is no account."""
-    grant = await services().accounts.set_up(body.email, body.name, body.password)
+    grant = await services().accounts.set_up(
+        body.email, body.name, body.password, _host(request), user_agent=_user_agent(request)
+    )
     return _signed_in(request, response, grant)
 
 
 @auth.post("/login", dependencies=[Depends(own_page)], responses=public_errors(400, 401, 403, 413, 429))
 async def login(request: Request, response: Response, body: schemas.Credentials) -> schemas.LoginOut:
     """Sign in: answers with a token and sets the browser's cookie."""
-    host = request.client.host if request.client else ""
-    grant = await services().accounts.login(body.email, body.password, host)
+    grant = await services().accounts.login(
+        body.email,
+        body.password,
+        _host(request),
+        user_agent=_user_agent(request),
+        mark=request.cookies.get(MARK_COOKIE, ""),
+    )
     return _signed_in(request, response, grant)
 
 
@@ -55,7 +62,30 @@ async def me(actor: Asker) -> schemas.UserOut:
     return schemas.UserOut.of(await services().accounts.me(actor))
 
 
-@auth.patch("/me", responses=errors(400, 413))
+@auth.get("/logins", responses=errors(400))
+async def list_logins(
+    actor: Asker, page: schemas.Page = 1, page_size: schemas.PageSize = 20
+) -> schemas.LoginList:
+    """List one's own logins, the newest first. Not with an access token."""
+    views = await services().accounts.logins.list(actor)
+    return schemas.LoginList(
+        logins=schemas.LoginEntry.all(_cut(views, page, page_size)), total_count=len(views)
+    )
+
+
+@auth.delete("/logins", status_code=204, responses=errors())
+async def end_other_logins(actor: Asker) -> None:
+    """End every login of one's own but the one that asks. Not with an access token."""
+    await services().accounts.logins.end_others(actor)
+
+
+@auth.delete("/logins/{login_id}", status_code=204, responses=errors(400, 404))
+async def end_login(actor: Asker, login_id: UUID) -> None:
+    """End one of one's own logins. Not with an access token."""
+    await services().accounts.logins.end(actor, login_id)
+
+
+@auth.patch("/me", responses=errors(400, 413, 429))
 async def change_me(
     request: Request, response: Response, actor: Asker, body: schemas.ChangeMe
 ) -> schemas.UserOut:
@@ -153,7 +183,16 @@ async def delete_token(actor: Asker, token_id: UUID) -> None:
 
 def _signed_in(request: Request, response: Response, grant: Grant) -> schemas.LoginOut:
     set_cookie(request, response, grant)
+    set_mark(request, response, grant)
     return schemas.LoginOut(access_token=grant.token, expires_in=grant.expires_in)
+
+
+def _host(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _user_agent(request: Request) -> str:
+    return request.headers.get("user-agent", "")
 
 
 def _cut(items: list[Item], page: int, page_size: int) -> list[Item]:

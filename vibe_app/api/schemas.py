@@ -104,6 +104,25 @@ class LoginOut(BaseModel):
     expires_in: int = Field(description="Seconds until the login ends")
 
 
+class LoginEntry(_Out):
+    """One of one's own logins."""
+
+    id: UUID
+    host: str = Field(description="The network address that the server saw; empty where that is not known")
+    browser: str = Field(description="What signed in, by its own word; empty where that is not known")
+    created_at: Moment
+    expires_at: Moment
+    last_used_at: Moment | None = Field(description="Noted at most every 5 minutes")
+    current: bool = Field(description="Whether it is the one that asks")
+
+
+class LoginList(BaseModel):
+    """A page of one's own logins."""
+
+    logins: list[LoginEntry]
+    total_count: int
+
+
 class UserOut(_Out):
     """A person with an account."""
 
