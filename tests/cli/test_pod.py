@@ -19,6 +19,7 @@ from tests.runtimes.git_server import git_server
 from tests.runtimes.test_repositories import publish
 from tests.sidecar.stack import free_port
 from tests.waiting import eventually
+from vibe_app.runtimes.hermetic import WAKING_PATH
 
 VIBE = Path(sys.executable).parent / "vibe"
 
@@ -141,6 +142,27 @@ async def test_it_writes_opencode_s_files_starts_it_and_ends_with_it(environment
         assert os.readlink(given["XDG_DATA_HOME"]) == str(tmp_path / "kept")
         opencode.kill()
         assert process.wait(timeout=20) == 128 + signal.SIGKILL
+
+
+async def test_a_request_that_is_never_answered_is_asked_again(environment, tmp_path):
+    """OpenCode never answers what comes in the moment in which it opens its port."""
+    asked = tmp_path / "asked"
+    asked.touch()
+    deaf = STAND_IN.replace(
+        "    def do_GET(self):\n",
+        f"""    def do_GET(self):
+        with open({str(asked)!r}, "a") as file:
+            print(self.path, file=file, flush=True)
+        if open({str(asked)!r}).read().count("/") < 2:
+            threading.Event().wait()
+""",
+    )
+    program(Path(environment["VIBE_OPENCODE"]), deaf)
+    with started(environment) as process:
+        await eventually(lambda: WAKING_PATH in asked.read_text().splitlines(), 30)
+        process.terminate()
+        _, said = process.communicate(timeout=20)
+    assert "did not answer" not in said
 
 
 async def test_sigterm_ends_opencode_and_then_itself(environment):

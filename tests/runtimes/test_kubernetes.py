@@ -14,6 +14,7 @@ from tests.runtimes.kube.houses import PretendHouse, pretend_house
 from tests.runtimes.kube.pretend import running, waiting
 from tests.waiting import eventually
 from vibe_app.errors import Refused, Unavailable
+from vibe_app.runtimes import events
 from vibe_app.runtimes.base import Endpoint, WorkspaceSpec
 from vibe_app.runtimes.manifests import claim_name, secret_name
 
@@ -386,6 +387,48 @@ async def test_a_pod_without_a_place_says_why(idle, why):
         f"The cluster found no place for the workspace within 1 s: {why} The cluster says: {message}."
     )
     assert f"Waiting for a place in the cluster: {why.rstrip('.')}" in said
+
+
+def event(idle: PretendHouse, name: str, about: dict[str, str], reason: str, message: str) -> None:
+    """Have the cluster say something."""
+    kind = "Normal" if reason in ("FailedBinding", "Pulling") else "Warning"
+    said = {"message": message, "type": kind, "reason": reason, "lastTimestamp": "2030-01-01T00:00:00Z"}
+    idle.api.put("events", said | {"metadata": {"name": name}, "involvedObject": about})
+
+
+async def test_what_the_cluster_says_of_a_wait_is_told_while_it_lasts(idle, monkeypatch):
+    """The limit of a run may end the wait before the runtime's own does: its error is what was told last."""
+    monkeypatch.setattr(events, "FIRST_LOOK", 0.0)
+    said: list[str] = []
+
+    async def progress(sentence: str) -> None:
+        said.append(sentence)
+
+    start = asyncio.create_task(idle.runtime.ensure(WorkspaceSpec(idle.project), progress))
+    pod = await made(idle)
+    uid = idle.api.objects["pods"][pod]["metadata"]["uid"]
+    attach = "AttachVolume.Attach failed for volume: it is attached to another node."
+    event(idle, "e1", {"uid": uid}, "FailedAttachVolume", attach)
+    event(idle, "e2", {"uid": uid}, "Pulling", "Pulling the image")
+    reason = await refusal(start)
+    waiting_for = "attaching the workspace's volume and fetching its image"
+    sentence = f"{waiting_for}. The cluster says: {attach.rstrip('.')}"
+    assert reason == f"The workspace's pod did not start within 1 s: {sentence}."
+    assert f"{sentence[0].upper()}{sentence[1:]}" in said
+
+
+async def test_why_a_claim_is_not_bound_is_told(idle):
+    start = ensuring(idle)
+    pod = await made(idle)
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": UNBOUND}
+    idle.api.set_status(pod, {"conditions": [condition]})
+    claim = {"kind": "PersistentVolumeClaim", "name": claim_name(idle.project)}
+    message = "no persistent volumes available for this claim and no storage class is set"
+    event(idle, "e1", claim, "FailedBinding", message)
+    event(idle, "e2", claim | {"name": "another"}, "ProvisioningFailed", "of somebody else")
+    assert await refusal(start) == (
+        f"The cluster found no place for the workspace within 1 s: {UNBOUND} The cluster says: {message}."
+    )
 
 
 async def test_a_pod_that_is_ready_and_cannot_be_reached_is_left_to_those_who_can_reach_it(idle):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from itertools import chain
@@ -117,6 +118,26 @@ async def test_all_of_a_project_is_ended_and_nothing_of_another(data: Path) -> N
     await processes.end(lambda: processes.of_workspace(data, mine).get(mine, []), grace=0.2)
     assert pids(data) == {spared.pid}
     assert processes.ending(stubborn) == "was ended by SIGKILL"
+
+
+async def test_one_that_the_kernel_ended_for_want_of_memory_is_told_as_that(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The figure is read from files of the control group, which another test makes grow for real."""
+    kills = iter([3, 4])
+    monkeypatch.setattr(processes, "memory_kills", lambda: next(kills))
+    starved = await run(data, uuid4(), "sh", "-c", "echo up; sleep 600")
+    starved.kill()
+    await eventually(lambda: not processes.runs(starved))
+    assert processes.ending(starved) == "was ended by SIGKILL for want of memory"
+
+
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGSEGV, "SIGSEGV"), (50, "signal 50")])
+async def test_one_that_a_signal_ended_is_told_as_that(data: Path, number: int, name: str) -> None:
+    process = await run(data, uuid4(), "sh", "-c", "echo up; sleep 600")
+    process.send_signal(number)
+    await eventually(lambda: not processes.runs(process))
+    assert processes.ending(process) == f"was ended by {name}"
 
 
 async def test_a_descendant_that_hides_its_environment_is_ended_with_its_parent(data: Path) -> None:

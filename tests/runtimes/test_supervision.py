@@ -6,14 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
 import psutil
 import pytest
 
+from tests.runtimes.groups import small_group as small_group
 from vibe_app.runtimes import supervision
 from vibe_app.wire import MEMORY_NOTICE
 
@@ -144,23 +142,6 @@ def test_all_of_a_command_carries_its_mark(shell: Shell) -> None:
     assert float(began) > 1_700_000_000
     assert pid.isdigit()
     assert int(length) == len(command)
-
-
-@pytest.fixture
-def small_group() -> Iterator[Path]:
-    """A control group with 64 MB of memory, of version 1 or 2, as containers are limited."""
-    for parent, limit in (
-        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-        ("/sys/fs/cgroup", "memory.max"),
-    ):
-        group = Path(parent) / f"vibe-test-{uuid4().hex}"
-        if (Path(parent) / "cgroup.procs").exists():
-            with suppress(OSError):
-                group.mkdir()
-                (group / limit).write_text(str(64 * 1024 * 1024))
-                yield group
-                return group.rmdir()
-    pytest.skip("needs the right to make a control group (root of a machine, not of a container)")
 
 
 def test_a_command_over_the_memory_limit_says_so(shell: Shell, small_group: Path) -> None:

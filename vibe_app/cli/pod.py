@@ -40,6 +40,7 @@ TOLD = 3
 _TERMINATION_LOG = Path("/dev/termination-log")
 _MOST_WORDS = 3900
 _PR_SET_DUMPABLE = 4
+_KNOCK = 1.0
 _LONGEST_START = 60
 _NEEDED = (
     "PROJECT_ID",
@@ -258,20 +259,32 @@ def _start(settings: Settings, place: Place) -> subprocess.Popen[bytes]:
 
 
 def _wake(place: Place) -> None:
-    """Have OpenCode take its secrets out of what its commands inherit, as soon as it answers."""
-    credentials = base64.b64encode(f"opencode:{place.password}".encode()).decode()
-    headers = {"Authorization": f"Basic {credentials}", "x-opencode-directory": str(place.workspace)}
+    """Have OpenCode take its secrets out of what its commands inherit, as soon as it answers.
+
+    A request that comes in the moment in which OpenCode opens its port is never answered (measured),
+    so it is first knocked at, each time only shortly.
+    """
     deadline = time.monotonic() + _LONGEST_START
     while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=_LONGEST_START)
-        try:
-            connection.request("GET", hermetic.WAKING_PATH, headers=headers)
-            return connection.getresponse().close()
-        except (OSError, http.client.HTTPException):
-            time.sleep(0.1)
-        finally:
-            connection.close()
+        if _asked(place, "/global/health", _KNOCK) and _asked(place, hermetic.WAKING_PATH, _LONGEST_START):
+            return
+        time.sleep(0.1)
     logger.warning("OpenCode did not answer within %d s", _LONGEST_START)
+
+
+def _asked(place: Place, path: str, seconds: float) -> bool:
+    """Ask OpenCode for a path; tell whether it answered within so many seconds."""
+    credentials = base64.b64encode(f"opencode:{place.password}".encode()).decode()
+    headers = {"Authorization": f"Basic {credentials}", "x-opencode-directory": str(place.workspace)}
+    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=seconds)
+    try:
+        connection.request("GET", path, headers=headers)
+        connection.getresponse().close()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def _until_end(child: subprocess.Popen[bytes], place: Place) -> int:

@@ -21,6 +21,7 @@ from contextlib import ExitStack
 
 from vibe_app.cli.options import console
 from vibe_app.cli.server import STILL_CLOSING, STOPPING, address, log_as, recorded
+from vibe_app.runtimes.endings import signal_name
 from vibe_app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -157,4 +158,4 @@ class _Workers:
 def _ending(status: int | None) -> str:
     if status is None or status >= 0:
         return f"ended with status {status}"
-    return f"was ended by {signal.Signals(-status).name}"
+    return f"was ended by {signal_name(-status)}"

@@ -159,6 +159,8 @@ class Run:
             except Unavailable as error:
                 if tries == TRIES:
                     raise Lost(error.message, self._unreached) from error
+                # Should the limit end the next try, this is why.
+                self._note_step(error.message)
                 await self._unless_stopped(asyncio.sleep(self._patience.pause * tries))
         raise AssertionError("unreachable: the last try returns or raises")
 
@@ -166,7 +168,7 @@ class Run:
         """Make the workspace ready, saying so on the card where it takes a moment."""
 
         async def progress(sentence: str) -> None:
-            self._step = f"{sentence[:1].lower()}{sentence[1:].rstrip('.')}"
+            self._note_step(sentence)
 
         ready = asyncio.ensure_future(self._workspaces.ensure(self._project, progress))
         try:
@@ -176,6 +178,9 @@ class Run:
             return await ready
         finally:
             await cancel(ready)
+
+    def _note_step(self, sentence: str) -> None:
+        self._step = f"{sentence[:1].lower()}{sentence[1:].rstrip('.')}"
 
     async def _accepted(self, start: StartSession) -> SessionState:
         self._may_work = True

@@ -20,6 +20,7 @@ from vibe_app.errors import Unavailable, VibeError
 from vibe_app.runtimes import manifests, pods
 from vibe_app.runtimes.base import Endpoint, OnStatus, OnTrouble, Progress, WorkspaceSpec
 from vibe_app.runtimes.cluster import ApiError, Cluster
+from vibe_app.runtimes.events import Causes, with_cause
 from vibe_app.runtimes.picture import Picture
 from vibe_app.runtimes.pods import Pod
 from vibe_app.settings import Settings
@@ -227,6 +228,7 @@ class KubernetesRuntime:
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._settings.start_timeout
         said, renewed = "", False
+        causes = Causes(self._cluster)
         while True:
             pod = self._picture.pod(spec.project_id)
             if pod is None:
@@ -255,8 +257,11 @@ class KubernetesRuntime:
                 # A clone has limits of its own, and says how far it is.
                 deadline = clock() + self._settings.start_timeout
                 step = await self._cloning(pod) or step
+            elif not pod.running:
+                step = with_cause(step, await causes.of(pod))
             if clock() > deadline:
-                raise Unavailable(await self._overdue(pod, said))
+                overdue = pods.overdue(pod, self._settings.start_timeout, said)
+                raise Unavailable(overdue if pod.running else with_cause(overdue, await causes.look(pod)))
             await self._tell(workspace, "starting", step)
             await self._picture.changed(pod.project_id, pod, _LOOK_AT_LOG if pod.preparing else _LOOK)
 
@@ -279,24 +284,6 @@ class KubernetesRuntime:
             await self._cluster.replace("secrets", secret)
         manifest = manifests.pod(spec, secrets, self._settings, pace=self._pace)
         self._picture.take((await self._cluster.create("pods", manifest))[0])
-
-    async def _overdue(self, pod: Pod, said: str) -> str:
-        """Why a pod was not ready in time, with what the cluster's events add to it."""
-        sentence = pods.overdue(pod, self._settings.start_timeout, said)
-        if pod.running:
-            return sentence
-        try:
-            events, _ = await self._cluster.list(
-                "events", fields=f"involvedObject.uid={pod.uid},type=Warning"
-            )
-        except ApiError as error:
-            logger.info("no events of workspace %s: %s", pod.project_id, error)
-            return sentence
-        events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-        message = " ".join(plain_text(str(events[-1].get("message", ""))).split()) if events else ""
-        if not message or message.rstrip(".") in sentence:
-            return sentence
-        return f"{sentence} The cluster says: {message.rstrip('.')}."
 
     async def _end(self, project_id: UUID) -> None:
         """Delete the pod, if there is one, and return once it is gone.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from vibe_app.runtimes.endings import signal_name
 from vibe_app.runtimes.manifests import CHECKOUT, PROJECT_LABEL, SECRETS_MARK
 from vibe_app.wire import plain_text
 
@@ -264,9 +264,7 @@ def ended(container: Container) -> str:
         limit = f" (its limit is {container.memory})" if container.memory else ""
         return f"{container.title} used up its memory{limit} and was ended"
     if 128 < ending.status < 160:
-        number = ending.status - 128
-        known = number in set(signal.Signals)
-        how = f"was ended by {signal.Signals(number).name if known else f'signal {number}'}"
+        how = f"was ended by {signal_name(ending.status - 128)}"
     else:
         how = f"ended with status {ending.status}"
     words = f", saying: {ending.words}" if ending.words else ""

@@ -20,6 +20,7 @@ import psutil
 
 from vibe_app.errors import Unavailable
 from vibe_app.private import ORDINARY
+from vibe_app.runtimes.endings import memory_kills, signal_name
 from vibe_app.wire import plain_text
 
 INSTALLATION = "VIBE_INSTALLATION"
@@ -35,6 +36,8 @@ _LOG_KEEP = 256 * 1024
 
 # Being the parent is a fact of this operating system process: only it can learn how a child ended.
 _children: dict[int, subprocess.Popen[bytes]] = {}
+# How many processes had been ended for want of memory when each of them was started.
+_memory_kills_before: dict[int, int] = {}
 
 
 def marker(data: Path, project_id: UUID) -> dict[str, str]:
@@ -65,6 +68,7 @@ def spawn(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, l
             umask=ORDINARY,
         )
     _children[child.pid] = child
+    _memory_kills_before[child.pid] = memory_kills()
     return psutil.Process(child.pid)
 
 
@@ -123,7 +127,8 @@ def ending(process: psutil.Process) -> str:
     if status is None:
         return "ended"
     if status < 0:
-        return f"was ended by {signal.Signals(-status).name}"
+        starved = status == -signal.SIGKILL and memory_kills() > _memory_kills_before.get(process.pid, 0)
+        return f"was ended by {signal_name(-status)}{' for want of memory' if starved else ''}"
     return f"ended with status {status}"
 
 
@@ -230,6 +235,7 @@ def collect() -> None:
     for pid, child in list(_children.items()):
         if child.poll() is not None:
             del _children[pid]
+            _memory_kills_before.pop(pid, None)
 
 
 def last_words(log: Path, lines: int = 4) -> str:
