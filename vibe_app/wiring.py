@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
+from vibe_app.accounts.lasting import Rights
 from vibe_app.accounts.service import Accounts
 from vibe_app.agent import Agent
 from vibe_app.board.projects import Projects
@@ -34,6 +35,7 @@ class Services:
     settings: Settings
     database: Database
     accounts: Accounts
+    rights: Rights
     projects: Projects
     tasks: Tasks
     sessions: Sessions
@@ -97,6 +99,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> Services:
         settings=settings,
         database=database,
         accounts=Accounts(database, settings.signing_key(), settings.login_days),
+        rights=Rights(database.bus),
         projects=Projects(database, workspaces.erase, credentials, settings.project_limit),
         tasks=Tasks(database, settings.installation_limit, settings.quiet_notice),
         sessions=Sessions(database, settings.installation_limit, model, quiet_notice=settings.quiet_notice),

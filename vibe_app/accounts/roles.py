@@ -133,3 +133,8 @@ MAY_NOT_EXECUTE = (
 MAY_NOT_CREATE = (
     "Your account may not create projects. An admin of this installation can allow it in Settings, People."
 )
+
+
+def rights_of(subject: UUID) -> str:
+    """Return the topic of a change that may take a right away: a person's id, or a project's."""
+    return f"rights:{subject}"

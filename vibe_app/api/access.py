@@ -63,6 +63,15 @@ async def asker(token: Annotated[str | None, Depends(login_token)]) -> Actor:
     return await services().accounts.who(token)
 
 
+async def actor_of(request: Request) -> Actor:
+    """Do the whole check of this door for a request: for what lasts and asks again.
+
+    Raises:
+        Unauthenticated, Forbidden: As the door's own check.
+    """
+    return await asker(await login_token(request, await _bearer(request), await _cookie(request)))
+
+
 async def own_page(request: Request) -> None:
     """Refuse a request from another site's page to a route that sets the cookie.
 

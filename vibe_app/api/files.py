@@ -15,13 +15,14 @@ from starlette.requests import ClientDisconnect
 from vibe_app.api import schemas
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import error_response, errors
+from vibe_app.api.lasting import EditorsRoute, LastingRoute
 from vibe_app.api.streams import HandedOn
 from vibe_app.errors import Refused, Unavailable
 from vibe_app.runs.files import PAGE_SIZE
 from vibe_app.wiring import services
 
-files = APIRouter(prefix="/projects/{project_id}/files", tags=["files"])
-opencode = APIRouter(prefix="/projects/{project_id}/opencode", tags=["opencode"])
+files = APIRouter(prefix="/projects/{project_id}/files", tags=["files"], route_class=LastingRoute)
+opencode = APIRouter(prefix="/projects/{project_id}/opencode", tags=["opencode"], route_class=EditorsRoute)
 
 _PATH = "From the workspace's root, without a leading /; a byte that is no UTF-8 as \\xNN, a backslash as two"
 _FilePath = Annotated[str, Query(description=_PATH)]

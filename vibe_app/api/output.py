@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import errors
+from vibe_app.api.lasting import LastingRoute
 from vibe_app.api.metrics import OPEN_STREAMS
 from vibe_app.board.lifecycle import LIVE, SessionStatus
 from vibe_app.errors import NotFound, Refused, Unavailable
@@ -29,7 +30,9 @@ from vibe_app.wire import Event, iso
 from vibe_app.wiring import services
 
 log = logging.getLogger(__name__)
-output = APIRouter(prefix="/projects/{project_id}/tasks/{task_id}", tags=["sessions"])
+output = APIRouter(
+    prefix="/projects/{project_id}/tasks/{task_id}", tags=["sessions"], route_class=LastingRoute
+)
 
 KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment line is sent."""

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from vibe_app import addresses
-from vibe_app.accounts.roles import Actor, ProjectRole, Scope
+from vibe_app.accounts.roles import Actor, ProjectRole, Scope, rights_of
 from vibe_app.addresses import Credential
 from vibe_app.board import remotes, repository, rules
 from vibe_app.board.access import require
@@ -210,8 +210,20 @@ class Projects:
             if await repository.live_counts(db, [project_id]):
                 raise Conflict("A session of this project is running. Stop it first.", "session_live")
             await db.execute(delete(Project).where(col(Project.id) == project_id))
-            db.announce(f"project:{project_id}", "projects")
+            db.announce(f"project:{project_id}", "projects", rights_of(project_id))
         await self._erase(project_id)
+
+    async def check(
+        self, actor: Actor, project_id: UUID, needed: ProjectRole, scope: Scope | None = None
+    ) -> None:
+        """Return if the actor's role in the project covers `needed`; for `scope` see `require`.
+
+        Raises:
+            NotFound: There is none of this id.
+            Forbidden: The actor's role is not enough.
+        """
+        async with self._database.read() as db:
+            await require(db, actor, project_id, needed, scope)
 
     async def check_owner(self, actor: Actor, project_id: UUID) -> None:
         """Return if the actor may manage the project: asked before anything is told about other people.
@@ -220,8 +232,7 @@ class Projects:
             NotFound: There is none of this id.
             Forbidden: The actor is no owner.
         """
-        async with self._database.read() as db:
-            await require(db, actor, project_id, ProjectRole.OWNER)
+        await self.check(actor, project_id, ProjectRole.OWNER)
 
     async def members(self, actor: Actor, project_id: UUID) -> list[MemberView]:
         """Return who belongs to the project, owners first."""
@@ -256,7 +267,7 @@ class Projects:
                     await _keep_an_owner(db, member)
                 member.role = wanted.value
                 await db.flush()
-                db.announce(f"project:{project_id}", "projects")
+                db.announce(f"project:{project_id}", "projects", rights_of(user_id))
         except IntegrityError as error:
             raise NotFound("There is no such account. It may have been deleted.", "user_not_found") from error
         return MemberView(user_id, wanted, member.created_at)
@@ -276,7 +287,7 @@ class Projects:
                 raise NotFound("This person is not a member of the project.", "member_not_found")
             await _keep_an_owner(db, member)
             await db.delete(member)
-            db.announce(f"project:{project_id}", "projects")
+            db.announce(f"project:{project_id}", "projects", rights_of(user_id))
 
     async def _views(self, db: AsyncSession, actor: Actor, projects: list[Project]) -> list[ProjectView]:
         ids = [project.id for project in projects]

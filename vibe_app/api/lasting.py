@@ -1,0 +1,74 @@
+"""Routes whose answers may last: they are broken off as soon as the asker may not have them any more."""
+
+from __future__ import annotations
+
+import logging
+from typing import ClassVar
+from uuid import UUID
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from starlette.types import Message, Receive, Scope, Send
+
+from vibe_app.accounts.roles import ProjectRole
+from vibe_app.accounts.roles import Scope as TokenScope
+from vibe_app.api.access import actor_of
+from vibe_app.errors import VibeError
+from vibe_app.wiring import services
+
+log = logging.getLogger(__name__)
+
+_PROOFS = ("authorization", "cookie")
+
+
+class LastingRoute(APIRoute):
+    """A route of a project: waiting for the answer, and sending it, ends with the right to it.
+
+    Reading is for viewers, everything else for editors. An answer that has begun is left unfinished, so
+    that nobody takes a part for the whole.
+    """
+
+    reading: ClassVar[ProjectRole] = ProjectRole.VIEWER
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer for as long as the asker may have it."""
+        project_id = _project(scope)
+        if project_id is None or scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)
+            return
+        needed = self.reading if scope["method"] == "GET" else ProjectRole.EDITOR
+        request = Request(scope)
+        started = False
+
+        async def again() -> None:
+            # A token's scopes are for its life: which one the route needs, it has found out itself.
+            actor = await actor_of(request)
+            await services().projects.check(actor, project_id, needed, TokenScope.READ)
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        proof = (needed, *(request.headers.get(name) for name in _PROOFS))
+        actor = await actor_of(request)
+        async with services().rights.lasting(proof, again, actor.user_id, project_id) as right:
+            try:
+                await right.run(super().handle(scope, receive, noting))
+            except VibeError as error:
+                if not started:
+                    raise
+                log.info("an answer of project %s was broken off: %s", project_id, error)
+
+
+class EditorsRoute(LastingRoute):
+    """The same where reading, too, is for editors."""
+
+    reading = ProjectRole.EDITOR
+
+
+def _project(scope: Scope) -> UUID | None:
+    try:
+        return UUID(str(scope["path_params"]["project_id"]))
+    except (KeyError, ValueError):
+        return None
