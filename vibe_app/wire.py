@@ -41,6 +41,8 @@ class Failure(StrEnum):
     """The model endpoint was overloaded, refused or unreachable. Worth repeating."""
     PROVIDER_REFUSED = "provider_refused"
     """Bad key, unknown model, refused prompt, context too long. Final at once."""
+    PROVIDER_WAIT = "provider_wait"
+    """The model's provider asks to come back later. Worth repeating then, and its place is free meanwhile."""
     DISK_FULL = "disk_full"
     """The workspace has no room left. Final at once: the next attempt would find it as full."""
     NO_PROGRESS = "no_progress"
@@ -102,6 +104,7 @@ class SessionState(BaseModel):
     error: str | None = None
     failure: Failure | None = None
     usage: Usage = Usage()
+    retry_at: datetime | None = Field(None, description="When to try again what failed as provider_wait")
     asking: bool = Field(False, description="It completed, and its last answer ends with a question")
 
 

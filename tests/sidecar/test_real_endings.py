@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -189,3 +190,31 @@ async def test_a_long_run_that_gets_on_is_left_alone(stack: Stack, provider: Pro
     state, _ = await run(stack, provider, lambda number, _: story[number - 1])
     assert (state["status"], state["error"]) == ("completed", None)
     assert len(provider.requests) == len(story)
+
+
+async def test_a_provider_that_asks_for_two_hours_is_not_waited_for(stack: Stack, provider: Provider) -> None:
+    busy = refuses(429, {"error": {"message": "Rate limit reached"}}, retry_after="7200")
+    state, events = await run(stack, provider, lambda *_: busy)
+    assert (state["status"], state["failure"]) == ("failed", "provider_wait")
+    until = datetime.fromisoformat(state["retry_at"])
+    assert 7000 < (until - datetime.now(UTC)).total_seconds() <= 7200
+    assert f"until {until:%H:%M} UTC (Rate limit reached)" in events[-1]["text"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (429, {"message": "You exceeded your current quota, check your plan", "code": "insufficient_quota"}),
+        (402, {"message": "Insufficient credits", "code": 402}),
+        (403, {"message": "Key limit exceeded (total limit)", "code": 403}),
+        (400, {"message": "Your credit balance is too low to access the Anthropic API."}),
+    ],
+)
+async def test_what_waiting_cannot_mend_is_final_whatever_its_code(
+    stack: Stack, provider: Provider, status: int, error: dict[str, Any]
+) -> None:
+    state, _ = await run(stack, provider, lambda *_: refuses(status, {"error": error}))
+    assert (state["status"], state["failure"]) == ("failed", "provider_refused")
+    assert "credit or quota is used up" in state["error"]
+    assert error["message"] in state["error"]
+    assert len(provider.requests) == 1

@@ -22,6 +22,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,6 +50,7 @@ class End(BaseModel):
     failure: Failure | None = None
     usage: Usage = Usage()
     asking: bool = False
+    retry_at: datetime | None = None
 
 
 class Line(NamedTuple):

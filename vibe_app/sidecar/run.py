@@ -24,6 +24,7 @@ from vibe_app.sidecar.sessions import Session
 from vibe_app.sidecar.tool_outputs import ToolOutputs
 from vibe_app.sidecar.translate import Emission, Translator, merged
 from vibe_app.sidecar.verdict import Verdict
+from vibe_app.sidecar.waiting import Waits
 from vibe_app.sidecar.watch import Signal, Watch
 from vibe_app.wire import EventType, Failure, SidecarStatus, Usage
 
@@ -86,6 +87,7 @@ class Run:
         self._translator = Translator(self._opencode, workspace, session.marks)
         self._progress = Progress(workspace, time.monotonic(), silence)
         self._pardons = 0
+        self._waits = Waits()
         self._buffer: list[Emission] = []
         self._buffered = 0
         self._flush_at = 0.0
@@ -174,6 +176,7 @@ class Run:
             failure=verdict.failure,
             usage=usage,
             asking=verdict.asking,
+            retry_at=verdict.retry_at,
         )
         self.session.finish(verdict.words, end)
 
@@ -240,6 +243,12 @@ class Run:
         if not self._translator.owns(properties.get("sessionID")):
             return
         self._progress.feed(event, time.monotonic())
+        if kind == "session.status":
+            self._waits.status(
+                str(properties["sessionID"]), properties.get("status") or {}, time.monotonic()
+            )
+        elif kind == "message.part.updated":
+            self._waits.answered(str(properties["sessionID"]))
         if kind == "message.part.updated":
             self._commands.saw(self.session.id, properties.get("part") or {})
         elif kind in ("permission.asked", "question.asked"):
@@ -248,6 +257,8 @@ class Run:
     async def _stuck(self) -> Verdict | None:
         """Return how a run ends that does not get on, None for one that does."""
         clock = time.monotonic()
+        if waits := self._waits.verdict(clock, time.time()):
+            return waits
         stuck = self._progress.stuck(clock)
         if stuck is None:
             return None
@@ -294,7 +305,12 @@ class Run:
         self._faults = 0
         if status is not None:
             self._idle_since = None
-            self._take(self._translator.status(status, time.time() * 1000))
+            await self._handle(
+                {
+                    "type": "session.status",
+                    "properties": {"sessionID": self._opencode, "status": status},
+                }
+            )
             return None
         if found := verdicts.judge(messages, self._translator.error):
             return found

@@ -58,6 +58,7 @@ class Session:
             failure=end.failure,
             usage=end.usage,
             asking=end.asking,
+            retry_at=end.retry_at,
         )
 
     def append(self, entries: Sequence[tuple[EventType, str, dict[str, Any]]]) -> None:

@@ -120,11 +120,6 @@ class Translator:
                 self._part(part, from_event=False)
         return self._taken()
 
-    def status(self, status: Mapping[str, Any], now_ms: float) -> list[Emission]:
-        """Translate the session's value of `GET /session/status`: only a retry has something to say."""
-        self._status(status, now_ms)
-        return self._taken()
-
     def note(self, kind: EventType, text: str) -> list[Emission]:
         """Say a line of one's own in the right place of the stream."""
         self._say(kind, text)

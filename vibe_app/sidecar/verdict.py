@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from vibe_app.disk import means_full
@@ -13,6 +15,16 @@ from vibe_app.wire import Failure, SidecarStatus, Usage
 Json = Mapping[str, Any]
 
 _BUSY_STATUSES = frozenset({408, 409, 425, 429})
+# The words and codes of OpenAI, Anthropic, Google, OpenRouter, DeepSeek and xAI.
+_FINAL = re.compile(
+    r"insufficient[_ ](?:quota|credits?|balance|funds)|exceeded your current quota|billing[_ ](?:hard|error|not)"
+    r"|billing details|check your (?:plan|billing)|credit balance is too low|out of credits|payment required"
+    r"|(?:requires more|used all available|purchase more|add more) credits|(?:spending|spend|key) limit"
+    r"|specified API usage limits|(?:incorrect|invalid)[_ ]api[_ ]key|API key (?:not valid|expired)"
+    r"|account[_ ](?:is[_ ])?(?:deactivated|suspended|disabled)|enable billing",
+    re.IGNORECASE,
+)
+_SOON = re.compile(r"retry in \d|retryDelay|per ?minute|try again in \d", re.IGNORECASE)
 _SAID = ("stop", "length", "other", "unknown")
 _KEPT = "What it changed so far is kept in the workspace."
 _CUT = (
@@ -29,13 +41,15 @@ _FILTERED = (
 class Verdict(NamedTuple):
     """A session's end: its final status and, when it failed, why in both senses.
 
-    `asking` tells of one that completed that its last answer ends with a question.
+    `asking` tells of one that completed that its last answer ends with a question,
+    `retry_at` of one that failed as `provider_wait` when it is worth trying again.
     """
 
     status: SidecarStatus
     error: str | None = None
     failure: Failure | None = None
     asking: bool = False
+    retry_at: datetime | None = None
 
     @property
     def words(self) -> str:
@@ -129,6 +143,8 @@ def explain(error: Json) -> Verdict:
     name = str(error.get("name", ""))
     message = one_line(str(data.get("message") or name or "no reason given"))
     status = data.get("statusCode")
+    if name == "APIError" and (status == 402 or is_final(f"{message} {data.get('responseBody') or ''}")):
+        return out_of_credit(f"{status}: {message}" if status else message)
     if name == "MessageAbortedError":
         return failed(Failure.BROKEN, "The run was stopped from outside the board.")
     if name == "ContentFilterError":
@@ -147,6 +163,24 @@ def explain(error: Json) -> Verdict:
             Failure.PROVIDER_REFUSED, f"OpenCode does not know the model: {message}. Check VIBE_MODEL."
         )
     return failed(Failure.BROKEN, f"The model's answer could not be used: {message}")
+
+
+def is_final(words: str) -> bool:
+    """Tell whether a provider's words mean that waiting cannot help, whatever the status was.
+
+    A quota that comes back by itself is not meant: Google says "exceeded your current quota" of one
+    for a minute as well, and then when to retry.
+    """
+    return _FINAL.search(words) is not None and ("limit: 0" in words or _SOON.search(words) is None)
+
+
+def out_of_credit(message: str) -> Verdict:
+    """The end of a run for which the provider wants money or another key."""
+    return failed(
+        Failure.PROVIDER_REFUSED,
+        f"The model provider's credit or quota is used up, or its key is not good for this ({message}). "
+        "See to the provider's account or key, then execute the task again.",
+    )
 
 
 def _api_error(data: Json, status: int | None, message: str) -> Verdict:
