@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
@@ -37,6 +38,7 @@ class Script:
         error: The reason of a failure, also in the words of `done`.
         failure: The kind of a failure.
         usage: What the session is said to have consumed.
+        retry_at: When a failure as `provider_wait` is to be tried again.
         asking: Whether its last answer is said to end with a question.
         rate: Events a second in place of the delays; 0 plays them as fast as they can be written.
     """
@@ -47,6 +49,7 @@ class Script:
     failure: Failure | None = None
     usage: Usage = field(default_factory=Usage)
     asking: bool = False
+    retry_at: datetime | None = None
     rate: float | None = None
 
     @classmethod
@@ -131,6 +134,7 @@ class ScriptedSession:
             failure=self.script.failure if failed else None,
             usage=self.script.usage,
             asking=self.script.asking,
+            retry_at=self.script.retry_at,
         )
 
 

@@ -85,6 +85,7 @@ def test_an_address_names_its_place(path: str, place: Place):
         (23, "project limit", "Queued, 23rd: waits for this project's limit"),
         (None, "workspace starting", "Starting the workspace"),
         (None, "retry in 8 s", "Trying again in 8 s"),
+        (None, "the provider until 14:32 UTC", "Waits for the provider until 14:32 UTC"),
         (None, None, "Starting"),
     ],
 )

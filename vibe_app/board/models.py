@@ -130,6 +130,9 @@ class Session(SQLModel, table=True):
     `heard_at` is when it started or the book last grew, in seconds since 1970 on
     the database's clock: the events' own times come from the sidecar's host.
     `asking` is set where the last answer of a completed run ends with a question.
+    `wait_from` is since when it waits for its model's provider, without a place of
+    its own and until `not_before`, on the database's clock; `waits` and `waited` are
+    how often and for how many seconds it did in all, NULL for never.
     Once `archived_at` is set, `output` holds only its beginning (see `archive`).
     """
 
@@ -190,6 +193,9 @@ class Session(SQLModel, table=True):
     heard_at: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
     archived_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     asking: bool | None = Field(default=None, nullable=True)
+    wait_from: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
+    waited: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
+    waits: int | None = Field(default=None, nullable=True)
 
 
 class SessionEvent(SQLModel, table=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,9 +22,11 @@ POSITION_GAP = 1024.0
 live: ColumnElement[bool] = col(Session.status).in_([str(status) for status in sorted(LIVE)]) & col(
     Session.deleted_at
 ).is_(None)
-# A session holds one of its project's places while it is claimed or has once been accepted.
+# A session holds one of its project's places while it is claimed or has once been accepted, but not while
+# it only waits for its model's provider.
 holds_place: ColumnElement[bool] = live & (
-    col(Session.owner).is_not(None) | (col(Session.status) == str(SessionStatus.RUNNING))
+    col(Session.owner).is_not(None)
+    | ((col(Session.status) == str(SessionStatus.RUNNING)) & col(Session.wait_from).is_(None))
 )
 
 # What a card shows of its session; the long texts stay in the database. `silence` is for how many seconds
@@ -236,6 +239,7 @@ async def queue_positions(db: AsyncSession, installation_limit: int) -> dict[UUI
                 col(Session.owner),
                 col(Session.not_before),
                 col(Session.status),
+                col(Session.wait_from),
             )
             .where(
                 live,
@@ -271,11 +275,14 @@ async def queue_positions(db: AsyncSession, installation_limit: int) -> dict[UUI
     in_project: dict[UUID, int] = {}
     in_all = 0
     for row in waiting:
-        if row.not_before > (clock or 0.0):
+        if row.owner is None and row.wait_from is not None and row.not_before > (clock or 0.0):
+            until = datetime.fromtimestamp(row.not_before, UTC)
+            result[row.id] = (None, f"the provider until {until:%H:%M} UTC")
+        elif row.not_before > (clock or 0.0):
             result[row.id] = (None, f"retry in {max(1, round(row.not_before - clock))} s")
         elif row.owner is not None:
             result[row.id] = (None, "workspace starting")
-        elif row.status == str(SessionStatus.PENDING):
+        elif row.status == str(SessionStatus.PENDING) or row.wait_from is not None:
             in_all += 1
             place = in_project[row.project_id] = in_project.get(row.project_id, 0) + 1
             if held.get(row.project_id, 0) >= limits.get(row.project_id, 1):

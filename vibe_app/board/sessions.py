@@ -180,7 +180,9 @@ class Sessions:
                 .where(col(Session.id) == session.id)
                 .values(stop_requested=True, updated_at=now())
             )
-            if session.owner is None and session.status == SessionStatus.PENDING:
+            # The attempt of one that waits for its provider is over: nothing of it is at work.
+            waits = session.status == SessionStatus.PENDING or session.wait_from is not None
+            if session.owner is None and waits:
                 await end_session(db, session, SessionStatus.CANCELLED, final_text="Session cancelled")
             db.announce("stops", f"session:{session.id}", f"project:{project_id}", "queue")
         view, _ = await self._glance(session.id)

@@ -10,6 +10,8 @@ MAX_REPEATS = 3
 """Further attempts of a session that was accepted and then lost."""
 MAX_CRASHES = 3
 """Times that a session may end the process that runs it."""
+WAITS = 12
+"""Times its time limit that a session may wait for its model's provider in all: 24 h unless set otherwise."""
 FRUITLESS = 6
 """Times in a row that a sidecar may withhold events that it says it has."""
 

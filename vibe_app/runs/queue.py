@@ -80,6 +80,8 @@ class Queue:
         return case(
             (col(Session.owner).is_not(None), lost),
             (col(Session.stop_requested), 0.0),
+            # For as long as a provider asks, which may be hours.
+            (col(Session.wait_from).is_not(None), col(Session.not_before)),
             else_=_moment(col(Session.not_before), 0.0),
         )
 
@@ -118,6 +120,14 @@ class Queue:
                     crashes=col(Session.crashes) + case((col(Session.owner).is_not(None), 1), else_=0),
                     owner=self._owner,
                     epoch=col(Session.epoch) + 1,
+                    waited=case(
+                        (
+                            col(Session.wait_from).is_not(None),
+                            func.coalesce(col(Session.waited), 0.0) + db_clock() - col(Session.wait_from),
+                        ),
+                        else_=col(Session.waited),
+                    ),
+                    wait_from=None,
                     lease_until=db_clock() + self._lease_seconds,
                 )
                 .returning(Session)

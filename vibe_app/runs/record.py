@@ -24,7 +24,7 @@ from vibe_app.db import Database, db_clock
 from vibe_app.errors import LeaseLost, Unavailable
 from vibe_app.runs.feed import Feed
 from vibe_app.runs.writer import Entry, Lease, Taken, fence
-from vibe_app.wire import Event, EventType, Usage, clean_text, now, plain_text
+from vibe_app.wire import Event, EventType, Failure, Usage, clean_text, now, plain_text
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -139,6 +139,47 @@ class Record:
                     update(Session)
                     .where(fence(self.lease))
                     .values(owner=None, lease_until=0.0, not_before=db_clock() + delay, **values)
+                    .execution_options(synchronize_session=False)
+                )
+                db.announce("queue", *self._topics)
+
+        await self._insist(write)
+
+    async def wait(self, delay: float, reason: str, usage: Usage | None) -> None:
+        """Give the run and its place up until its provider can be asked again, as the next attempt.
+
+        Args:
+            delay: Seconds until then.
+            reason: What the provider said, in a sentence.
+            usage: What this attempt consumed.
+
+        Raises:
+            LeaseLost: The lease does not hold any more.
+        """
+        self.closing = True
+        words = self._hide(plain_text(reason))[:REASON_CHARS].rstrip()
+        sentence = f"{words} The run starts anew then; its place is free for others meanwhile."
+        values = {
+            "attempt": self._session.attempt + 1,
+            "failure": Failure.PROVIDER_WAIT.value,
+            "cursor": 0,
+            "waits": (self._session.waits or 0) + 1,
+            **self._used(usage),
+        }
+
+        async def write() -> None:
+            async with self._database.transaction() as db:
+                await self._feed.append_in(db, self.lease, [Entry(EventType.STATUS, sentence, now())])
+                await db.execute(
+                    update(Session)
+                    .where(fence(self.lease))
+                    .values(
+                        owner=None,
+                        lease_until=0.0,
+                        not_before=db_clock() + delay,
+                        wait_from=db_clock(),
+                        **values,
+                    )
                     .execution_options(synchronize_session=False)
                 )
                 db.announce("queue", *self._topics)

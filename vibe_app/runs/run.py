@@ -31,7 +31,7 @@ from vibe_app.errors import (
 )
 from vibe_app.runs.aio import cancel
 from vibe_app.runs.copying import Copy, Lost, known
-from vibe_app.runs.patience import MAX_CRASHES, MAX_REPEATS, TRIES, Patience
+from vibe_app.runs.patience import MAX_CRASHES, MAX_REPEATS, TRIES, WAITS, Patience
 from vibe_app.runs.record import Record
 from vibe_app.runs.workspaces import Workspaces
 from vibe_app.runtimes.base import Endpoint
@@ -234,7 +234,9 @@ class Run:
 
     def _time_left(self) -> float:
         began = self._session.started_at
-        return max(0.0, self._time_limit - ((now() - began).total_seconds() if began else 0.0))
+        # Waiting for a provider without a place is no work.
+        spent = (now() - began).total_seconds() - (self._session.waited or 0.0) if began else 0.0
+        return max(0.0, self._time_limit - spent)
 
     def _overdue(self) -> str:
         return f"It ran for longer than {self._time_limit / 60:.0f} min and was stopped."
@@ -280,8 +282,16 @@ class Run:
     async def _give_up(self, lost: Lost, state: SessionState | None = None) -> None:
         """End a run that cannot go on, or have it repeated where that is worth while."""
         usage = state.usage if state else None
-        attempt = self._session.attempt
+        # A wait that its provider asked for is no failure that was tried again.
+        attempt = self._session.attempt - (self._session.waits or 0)
         reason = lost.reason
+        if state and state.retry_at and lost.failure == Failure.PROVIDER_WAIT and not self.stop.is_set():
+            delay = max(1.0, (state.retry_at - now()).total_seconds())
+            longest = WAITS * self._time_limit
+            if (self._session.waited or 0.0) + delay <= longest:
+                await self.record.wait(delay, reason, usage)
+                return
+            reason = f"{reason} That is longer than the {longest / 3600:.1f} h for which a run waits in all."
         if lost.failure == Failure.AGENT_LOST and (
             trouble := self._workspaces.trouble(self._project.id, self._began)
         ):

@@ -244,9 +244,7 @@ class Run:
             return
         self._progress.feed(event, time.monotonic())
         if kind == "session.status":
-            self._waits.status(
-                str(properties["sessionID"]), properties.get("status") or {}, time.monotonic()
-            )
+            self._waits.status(str(properties["sessionID"]), properties.get("status") or {}, time.monotonic())
         elif kind == "message.part.updated":
             self._waits.answered(str(properties["sessionID"]))
         if kind == "message.part.updated":

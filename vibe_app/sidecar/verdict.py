@@ -17,8 +17,9 @@ Json = Mapping[str, Any]
 _BUSY_STATUSES = frozenset({408, 409, 425, 429})
 # The words and codes of OpenAI, Anthropic, Google, OpenRouter, DeepSeek and xAI.
 _FINAL = re.compile(
-    r"insufficient[_ ](?:quota|credits?|balance|funds)|exceeded your current quota|billing[_ ](?:hard|error|not)"
-    r"|billing details|check your (?:plan|billing)|credit balance is too low|out of credits|payment required"
+    r"insufficient[_ ](?:quota|credits?|balance|funds)|exceeded your current quota"
+    r"|billing[_ ](?:hard|error|not)|billing details|check your (?:plan|billing)"
+    r"|credit balance is too low|out of credits|payment required"
     r"|(?:requires more|used all available|purchase more|add more) credits|(?:spending|spend|key) limit"
     r"|specified API usage limits|(?:incorrect|invalid)[_ ]api[_ ]key|API key (?:not valid|expired)"
     r"|account[_ ](?:is[_ ])?(?:deactivated|suspended|disabled)|enable billing",

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
 from vibe_app.board.views import SessionView, TaskView
 
+RUNNING = "Running"
+"""The run line of a session that runs and waits for nothing."""
+
 
 @dataclass
 class Card:
@@ -66,7 +69,9 @@ def run_words(session: SessionView) -> str:
             return waiting_words(session.queue_position, session.waiting_for)
         case SessionStatus.RUNNING:
             # A run that was lost waits to be taken up again, and says for how long.
-            return waiting_words(None, session.waiting_for) if session.waiting_for else "Running"
+            return (
+                waiting_words(session.queue_position, session.waiting_for) if session.waiting_for else RUNNING
+            )
         case SessionStatus.COMPLETED:
             took = spent(session.duration_ms)
             return f"Asks you something, finished in {took}" if session.asking else f"Finished in {took}"
@@ -91,6 +96,8 @@ def waiting_words(position: int | None, reason: str | None) -> str:
         return f"Queued, {_ordinal(position)}: {reasons[reason]}"
     if reason == "workspace starting":
         return "Starting the workspace"
+    if reason and reason.startswith("the provider"):
+        return f"Waits for {reason}"
     if reason and reason.startswith("retry in"):
         return f"Trying again in {reason.removeprefix('retry in ')}"
     return "Starting"

@@ -7,6 +7,7 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.web.components.buttons import OnceButton
+from vibe_app.web.components.card import RUNNING
 from vibe_app.web.components.moment import elapsed
 from vibe_app.web.components.parts import icon_button
 from vibe_app.web.components.status import priority_mark
@@ -62,10 +63,14 @@ def card_face(card: Any, on_execute: Any) -> rx.Component:
         rx.cond(
             card.quiet > 0,
             _line("clock", "blue", rx.el.span(quiet_words(card.quiet), class_name="v-run-words")),
-            rx.el.div(
-                rx.icon("loader-circle", size=15, aria_hidden="true", class_name="v-spin"),
-                rx.el.span("Running ", elapsed(card.since), class_name="v-run-text"),
-                class_name="v-run v-blue",
+            rx.cond(
+                card.words == RUNNING,
+                rx.el.div(
+                    rx.icon("loader-circle", size=15, aria_hidden="true", class_name="v-spin"),
+                    rx.el.span("Running ", elapsed(card.since), class_name="v-run-text"),
+                    class_name="v-run v-blue",
+                ),
+                _line("clock", "blue", words),
             ),
         ),
         rx.el.div(card.line, class_name="v-run-line"),

@@ -7,6 +7,7 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.board.lifecycle import TaskStatus
+from vibe_app.web.components.card import RUNNING
 from vibe_app.web.components.card_face import execute_button, quiet_words, stop_button
 from vibe_app.web.components.composer import priority_select
 from vibe_app.web.components.draft import draft, typed
@@ -40,7 +41,11 @@ def _state() -> rx.Component:
         rx.cond(
             DrawerState.run == "running",
             rx.el.span(
-                rx.cond(DrawerState.quiet > 0, quiet_words(DrawerState.quiet), elapsed(DrawerState.since)),
+                rx.cond(
+                    DrawerState.quiet > 0,
+                    quiet_words(DrawerState.quiet),
+                    rx.cond(DrawerState.words == RUNNING, elapsed(DrawerState.since), DrawerState.words),
+                ),
                 class_name="v-quiet",
             ),
             rx.cond(

@@ -65,7 +65,7 @@ def session_row(session: SessionView) -> SessionRow:
         status=session.status,
         stopping=session.stop_requested and is_live(session),
         waiting=waiting_words(session.queue_position, session.waiting_for)
-        if session.status == "pending"
+        if is_live(session) and (session.status == "pending" or session.waiting_for)
         else "",
         created=epoch_ms(session.created_at),
         started=epoch_ms(session.started_at),
@@ -249,7 +249,11 @@ def _session(row: Any, run_path: Any, files_path: Any, can_edit: Any) -> rx.Comp
                     (
                         "running",
                         rx.el.span(
-                            rx.cond(row.quiet > 0, quiet_words(row.quiet), elapsed(row.started)),
+                            rx.cond(
+                                row.quiet > 0,
+                                quiet_words(row.quiet),
+                                rx.cond(row.waiting != "", row.waiting, elapsed(row.started)),
+                            ),
                             class_name="v-quiet",
                         ),
                     ),
