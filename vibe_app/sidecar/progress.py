@@ -126,8 +126,10 @@ class Progress:
                 self._heard = clock
             case "session.status":
                 waits = (properties.get("status") or {}).get("type") == "retry"
-                (self._waits.add if waits else self._waits.discard)(session)
-                self._heard = clock
+                if waits != (session in self._waits):
+                    # The same again is no sign of life: it is asked for every few seconds.
+                    (self._waits.add if waits else self._waits.discard)(session)
+                    self._heard = clock
 
     def transcript(self, session: str, messages: Sequence[Json], clock: float) -> None:
         """Take in what is new in a transcript."""
