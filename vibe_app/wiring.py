@@ -90,7 +90,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> Services:
     elif runtime is None:
         from vibe_app.runtimes.shared import SharedLocalRuntime
 
-        runtime = SharedLocalRuntime(settings, on_status, on_host)
+        runtime = SharedLocalRuntime(settings, on_status, on_host, on_trouble)
     credentials = Credentials(Secrets(settings.signing_key()))
     workspaces = Workspaces(database, runtime, agent, settings.workspace_idle_minutes, credentials)
     statuses.append(workspaces)

@@ -13,6 +13,7 @@ from tests.runs.rig import QUICK, Rig, assert_whole, lines, rigged, texts
 from tests.scripted import Request, Script, ScriptedSidecar, send
 from vibe_app.board.views import SessionView
 from vibe_app.errors import DiskFull
+from vibe_app.runtimes.base import OTHER_SETTINGS
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, Failure, StartSession, Usage
 
@@ -62,6 +63,23 @@ async def test_a_workspace_that_dies_every_time(settings: Settings) -> None:
     async with rigged(settings, fakes.RuntimeDyingMidRun(times=99)) as rig:
         session = await rig.over(await rig.execute(), 20)
         assert (session.status, session.failure, session.attempt) == ("failed", "agent_lost", 4)
+
+
+async def test_a_run_that_is_lost_to_changed_settings_says_so(settings: Settings) -> None:
+    """They are found to be others when the runtime opens, before any run is taken up again."""
+    runtime = fakes.FakeRuntime(Script.endless())
+    async with rigged(settings, runtime) as rig:
+        session = await rig.running()
+        await rig.until(session, lambda view: view.last_seq > 0)
+        await rig.supervisor.close()
+        await runtime.sidecars[session.project_id].die(lose_sessions=True)
+        rig.workspaces.note_trouble(session.project_id, OTHER_SETTINGS)
+        await rig.restart()
+        await rig.until(session, lambda view: view.attempt == 2)
+        assert (
+            f"The workspace does not know the session any more. {OTHER_SETTINGS}"
+            in (await attempts(rig, session))[0]
+        )
 
 
 async def test_a_full_disk_is_told_once_and_not_run_into_again(settings: Settings) -> None:

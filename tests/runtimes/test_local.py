@@ -20,7 +20,7 @@ from tests.runtimes.conftest import STAND_IN, local_settings, program
 from tests.waiting import eventually, kill
 from vibe_app.errors import DiskFull, Refused, Unavailable
 from vibe_app.runtimes import local, processes, records
-from vibe_app.runtimes.base import WorkspaceSpec
+from vibe_app.runtimes.base import OTHER_SETTINGS, WorkspaceSpec
 from vibe_app.runtimes.local import LocalRuntime
 from vibe_app.runtimes.records import Name, Record
 from vibe_app.sidecar.sweep import sweep
@@ -48,12 +48,13 @@ class Place:
     def __init__(self, data: Path, opencode: Path) -> None:
         self.data = data
         self.told = Told()
+        self.troubles: list[tuple[UUID, str]] = []
         self.settings = local_settings(data, opencode)
         self.opened: list[LocalRuntime] = []
 
     async def open(self, **changes: object) -> LocalRuntime:
         settings = self.settings.model_copy(update=changes)
-        runtime = LocalRuntime(settings, self.told, pace=0)
+        runtime = LocalRuntime(settings, self.told, lambda *told: self.troubles.append(told), pace=0)
         await runtime.open()
         self.opened.append(runtime)
         return runtime
@@ -468,8 +469,10 @@ async def test_other_settings_start_opencode_anew_and_keep_the_sidecar(place: Pl
     await first.ensure(spec)
     opencode, sidecar = place.pids(spec.project_id)
     await first.close()
+    assert place.troubles == []
     second = await place.open(model="anthropic/claude-sonnet-4-5", model_api_key="key")
     await second.ensure(spec)
+    assert place.troubles == [(spec.project_id, OTHER_SETTINGS)]
     assert place.pids(spec.project_id)[0] != opencode
     assert place.pids(spec.project_id)[1] == sidecar
     config = place.settings.workspaces / str(spec.project_id) / ".opencode" / "config.json"

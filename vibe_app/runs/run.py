@@ -13,6 +13,7 @@ import logging
 import random
 from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from vibe_app.agent import Agent
@@ -84,7 +85,9 @@ class Run:
         self._may_work = session.epoch > 1
         self._sidecar_id = _sidecar_id(session, session.attempt)
         self._project: Project
-        self._began = now()
+        # What befell the workspace since the run was last heard of may be why it is lost, also where
+        # that was before this process took the run over.
+        self._since = datetime.fromtimestamp(session.heard_at, UTC) if session.heard_at else now()
         self._endpoint: Endpoint
         if session.stop_requested:
             self.stop.set()
@@ -293,7 +296,7 @@ class Run:
                 return
             reason = f"{reason} That is longer than the {longest / 3600:.1f} h for which a run waits in all."
         if lost.failure == Failure.AGENT_LOST and (
-            trouble := self._workspaces.trouble(self._project.id, self._began)
+            trouble := self._workspaces.trouble(self._project.id, self._since)
         ):
             reason = f"{reason} {trouble}"
         if not self.stop.is_set() and lost.failure in RETRYABLE and attempt <= MAX_REPEATS:

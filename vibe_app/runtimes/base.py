@@ -77,6 +77,10 @@ OnTrouble = Callable[[UUID, str], None]
 """Takes a project and a sentence on how a service of its workspace, or all of it, ended unasked."""
 
 
+OTHER_SETTINGS = "The model, its key or another setting of OpenCode was changed, so it was started anew."
+"""What is told of a workspace that was at work with settings that are not those of now."""
+
+
 class Runtime(Protocol):
     """A place where workspaces live.
 

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from vibe_app.errors import Unavailable, VibeError
 from vibe_app.runtimes import manifests, pods
-from vibe_app.runtimes.base import Endpoint, OnStatus, OnTrouble, Progress, WorkspaceSpec
+from vibe_app.runtimes.base import OTHER_SETTINGS, Endpoint, OnStatus, OnTrouble, Progress, WorkspaceSpec
 from vibe_app.runtimes.cluster import ApiError, Cluster
 from vibe_app.runtimes.events import Causes, with_cause
 from vibe_app.runtimes.picture import Picture
@@ -243,6 +243,8 @@ class KubernetesRuntime:
                 continue
             if not renewed and (reason is not None or unknown):
                 # What an earlier start left behind: once, it is given a fresh beginning.
+                if unknown and pod.running and self._on_trouble is not None:
+                    self._on_trouble(pod.project_id, OTHER_SETTINGS)
                 await self._tell(workspace, "starting", "Replacing the earlier pod")
                 await self._end(pod.project_id)
                 continue

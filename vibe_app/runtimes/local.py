@@ -24,7 +24,7 @@ import psutil
 from vibe_app import disk
 from vibe_app.errors import Unavailable, VibeError
 from vibe_app.runtimes import checkout, processes
-from vibe_app.runtimes.base import Endpoint, OnStatus, Progress, WorkspaceSpec
+from vibe_app.runtimes.base import OTHER_SETTINGS, Endpoint, OnStatus, OnTrouble, Progress, WorkspaceSpec
 from vibe_app.runtimes.records import Name, Record, Records, Service, port_is_free
 from vibe_app.runtimes.services import Services, ask
 from vibe_app.runtimes.workspace import CORE, LocalWorkspace, stopped_meanwhile
@@ -66,12 +66,21 @@ class LocalRuntime:
     Args:
         settings: The installation's settings; `data` holds everything.
         on_status: Told of each change of a workspace's status, in order.
+        on_trouble: Told when a workspace that may be at work is started anew for other settings.
         pace: Factor on the rehearsal model's pauses: 1 for people, 0 for tests.
     """
 
-    def __init__(self, settings: Settings, on_status: OnStatus | None = None, *, pace: float = 1.0) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        on_status: OnStatus | None = None,
+        on_trouble: OnTrouble | None = None,
+        *,
+        pace: float = 1.0,
+    ) -> None:
         self._settings = settings
         self._on_status = on_status
+        self._on_trouble = on_trouble
         self._services = Services(settings, pace)
         self._run = settings.data / "run"
         self._records = Records(self._run)
@@ -198,6 +207,8 @@ class LocalRuntime:
                 if usable:
                     workspace.services[name] = process
                 else:
+                    if name is Name.OPENCODE and self._on_trouble is not None:
+                        self._on_trouble(record.project_id, OTHER_SETTINGS)
                     await processes.end(lambda process=process: [process])
         if not any(map(workspace.runs, CORE)):
             workspace.services.clear()

@@ -18,7 +18,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from vibe_app.errors import Unavailable, VibeError
-from vibe_app.runtimes.base import Endpoint, OnStatus, Progress, WorkspaceSpec
+from vibe_app.runtimes.base import Endpoint, OnStatus, OnTrouble, Progress, WorkspaceSpec
 from vibe_app.runtimes.local import LocalRuntime
 from vibe_app.runtimes.relay import HostGone, Relay, RemoteRuntime
 from vibe_app.settings import Settings
@@ -46,6 +46,7 @@ class SharedLocalRuntime:
         settings: The installation's settings; `data` holds everything.
         on_status: Told, in the host alone, of each change of a workspace's status, in order.
         on_host: Told when this process becomes the host, before it does anything for others.
+        on_trouble: Told, in the host alone, when a workspace is started anew for other settings.
         pace: Factor on the rehearsal model's pauses: 1 for people, 0 for tests.
     """
 
@@ -54,12 +55,14 @@ class SharedLocalRuntime:
         settings: Settings,
         on_status: OnStatus | None = None,
         on_host: OnHost | None = None,
+        on_trouble: OnTrouble | None = None,
         *,
         pace: float = 1.0,
     ) -> None:
         self._settings = settings
         self._on_status = on_status
         self._on_host = on_host
+        self._on_trouble = on_trouble
         self._pace = pace
         self._run = settings.data / "run"
         self._present: int | None = None
@@ -166,7 +169,7 @@ class SharedLocalRuntime:
         deadline = time.monotonic() + _PATIENCE
         socket = self._run / "host.sock"
         while True:
-            host = LocalRuntime(self._settings, self._on_status, pace=self._pace)
+            host = LocalRuntime(self._settings, self._on_status, self._on_trouble, pace=self._pace)
             try:
                 await host.open()
                 await self._serve(host)
