@@ -67,6 +67,31 @@ async def test_a_repository_that_cannot_be_cloned_is_told_on_the_board(people: P
     await people.ada("DELETE", f"/projects/{made['id']}", params={"confirm": name})
 
 
+async def test_a_repository_s_address_branch_and_token_are_changed_and_the_token_is_not_shown(
+    people: People, project: Project, visit: Visit
+) -> None:
+    ada = await visit("ada", project)
+    await ada.page.get_by_role("button", name="Project settings and members").click()
+    await ada.dialog.get_by_role("tab", name="Repository").click()
+    await ada.dialog.get_by_label("Address").fill("https://me:ghp_0123456789@example.org/a.git")
+    await ada.dialog.get_by_label("Branch").fill("next")
+    await ada.dialog.get_by_role("button", name="Save repository").click()
+    await expect(ada.dialog.get_by_label("Address")).to_have_value("https://example.org/a.git")
+    await expect(ada.dialog.get_by_text("A token is kept.")).to_be_visible()
+    found = await people.ada("GET", f"/projects/{project.id}")
+    assert (found["repo_url"], found["branch"], found["has_credential"]) == (
+        "https://example.org/a.git",
+        "next",
+        True,
+    )
+    await ada.dialog.get_by_label("Address").fill("https://u:p$$@[::1")
+    await ada.dialog.get_by_role("button", name="Save repository").click()
+    await expect(ada.toasts).to_contain_text("must start with https://")
+    await ada.dialog.get_by_role("button", name="Remove token").click()
+    await expect(ada.dialog.get_by_text("A token is kept.")).to_have_count(0)
+    assert not (await people.ada("GET", f"/projects/{project.id}"))["has_credential"]
+
+
 async def test_a_members_tab_follows_what_the_owner_decides(project: Project, visit: Visit) -> None:
     await project.task("Shared work")
     ada, eve, sam = await visit("ada", project), await visit("eve", project), await visit("sam")

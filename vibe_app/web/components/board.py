@@ -50,6 +50,7 @@ class BoardState(rx.State):
     can_edit: bool = False
     workspace: str = "stopped"
     workspace_reason: str = ""
+    notices: list[str] = []
     todo: list[Card] = []
     in_progress: list[Card] = []
     ai_review: list[Card] = []
@@ -278,6 +279,7 @@ def _show_project(state: BoardState, project: ProjectView) -> None:
     state.name, state.role = project.name, project.role.value
     state.can_edit = project.role.covers(ProjectRole.EDITOR)
     state.workspace, state.workspace_reason = project.workspace.status, project.workspace.reason or ""
+    state.notices = project.workspace.notices
     state.missing = ""
     state.total = project.task_count
 

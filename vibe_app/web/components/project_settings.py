@@ -12,6 +12,7 @@ from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.errors import Refused
 from vibe_app.web.auth import acts
 from vibe_app.web.components.parts import choice, field
+from vibe_app.web.components.project_repository import RepositoryState, repository_part, show
 from vibe_app.web.components.sections import labelled, row_of
 from vibe_app.web.place import known
 from vibe_app.wiring import services
@@ -51,6 +52,7 @@ class ProjectSettingsState(rx.State):
         self.limit, self.manages = str(project.session_limit), project.role is ProjectRole.OWNER
         self.looks_only = not self.manages
         self.members = await _members(actor, project.id)
+        show(await self.get_state(RepositoryState), project)
         self.opened = True
 
     @rx.event
@@ -265,10 +267,12 @@ def project_settings_dialog() -> rx.Component:
             rx.tabs.root(
                 rx.tabs.list(
                     rx.tabs.trigger("General", value="general"),
+                    rx.tabs.trigger("Repository", value="repository"),
                     rx.tabs.trigger("Members", value="members"),
                     rx.tabs.trigger("Delete", value="delete"),
                 ),
                 rx.tabs.content(_general(), value="general"),
+                rx.tabs.content(repository_part(), value="repository"),
                 rx.tabs.content(_people(), value="members"),
                 rx.tabs.content(_end(), value="delete"),
                 default_value="general",

@@ -98,6 +98,26 @@ def workspace_chip(status: Any, reason: Any) -> rx.Component:
     return rx.match(status, *chips.items(), chips["stopped"])  # pyright: ignore[reportReturnType]
 
 
+def missing_chip(notices: Any) -> rx.Component:
+    """Tell, where a clone has left something out, what; nothing where all came along."""
+    return rx.cond(
+        notices.length() > 0,
+        rx.popover.root(
+            rx.popover.trigger(
+                rx.el.button(
+                    rx.icon("triangle-alert", size=14, class_name="v-icon", aria_hidden="true"),
+                    "Not everything came along",
+                    type="button",
+                    class_name="v-chip v-amber",
+                )
+            ),
+            rx.popover.content(
+                rx.el.ul(rx.foreach(notices, lambda sentence: rx.el.li(sentence))), max_width="440px"
+            ),
+        ),
+    )
+
+
 def priority_mark(priority: Any) -> rx.Component:
     """Show a priority by shape and colour; the word is there for hover and screen readers."""
     marks = {

@@ -21,7 +21,7 @@ from vibe_app.web.components.explorer import file_explorer
 from vibe_app.web.components.frame import Shortcuts
 from vibe_app.web.components.parts import empty_state
 from vibe_app.web.components.project_bar import project_tabs
-from vibe_app.web.components.status import workspace_chip
+from vibe_app.web.components.status import missing_chip, workspace_chip
 from vibe_app.web.layout import RailState, framed, top_bar
 from vibe_app.web.place import known, place_of, project_here
 from vibe_app.wiring import services
@@ -46,6 +46,7 @@ class FilesState(rx.State):
     can_edit: bool = False
     workspace: str = "stopped"
     workspace_reason: str = ""
+    notices: list[str] = []
     missing: str = ""
     limit_mib: int = 0
     since: int = 0
@@ -159,6 +160,7 @@ def _show_project(state: FilesState, project: ProjectView) -> None:
         "can_edit": project.role.covers(ProjectRole.EDITOR),
         "workspace": project.workspace.status,
         "workspace_reason": project.workspace.reason or "",
+        "notices": project.workspace.notices,
         "missing": "",
         "limit_mib": services().settings.upload_mib,
     }
@@ -192,6 +194,7 @@ def _bar() -> rx.Component:
             FilesState.name != "",
             rx.el.div(
                 workspace_chip(FilesState.workspace, FilesState.workspace_reason),
+                missing_chip(FilesState.notices),
                 class_name="v-top-chips",
             ),
         ),

@@ -13,6 +13,7 @@ from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.card import epoch_ms
 from vibe_app.web.components.moment import ago
 from vibe_app.web.components.parts import empty_state, field, icon_button, skeleton
+from vibe_app.web.components.project_repository import credential_of, sign_in_fields
 from vibe_app.web.components.project_settings import ProjectSettingsState, project_settings_dialog
 from vibe_app.web.layout import RailProject, RailState, framed, show_rail, top_bar
 from vibe_app.wiring import services
@@ -90,6 +91,8 @@ class ProjectsState(rx.State):
             str(form.get("name", "")),
             str(form.get("description", "")),
             str(form.get("repo_url", "")) or None,
+            branch=str(form.get("branch", "")) or None,
+            credential=credential_of(form),
         )
         self.making = False
         return rx.redirect(f"/p/{project.id}")
@@ -120,6 +123,14 @@ def _new_project() -> rx.Component:
                         "Repository to clone",
                         rx.input(name="repo_url", placeholder="https://…", size="3", auto_complete="off"),
                         "Leave it empty to start with an empty folder.",
+                    ),
+                    rx.el.details(
+                        rx.el.summary("Branch and token"),
+                        rx.el.div(
+                            *sign_in_fields("It is kept encrypted and shown to nobody."),
+                            class_name="v-fields",
+                            style={"margin_top": "12px"},
+                        ),
                     ),
                     class_name="v-fields",
                     style={"margin_top": "16px"},

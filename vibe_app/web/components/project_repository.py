@@ -1,0 +1,122 @@
+"""A project's repository in its settings: address, branch and token. A part of their dialog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.addresses import Credential
+from vibe_app.board.remotes import KEEP, Remote
+from vibe_app.board.views import ProjectView
+from vibe_app.web.auth import acts
+from vibe_app.web.components.parts import field
+from vibe_app.web.place import known
+from vibe_app.wiring import services
+
+
+class RepositoryState(rx.State):
+    """What the part shows; a token is never among it."""
+
+    project_id: str = ""
+    url: str = ""
+    branch: str = ""
+    has_credential: bool = False
+    looks_only: bool = True
+    shown: str = "0"
+
+    @acts
+    async def save(self, actor: Actor, form: dict[str, Any]):
+        """Keep what is in the form; an empty token leaves the one that is kept."""
+        remote = Remote(
+            url=str(form.get("repo_url", "")) or None,
+            branch=str(form.get("branch", "")) or None,
+            credential=credential_of(form) or KEEP,
+        )
+        show(self, await services().projects.change(actor, known(self.project_id), remote=remote))
+        return rx.toast.success("Repository saved.")
+
+    @acts
+    async def forget_token(self, actor: Actor):
+        """Take the token away."""
+        remote = Remote(credential=None)
+        show(self, await services().projects.change(actor, known(self.project_id), remote=remote))
+        return rx.toast.success("Token removed.")
+
+
+def show(state: RepositoryState, project: ProjectView) -> None:
+    """Put a project's repository into the form."""
+    state.project_id, state.url, state.branch = str(project.id), project.repo_url or "", project.branch or ""
+    state.has_credential = project.has_credential
+    state.looks_only = project.role is not ProjectRole.OWNER
+    # The form starts anew with what is kept, and without the token that was typed.
+    state.shown = str(int(state.shown) + 1)
+
+
+def credential_of(form: dict[str, Any]) -> Credential | None:
+    """Return the token that was typed into a form, with its name; None where none was."""
+    token = str(form.get("token", "")).strip()
+    return Credential(str(form.get("username", "")).strip() or "git", token) if token else None
+
+
+def sign_in_fields(hint: str, branch: Any = "") -> list[rx.Component]:
+    """Fields for a branch and for what signs in."""
+    return [
+        field(
+            "Branch",
+            rx.input(name="branch", default_value=branch, auto_complete="off"),
+            "Leave it empty for the repository's own choice.",
+        ),
+        field(
+            "User for the token",
+            rx.input(name="username", placeholder="git", auto_complete="off"),
+            "Most servers take any.",
+        ),
+        field("Token", rx.input(name="token", type="password", auto_complete="new-password"), hint),
+    ]
+
+
+def repository_part() -> rx.Component:
+    """The form; `show` fills it."""
+    return rx.el.form(
+        rx.vstack(
+            field(
+                "Address",
+                rx.input(
+                    name="repo_url",
+                    default_value=RepositoryState.url,
+                    placeholder="https://…",
+                    auto_complete="off",
+                ),
+                "It counts for a workspace that is made from now on. One that exists keeps its files, "
+                "its history and its origin.",
+            ),
+            *sign_in_fields(
+                "It is kept encrypted and shown to nobody. Leave it empty to keep what is there. "
+                "With another server it is forgotten.",
+                RepositoryState.branch,
+            ),
+            rx.cond(
+                RepositoryState.has_credential,
+                rx.hstack(
+                    rx.text("A token is kept.", size="2"),
+                    rx.button(
+                        "Remove token",
+                        type="button",
+                        variant="soft",
+                        color_scheme="gray",
+                        disabled=RepositoryState.looks_only,
+                        on_click=RepositoryState.forget_token,
+                    ),
+                    align="center",
+                ),
+            ),
+            rx.button("Save repository", type="submit", disabled=RepositoryState.looks_only),
+            spacing="4",
+            align="stretch",
+            padding_top="16px",
+        ),
+        key=RepositoryState.shown,
+        on_submit=RepositoryState.save,
+    )
