@@ -86,7 +86,7 @@ async def test_a_repository_s_address_branch_and_token_are_changed_and_the_token
     )
     await ada.dialog.get_by_label("Address").fill("https://u:p$$@[::1")
     await ada.dialog.get_by_role("button", name="Save repository").click()
-    await expect(ada.toasts).to_contain_text("must start with https://")
+    await expect(ada.toasts.first).to_contain_text("must start with https://")
     await ada.dialog.get_by_role("button", name="Remove token").click()
     await expect(ada.dialog.get_by_text("A token is kept.")).to_have_count(0)
     assert not (await people.ada("GET", f"/projects/{project.id}"))["has_credential"]
