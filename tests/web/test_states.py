@@ -26,6 +26,7 @@ ANYBODY = {
     "BoardState.act",  # asks for another event
     "BoardState.key",
     "ComposerState.set_opened",
+    "DrawerState.decide_later",
     "DrawerState.edit",
     "FilesState.key",
     "HistoryState.forget",
@@ -247,6 +248,86 @@ async def test_a_description_typed_before_a_run_began_is_refused_and_not_dropped
     saved = await parts.tasks.read(owner, project.id, task.id)
     assert (saved.description, saved.priority, saved.labels) == ("", "high", ["docs"])
     assert editor.var("DrawerState", "editing") == ""
+
+
+async def test_who_saves_second_chooses_between_both_and_loses_nothing(
+    parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView, tab: Open
+):
+    owner = await owner_of(parts, tokens)
+    editor: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}/details")
+    await editor.call("DrawerState.arrive")
+    await editor.call("DrawerState.edit", editing=True)
+    begun = editor.var("DrawerState", "seen")
+    theirs = await parts.tasks.change(owner, project.id, task.id, task.version, description="Theirs")
+    form = {"description": "", "priority": "normal", "labels": "docs", "seen": begun}
+
+    # Only the labels were changed: the description that was read before is not written back.
+    await editor.call("DrawerState.save_details", form=form)
+    [row] = editor.var("DrawerState", "both")
+    assert (row["field"], row["mine"], row["theirs"]) == ("labels", "docs", "")
+    assert await parts.tasks.read(owner, project.id, task.id) == theirs
+    await editor.call("DrawerState.decide_later")
+    assert editor.var("DrawerState", "editing") == str(task.id)
+
+    await editor.call("DrawerState.save_details", form=form | {"description": "Mine"})
+    rows = {row["field"]: (row["mine"], row["theirs"]) for row in editor.var("DrawerState", "both")}
+    assert rows == {"description": ("Mine", "Theirs"), "labels": ("docs", "")}
+    await editor.call("DrawerState.choose", field="labels", choice="mine")
+    assert (await parts.tasks.read(owner, project.id, task.id)) == theirs
+    third = await parts.tasks.change(owner, project.id, task.id, theirs.version, description="Third")
+    await editor.call("DrawerState.choose", field="description", choice="mine")
+    rows = {row["field"]: row["theirs"] for row in editor.var("DrawerState", "both")}
+    assert rows == {"description": "Third", "labels": ""}
+    assert (await parts.tasks.read(owner, project.id, task.id)) == third
+    await editor.call("DrawerState.choose", field="labels", choice="mine")
+    await editor.call("DrawerState.choose", field="description", choice="theirs")
+    kept = await parts.tasks.read(owner, project.id, task.id)
+    assert (kept.description, kept.labels, kept.version) == ("Third", ["docs"], third.version + 1)
+    assert (editor.var("DrawerState", "both"), editor.var("DrawerState", "editing")) == ([], "")
+
+
+async def test_a_title_in_place_names_the_version_on_which_it_was_begun(
+    parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView, tab: Open
+):
+    owner = await owner_of(parts, tokens)
+    editor: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}")
+    await editor.call("DrawerState.arrive")
+    await parts.tasks.change(owner, project.id, task.id, task.version, title="Theirs")
+    await editor.call("DrawerState.save_title", title="Mine", version=task.version)
+    [row] = editor.var("DrawerState", "both")
+    assert (row["mine"], row["theirs"]) == ("Mine", "Theirs")
+    assert (await parts.tasks.read(owner, project.id, task.id)).title == "Theirs"
+    await editor.call("DrawerState.choose", field="title", choice="mine")
+    assert (await parts.tasks.read(owner, project.id, task.id)).title == "Mine"
+    assert editor.var("DrawerState", "settled") == 1
+
+
+@pytest.mark.parametrize(
+    "seen", ["", "x", "[]", "{}", '{"version": "x"}', '{"version": 1e400}', '{"version": -1}']
+)
+async def test_a_form_that_does_not_say_what_it_is_founded_on_is_shown_beside_what_is_there(
+    parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView, tab: Open, seen: str
+):
+    editor: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}/details")
+    await editor.call("DrawerState.arrive")
+    await editor.call("DrawerState.edit", editing=True)
+    await editor.call("DrawerState.save_details", form={"labels": "docs", "seen": seen})
+    assert [row["field"] for row in editor.var("DrawerState", "both")] == ["labels"]
+    assert (await parts.tasks.read(await owner_of(parts, tokens), project.id, task.id)) == task
+
+
+async def test_settings_of_a_project_that_somebody_left_alone_are_not_written_back(
+    parts: Services, tokens: dict[str, str], project: ProjectView, tab: Open
+):
+    owner: Tab = await tab("owner", f"/p/{project.id}")
+    await owner.call("ProjectSettingsState.open_for", project_id=str(project.id))
+    await parts.projects.change(
+        await owner_of(parts, tokens), project.id, name="Theirs", description="Theirs too"
+    )
+    form = {"name": project.name, "description": project.description, "limit": "7"}
+    await owner.call("ProjectSettingsState.save", form=form)
+    kept = await parts.projects.read(await owner_of(parts, tokens), project.id)
+    assert (kept.name, kept.description, kept.session_limit) == ("Theirs", "Theirs too", 7)
 
 
 async def test_output_alone_moves_nothing_in_the_drawer(

@@ -6,7 +6,7 @@ thing each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import reflex as rx
@@ -14,10 +14,11 @@ import reflex as rx
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
 from vibe_app.board.views import SessionView, TaskView
-from vibe_app.errors import NotFound
+from vibe_app.errors import NotFound, VersionChanged
 from vibe_app.web.auth import acts
 from vibe_app.web.components.card import card_of, epoch_ms, is_live
 from vibe_app.web.components.composer import split_labels
+from vibe_app.web.components.conflict import Both, both, seen, written
 from vibe_app.web.components.draft import forget
 from vibe_app.web.components.history import HistoryPage, HistoryState, read_history, show_history
 from vibe_app.web.place import Place, place_of
@@ -91,6 +92,14 @@ class DrawerState(rx.State):
     session_live: bool = False
     older: bool = False
     loaded: bool = False
+    seen: str = ""
+    """What a form that is begun now is founded on; see `conflict`."""
+    both: list[Both] = []
+    """What was to be saved on a card that somebody else had changed meanwhile, field by field."""
+    settled: int = 0
+    """How often that was decided."""
+    _mine: dict[str, Any] = {}
+    _ground: int = 0
     editing: str = rx.SessionStorage("")
     """The task whose details are being edited; the browser keeps it, so that a new server knows."""
 
@@ -117,13 +126,10 @@ class DrawerState(rx.State):
         return None
 
     @acts
-    async def save_title(self, actor: Actor, title: str):
-        """Keep a title that was edited in place."""
-        place = place_of(self)
-        if place.project is None or place.task is None or title.strip() == self.title:
-            return
-        await services().tasks.change(actor, place.project, place.task, self.version, title=title)
-        await show_drawer(self, await read_drawer(actor, place))
+    async def save_title(self, actor: Actor, title: str, version: int):
+        """Keep a title that was edited in place, on top of the version on which that was begun."""
+        if title.strip() != self.title:
+            await _save(self, actor, version, {"title": title})
 
     @rx.event
     def edit(self, editing: bool):
@@ -132,24 +138,36 @@ class DrawerState(rx.State):
 
     @acts
     async def save_details(self, actor: Actor, form: dict[str, Any]):
-        """Keep description, priority and labels."""
-        place = place_of(self)
-        if place.project is None or place.task is None:
+        """Keep what was changed of description, priority and labels."""
+        values = {name: str(form[name]) for name in ("description", "priority") if name in form}
+        labels = split_labels(str(form.get("labels", "")))
+        version, changed = written(form.get("seen", self.seen), {**values, "labels": labels})
+        if not await _save(self, actor, version, changed):
             return None
-        # Under a live session a change of the description is refused; the other two may change.
-        description = str(form.get("description", self.description))
-        await services().tasks.change(
-            actor,
-            place.project,
-            place.task,
-            self.version,
-            description=description if description != self.description else None,
-            priority=str(form.get("priority", self.priority)),
-            labels=split_labels(str(form.get("labels", ""))),
-        )
         self.editing = ""
-        await show_drawer(self, await read_drawer(actor, place))
         return forget(draft_name(self.task_id))
+
+    @acts
+    async def choose(self, actor: Actor, field: str, choice: str):
+        """Keep mine or take theirs in a field that both changed; with the last choice, save."""
+        self.both = [replace(row, choice=choice) if row.field == field else row for row in _rows(self)]
+        if not self.both or not all(row.choice for row in self.both):
+            return None
+        mine = {row.field: self._mine[row.field] for row in _rows(self) if row.choice == "mine"}
+        details = any(row.field != "title" for row in _rows(self))
+        if not await _save(self, actor, self._ground, mine):
+            return None
+        self.both, self._mine = [], {}
+        self.settled += 1
+        if not details:
+            return None
+        self.editing = ""
+        return forget(draft_name(self.task_id))
+
+    @rx.event
+    def decide_later(self):
+        """Show again what was being written, as it was typed."""
+        self.both = []
 
     @acts
     async def delete(self, actor: Actor):
@@ -159,6 +177,28 @@ class DrawerState(rx.State):
             return None
         await services().tasks.delete(actor, place.project, place.task)
         return [rx.redirect(f"/p/{place.project}"), rx.toast.success("Task deleted.")]
+
+
+def _rows(state: DrawerState) -> list[Both]:
+    """Return the open choices themselves, not Reflex's proxies of them."""
+    return list(getattr(state.both, "__wrapped__", state.both))
+
+
+async def _save(state: DrawerState, actor: Actor, version: int, values: dict[str, Any]) -> bool:
+    """Write what was changed, or show it beside what somebody else has written meanwhile."""
+    place = place_of(state)
+    if place.project is None or place.task is None:
+        return False
+    saved = True
+    try:
+        if values:
+            await services().tasks.change(actor, place.project, place.task, version, **values)
+    except VersionChanged as error:
+        saved = False
+        state.both, state._mine = both(error.yours, error.present), dict(error.yours)
+        state._ground = error.present.version
+    await show_drawer(state, await read_drawer(actor, place))
+    return saved
 
 
 def draft_name(task_id: Any) -> Any:
@@ -188,6 +228,10 @@ def _values(task: TaskView, session: SessionView | None) -> dict[str, Any]:
     card = card_of(task)
     return {
         "version": task.version,
+        "seen": seen(
+            task.version,
+            {"description": task.description, "priority": task.priority, "labels": task.labels},
+        ),
         "title": task.title,
         "description": task.description,
         "priority": task.priority,

@@ -10,10 +10,12 @@ from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.web.components.card import RUNNING
 from vibe_app.web.components.card_face import execute_button, quiet_words, stop_button
 from vibe_app.web.components.composer import priority_select
+from vibe_app.web.components.conflict import conflict_view
 from vibe_app.web.components.draft import draft, typed
 from vibe_app.web.components.drawer import DrawerState, draft_name
 from vibe_app.web.components.frame import CardDrawer
 from vibe_app.web.components.history import history_list
+from vibe_app.web.components.inplace import InPlace
 from vibe_app.web.components.markdown import markdown
 from vibe_app.web.components.moment import ago, elapsed
 from vibe_app.web.components.output import output_panel
@@ -76,14 +78,16 @@ def _action(on_execute: Any, on_stop: Any, on_move: Any) -> rx.Component:
 
 
 def _head(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Component:
-    title = rx.el.input(
-        default_value=DrawerState.title,
-        key=DrawerState.title,
-        aria_label="Title",
+    title = InPlace.create(
+        name=f"title:{DrawerState.task_id}",
+        key=DrawerState.task_id,
+        value=DrawerState.title,
+        version=DrawerState.version,
+        settled=DrawerState.settled,
+        label="Title",
         max_length=200,
         disabled=rx.cond(DrawerState.can_edit & ~DrawerState.locked, False, True),
-        on_blur=DrawerState.save_title,
-        custom_attrs={"data-enter-blurs": "true"},
+        on_save=DrawerState.save_title,
     )
     return rx.el.header(
         rx.el.h2(DrawerState.title, class_name="v-unseen"),
@@ -212,6 +216,7 @@ def _details() -> rx.Component:
     )
     name = draft_name(DrawerState.task_id)
     form = rx.el.form(
+        rx.el.input(type="hidden", name="seen", default_value=typed(name, "seen", DrawerState.seen)),
         rx.el.div(
             field(
                 "Description",
@@ -282,6 +287,7 @@ def drawer(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Compon
         ("details", _details()),
         _output(),
     )
+    conflict = conflict_view(DrawerState.both, DrawerState.choose, DrawerState.decide_later)
     missing = rx.el.div(
         empty_state("search-x", "Not here", DrawerState.missing, rx.link("Back to the board", href=close)),
         class_name="v-drawer-body",
@@ -294,7 +300,10 @@ def drawer(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Compon
                 missing,
                 rx.cond(
                     DrawerState.loaded,
-                    rx.fragment(_head(close, on_execute, on_stop, on_move), body),
+                    rx.fragment(
+                        _head(close, on_execute, on_stop, on_move),
+                        rx.cond(DrawerState.both.length() > 0, conflict, body),  # pyright: ignore
+                    ),
                     rx.el.div(skeleton(6), class_name="v-drawer-body"),
                 ),
             ),

@@ -71,12 +71,14 @@ class ProjectSettingsState(rx.State):
         typed = str(form.get("limit", ""))
         if not typed.isdecimal():
             raise Refused("The limit of running sessions must be a whole number.")
+        name, description = str(form.get("name", "")), str(form.get("description", ""))
+        # What this person left as it was may have been changed by another owner since the dialog was opened.
         project = await services().projects.change(
             actor,
             known(self.project_id),
-            name=str(form.get("name", "")),
-            description=str(form.get("description", "")),
-            session_limit=int(typed),
+            name=name if name != self.name else None,
+            description=description if description != self.description else None,
+            session_limit=int(typed) if typed != self.limit else None,
         )
         self.name, self.description, self.limit = (
             project.name,
