@@ -37,6 +37,8 @@ class RailState(rx.State):
     rehearsal: bool = False
     model: str = ""
     helping: bool = False
+    may_execute: bool = True
+    may_create: bool = True
 
     @acts
     async def load(self, actor: Actor):
@@ -74,6 +76,7 @@ def show_rail(state: RailState, actor: Actor, projects: list[RailProject]) -> No
     if state.projects != projects:
         state.projects = projects
     state.person, state.loaded = actor.name, True
+    state.may_execute, state.may_create = actor.can_execute, actor.can_create_projects
     state.rehearsal, state.model = settings.rehearsal, settings.model
 
 

@@ -371,5 +371,8 @@ def board_columns() -> rx.Component:
             on_act=BoardState.act,
         ),
         class_name="v-board",
-        custom_attrs={"data-can-edit": rx.cond(BoardState.can_edit, "true", "false")},
+        custom_attrs={
+            "data-can-edit": rx.cond(BoardState.can_edit, "true", "false"),
+            "data-may-execute": rx.cond(RailState.may_execute, "true", "false"),
+        },
     )

@@ -25,10 +25,20 @@ class UserRow:
     email: str
     role: str
     me: bool
+    creates: bool
+    executes: bool
 
 
 def _user_row(user: UserView, actor: Actor) -> UserRow:
-    return UserRow(str(user.id), user.name, user.email, user.role.value, user.id == actor.user_id)
+    return UserRow(
+        id=str(user.id),
+        name=user.name,
+        email=user.email,
+        role=user.role.value,
+        me=user.id == actor.user_id,
+        creates=user.can_create_projects,
+        executes=user.can_execute,
+    )
 
 
 class UsersState(rx.State):
@@ -52,6 +62,8 @@ class UsersState(rx.State):
             str(form.get("name", "")),
             str(form.get("password", "")),
             str(form.get("role", "member")),
+            can_create_projects=bool(form.get("creates")),
+            can_execute=bool(form.get("executes")),
         )
         self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
         self.blank = str(user.id)
@@ -64,11 +76,29 @@ class UsersState(rx.State):
         self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
 
     @acts
+    async def set_creates(self, actor: Actor, user_id: str, allowed: bool):
+        """Give or take the right to create projects."""
+        await services().accounts.change_user(actor, known(user_id), can_create_projects=allowed)
+        self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
+
+    @acts
+    async def set_executes(self, actor: Actor, user_id: str, allowed: bool):
+        """Give or take the right to execute."""
+        await services().accounts.change_user(actor, known(user_id), can_execute=allowed)
+        self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
+
+    @acts
     async def remove(self, actor: Actor, user_id: str):
         """Delete an account."""
         await services().accounts.remove_user(actor, known(user_id))
         self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
         return rx.toast.success("Account deleted.")
+
+
+def _right(label: str, held: Any, role: Any, on_change: Any) -> rx.Component:
+    return rx.text(
+        rx.checkbox(label, checked=held, on_change=on_change, disabled=role == "admin", size="1"), size="1"
+    )
 
 
 def _user(row: UserRow) -> rx.Component:
@@ -80,6 +110,8 @@ def _user(row: UserRow) -> rx.Component:
             flex="1",
             min_width="160px",
         ),
+        _right("Creates projects", row.creates, row.role, lambda on: UsersState.set_creates(row.id, on)),
+        _right("Executes", row.executes, row.role, lambda on: UsersState.set_executes(row.id, on)),
         choice(
             "Role",
             {"admin": "Admin", "member": "Member"},
@@ -111,7 +143,8 @@ def people() -> rx.Component:
     """The section of the settings page."""
     return section(
         "People",
-        "Everyone with an account here. A project's members are chosen in the project.",
+        "Everyone with an account here, and what each may do; an admin may do everything. A project's members "
+        "are chosen in the project.",
         rx.vstack(rx.foreach(UsersState.rows, _user), spacing="0", width="100%"),
         rx.el.form(
             row_of(
@@ -127,6 +160,8 @@ def people() -> rx.Component:
                         auto_complete="new-password",
                     ),
                 ),
+                rx.checkbox("Creates projects", name="creates", default_checked=True),
+                rx.checkbox("Executes", name="executes", default_checked=True),
                 rx.button("Add person", type="submit", variant="soft"),
             ),
             on_submit=UsersState.add,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import reflex as rx
 
@@ -25,14 +26,44 @@ class TokenRow:
     name: str
     ends: str
     used: str
+    scopes: str
+    project: str
 
 
-def _token_row(token: TokenView) -> TokenRow:
+@dataclass
+class ProjectChoice:
+    """A project that a token may be limited to."""
+
+    id: str
+    name: str
+
+
+ALL = "all"
+_SCOPES = {
+    "read": "Look only",
+    "read run": "Look and execute",
+    "read run write": "Look, execute and change",
+    "read run write admin": "Everything that I may",
+}
+
+
+async def _rows(actor: Actor) -> tuple[list[TokenRow], list[ProjectChoice]]:
+    projects = (await services().projects.list(actor, page_size=200)).items
+    names = {project.id: project.name for project in projects}
+    rows = [_token_row(token, names) for token in await services().accounts.tokens.list(actor)]
+    return rows, [ProjectChoice(str(project.id), project.name) for project in projects]
+
+
+def _token_row(token: TokenView, names: dict[UUID, str]) -> TokenRow:
     return TokenRow(
         id=str(token.id),
         name=token.name,
         ends=iso(token.expires_at)[:10],
         used=iso(token.last_used_at)[:10] if token.last_used_at else "never",
+        scopes=", ".join(token.scopes),
+        project="all projects"
+        if token.project_id is None
+        else names.get(token.project_id, "a project that you no longer see"),
     )
 
 
@@ -40,6 +71,7 @@ class TokensState(rx.State):
     """One's own access tokens for the REST API."""
 
     rows: list[TokenRow] = []
+    projects: list[ProjectChoice] = []
     loaded: bool = False
     fresh: str = ""
     blank: str = ""
@@ -48,7 +80,7 @@ class TokensState(rx.State):
     async def load(self, actor: Actor):
         """Read the list; a secret that was shown here before is gone."""
         self.fresh = ""
-        self.rows = [_token_row(token) for token in await services().accounts.tokens.list(actor)]
+        self.rows, self.projects = await _rows(actor)
         self.loaded = True
 
     @acts
@@ -57,15 +89,25 @@ class TokensState(rx.State):
         name = str(form.get("name", ""))
         if self.fresh and any((row.id, row.name) == (self.blank, name.strip()) for row in self.rows):
             return
-        token = await services().accounts.tokens.add(actor, name, days=int(str(form.get("days", "90"))))
+        project = str(form.get("project") or ALL)
+        project_id = None if project == ALL else known(project)
+        if project_id is not None:
+            await services().projects.read(actor, project_id)
+        token = await services().accounts.tokens.add(
+            actor,
+            name,
+            days=int(str(form.get("days", "90"))),
+            scopes=str(form.get("scopes") or "read").split(),
+            project_id=project_id,
+        )
         self.fresh, self.blank = token.token or "", str(token.id)
-        self.rows = [_token_row(kept) for kept in await services().accounts.tokens.list(actor)]
+        self.rows, self.projects = await _rows(actor)
 
     @acts
     async def remove(self, actor: Actor, token_id: str):
         """End a token."""
         await services().accounts.tokens.remove(actor, known(token_id))
-        self.rows = [_token_row(token) for token in await services().accounts.tokens.list(actor)]
+        self.rows, self.projects = await _rows(actor)
         return rx.toast.success("Access token ended.")
 
     @rx.event
@@ -78,6 +120,7 @@ def _token(row: TokenRow) -> rx.Component:
     return rx.flex(
         rx.vstack(
             rx.text(row.name, size="2", weight="medium"),
+            rx.text(row.scopes, " · ", row.project, size="1", color_scheme="gray"),
             rx.text("Ends ", row.ends, " · last used: ", row.used, size="1", color_scheme="gray"),
             spacing="0",
             flex="1",
@@ -145,6 +188,27 @@ def tokens() -> rx.Component:
                         {"30": "30 days", "90": "90 days", "365": "1 year"},
                         name="days",
                         default_value="90",
+                    ),
+                    "0",
+                ),
+                labelled(
+                    "What it may do",
+                    choice("What it may do", _SCOPES, name="scopes", default_value="read"),
+                    "0",
+                ),
+                labelled(
+                    "Where",
+                    rx.select.root(
+                        rx.select.trigger(aria_label="Where"),
+                        rx.select.content(
+                            rx.select.item("All projects", value=ALL),
+                            rx.foreach(
+                                TokensState.projects,
+                                lambda project: rx.select.item(project.name, value=project.id),
+                            ),
+                        ),
+                        name="project",
+                        default_value=ALL,
                     ),
                     "0",
                 ),

@@ -7,7 +7,7 @@ from typing import Any
 
 import reflex as rx
 
-from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.accounts.roles import MAY_NOT_CREATE, Actor, ProjectRole
 from vibe_app.board.projects import SAMPLE_NAME
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.card import epoch_ms
@@ -189,22 +189,36 @@ def projects_page() -> rx.Component:
         rx.icon("plus", size=16, aria_hidden="true"), "New project", on_click=ProjectsState.set_making(True)
     )
     return framed(
-        top_bar("Projects", rx.el.div(make, class_name="v-top-end")),
+        top_bar("Projects", rx.el.div(rx.cond(RailState.may_create, make), class_name="v-top-end")),
         rx.el.div(
             rx.el.div(
+                rx.cond(
+                    ProjectsState.loaded & ~RailState.may_create & ProjectsState.any,
+                    rx.el.p(MAY_NOT_CREATE, class_name="v-quiet"),
+                ),
                 rx.cond(
                     ~ProjectsState.loaded,
                     skeleton(3, height=116),
                     rx.cond(
                         ProjectsState.any,
                         rx.el.ul(rx.foreach(ProjectsState.rows, _row), class_name="v-projects"),
-                        empty_state(
-                            "square-kanban",
-                            "Start with a project",
-                            "A project has a board of tasks and a workspace where the agent does them. The "
-                            "sample comes with two small cards to see the whole path once.",
-                            _sample_button(),
-                            rx.button("New project", variant="soft", on_click=ProjectsState.set_making(True)),
+                        rx.cond(
+                            RailState.may_create,
+                            empty_state(
+                                "square-kanban",
+                                "Start with a project",
+                                "A project has a board of tasks and a workspace where the agent does them. The "
+                                "sample comes with two small cards to see the whole path once.",
+                                _sample_button(),
+                                rx.button(
+                                    "New project", variant="soft", on_click=ProjectsState.set_making(True)
+                                ),
+                            ),
+                            empty_state(
+                                "square-kanban",
+                                "No project yet",
+                                MAY_NOT_CREATE + " Or ask a project's owner to add you.",
+                            ),
                         ),
                     ),
                 ),

@@ -8,6 +8,7 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.web.auth import acts
+from vibe_app.web.components.logins import LoginsState, logins
 from vibe_app.web.components.people import UsersState, people
 from vibe_app.web.components.sections import labelled, row_of, section
 from vibe_app.web.components.tokens import TokensState, tokens
@@ -39,7 +40,10 @@ class ProfileState(rx.State):
     async def save_password(self, actor: Actor, form: dict[str, Any]):
         """Change one's password; every login of the account ends, this one too."""
         await services().accounts.change_me(
-            actor, password=str(form.get("new", "")), current_password=str(form.get("current", ""))
+            actor,
+            password=str(form.get("new", "")),
+            current_password=str(form.get("current", "")),
+            keep_tokens=bool(form.get("keep")),
         )
         return [
             rx.toast.success("Password changed. Sign in with the new one."),
@@ -47,7 +51,7 @@ class ProfileState(rx.State):
         ]
 
 
-LOAD = [ProfileState.load, TokensState.load, UsersState.load, RailState.watch]
+LOAD = [ProfileState.load, LoginsState.load, TokensState.load, UsersState.load, RailState.watch]
 
 
 def _profile() -> rx.Component:
@@ -78,7 +82,7 @@ def _profile() -> rx.Component:
 def _password() -> rx.Component:
     return section(
         "Password",
-        "A new password ends every login of your account, this one too.",
+        "A new password ends every login of your account, this one too, and your access tokens unless you keep them.",
         rx.el.form(
             # Password managers want to know whose password it is.
             rx.el.input(
@@ -106,6 +110,7 @@ def _password() -> rx.Component:
                         auto_complete="new-password",
                     ),
                 ),
+                rx.checkbox("Keep my access tokens", name="keep"),
                 rx.button("Change password", type="submit", variant="soft"),
             ),
             on_submit=ProfileState.save_password,
@@ -121,6 +126,7 @@ def settings_page() -> rx.Component:
             rx.el.div(
                 _profile(),
                 _password(),
+                logins(),
                 tokens(),
                 rx.cond(ProfileState.admin, people()),
                 class_name="v-width v-narrow",
