@@ -143,8 +143,8 @@ def people() -> rx.Component:
     """The section of the settings page."""
     return section(
         "People",
-        "Everyone with an account here, and what each may do; an admin may do everything. A project's members "
-        "are chosen in the project.",
+        "Everyone with an account here, and what each may do; an admin may do everything. "
+        "A project's members are chosen in the project.",
         rx.vstack(rx.foreach(UsersState.rows, _user), spacing="0", width="100%"),
         rx.el.form(
             row_of(

@@ -207,8 +207,8 @@ def projects_page() -> rx.Component:
                             empty_state(
                                 "square-kanban",
                                 "Start with a project",
-                                "A project has a board of tasks and a workspace where the agent does them. The "
-                                "sample comes with two small cards to see the whole path once.",
+                                "A project has a board of tasks and a workspace where the agent does them. "
+                                "The sample comes with two small cards to see the whole path once.",
                                 _sample_button(),
                                 rx.button(
                                     "New project", variant="soft", on_click=ProjectsState.set_making(True)

@@ -82,7 +82,8 @@ def _profile() -> rx.Component:
 def _password() -> rx.Component:
     return section(
         "Password",
-        "A new password ends every login of your account, this one too, and your access tokens unless you keep them.",
+        "A new password ends every login of your account, this one too. Access tokens end with it unless "
+        "you keep them.",
         rx.el.form(
             # Password managers want to know whose password it is.
             rx.el.input(
