@@ -99,7 +99,10 @@ def is_own_origin(request: Request, silent: bool) -> bool:
     source = request.headers.get("origin") or request.headers.get("referer")
     if source is None:
         return silent
-    parts = urlsplit(source)
+    try:
+        parts = urlsplit(source)
+    except ValueError:
+        return False
     default = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
     own = request.headers.get("host", "").lower()
     return bool(own) and parts.netloc.lower().removesuffix(default) == own.removesuffix(default)

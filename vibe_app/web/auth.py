@@ -38,7 +38,10 @@ def is_own_origin(origin: str | None, environ: Mapping[str, str]) -> bool:
         environ: Its headers, in WSGI's spelling.
     """
     host = environ.get("HTTP_X_FORWARDED_HOST", environ.get("HTTP_HOST", "")).split(",")[0].strip()
-    return origin is None or urlsplit(origin).netloc == host
+    try:
+        return origin is None or urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def login_token(state: BaseState) -> str | None:

@@ -127,7 +127,10 @@ def _is_inside(url: object, workspace: str) -> bool:
         return False
     if url.startswith("data:"):
         return True
-    found = urlsplit(url)
+    try:
+        found = urlsplit(url)
+    except ValueError:
+        return False
     path = posixpath.normpath(unquote(found.path))
     below = path.removeprefix(workspace.rstrip("/") + "/")
     return (
