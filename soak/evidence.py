@@ -21,6 +21,7 @@ from soak.people import Asked
 from soak.processes import Fault
 from vibe_app.board.models import Project, Session, SessionEvent, Task
 from vibe_app.db import Database
+from vibe_app.inside import Spot
 from vibe_app.sidecar import journal
 from vibe_app.wire import EventType, iso
 
@@ -107,7 +108,7 @@ def journaled(workspaces: Path) -> dict[str, Said]:
     """Read the journals of real sidecars."""
     said: dict[str, Said] = {}
     for path in workspaces.glob("*/.opencode/sessions/*.jsonl"):
-        events = journal.read(path).events
+        events = journal.read(Spot(path.parent, (path.name,))).events
         said[path.stem] = Said([(event.type.value, event.text, iso(event.timestamp)) for event in events])
     return said
 

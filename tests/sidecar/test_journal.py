@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vibe_app.inside import Spot, exclude_from_git
 from vibe_app.sidecar import journal
 from vibe_app.sidecar.journal import End, Header, Journal, Line
 from vibe_app.sidecar.sessions import Session, Shelf
@@ -21,15 +22,15 @@ def line(seq: int, text: str = "text", end: End | None = None, **marks: object) 
 
 
 def test_what_was_written_is_read_again_with_its_marks(tmp_path: Path) -> None:
-    path = tmp_path / "sessions" / "one.jsonl"
-    book = Journal.create(path, HEADER)
+    spot = Spot(tmp_path, ("sessions", "one.jsonl"))
+    book = Journal.create(spot, HEADER)
     lines = [
         line(1, "a\u2028b\n", p={"n": 3}),
         line(2, "lone \ud83d".encode("utf-8", "replace").decode(), line="p"),
     ]
     book.append(lines)
     book.close()
-    contents = journal.read(path)
+    contents = journal.read(spot)
     assert contents.header == HEADER
     assert contents.events == [entry.event for entry in lines]
     assert contents.marks == {"p": {"n": 3}, "line": "p"}
@@ -40,18 +41,18 @@ def test_what_was_written_is_read_again_with_its_marks(tmp_path: Path) -> None:
     "torn", [b'{"seq":3,"type":"out', b'{"seq":3}\n', b"\xff\xfe\n", b'{"seq":9,"type":"output"}\n']
 )
 def test_a_torn_or_damaged_tail_is_cut_off_and_the_story_goes_on(tmp_path: Path, torn: bytes) -> None:
-    path = tmp_path / "one.jsonl"
-    book = Journal.create(path, HEADER)
+    spot = Spot(tmp_path, ("one.jsonl",))
+    book = Journal.create(spot, HEADER)
     book.append([line(1), line(2)])
     book.close()
-    with path.open("ab") as file:
+    with spot.path.open("ab") as file:
         file.write(torn)
-    contents = journal.read(path)
+    contents = journal.read(spot)
     assert [event.seq for event in contents.events] == [1, 2]
-    again = Journal.reopen(path, contents)
+    again = Journal.reopen(spot, contents)
     again.append([line(3, end=End(status=SidecarStatus.COMPLETED))])
     again.close()
-    contents = journal.read(path)
+    contents = journal.read(spot)
     assert [event.seq for event in contents.events] == [1, 2, 3]
     assert contents.end is not None
 
@@ -68,8 +69,8 @@ def test_a_journal_without_a_whole_header_is_nobodys(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_takes_all_of_a_batch_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "one.jsonl"
-    book = Journal.create(path, HEADER)
+    spot = Spot(tmp_path, ("one.jsonl",))
+    book = Journal.create(spot, HEADER)
     book.append([line(1)])
     write = os.write
     room = [40]
@@ -86,7 +87,7 @@ def test_a_full_disk_takes_all_of_a_batch_or_nothing(tmp_path: Path, monkeypatch
         book.append([line(2), line(3)])
     monkeypatch.undo()
     book.append([line(2, "after room was made")])
-    assert [event.text for event in journal.read(path).events] == ["text", "after room was made"]
+    assert [event.text for event in journal.read(spot).events] == ["text", "after room was made"]
 
 
 async def test_when_the_disk_is_full_the_end_is_still_told_to_readers(
@@ -136,7 +137,7 @@ def test_an_ordinary_end_leaves_only_the_journal(tmp_path: Path) -> None:
 
 def test_a_journal_that_the_agent_removed_is_written_anew_at_the_end(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    journal.exclude_from_git(tmp_path)
+    exclude_from_git(tmp_path)
     session = Shelf(tmp_path).create("one", "prompt", "ses_1")
     session.append([(EventType.OUTPUT, "before\n", {})])
     subprocess.run(["git", "clean", "-fdxq"], cwd=tmp_path, check=True)
@@ -168,7 +169,7 @@ def test_git_is_told_once_and_the_teams_own_file_is_left_alone(tmp_path: Path) -
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     (tmp_path / ".gitignore").write_text("build\n")
     for _ in range(2):
-        journal.exclude_from_git(tmp_path)
+        exclude_from_git(tmp_path)
     (tmp_path / ".opencode").mkdir()
     (tmp_path / ".opencode" / "config.json").write_text("{}")
     status = subprocess.run(

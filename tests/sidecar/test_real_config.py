@@ -228,11 +228,11 @@ def test_a_prepared_home_forgets_foreign_configuration_and_keeps_data(tmp_path: 
     hermetic.prepare_home(tmp_path)
     (tmp_path / ".config" / "opencode" / "opencode.json").write_text("{}")
     (tmp_path / ".opencode").mkdir()
-    (tmp_path / ".local" / "share" / "opencode").mkdir()
+    (tmp_path / ".local" / "share" / "opencode" / "data").write_text("kept")
     hermetic.prepare_home(tmp_path)
     assert not (tmp_path / ".config" / "opencode" / "opencode.json").exists()
     assert not (tmp_path / ".opencode").exists()
-    assert (tmp_path / ".local" / "share" / "opencode").is_dir()
+    assert (tmp_path / ".local" / "share" / "opencode" / "data").read_text() == "kept"
 
 
 async def test_bad_variables_end_the_sidecar_with_sentences() -> None:

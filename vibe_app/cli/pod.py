@@ -224,11 +224,7 @@ def _hide() -> None:
 
 def _start(settings: Settings, place: Place) -> subprocess.Popen[bytes]:
     """Write OpenCode's files and start it."""
-    share = place.home / ".local" / "share"
-    if not share.exists():
-        share.parent.mkdir(parents=True, exist_ok=True)
-        share.symlink_to(place.kept, target_is_directory=True)
-    hermetic.prepare_home(place.home)
+    hermetic.prepare_home(place.home, place.kept)
     config = hermetic.opencode_config(
         workspace=place.workspace,
         home=place.home,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from vibe_app import addresses
 from vibe_app.errors import Unavailable
+from vibe_app.inside import exclude_from_git
 from vibe_app.runtimes import git
 from vibe_app.runtimes.cloning import Source, clone
 from vibe_app.runtimes.git import Call, Failed
@@ -54,7 +55,7 @@ async def make_workspace(
     draft = _new_draft(folder)
     if draft is None:
         forget_credentials(folder)
-        exclude_opencode(folder)
+        exclude_from_git(folder)
         return notices(folder)
     missing: list[str] = []
     call = Call(mark=mark)
@@ -64,7 +65,7 @@ async def make_workspace(
             missing = await clone(source, draft, dict(mark), progress)
         else:
             await git.run(draft, call, "init", "--quiet", "--template=", "--initial-branch=main")
-        exclude_opencode(draft)
+        exclude_from_git(draft)
         if not await _has_commit(draft, call):
             await git.run(
                 draft, call, "commit", "--quiet", "--allow-empty", "--message=Start of the workspace"
@@ -97,18 +98,6 @@ def tidy(workspaces: Path) -> None:
     remove_drafts(workspaces)
     for folder in workspaces.glob("*"):
         forget_credentials(folder)
-
-
-def exclude_opencode(folder: Path) -> None:
-    """Keep `.opencode/` out of the repository by its own exclude file, not by the team's `.gitignore`."""
-    git = folder / ".git"
-    if not git.is_dir():
-        return
-    exclude = git / "info" / "exclude"
-    exclude.parent.mkdir(exist_ok=True)
-    lines = exclude.read_text(errors="replace") if exclude.exists() else ""
-    if "/.opencode/" not in lines.splitlines():
-        exclude.write_text(f"{lines.rstrip()}\n/.opencode/\n".lstrip())
 
 
 async def _has_commit(folder: Path, call: Call) -> bool:

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from vibe_app import inside
+from vibe_app.inside import Spot
 from vibe_app.runtimes import supervision
 from vibe_app.settings import OPENCODE_VERSION
 
@@ -211,47 +213,68 @@ def write_config(workspace: Path, config: Mapping[str, Any]) -> Path:
         OSError: The workspace cannot be written.
     """
     path = config_path(workspace)
-    if path.parent.is_symlink() or path.parent.is_file():
-        path.parent.unlink()
-    path.parent.mkdir(exist_ok=True)
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    draft.unlink(missing_ok=True)
-    draft.write_text(json.dumps(config, indent=2) + "\n")
-    draft.replace(path)
+    Spot(workspace, path.relative_to(workspace).parts).write(json.dumps(config, indent=2) + "\n")
     return path
 
 
-def prepare_home(home: Path) -> None:
+def prepare_home(home: Path, kept: Path | None = None) -> None:
     """Make OpenCode's private home, idempotently; keep its data, forget what else configures it.
 
     A plugin of its own keeps the repository's from being loaded. The package files say
     that `@opencode-ai/plugin` is installed: otherwise OpenCode would fetch it from npm at
     the first use of its configuration folder.
 
+    An agent's command can write here: what it leaves does not outlive a start, and where it
+    put a link, the link is removed and not followed.
+
+    Args:
+        home: Where; made if need be.
+        kept: Where OpenCode's data lies instead, reached by a link in the home.
+
     Raises:
         OSError: The folder cannot be written.
     """
-    config = home / ".config" / "opencode"
-    # An agent's command can write here; what it leaves must not outlive a start.
-    for stale in (config, home / ".opencode"):
-        if stale.is_dir() and not stale.is_symlink():
-            shutil.rmtree(stale)
-        else:
-            stale.unlink(missing_ok=True)
-    for folder in (home / "tmp", home / ".local" / "share", home / ".local" / "state", home / ".cache"):
-        folder.mkdir(parents=True, exist_ok=True)
-    (config / "node_modules").mkdir(parents=True)
+    home.mkdir(parents=True, exist_ok=True)
+    _place(home, ".opencode").remove()
+    for way in (("tmp",), (".local", "state", "opencode"), (".cache", "opencode"), (".config",)):
+        _make(home, *way)
+    _make_share(home, kept)
+    _place(home, ".config", "opencode").remove()
+    _make(home, ".config", "opencode", "node_modules")
     wanted = {"dependencies": {"@opencode-ai/plugin": OPENCODE_VERSION}}
     lock = {"name": "opencode", "lockfileVersion": 3, "requires": True, "packages": {"": wanted}}
-    (config / "package.json").write_text(json.dumps(wanted))
-    (config / "package-lock.json").write_text(json.dumps(lock))
-    (config / "plugin").mkdir()
-    (config / "plugin" / "guard.js").write_text(_GUARD)
-    (home / "models.json").write_text("{}")
-    script = home / "command.sh"
-    script.write_text(supervision.SCRIPT)
-    (home / "bash_env").write_text(supervision.bash_env(script, SECRET_VARIABLES))
-    if not (gitconfig := home / ".gitconfig").exists():
-        gitconfig.write_text("[user]\n\tname = OpenCode\n\temail = opencode@localhost\n")
+    _place(home, ".config", "opencode", "package.json").write(json.dumps(wanted))
+    _place(home, ".config", "opencode", "package-lock.json").write(json.dumps(lock))
+    _place(home, ".config", "opencode", "plugin", "guard.js").write(_GUARD)
+    _place(home, "models.json").write("{}")
+    script = _place(home, "command.sh")
+    script.write(supervision.SCRIPT)
+    _place(home, "bash_env").write(supervision.bash_env(script.path, SECRET_VARIABLES))
+    gitconfig = _place(home, ".gitconfig")
+    try:
+        gitconfig.read()
+    except OSError:
+        gitconfig.write("[user]\n\tname = OpenCode\n\temail = opencode@localhost\n")
+
+
+def _place(home: Path, *way: str) -> Spot:
+    return Spot(home, way)
+
+
+def _make(home: Path, *way: str) -> None:
+    with inside.folder(home, way, make=True):
+        return
+
+
+def _make_share(home: Path, kept: Path | None) -> None:
+    """Make the folder of OpenCode's data in the home, or the link to where it is kept."""
+    if kept is None:
+        return _make(home, ".local", "share", "opencode")
+    _make(kept, "opencode")
+    share = _place(home, ".local", "share")
+    with inside.folder(home, (".local",), make=True) as local:
+        with suppress(OSError):
+            if os.readlink("share", dir_fd=local) == str(kept):
+                return
+        share.remove()
+        os.symlink(kept, "share", target_is_directory=True, dir_fd=local)

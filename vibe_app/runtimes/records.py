@@ -120,7 +120,7 @@ class Records:
         """
         path = self._path(record.project_id)
         draft = path.with_suffix(".tmp")
-        descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(record.model_dump_json(indent=2))
         draft.replace(path)

@@ -162,7 +162,7 @@ class Services:
         trash = self.trash
         trash.mkdir(parents=True, exist_ok=True)
         for folder in (self.workspace(project_id), self.home(project_id)):
-            if folder.exists():
+            if os.path.lexists(folder):
                 folder.rename(trash / uuid4().hex)
         checkout.forget_notices(self.workspace(project_id))
         self._guidance(project_id).unlink(missing_ok=True)
@@ -231,7 +231,8 @@ def ask(port: int, path: str, token: str = "") -> tuple[int, str]:
 
 def _sidecar_build() -> str:
     """A fingerprint of the services' own sources: after an upgrade the old ones must not be kept."""
-    sources = [*sorted((_PACKAGE / "sidecar").rglob("*.py")), _PACKAGE / "wire.py", _PACKAGE / "errors.py"]
+    shared = (_PACKAGE / name for name in ("wire.py", "errors.py", "inside.py", "disk.py"))
+    sources = [*sorted((_PACKAGE / "sidecar").rglob("*.py")), *shared]
     return _fingerprint(b"".join(source.read_bytes() for source in sources))
 
 

@@ -23,11 +23,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from vibe_app import inside
+from vibe_app.inside import Spot
 from vibe_app.wire import Event, Failure, SidecarStatus, Usage
 
 _RESERVED = 4096
@@ -77,46 +78,45 @@ class Journal:
     """The open journal of a live session.
 
     Args:
-        path: Where it lies.
+        spot: Where it lies.
         descriptor: The open file, positioned at its end.
         size: Bytes of it that are whole lines.
     """
 
-    def __init__(self, path: Path, descriptor: int, size: int) -> None:
-        self._path = path
+    def __init__(self, spot: Spot, descriptor: int, size: int) -> None:
+        self._spot = spot
         self._descriptor = descriptor
         self._size = size
 
     @classmethod
-    def create(cls, path: Path, header: Header) -> Journal:
+    def create(cls, spot: Spot, header: Header) -> Journal:
         """Start a journal and force its header to the disk.
 
         Raises:
             OSError: It exists already, or cannot be written.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
-        journal = cls(path, os.open(path, flags, 0o644), 0)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND
+        journal = cls(spot, spot.open(flags, make=True), 0)
         try:
             journal._write(header.model_dump_json().encode() + b"\n")
             os.fsync(journal._descriptor)
-            _reserve_of(path).write_bytes(b" " * _RESERVED)
-            _sync_folder(path.parent)
+            _reserve_of(spot).write(b" " * _RESERVED)
+            _sync_folder(spot)
         except OSError:
             journal.discard()
             raise
         return journal
 
     @classmethod
-    def reopen(cls, path: Path, contents: Contents) -> Journal:
+    def reopen(cls, spot: Spot, contents: Contents) -> Journal:
         """Go on with a journal that `read` has read, after cutting off a torn last line.
 
         Raises:
             OSError: It cannot be written.
         """
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = spot.open(os.O_WRONLY | os.O_APPEND)
         os.ftruncate(descriptor, contents.size)
-        return cls(path, descriptor, contents.size)
+        return cls(spot, descriptor, contents.size)
 
     def append(self, lines: Sequence[Line]) -> None:
         """Write events; those with an end are forced to the disk. All of them are written, or none.
@@ -137,12 +137,12 @@ class Journal:
         try:
             self.append([line])
         except OSError:
-            with _reserve_of(self._path).open("r+b") as reserve:
+            with os.fdopen(_reserve_of(self._spot).open(os.O_RDWR), "r+b") as reserve:
                 reserve.write(_encode(line).rstrip().ljust(_RESERVED))
                 reserve.flush()
                 os.fsync(reserve.fileno())
         else:
-            _reserve_of(self._path).unlink(missing_ok=True)
+            _reserve_of(self._spot).remove()
 
     def close(self) -> None:
         """Let go of the file of a session that goes on without this process."""
@@ -161,23 +161,23 @@ class Journal:
         finally:
             os.close(self._descriptor)
         try:
-            kept = self._path.stat().st_ino == own
+            kept = self._spot.stat().st_ino == own
         except OSError:
             kept = False
         if not kept:
-            self._path.unlink(missing_ok=True)
-            replacement = Journal.create(self._path, header)
+            self._spot.remove()
+            replacement = Journal.create(self._spot, header)
             try:
                 replacement.append(everything)
-                _reserve_of(self._path).unlink(missing_ok=True)
+                _reserve_of(self._spot).remove()
             finally:
                 os.close(replacement._descriptor)
 
     def discard(self) -> None:
         """Remove the journal: nothing in it was ever promised to anybody."""
         os.close(self._descriptor)
-        self._path.unlink(missing_ok=True)
-        _reserve_of(self._path).unlink(missing_ok=True)
+        self._spot.remove()
+        _reserve_of(self._spot).remove()
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -192,18 +192,18 @@ class Journal:
         self._size += len(data)
 
 
-def read(path: Path) -> Contents:
+def read(spot: Spot) -> Contents:
     """Read a journal; whatever follows the first line that is not whole and in order is ignored.
 
     Raises:
         OSError: It cannot be read.
         ValueError: It has no usable header.
     """
-    lines = path.read_bytes().split(b"\n")[:-1]
+    lines = spot.read().split(b"\n")[:-1]
     try:
         contents = Contents(Header.model_validate_json(lines[0] if lines else b""))
     except ValidationError as error:
-        raise ValueError(f"{path.name} has no usable header") from error
+        raise ValueError(f"{spot.path.name} has no usable header") from error
     contents.size = len(lines[0]) + 1
     for raw in lines[1:]:
         line = _decode(raw)
@@ -213,16 +213,18 @@ def read(path: Path) -> Contents:
         contents.marks |= line.marks
         contents.end = line.end
         contents.size += len(raw) + 1
-    if contents.end is None and (reserve := _reserve_of(path)).exists():
-        last = _decode(reserve.read_bytes())
+    if contents.end is None:
+        last = None
+        with contextlib.suppress(OSError):
+            last = _decode(_reserve_of(spot).read())
         if last and last.end and last.event.seq == len(contents.events) + 1:
             contents.events.append(last.event)
             contents.end = last.end
     return contents
 
 
-def _reserve_of(path: Path) -> Path:
-    return path.with_suffix(".end")
+def _reserve_of(spot: Spot) -> Spot:
+    return spot.named(spot.path.with_suffix(".end").name)
 
 
 def _encode(line: Line) -> bytes:
@@ -245,28 +247,6 @@ def _decode(raw: bytes) -> Line | None:
         return None
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+def _sync_folder(spot: Spot) -> None:
+    with inside.folder(spot.root, spot.way[:-1]) as descriptor:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def exclude_from_git(workspace: Path) -> None:
-    """Keep `.opencode/` out of the workspace's git by its own exclude file, once.
-
-    Raises:
-        OSError: The exclude file cannot be written.
-    """
-    git = workspace / ".git"
-    if git.is_file():  # a worktree or submodule: "gitdir: <path>"
-        git = workspace / git.read_text().partition("gitdir:")[2].strip()
-    if not git.is_dir():
-        return
-    exclude = git / "info" / "exclude"
-    present = exclude.read_text() if exclude.exists() else ""
-    if "/.opencode/" not in present.splitlines():
-        exclude.parent.mkdir(exist_ok=True)
-        with exclude.open("a") as file:
-            file.write(("" if present.endswith("\n") or not present else "\n") + "/.opencode/\n")

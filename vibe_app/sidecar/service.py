@@ -11,9 +11,10 @@ from pathlib import Path
 
 from vibe_app.disk import disk_full, is_full
 from vibe_app.errors import Refused, Unavailable
+from vibe_app.inside import exclude_from_git
 from vibe_app.sidecar.commands import Commands
 from vibe_app.sidecar.guidance import refresh
-from vibe_app.sidecar.journal import End, exclude_from_git
+from vibe_app.sidecar.journal import End
 from vibe_app.sidecar.opencode import Json, OpenCode, OpenCodeError
 from vibe_app.sidecar.progress import SILENCE
 from vibe_app.sidecar.run import Run
@@ -240,5 +241,5 @@ class Service:
     def _exclude(self) -> None:
         try:
             exclude_from_git(self._workspace)
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             logger.warning("cannot exclude .opencode from git: %s", error)

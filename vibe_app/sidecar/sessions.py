@@ -10,12 +10,15 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import os
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vibe_app import inside
 from vibe_app.disk import disk_full, means_full
 from vibe_app.errors import Conflict, NotFound, Unavailable
+from vibe_app.inside import Spot
 from vibe_app.sidecar import journal as journals
 from vibe_app.sidecar.journal import End, Header, Journal, Line
 from vibe_app.wire import Event, EventType, SessionState, SidecarStatus, now
@@ -23,6 +26,7 @@ from vibe_app.wire import Event, EventType, SessionState, SidecarStatus, now
 logger = logging.getLogger(__name__)
 
 _BATCH = 500
+_FOLDER = (".opencode", "sessions")
 
 
 class Session:
@@ -146,7 +150,7 @@ class Shelf:
     _KEPT = 16
 
     def __init__(self, workspace: Path) -> None:
-        self._folder = workspace / ".opencode" / "sessions"
+        self._workspace = workspace
         self._sessions: dict[str, Session] = {}
 
     @staticmethod
@@ -159,7 +163,7 @@ class Shelf:
         if session := self._sessions.get(session_id):
             return session
         try:
-            contents = journals.read(self._path(session_id))
+            contents = journals.read(self._spot(session_id))
         except (OSError, ValueError):
             return None
         if contents.header.session_id != session_id or contents.end is None:
@@ -200,11 +204,11 @@ class Shelf:
             prompt_sha256=self.fingerprint(prompt),
             opencode_session=opencode_session,
         )
-        path = self._path(session_id)
+        spot = self._spot(session_id)
         try:
             # What lies there is a journal whose header never became whole: nothing was promised.
-            path.unlink(missing_ok=True)
-            journal = Journal.create(path, header)
+            spot.remove()
+            journal = Journal.create(spot, header)
         except OSError as error:
             if means_full(error):
                 raise disk_full("The session cannot be started.") from error
@@ -223,17 +227,25 @@ class Shelf:
     def unfinished(self) -> list[Session]:
         """Open the sessions that were live when an earlier process of this workspace ended."""
         found = []
-        for path in sorted(self._folder.glob("*.jsonl")):
+        for session_id in self._written():
             with contextlib.suppress(OSError, ValueError):
-                contents = journals.read(path)
-                if contents.end is None and path.stem == contents.header.session_id:
-                    session = Session(contents.header, Journal.reopen(path, contents), contents)
+                spot = self._spot(session_id)
+                contents = journals.read(spot)
+                if contents.end is None and session_id == contents.header.session_id:
+                    session = Session(contents.header, Journal.reopen(spot, contents), contents)
                     self._keep(session)
                     found.append(session)
         return found
 
-    def _path(self, session_id: str) -> Path:
-        return self._folder / f"{session_id}.jsonl"
+    def _written(self) -> list[str]:
+        try:
+            with inside.folder(self._workspace, _FOLDER) as folder:
+                return sorted(name[:-6] for name in os.listdir(folder) if name.endswith(".jsonl"))
+        except OSError:
+            return []
+
+    def _spot(self, session_id: str) -> Spot:
+        return Spot(self._workspace, (*_FOLDER, f"{session_id}.jsonl"))
 
     def _keep(self, session: Session) -> None:
         self._sessions[session.id] = session
