@@ -66,23 +66,25 @@ memory_kills() {{
   done </proc/self/cgroup
 }} 2>/dev/null
 
-before=$(memory_kills)
-# The command writes to a pipe of its supervisor: what holds that open does not hold up OpenCode.
-exec 5<> <(:)
-(trap '' TERM; exec -a vibe-command cat </proc/self/fd/5 5>&-) &
-relay=$!
-set -m
-"$BASH" -c "$text" >/proc/self/fd/5 2>&1 5>&- &
-command=$!
-exec 3>&1 5>&- >/dev/null 2>&1
-told=
+command= told= asked=1
 pass_on() {{
+  told=1 asked=1
+  [[ $command ]] || return
   kill -TERM -- "-$command"
   {{ (exec -a vibe-command sleep 2); kill -KILL -- "-$command"; }} 3>&- &
-  told=1 asked=1
 }}
 trap pass_on TERM
-asked=1
+
+before=$(memory_kills)
+# The command writes to a pipe of its supervisor: what holds that open does not hold up OpenCode.
+exec 5<> <(:) 3>&1 >/dev/null 2>&1
+(trap '' TERM; exec -a vibe-command cat </proc/self/fd/5 >&3 3>&- 5>&-) &
+relay=$!
+set -m
+"$BASH" -c "$text" >/proc/self/fd/5 2>&1 3>&- 5>&- &
+command=$!
+exec 5>&-
+[[ ! $told ]] || pass_on
 while [[ $asked ]]; do
   asked=
   wait "$command"
