@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -19,8 +20,10 @@ import reflex as rx
 from reflex.state import BaseState
 from reflex_base.event import Event
 
-from vibe_app.accounts.roles import Actor
-from vibe_app.errors import Unauthenticated, VibeError
+from vibe_app.accounts.lasting import Right
+from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.errors import Forbidden, NotFound, Unauthenticated, Unavailable, VibeError
+from vibe_app.web.place import known, place_of
 from vibe_app.wiring import services
 
 LOGIN_COOKIE = "vibe_login"
@@ -64,11 +67,15 @@ class ReaderState(rx.State):
     _login: str | None = None
 
 
+_SENDS_ALL = ("hydrate", "hydrate_and_load")
+
+
 class OneReader(rx.Middleware):
     """Empties a tab that comes with another login than before.
 
     A tab keeps its State over page loads, and a new connection is sent all of it:
-    whoever signs in next at the same browser must not be sent what the last person saw.
+    whoever signs in next at the same browser must not be sent what the last person saw,
+    and nobody what they may not see any more.
     """
 
     async def preprocess(self, app: rx.App, state: BaseState, event: Event) -> None:
@@ -77,10 +84,25 @@ class OneReader(rx.Middleware):
         reader = await root.get_state(ReaderState)
         login = login_token(root) or ""
         if reader._login == login:
+            if login and event.name.rpartition(".")[2] in _SENDS_ALL and not await _may_see(root, login):
+                root.reset()
+                reader._login = login
             return
         if reader._login is not None:
             root.reset()
         reader._login = login
+
+
+async def _may_see(root: BaseState, login: str) -> bool:
+    """Tell whether this login still holds, and is good for every project that the tab's State is about."""
+    held = {str(getattr(each, "project_id", "") or "") for each in root.substates.values()}
+    try:
+        actor = await services().accounts.who(login)
+        for project_id in held - {""}:
+            await services().projects.check(actor, known(project_id), ProjectRole.VIEWER)
+    except VibeError:
+        return False
+    return True
 
 
 async def asker(state: rx.State) -> Actor:
@@ -106,8 +128,70 @@ def refusal(state: rx.State, error: VibeError) -> list[Any]:
     return [rx.toast.error(error.message)]
 
 
+@asynccontextmanager
+async def _while_it_may(state: rx.State) -> AsyncIterator[tuple[Actor, Right]]:
+    """Yield who asks, and the right to go on: the login's, and to look at the project of the address."""
+    token, project = login_token(state), place_of(state).project
+    actor = await asker(state)
+
+    async def again() -> None:
+        # A page shows nothing that it has not just read: while nothing can be read it may wait.
+        with suppress(Unavailable):
+            holder = await services().accounts.who(token)
+            if project is not None:
+                await services().projects.check(holder, project, ProjectRole.VIEWER)
+
+    subjects = (actor.user_id,) if project is None else (actor.user_id, project)
+    async with services().rights.lasting(("page", token), again, *subjects) as right:
+        yield actor, right
+
+
+def _lasting(handler: Callable[..., Any], ended: Ended | None) -> Callable[..., Any]:
+    """Make a handler that may last: it is broken off as soon as the right to it ends."""
+
+    async def events(self: Any, right: Right, given: Any) -> AsyncIterator[Any]:
+        if not inspect.isasyncgen(given):
+            yield await right.run(given)
+            return
+        nothing = object()
+
+        async def following() -> Any:
+            return await anext(given, nothing)
+
+        async with aclosing(given):
+            while (event := await right.run(following())) is not nothing:
+                yield event
+
+    @functools.wraps(handler)
+    async def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            async with _while_it_may(self) as (actor, right):
+                async for event in events(self, right, handler(self, actor, *args, **kwargs)):
+                    yield event
+        except (NotFound, Forbidden) as error:
+            if ended is None:
+                for event in refusal(self, error):
+                    yield event
+                return
+            async with self:
+                await ended(self, error)
+        except VibeError as error:
+            for event in refusal(self, error):
+                yield event
+
+    return wrapper
+
+
+Ended = Callable[[Any, VibeError], Awaitable[None]]
+"""Empties what a tab holds of something that the person may not see any more; gets its State, locked."""
+
+
 def acts(
-    handler: Callable[..., Any] | None = None, *, background: bool = False, supersedes: bool = False
+    handler: Callable[..., Any] | None = None,
+    *,
+    background: bool = False,
+    supersedes: bool = False,
+    ended: Ended | None = None,
 ) -> Any:
     """Make an event handler of `async def handler(self, actor, ...)`.
 
@@ -117,14 +201,19 @@ def acts(
 
     Args:
         handler: A coroutine function or an asynchronous generator function.
-        background: Run beside the tab's other events; vars then change only inside `async with self`.
+        background: Run beside the tab's other events; vars then change only inside `async with self`. It
+            is broken off as soon as the login ends, or the right to look at the project of the address.
         supersedes: A new call ends the one of the same tab that is still running.
+        ended: Called in the place of a toast when what a background handler is about may not be seen.
     """
     if handler is None:
-        return functools.partial(acts, background=background, supersedes=supersedes)
+        return functools.partial(acts, background=background, supersedes=supersedes, ended=ended)
     signature = inspect.signature(handler)
 
-    if inspect.isasyncgenfunction(handler):
+    if background:
+        made: Any = _lasting(handler, ended)
+
+    elif inspect.isasyncgenfunction(handler):
 
         @functools.wraps(handler)
         async def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -135,6 +224,8 @@ def acts(
                 for event in refusal(self, error):
                     yield event
 
+        made = wrapper
+
     else:
 
         @functools.wraps(handler)
@@ -144,13 +235,15 @@ def acts(
             except VibeError as error:
                 return refusal(self, error)
 
+        made = wrapper
+
     # Reflex reads a handler's arguments off its signature and annotations: `actor` is none of the browser's.
     parameters = [parameter for name, parameter in signature.parameters.items() if name != "actor"]
-    wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {
+    made.__signature__ = signature.replace(parameters=parameters)
+    made.__annotations__ = {
         name: kind
         for name, kind in inspect.get_annotations(handler, eval_str=True).items()
         if name != "actor"
     }
-    del wrapper.__wrapped__
-    return rx.event(wrapper, background=background, supersedes=supersedes)
+    del made.__wrapped__
+    return rx.event(made, background=background, supersedes=supersedes)

@@ -25,6 +25,7 @@ from vibe_app.web.components.composer import ComposerState
 from vibe_app.web.components.drawer import DrawerState, read_drawer, show_drawer
 from vibe_app.web.components.history import HistoryState
 from vibe_app.web.components.kanban import ask_where, kanban
+from vibe_app.web.components.output import OutputState
 from vibe_app.web.components.status import COLUMNS
 from vibe_app.web.layout import RailState, read_rail, show_rail
 from vibe_app.web.place import known, place_of, project_here
@@ -39,6 +40,15 @@ LOOK_AGAIN = 30.0
 such as that a run has become quiet."""
 PULSE = 1.0
 """Seconds between two readings of the cards that run, while there is output."""
+
+
+async def _shut(state: BoardState, error: VibeError) -> None:
+    """Keep nothing of a project that may not be seen any more, and say why."""
+    for kind in (DrawerState, HistoryState, OutputState):
+        (await state.get_state(kind)).reset()
+    project_id = state.project_id
+    state.reset()
+    state.project_id, state.missing = project_id, error.message
 
 
 class BoardState(rx.State):
@@ -87,7 +97,7 @@ class BoardState(rx.State):
             return
         await services().workspaces.opened(actor, place.project)
 
-    @acts(background=True)
+    @acts(background=True, ended=_shut)
     async def watch(self, actor: Actor):
         """Read the board now and whenever it changes, while the tab is on this address."""
         place = place_of(self)
@@ -109,10 +119,6 @@ class BoardState(rx.State):
                         projects = await read_rail(actor)
                         async with self:
                             show_rail(await self.get_state(RailState), actor, projects)
-                except (NotFound, Forbidden) as error:
-                    async with self:
-                        self.missing = error.message
-                    return
                 except Unavailable as error:
                     # What is on the screen stays, and is read again in a while.
                     log.warning("board of project %s could not be read: %s", place.project, error)

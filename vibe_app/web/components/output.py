@@ -16,7 +16,7 @@ from reflex_base.registry import RegistrationContext
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.errors import NotFound, Unavailable
-from vibe_app.web.auth import acts, asker
+from vibe_app.web.auth import acts
 from vibe_app.web.components.card import epoch_ms
 from vibe_app.web.components.terminal import Batch, terminal
 from vibe_app.web.place import known, place_of
@@ -29,8 +29,6 @@ WHOLE_OUTPUT = "all of it is kept as (tool_[A-Za-z0-9]+)"
 """How the output names what it leaves out; see `vibe_app.sidecar.command_output`."""
 ASK_AGAIN = 1.0
 """Seconds to wait after the book could not be read."""
-CHECK_AGAIN = 30.0
-"""Seconds after which a follower asks again whether its reader still may read."""
 
 
 class OutputState(rx.State):
@@ -54,16 +52,12 @@ class OutputState(rx.State):
             await services().sessions.glance(actor, place.project, place.task, session)
         except NotFound:
             return  # of the card that was shown here before: the terminal has not heard yet
-        checked = time.monotonic()
         after = max(0, last_seq)
         await self._send(session_id, after, [])  # the answer to the terminal, even while nothing is new
         try:
             async for batch in services().feed.follow(session, after):
                 if not is_connected(tab.client_token, tab.session_id):
                     return
-                if time.monotonic() - checked > CHECK_AGAIN:
-                    await services().projects.read(await asker(self), place.project)
-                    checked = time.monotonic()
                 if batch.events:
                     await self._send(session_id, after, batch.events)
                     after = batch.events[-1].seq

@@ -14,7 +14,7 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.views import ProjectView, SessionView
-from vibe_app.errors import Forbidden, NotFound, Unavailable
+from vibe_app.errors import Forbidden, NotFound, Unavailable, VibeError
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.card import epoch_ms, is_live
 from vibe_app.web.components.explorer import file_explorer
@@ -36,6 +36,13 @@ LOOK_AGAIN = 30.0
 """Seconds without a change after which the project is read all the same."""
 ASK_AGAIN = 2.0
 """Seconds to wait after the project could not be read."""
+
+
+async def _shut(state: FilesState, error: VibeError) -> None:
+    """Keep nothing of a project that may not be seen any more, and say why."""
+    project_id = state.project_id
+    state.reset()
+    state.project_id, state.missing = project_id, error.message
 
 
 class FilesState(rx.State):
@@ -94,7 +101,7 @@ class FilesState(rx.State):
             f"Last written during run {str(session.id)[:8]}" if began else "This run has not begun yet."
         )
 
-    @acts(background=True)
+    @acts(background=True, ended=_shut)
     async def watch(self, actor: Actor):
         """Follow the project and, while there is output, its files, while the tab is on this page."""
         project_id = place_of(self).project
@@ -122,10 +129,6 @@ class FilesState(rx.State):
                     if activity in changed:
                         async with self:
                             self.look += 1
-                except (NotFound, Forbidden) as error:
-                    async with self:
-                        self.missing = error.message
-                    return
                 except Unavailable as error:
                     # What is on the screen stays, and is read again soon.
                     log.warning("project %s could not be read: %s", project_id, error)
