@@ -57,7 +57,7 @@ async def test_a_title_that_somebody_else_changes_while_it_is_typed(project: Pro
     eve, ada = await visit("eve", project), await visit("ada", project)
     await eve.open("t", task)
     await ada.open("t", task)
-    title = eve.drawer.get_by_label("Title")
+    title = eve.drawer.get_by_role("textbox", name="Title")
     await title.fill("Eve's title")
     await ada.drawer.get_by_label("Title").fill("Ada's title")
     await ada.page.keyboard.press("Enter")
@@ -74,5 +74,5 @@ async def test_a_title_that_somebody_else_changes_while_it_is_typed(project: Pro
     await title.fill("Eve's again")
     await title.press("Enter")
     await expect(ada.card("Eve's again")).to_be_visible()
-    await expect(ada.drawer.get_by_label("Title")).to_have_value("Eve's again")
+    await expect(ada.drawer.get_by_role("textbox", name="Title")).to_have_value("Eve's again")
     assert (await _read(project, task))["title"] == "Eve's again"
