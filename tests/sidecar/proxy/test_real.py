@@ -76,6 +76,25 @@ async def test_a_talk_with_the_agent_streams(client: httpx.AsyncClient, stack: S
     assert (await client.delete(f"/session/{session}")).status_code == 200
 
 
+async def test_a_session_that_is_deleted_while_it_works_stops_working(
+    client: httpx.AsyncClient, stack: Stack
+) -> None:
+    session = (await client.post("/session", json={"title": "To be deleted"})).json()["id"]
+    prompt = {"parts": [{"type": "text", "text": "rehearse: hang"}]}
+    assert (await client.post(f"/session/{session}/prompt_async", json=prompt)).status_code == 204
+
+    async def works() -> bool:
+        return session in (await client.get("/session/status")).json()
+
+    async def rests() -> bool:
+        return not await works()
+
+    await eventually(works, 30)
+    assert (await client.delete(f"/session/{session}")).status_code == 200
+    await eventually(rests, 10)
+    assert (await client.delete("/session/ses_unknown0000")).status_code == 404
+
+
 async def test_no_answer_holds_a_secret(client: httpx.AsyncClient, stack: Stack) -> None:
     secrets = (stack.password, stack.key, stack.token, TOKEN)
     asked = [path for path in _ROUTES["GET"] if "{id}" not in path and not path.endswith("event")]

@@ -132,6 +132,9 @@ class _Passage:
         body = await _body(request)
         if reason := allowed.refusal(path, body, self._workspace):
             raise Refused(reason)
+        # Sessions are all that may be deleted here.
+        if request.method == "DELETE" and (refused := await self._end_turn(path)):
+            return refused
         found = await self._ask(request, path, body)
         try:
             if isinstance(found, Response):
@@ -141,6 +144,17 @@ class _Passage:
             if isinstance(found, httpx.Response):
                 await found.aclose()
             raise
+
+    async def _end_turn(self, path: str) -> Response | None:
+        """Abort a session that is to be deleted: OpenCode 1.18.33 would delete it and let its agent go on."""
+        try:
+            ended = await self._client.post(f"{path}/abort", timeout=_ANSWER)
+        except httpx.HTTPError:
+            return _away("OpenCode does not answer, and nothing was deleted. Try again in a few seconds.")
+        # An unknown session is OpenCode's to name, in its answer to the deletion.
+        if ended.is_success or ended.status_code in (400, 404):
+            return None
+        return _away("OpenCode could not end the session's work, and nothing was deleted. Try again.")
 
     async def _ask(self, request: Request, path: str, body: bytes) -> httpx.Response | Response:
         silence = _SILENCE if path in allowed.STREAMS else _TURN if _TURNS.fullmatch(path) else _ANSWER
