@@ -9,10 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import generate_latest
 
 from tests.api.conftest import Board, Connect, serving
 from tests.fakes import FakeRuntime, SidecarThatStopsSlowly
 from tests.waiting import eventually
+from vibe_app.api.metrics import REGISTRY
 from vibe_app.errors import Unavailable
 from vibe_app.wiring import Services
 
@@ -173,3 +175,10 @@ async def test_what_the_servers_stop_breaks_off_is_asked_for_again(
     assert isinstance(sidecar, SidecarThatStopsSlowly)
     sidecar.may_stop.set()
     await board.session_is(task, "cancelled")
+
+
+async def test_a_method_that_somebody_made_up_makes_no_figure_of_its_own(board: Board) -> None:
+    await board.viewer.request("MADEUP", "/projects")
+    figures = generate_latest(REGISTRY).decode()
+    assert 'method="other"' in figures
+    assert "MADEUP" not in figures

@@ -53,6 +53,7 @@ class _EventsWritten(Collector):
 
 REGISTRY.register(_EventsWritten())
 
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
@@ -73,13 +74,13 @@ class CountRequests:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                DURATION.labels(scope["method"], _route(scope)).observe(perf_counter() - began)
+                DURATION.labels(_method(scope), _route(scope)).observe(perf_counter() - began)
             await send(message)
 
         try:
             await self._app(scope, receive, noted)
         finally:
-            REQUESTS.labels(scope["method"], _route(scope), status).inc()
+            REQUESTS.labels(_method(scope), _route(scope), status).inc()
 
 
 async def metrics(request: Request) -> Response:
@@ -115,6 +116,11 @@ def _is_local(request: Request) -> bool:
         return ipaddress.ip_address(request.client.host).is_loopback
     except ValueError:
         return False
+
+
+def _method(scope: Scope) -> str:
+    """Return the method, or `other` for one that somebody made up: each would be a time series."""
+    return scope["method"] if scope["method"] in _METHODS else "other"
 
 
 def _route(scope: Scope) -> str:
