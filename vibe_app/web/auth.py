@@ -10,55 +10,40 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import reflex as rx
 from reflex.state import BaseState
 from reflex_base.event import Event
+from starlette.requests import cookie_parser
 
+from vibe_app.accounts.proof import Proof
 from vibe_app.accounts.roles import Actor
 from vibe_app.errors import Unauthenticated, VibeError
+from vibe_app.origins import HOME, page_or_home
+from vibe_app.web.handshake import KEY_COOKIE
 from vibe_app.wiring import services
 
 LOGIN_COOKIE = "vibe_login"
 
 
-def is_own_origin(origin: str | None, environ: Mapping[str, str]) -> bool:
-    """Tell whether a socket's handshake comes from the board's own pages.
+def shown(state: BaseState) -> Proof:
+    """Return what the connection that this state serves showed of who is at the browser.
 
-    A page on another port of this host counts as the same site, so the cookie
-    would come with its handshake: a server that the agent started in a workspace
-    is such a page. The scheme is left to the proxy that ends TLS.
-
-    Args:
-        origin: The handshake's `Origin`; only a program sends none.
-        environ: Its headers, in WSGI's spelling.
+    It is the cookie of the socket's handshake and the key beside it: neither passes
+    through a var, and whether they still hold is asked anew at every event.
     """
-    host = environ.get("HTTP_X_FORWARDED_HOST", environ.get("HTTP_HOST", "")).split(",")[0].strip()
-    return origin is None or urlsplit(origin).netloc == host
-
-
-def login_token(state: BaseState) -> str | None:
-    """Return the login token of the connection that this state serves.
-
-    It is the cookie of the socket's handshake: it never passes through a var,
-    and whether it still holds is asked anew at every event.
-    """
-    try:
-        cookie = SimpleCookie(state.router.headers.cookie)
-    except CookieError:
-        return None
-    morsel = cookie.get(LOGIN_COOKIE)
-    return morsel.value if morsel else None
+    cookies = cookie_parser(state.router.headers.cookie)
+    token = cookies.get(LOGIN_COOKIE)
+    return Proof(token, cookies.get(KEY_COOKIE, "")) if token else Proof()
 
 
 class ReaderState(rx.State):
     """Whose tab it is. Only the server knows: nothing of it is ever sent."""
 
-    _login: str | None = None
+    _login: Proof | None = None
 
 
 class OneReader(rx.Middleware):
@@ -72,7 +57,7 @@ class OneReader(rx.Middleware):
         """Compare the login of the event's connection with that of the one before."""
         root = state._get_root_state()
         reader = await root.get_state(ReaderState)
-        login = login_token(root) or ""
+        login = shown(root)
         if reader._login == login:
             return
         if reader._login is not None:
@@ -86,14 +71,15 @@ async def asker(state: rx.State) -> Actor:
     Raises:
         Unauthenticated: Nobody is signed in on this connection.
     """
-    return await services().accounts.who(login_token(state))
+    proof = shown(state)
+    return await services().accounts.who(proof.token, proof.key)
 
 
 def to_login(state: rx.State) -> Any:
     """Send the browser to the sign-in page and back here afterwards."""
     parts = urlsplit(str(state.router.url))
-    here = parts.path + (f"?{parts.query}" if parts.query else "")
-    return rx.redirect(f"/login?next={quote(here)}" if here not in ("", "/") else "/login")
+    here = page_or_home(parts.path + (f"?{parts.query}" if parts.query else ""))
+    return rx.redirect("/login" if here == HOME else f"/login?next={quote(here)}")
 
 
 def refusal(state: rx.State, error: VibeError) -> list[Any]:
