@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -43,6 +44,7 @@ async def window(browser: Browser, app: App, **options: Any) -> BrowserContext:
     """Open a window of its own that is signed in, with the probe on each of its pages."""
     context = await browser.new_context(viewport={"width": 1440, "height": 900}, **options)
     await context.add_cookies(app.cookies)  # pyright: ignore[reportArgumentType]
+    await context.add_init_script(f"localStorage.setItem('vibe.key', {json.dumps(app.key)})")
     await context.add_init_script(PROBE)
     return context
 

@@ -44,6 +44,8 @@ class App:
     process: subprocess.Popen[bytes]
     api: httpx.AsyncClient
     token: str
+    cookie: str
+    key: str
     serve: Callable[[], subprocess.Popen[bytes]]
 
     async def turn_to(self, process: subprocess.Popen[bytes]) -> None:
@@ -55,7 +57,7 @@ class App:
     @property
     def cookies(self) -> list[dict[str, Any]]:
         """The login, as a browser wants it."""
-        return [{"name": "vibe_login", "value": self.token, "url": self.url, "httpOnly": True}]
+        return [{"name": "vibe_login", "value": self.cookie, "url": self.url, "httpOnly": True}]
 
     async def ask(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         """Call the API with a JSON body; return what it answers."""
@@ -150,10 +152,11 @@ async def app(sidecar: Endpoint | None = None, **variables: str) -> AsyncIterato
             async with httpx.AsyncClient(base_url=f"{url}/api", timeout=60, trust_env=False) as api:
                 answer = await api.post("/auth/setup", json=PERSON)
                 answer.raise_for_status()
-                token = answer.json()["access_token"]
+                login = answer.json()
+                token, cookie = login["access_token"], answer.cookies["vibe_login"]
                 api.headers["Authorization"] = f"Bearer {token}"
                 api.cookies.clear()
-                yield App(url, data, processes[0], api, token, serve)
+                yield App(url, data, processes[0], api, token, cookie, login["key"], serve)
         finally:
             for process in processes:
                 await stop(process)

@@ -89,7 +89,8 @@ class Tab:
         reader, self._writer = await asyncio.open_connection(host, int(port))
         headers = [
             (b"Origin", self._served.url.encode()),
-            (b"Cookie", f"vibe_login={self._served.token}".encode()),
+            (b"Cookie", f"vibe_login={self._served.cookie}".encode()),
+            (b"X-Vibe-Key", self._served.key.encode()),
         ]
         target = f"{NAMESPACE}/?token={uuid4()}&EIO=4&transport=websocket"
         self._send(Request(f"{host}:{port}", target, [PerMessageDeflate()], headers))

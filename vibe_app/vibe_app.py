@@ -6,7 +6,8 @@ import reflex as rx
 from starlette.applications import Starlette
 
 from vibe_app.api.app import api_routes
-from vibe_app.web.auth import OneReader, is_own_origin
+from vibe_app.web.auth import OneReader
+from vibe_app.web.handshake import guard_socket
 from vibe_app.web.pages import add_pages
 from vibe_app.web.tabs import share_tabs
 from vibe_app.web.theme import STYLESHEETS
@@ -24,10 +25,10 @@ app = rx.App(
     api_transformer=Starlette(routes=api_routes()),
     backend_exception_handler=_something_went_wrong,
     stylesheets=STYLESHEETS,
+    # Before everything else, so that the first connection has the key of the login beside it.
+    head_components=[rx.el.script(src="/door.js")],
 )
-if app.sio is not None:
-    # Reflex can only name allowed origins, or allow all where there are none to name.
-    app.sio.eio.cors_allowed_origins = is_own_origin
+guard_socket(app)
 app.add_middleware(OneReader())
 app.register_lifespan_task(lifespan)
 share_tabs(app)

@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from tests.waiting import eventually
+from vibe_app.accounts.service import Grant
 from vibe_app.api.app import api_routes
 from vibe_app.wiring import Services
 
@@ -88,6 +89,13 @@ class Board:
     project: str
     path: str
     tokens: dict[str, str] = field(default_factory=dict)
+    logins: dict[str, Grant] = field(default_factory=dict)
+
+    def browse(self, client: httpx.AsyncClient, role: str) -> httpx.AsyncClient:
+        """Give a client what a browser has in which this person is signed in, and return it."""
+        client.cookies.set("vibe_login", self.logins[role].cookie)
+        client.headers["X-Vibe-Key"] = self.logins[role].key
+        return client
 
     def __getattr__(self, role: str) -> httpx.AsyncClient:
         return self.clients[role]
@@ -123,12 +131,14 @@ async def board(parts: Services, connect: Connect) -> Board:
     """A project with an owner, an editor and a viewer, an admin, a stranger and nobody."""
     accounts = parts.accounts
     tokens: dict[str, str] = {}
+    logins: dict[str, Grant] = {}
     ids: dict[str, str] = {}
     for role in ROLES[:-1]:
         kind = "admin" if role == "admin" else "member"
         user = await accounts.add_user(None, f"{role}@example.org", role.title(), PASSWORD, kind)
         ids[role] = str(user.id)
-        tokens[role] = (await accounts.login(user.email, PASSWORD)).token
+        logins[role] = await accounts.login(user.email, PASSWORD)
+        tokens[role] = logins[role].token
     clients = {role: connect(tokens.get(role)) for role in ROLES}
     made = await clients["owner"].post("/projects", json={"name": "Sample"})
     project = made.json()["id"]
@@ -137,7 +147,7 @@ async def board(parts: Services, connect: Connect) -> Board:
             f"/projects/{project}/members", json={"user_id": ids[role], "role": role}
         )
         assert answer.status_code == 201
-    return Board(clients, ids, project, f"/projects/{project}", tokens)
+    return Board(clients, ids, project, f"/projects/{project}", tokens, logins)
 
 
 @asynccontextmanager

@@ -130,8 +130,8 @@ async def test_setup_makes_the_first_admin_once(parts: Services, connect: Connec
     person = {"email": "First@Example.org", "name": "First", "password": PASSWORD}
     answer = await client.post("/auth/setup", json=person)
     assert answer.status_code == 201
-    assert answer.json().keys() == {"access_token", "token_type", "expires_in"}
-    assert client.cookies["vibe_login"] == answer.json()["access_token"]
+    assert answer.json().keys() == {"access_token", "token_type", "key", "expires_in"}
+    client.headers["X-Vibe-Key"] = answer.json()["key"]
     me = (await client.get("/auth/me")).json()
     assert (me["email"], me["role"]) == ("first@example.org", "admin")
     again = await connect().post("/auth/setup", json=person)
@@ -160,13 +160,14 @@ async def test_setup_refuses(parts: Services, connect: Connect, change: dict[str
 async def test_login_sets_the_cookie_and_logout_ends_both(board: Board, connect: Connect) -> None:
     client = connect()
     answer = await client.post("/auth/login", json={"email": "OWNER@example.org", "password": PASSWORD})
-    assert answer.json() | {"access_token": ""} == {
+    assert answer.json() | {"access_token": "", "key": ""} == {
         "access_token": "",
+        "key": "",
         "token_type": "bearer",
         "expires_in": 7 * 86400,
     }
     cookie = answer.headers["set-cookie"]
-    assert cookie.startswith(f"vibe_login={answer.json()['access_token']};")
+    client.headers["X-Vibe-Key"] = answer.json()["key"]
     for attribute in ("HttpOnly", "Path=/", "SameSite=lax", "Max-Age=604800"):
         assert attribute in cookie
     assert "Secure" not in cookie
@@ -191,6 +192,8 @@ OWN = [
     {"Origin": "http://board.test:80"},
     {"Referer": "http://board.test/p/1"},
     {"Sec-Fetch-Site": "same-origin", "Origin": "http://behind.a.proxy"},
+    {"Origin": "https://board.test", "X-Forwarded-Proto": "https"},
+    {"Origin": "https://front.test", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "front.test"},
 ]
 FOREIGN = [
     {},
@@ -198,6 +201,8 @@ FOREIGN = [
     {"Origin": "http://evil.test"},
     {"Origin": "http://board.test.evil.test"},
     {"Origin": "http://board.test:8001"},
+    {"Origin": "https://board.test"},
+    {"Origin": "http://board.test:443"},
     {"Referer": "http://evil.test/board.test"},
     {"Sec-Fetch-Site": "cross-site", "Origin": "http://board.test"},
     {"Sec-Fetch-Site": "same-site"},
@@ -208,8 +213,7 @@ FOREIGN = [
 async def test_a_write_with_the_cookie_from_the_boards_own_page(
     board: Board, connect: Connect, headers: dict[str, str]
 ) -> None:
-    client = connect()
-    client.cookies.set("vibe_login", board.tokens["editor"])
+    client = board.browse(connect(), "editor")
     answer = await client.post(f"{board.path}/tasks", json={"title": "Mine"}, headers=headers)
     assert answer.status_code == 201
 
@@ -218,8 +222,7 @@ async def test_a_write_with_the_cookie_from_the_boards_own_page(
 async def test_a_write_with_the_cookie_from_another_page_changes_nothing(
     board: Board, connect: Connect, headers: dict[str, str]
 ) -> None:
-    client = connect()
-    client.cookies.set("vibe_login", board.tokens["editor"])
+    client = board.browse(connect(), "editor")
     for answer in (
         await client.post(f"{board.path}/tasks", json={"title": "Theirs"}, headers=headers),
         await client.delete(board.path, headers=headers, params={"confirm": "Sample"}),
@@ -234,11 +237,53 @@ async def test_a_write_with_the_cookie_from_another_page_changes_nothing(
 
 
 async def test_an_address_typed_by_hand_reads_with_the_cookie(board: Board, connect: Connect) -> None:
-    client = connect()
-    client.cookies.set("vibe_login", board.tokens["editor"])
+    client = board.browse(connect(), "editor")
     typed = {"Sec-Fetch-Site": "none"}
     assert (await client.get(board.path, headers=typed)).status_code == 200
     assert (await client.patch(board.path, json={}, headers=typed)).status_code == 403
+
+
+async def test_neither_half_of_a_browsers_login_opens_anything(board: Board, connect: Connect) -> None:
+    login, other = board.logins["editor"], board.logins["viewer"]
+    for key in ({}, {"X-Vibe-Key": ""}, {"X-Vibe-Key": other.key}, {"X-Vibe-Key": login.token}):
+        client = connect()
+        client.cookies.set("vibe_login", login.cookie)
+        client.headers.update(key | {"Origin": "http://board.test"})
+        for answer in (
+            await client.get(board.path),
+            await client.get(board.path, params={"key": other.key}),
+            await client.post(f"{board.path}/tasks", json={"title": "Theirs"}),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+        await client.post("/auth/logout")
+    only_key = await connect().get(board.path, headers={"X-Vibe-Key": login.key})
+    assert only_key.status_code == 401
+    silent = connect()
+    silent.cookies.set("vibe_login", login.cookie)
+    assert "Sign in again on the board's own page" in (await silent.get(board.path)).json()["error"]
+    assert (await board.browse(connect(), "editor").get(board.path)).status_code == 200
+
+
+async def test_a_token_in_the_place_of_the_other_is_none(board: Board, connect: Connect) -> None:
+    login = board.logins["editor"]
+    assert (await connect(login.cookie).get(board.path)).status_code == 401
+    swapped = board.browse(connect(), "editor")
+    swapped.cookies.clear()
+    swapped.cookies.set("vibe_login", login.token)
+    assert (await swapped.get(board.path)).status_code == 401
+    access = (await board.editor.post("/tokens", json={"name": "ci"})).json()["token"]
+    swapped.cookies.clear()
+    swapped.cookies.set("vibe_login", access)
+    assert (await swapped.get(board.path)).status_code == 401
+
+
+async def test_the_key_in_an_address_is_for_reading_alone(board: Board, connect: Connect) -> None:
+    client = board.browse(connect(), "editor")
+    key = {"key": client.headers.pop("X-Vibe-Key")}
+    assert (await client.get(board.path, params=key)).status_code == 200
+    own = {"Origin": "http://board.test"}
+    write = await client.post(f"{board.path}/tasks", params=key, json={"title": "Mine"}, headers=own)
+    assert write.status_code == 401
 
 
 async def test_another_page_cannot_sign_a_browser_in(board: Board, connect: Connect) -> None:

@@ -196,8 +196,7 @@ async def test_an_archive_of_a_folder(board: Board, workspace: Path) -> None:
 async def test_a_write_with_the_cookie_comes_from_the_apps_own_pages(
     board: Board, workspace: Path, connect: Connect
 ) -> None:
-    client = connect()
-    client.cookies.set("vibe_login", board.tokens["editor"])
+    client = board.browse(connect(), "editor")
     content, where = f"{board.path}/files/content", {"path": "a"}
     for headers in ({}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "same-site"}):
         answer = await client.put(content, params=where, content="x", headers=headers)

@@ -16,6 +16,7 @@ from tests.api.conftest import PASSWORD, Board, serving
 from tests.fakes import FakeRuntime, Script
 from tests.waiting import eventually
 from vibe_app.accounts import lasting
+from vibe_app.accounts.proof import Proof
 from vibe_app.db import Bus
 from vibe_app.wiring import Services
 
@@ -99,7 +100,12 @@ class Opened:
 async def open_everything(stack: AsyncExitStack, address: str, board: Board, token: str) -> dict[str, Any]:
     """Have an editor follow, download and upload by every door; returns what goes on."""
     bearer = {"Authorization": f"Bearer {token}"}
-    cookie = {"Cookie": f"vibe_login={token}", "Sec-Fetch-Site": "same-origin"}
+    login = board.logins["editor"]
+    cookie = {
+        "Cookie": f"vibe_login={login.cookie}",
+        "X-Vibe-Key": login.key,
+        "Sec-Fetch-Site": "same-origin",
+    }
     task = await board.task()
     session = (await board.editor.post(f"{task}/execute")).json()["session_id"]
     files = f"{board.path}/files"
@@ -160,7 +166,7 @@ async def demoted(parts: Services, board: Board) -> None:
 
 
 async def logged_out(parts: Services, board: Board) -> None:
-    await parts.accounts.logout(board.tokens["editor"])
+    await parts.accounts.logout(Proof(board.tokens["editor"]))
 
 
 async def password_changed(parts: Services, board: Board) -> None:

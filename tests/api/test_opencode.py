@@ -79,8 +79,7 @@ async def test_its_events_stream(board: Board, upstream: Upstream, address: str)
 async def test_with_the_cookie_it_is_asked_from_the_apps_own_pages(
     board: Board, upstream: Upstream, connect: Connect
 ) -> None:
-    client = connect()
-    client.cookies.set("vibe_login", board.tokens["editor"])
+    client = board.browse(connect(), "editor")
     path = f"{board.path}/opencode/session"
     for headers in ({}, {"Origin": "null"}, {"Origin": "http://evil.example"}):
         answer = await client.post(path, json={}, headers=headers)

@@ -180,8 +180,9 @@ async def test_a_stream_that_cannot_be(board: Board, reader: httpx.AsyncClient) 
 @script(Script.lines(3))
 async def test_a_browser_reads_with_its_cookie(board: Board, address: str) -> None:
     path, session = await execute(board)
-    cookies = {"vibe_login": board.tokens["viewer"]}
-    async with httpx.AsyncClient(base_url=f"{address}/api", cookies=cookies) as browser:
+    cookies = {"vibe_login": board.logins["viewer"].cookie}
+    key = {"key": board.logins["viewer"].key}  # an EventSource sends no header of its own
+    async with httpx.AsyncClient(base_url=f"{address}/api", cookies=cookies, params=key) as browser:
         assert len(await read(browser, path, session)) == 4
         stranger = await board.stranger.get(path, params={"session_id": session})
         assert stranger.status_code == 403

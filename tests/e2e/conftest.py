@@ -19,6 +19,7 @@ from playwright.async_api import Browser, StorageState, async_playwright
 from tests import chromium
 from tests.e2e.browser import ARGUMENTS, DESKTOP, Board, Watch
 from tests.e2e.installation import PASSWORD, Api, Installation, installed
+from tests.e2e.team import signed_in
 
 HERE = Path(__file__).parent
 NAMES = {"ada": "owner", "eve": "editor", "vic": "viewer", "sam": "stranger"}
@@ -34,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass
 class People:
-    """Who has an account: each one's id, API, and the cookies of a browser that is signed in."""
+    """Who has an account: each one's id, API, and what a browser keeps that is signed in."""
 
     ids: dict[str, str]
     apis: dict[str, Api]
@@ -82,7 +83,7 @@ async def people(server: Installation, browser: Browser) -> AsyncIterator[People
         context = await browser.new_context()
         login = {"email": account["email"], "password": PASSWORD}
         answer = await context.request.post(f"{server.url}/api/auth/login", data=login)
-        found.cookies[name] = await context.storage_state()
+        found.cookies[name] = await signed_in(context, server.url, answer)
         found.apis[name] = Api(server.url, (await answer.json())["access_token"])
         found.ids[name] = (await found.apis[name]("GET", "/auth/me"))["id"]
         await context.close()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, StorageState
+from playwright.async_api import APIResponse, Browser, BrowserContext, StorageState
 
 from tests.e2e.browser import DESKTOP, Board, Watch
 from tests.e2e.installation import PASSWORD, Api
@@ -20,7 +20,7 @@ class Team:
     Args:
         browser: Where tabs open.
         api: As the admin.
-        cookies: Of a browser in which she is signed in.
+        cookies: And whatever else a browser keeps in which she is signed in.
         project: The project's id.
     """
 
@@ -58,6 +58,13 @@ class Team:
         return (await self.api("GET", f"{self.path}/tasks/{task}/sessions"))["sessions"]
 
 
+async def signed_in(context: BrowserContext, url: str, answer: APIResponse) -> StorageState:
+    """Return what a browser keeps after signing in: the cookie, and the key of the board's origin."""
+    state = await context.storage_state()
+    key = {"name": "vibe.key", "value": (await answer.json())["key"]}
+    return {**state, "origins": [{"origin": url, "localStorage": [key]}]}  # pyright: ignore[reportReturnType]
+
+
 @asynccontextmanager
 async def assembled(browser: Browser, url: str) -> AsyncIterator[Team]:
     """Make the first account and a project on a new server; its tabs were without fault at the end."""
@@ -66,7 +73,7 @@ async def assembled(browser: Browser, url: str) -> AsyncIterator[Team]:
     answer = await context.request.post(f"{url}/api/auth/setup", data=account)
     assert answer.ok, await answer.text()
     api = Api(url, (await answer.json())["access_token"])
-    cookies = await context.storage_state()
+    cookies = await signed_in(context, url, answer)
     await context.close()
     project = (await api("POST", "/projects", json={"name": "Shared"}))["id"]
     before = set(browser.contexts)

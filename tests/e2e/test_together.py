@@ -31,7 +31,12 @@ async ({name, payload, path}) => {
   const said = [];
   return await new Promise((done) => {
     socket.onmessage = ({data}) => {
-      if (data.startsWith("0")) socket.send("40/_event,");
+      if (data.startsWith("0")) {
+        const name = "reflex___state____state.hydrate_and_load";
+        const event = {name, payload: {}, router_data: {pathname: path, asPath: path, query: {}}};
+        window.__reflex_otel.onEventSend(event);
+        socket.send("40/_event," + JSON.stringify({event}));
+      }
       else if (data.startsWith("40/_event")) {
         const event = {name, payload, router_data: {pathname: path, asPath: path, query: {}}};
         socket.send("42/_event," + JSON.stringify(["event", event]));

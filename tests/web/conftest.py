@@ -17,9 +17,11 @@ import pytest
 from reflex.utils.format import json_dumps
 
 from tests.waiting import eventually
+from vibe_app.accounts.service import Grant
 from vibe_app.board.views import ProjectView
 from vibe_app.vibe_app import app
 from vibe_app.web.auth import LOGIN_COOKIE
+from vibe_app.web.handshake import KEY_HEADER
 from vibe_app.wiring import Services
 
 PASSWORD = "correct horse battery"
@@ -31,23 +33,29 @@ class Tab:
     """One browser tab: a connection, and everything that it was sent.
 
     Attributes:
+        login: Whose browser it is; None where nobody is signed in.
         path: The address on which it is.
         deltas: The changes of State, as (State's name, changes), oldest first.
         events: What the browser was told to do, as (name, payload), oldest first.
     """
 
-    cookie: str
+    login: Grant | None
     path: str = "/"
     sid: str = field(default_factory=lambda: uuid4().hex)
     token: str = field(default_factory=lambda: str(uuid4()))
     deltas: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
-    async def connect(self) -> None:
-        """Open the socket."""
-        headers = [(b"host", b"board.test"), (b"cookie", self.cookie.encode())]
+    async def connect(self, first: dict[str, Any] | None = None) -> None:
+        """Open the socket; `first` is added to the event that comes with its first packet."""
+        cookie = f"{LOGIN_COOKIE}={self.login.cookie}" if self.login else "theme=dark"
+        headers = [(b"host", b"board.test"), (b"cookie", cookie.encode())]
+        if self.login:
+            headers.append((KEY_HEADER.encode(), self.login.key.encode()))
         scope = {"headers": headers, "client": ("192.0.2.1", 1234)}
-        await _namespace().on_connect(self.sid, {"QUERY_STRING": f"token={self.token}", "asgi.scope": scope})
+        environ = {"QUERY_STRING": f"token={self.token}", "asgi.scope": scope}
+        boot = self._event("State.hydrate_and_load", {}) | first if first is not None else None
+        await _namespace().on_connect(self.sid, environ, {"event": boot} if boot else None)
 
     async def disconnect(self) -> None:
         """Close the socket, as closing the tab does."""
@@ -56,10 +64,13 @@ class Tab:
 
     async def send(self, handler: str, **arguments: Any) -> None:
         """Send an event, named `<State>.<handler>`, without waiting for what it does."""
+        event = self._event(handler, arguments)
+        await _namespace().on_event(self.sid, json.loads(json.dumps(event)))
+
+    def _event(self, handler: str, arguments: dict[str, Any]) -> dict[str, Any]:
         name, _, method = handler.rpartition(".")
         place = {"pathname": "/" + "/".join(self.path.split("/")[1:2]), "asPath": self.path, "query": {}}
-        event = {"name": f"{full_name(name)}.{method}", "payload": arguments, "router_data": place}
-        await _namespace().on_event(self.sid, json.loads(json.dumps(event)))
+        return {"name": f"{full_name(name)}.{method}", "payload": arguments, "router_data": place}
 
     async def call(self, handler: str, **arguments: Any) -> None:
         """Send an event and wait until it and what it set off in the foreground is done."""
@@ -111,11 +122,6 @@ def full_name(state: str) -> str:
     return names[state]
 
 
-def cookie(token: str | None) -> str:
-    """Return the cookies of a browser that is signed in with a login token, or of one that is not."""
-    return f"{LOGIN_COOKIE}={token}" if token else "theme=dark"
-
-
 Open = Callable[..., Any]
 
 
@@ -134,13 +140,19 @@ async def processor(parts: Services, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
 
 
 @pytest.fixture
-async def tokens(parts: Services) -> dict[str, str]:
-    """Login tokens of a person in each role."""
+async def logins(parts: Services) -> dict[str, Grant]:
+    """Logins of a person in each role."""
     made = {}
     for role in ROLES:
         user = await parts.accounts.add_user(None, f"{role}@example.org", role.title(), PASSWORD, "member")
-        made[role] = (await parts.accounts.login(user.email, PASSWORD)).token
+        made[role] = await parts.accounts.login(user.email, PASSWORD)
     return made
+
+
+@pytest.fixture
+def tokens(logins: dict[str, Grant]) -> dict[str, str]:
+    """Their tokens for programs."""
+    return {role: login.token for role, login in logins.items()}
 
 
 @pytest.fixture
@@ -155,11 +167,11 @@ async def project(parts: Services, tokens: dict[str, str]) -> ProjectView:
 
 
 @pytest.fixture
-async def tab(processor: dict[str, Tab], tokens: dict[str, str]) -> AsyncIterator[Open]:
+async def tab(processor: dict[str, Tab], logins: dict[str, Grant]) -> AsyncIterator[Open]:
     """Opens a tab as one of the roles, or as nobody (None)."""
 
     async def open_tab(role: str | None, path: str = "/") -> Tab:
-        made = Tab(cookie(tokens[role] if role else None), path)
+        made = Tab(logins[role] if role else None, path)
         processor[made.sid] = made
         await made.connect()
         return made

@@ -9,8 +9,10 @@ import pytest
 
 from tests.fakes import FakeRuntime, Script
 from tests.waiting import eventually
-from tests.web.conftest import PASSWORD, Open, Tab, cookie
+from tests.web.conftest import PASSWORD, Open, Tab
 from vibe_app.accounts import lasting
+from vibe_app.accounts.proof import Proof
+from vibe_app.accounts.service import Grant
 from vibe_app.board.views import ProjectView
 from vibe_app.db import Bus
 from vibe_app.wiring import Services
@@ -32,7 +34,7 @@ async def removed(parts: Services, project: ProjectView, tokens: dict[str, str])
 
 
 async def logged_out(parts: Services, project: ProjectView, tokens: dict[str, str]) -> None:
-    await parts.accounts.logout(tokens["editor"])
+    await parts.accounts.logout(Proof(tokens["editor"]))
 
 
 async def password_changed(parts: Services, project: ProjectView, tokens: dict[str, str]) -> None:
@@ -48,6 +50,7 @@ async def test_a_page_ends_with_the_right_to_it(
     parts: Services,
     project: ProjectView,
     tokens: dict[str, str],
+    logins: dict[str, Grant],
     tab: Open,
     processor: dict[str, Tab],
     monkeypatch: pytest.MonkeyPatch,
@@ -89,7 +92,7 @@ async def test_a_page_ends_with_the_right_to_it(
     assert len(board.all_of("OutputState", "batch")) <= batches + 1
 
     await board.disconnect()
-    again = Tab(cookie(tokens["editor"]), "/", token=board.token)
+    again = Tab(logins["editor"], "/", token=board.token)
     processor[again.sid] = again
     await again.connect()
     await again.call("State.hydrate_and_load")

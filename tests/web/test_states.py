@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import time
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,8 +16,9 @@ from reflex_base.registry import RegistrationContext
 
 from tests.fakes import FakeRuntime, Script
 from tests.waiting import eventually
-from tests.web.conftest import Open, Tab, cookie, full_name
+from tests.web.conftest import Open, Tab, full_name
 from vibe_app.accounts.roles import Actor
+from vibe_app.accounts.service import Grant
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.views import ProjectView, TaskView
 from vibe_app.web.components import board
@@ -359,20 +361,22 @@ async def test_output_alone_moves_nothing_in_the_drawer(
 
 
 async def test_the_next_person_in_a_tab_is_not_sent_what_the_last_one_saw(
-    project: ProjectView, task: TaskView, tab: Open, processor: dict[str, Tab], tokens: dict[str, str]
+    project: ProjectView, task: TaskView, tab: Open, processor: dict[str, Tab], logins: dict[str, Grant]
 ):
     path = f"/p/{project.id}/t/{task.id}"
     first: Tab = await tab("editor", path)
     await first.call("State.hydrate_and_load")
     await eventually(lambda: first.var("BoardState", "todo") and first.var("DrawerState", "title"))
     await first.disconnect()
-    for role, sees in (("editor", True), ("stranger", False), (None, False)):
-        again = Tab(cookie(tokens.get(role or "")), "/", token=first.token)
+    half = replace(logins["editor"], key="")
+    people = ((logins["editor"], True), (half, False), (logins["stranger"], False), (None, False))
+    for login, sees in people:
+        again = Tab(login, "/", token=first.token)
         processor[again.sid] = again
         await again.connect()
         await again.call("State.hydrate_and_load")
         assert again.deltas
-        assert (task.title in json.dumps(again.deltas)) is sees, role
+        assert (task.title in json.dumps(again.deltas)) is sees, login
         await again.disconnect()
 
 

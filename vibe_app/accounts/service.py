@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-import jwt
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,6 +20,7 @@ from vibe_app.accounts import throttle
 from vibe_app.accounts.logins import Logins, Marks, browser_name
 from vibe_app.accounts.models import AccessToken, Login, User
 from vibe_app.accounts.passwords import Passwords
+from vibe_app.accounts.proof import Proof, Signer
 from vibe_app.accounts.roles import ALL_SCOPES, Actor, Scope, UserRole
 from vibe_app.accounts.rules import clean_address, clean_name, new_address, parse_role, strong
 from vibe_app.accounts.tokens import TOKEN_PREFIX, Tokens, scopes_of
@@ -30,13 +30,19 @@ from vibe_app.wire import now
 
 _WRONG = "The address or the password is wrong."
 _ENDED = "You are not signed in, or your login has ended. Sign in again."
+_NO_KEY = (
+    "The login cookie came without the key that the board's own pages keep beside it, so it proves nothing. "
+    "Sign in again on the board's own page."
+)
 
 
 @dataclass(frozen=True)
 class Grant:
-    """A fresh login: its token, and for how many seconds it is valid."""
+    """A fresh login: its token for programs, a browser's cookie and key, and how many seconds they hold."""
 
     token: str
+    cookie: str
+    key: str
     expires_in: int
     user: UserView
     mark: str
@@ -60,13 +66,13 @@ class Accounts:
 
     Args:
         database: Where they are kept.
-        signing_key: Signs login tokens (HS256).
+        signing_key: Signs login tokens (HS256); the keys of origins are derived from it.
         login_days: Days until a login ends.
     """
 
     def __init__(self, database: Database, signing_key: str, login_days: int = 7) -> None:
         self._database = database
-        self._key = signing_key
+        self._signer = Signer(signing_key)
         self._lifetime = timedelta(days=login_days)
         self._passwords = Passwords()
         self._marks = Marks(signing_key)
@@ -131,9 +137,9 @@ class Accounts:
                 return self._grant(db, user, host, user_agent, known)
         raise Unauthenticated(_WRONG, "wrong_credentials")
 
-    async def logout(self, token: str) -> None:
-        """End the login that this token names; a token that is none changes nothing."""
-        login_id = self._login_id(token)
+    async def logout(self, proof: Proof) -> None:
+        """End the login that is proved; where none is, nothing changes."""
+        login_id = self._signer.login(proof)
         if login_id is None:
             return
         async with self._database.transaction() as db:
@@ -143,19 +149,23 @@ class Accounts:
             if user_id is not None:
                 db.announce(f"login:{login_id}", f"rights:{user_id}")
 
-    async def who(self, token: str | None) -> Actor:
-        """Return the person who holds this login token or personal access token.
+    async def who(self, token: str | None, key: str | None = None) -> Actor:
+        """Return the person who holds this.
+
+        Args:
+            token: A login's bearer token, a personal access token, or the login cookie.
+            key: With the cookie alone: what came beside it, empty where nothing did.
 
         Raises:
             Unauthenticated: It is none, or it has ended.
         """
         if not token:
             raise Unauthenticated(_ENDED)
-        if token.startswith(TOKEN_PREFIX):
+        if key is None and token.startswith(TOKEN_PREFIX):
             return _actor(*await self.tokens.owner(token))
-        login_id = self._login_id(token)
+        login_id = self._signer.login(Proof(token, key))
         if login_id is None:
-            raise Unauthenticated(_ENDED)
+            raise Unauthenticated(_NO_KEY if key == "" else _ENDED)
         async with self._database.read() as db:
             row = (
                 await db.execute(
@@ -385,16 +395,14 @@ class Accounts:
             last_used_at=now(),
         )
         db.add(login)
-        token = jwt.encode({"jti": str(login.id), "exp": ends}, self._key, algorithm="HS256")
         return Grant(
-            token, int(self._lifetime.total_seconds()), _user_view(user), self._marks.make(user.email, known)
+            self._signer.bearer(login.id, ends),
+            self._signer.cookie(login.id, ends),
+            self._signer.origin_key(login.id),
+            int(self._lifetime.total_seconds()),
+            _user_view(user),
+            self._marks.make(user.email, known),
         )
-
-    def _login_id(self, token: str) -> UUID | None:
-        try:
-            return UUID(jwt.decode(token, self._key, algorithms=["HS256"])["jti"])
-        except (jwt.InvalidTokenError, KeyError, ValueError):
-            return None
 
 
 async def _end_everything(db: Transaction, user_id: UUID, *, keep_tokens: bool) -> None:

@@ -3,32 +3,40 @@
 A page of another origin (another port of this machine is one) can make a browser
 send the cookie, but not forge where the request comes from. So the cookie counts
 only where the request is not known to come from elsewhere, and for a write only
-where it is known to come from this app's own pages. A bearer token proves itself.
+where it is known to come from this app's own pages, and always only beside the key
+that these pages keep. A bearer token proves itself.
 """
 
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
+from vibe_app.accounts.proof import Proof
 from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.service import Grant
 from vibe_app.errors import Forbidden
+from vibe_app.origins import is_same_origin, own_origin
 from vibe_app.wiring import services
 
 COOKIE = "vibe_login"
 MARK_COOKIE = "vibe_browser"
 """Says that this browser has signed in before, so that nobody else's failures keep it out; opens nothing."""
 MARK_SECONDS = 90 * 86400
+KEY_HEADER = "x-vibe-key"
+KEY_QUERY = "key"
+"""For what can send no header of its own: an `EventSource`, a picture, a link to download."""
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="token", description="`access_token` of a login, or a personal access token"
 )
 _cookie = APIKeyCookie(
-    name=COOKIE, auto_error=False, scheme_name="cookie", description="The browser's HttpOnly login cookie"
+    name=COOKIE,
+    auto_error=False,
+    scheme_name="cookie",
+    description="The browser's HttpOnly login cookie; beside it `X-Vibe-Key`, or `?key=` where one reads",
 )
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _FOREIGN = (
@@ -37,30 +45,34 @@ _FOREIGN = (
 )
 
 
-async def login_token(
+async def proof(
     request: Request,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     cookie: Annotated[str | None, Depends(_cookie)],
-) -> str | None:
-    """Return the token that the request carries, if any; a bearer token comes before the cookie.
+) -> Proof:
+    """Return what the request shows of who asks; a bearer token comes before the cookie.
 
     Raises:
         Forbidden: It carries the cookie but comes from elsewhere, or is a write that does not tell.
     """
     if bearer is not None:
-        return bearer.credentials
-    if cookie and not is_own_origin(request, silent=request.method in _SAFE):
+        return Proof(bearer.credentials)
+    if not cookie:
+        return Proof()
+    safe = request.method in _SAFE
+    if not is_own_origin(request, silent=safe):
         raise Forbidden(_FOREIGN, "foreign_origin")
-    return cookie
+    key = request.headers.get(KEY_HEADER) or (request.query_params.get(KEY_QUERY) if safe else None)
+    return Proof(cookie, key or "")
 
 
-async def asker(token: Annotated[str | None, Depends(login_token)]) -> Actor:
+async def asker(shown: Annotated[Proof, Depends(proof)]) -> Actor:
     """Return the person who asks.
 
     Raises:
         Unauthenticated: Nobody is signed in.
     """
-    return await services().accounts.who(token)
+    return await services().accounts.who(shown.token, shown.key)
 
 
 async def actor_of(request: Request) -> Actor:
@@ -69,7 +81,7 @@ async def actor_of(request: Request) -> Actor:
     Raises:
         Unauthenticated, Forbidden: As the door's own check.
     """
-    return await asker(await login_token(request, await _bearer(request), await _cookie(request)))
+    return await asker(await proof(request, await _bearer(request), await _cookie(request)))
 
 
 async def own_page(request: Request) -> None:
@@ -99,25 +111,23 @@ def is_own_origin(request: Request, silent: bool) -> bool:
     source = request.headers.get("origin") or request.headers.get("referer")
     if source is None:
         return silent
-    try:
-        parts = urlsplit(source)
-    except ValueError:
-        return False
-    default = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
-    own = request.headers.get("host", "").lower()
-    return bool(own) and parts.netloc.lower().removesuffix(default) == own.removesuffix(default)
+    return is_same_origin(source, _own(request))
+
+
+def _own(request: Request) -> str:
+    return own_origin(request.headers, request.scope.get("scheme", "http"), services().settings.cookie_secure)
 
 
 def set_cookie(request: Request, response: Response, grant: Grant) -> None:
     """Give the browser its login cookie."""
     response.set_cookie(
         COOKIE,
-        grant.token,
+        grant.cookie,
         max_age=grant.expires_in,
         path="/",
         httponly=True,
         samesite="lax",
-        secure=_secure(request),
+        secure=_own(request).startswith("https:"),
     )
 
 
@@ -130,18 +140,16 @@ def set_mark(request: Request, response: Response, grant: Grant) -> None:
         path="/",
         httponly=True,
         samesite="lax",
-        secure=_secure(request),
+        secure=_own(request).startswith("https:"),
     )
 
 
 def clear_cookie(request: Request, response: Response) -> None:
     """Take the login cookie back."""
-    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax", secure=_secure(request))
-
-
-def _secure(request: Request) -> bool:
-    return services().settings.cookie_secure or request.url.scheme == "https"
+    response.delete_cookie(
+        COOKIE, path="/", httponly=True, samesite="lax", secure=_own(request).startswith("https:")
+    )
 
 
 Asker = Annotated[Actor, Depends(asker)]
-Token = Annotated[str | None, Depends(login_token)]
+Shown = Annotated[Proof, Depends(proof)]

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from vibe_app.accounts.service import Grant
 from vibe_app.api import schemas
-from vibe_app.api.access import MARK_COOKIE, Asker, Token, clear_cookie, own_page, set_cookie, set_mark
+from vibe_app.api.access import MARK_COOKIE, Asker, Shown, clear_cookie, own_page, set_cookie, set_mark
 from vibe_app.api.errors import errors, public_errors
 from vibe_app.wiring import services
 
@@ -48,10 +48,9 @@ async def login(request: Request, response: Response, body: schemas.Credentials)
 
 
 @auth.post("/logout", responses=public_errors(403))
-async def logout(request: Request, response: Response, token: Token) -> schemas.Message:
+async def logout(request: Request, response: Response, shown: Shown) -> schemas.Message:
     """End the login that the request carries and take the cookie back."""
-    if token:
-        await services().accounts.logout(token)
+    await services().accounts.logout(shown)
     clear_cookie(request, response)
     return schemas.Message(message="Signed out")
 
@@ -184,7 +183,7 @@ async def delete_token(actor: Asker, token_id: UUID) -> None:
 def _signed_in(request: Request, response: Response, grant: Grant) -> schemas.LoginOut:
     set_cookie(request, response, grant)
     set_mark(request, response, grant)
-    return schemas.LoginOut(access_token=grant.token, expires_in=grant.expires_in)
+    return schemas.LoginOut(access_token=grant.token, key=grant.key, expires_in=grant.expires_in)
 
 
 def _host(request: Request) -> str:

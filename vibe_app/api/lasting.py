@@ -12,13 +12,13 @@ from starlette.types import Message, Receive, Scope, Send
 
 from vibe_app.accounts.roles import ProjectRole
 from vibe_app.accounts.roles import Scope as TokenScope
-from vibe_app.api.access import actor_of
+from vibe_app.api.access import KEY_HEADER, KEY_QUERY, actor_of
 from vibe_app.errors import VibeError
 from vibe_app.wiring import services
 
 log = logging.getLogger(__name__)
 
-_PROOFS = ("authorization", "cookie")
+_PROOFS = ("authorization", "cookie", KEY_HEADER)
 
 
 class LastingRoute(APIRoute):
@@ -50,9 +50,9 @@ class LastingRoute(APIRoute):
             started = True
             await send(message)
 
-        proof = (needed, *(request.headers.get(name) for name in _PROOFS))
+        shown = (request.query_params.get(KEY_QUERY), *(request.headers.get(name) for name in _PROOFS))
         actor = await actor_of(request)
-        async with services().rights.lasting(proof, again, actor.user_id, project_id) as right:
+        async with services().rights.lasting((needed, *shown), again, actor.user_id, project_id) as right:
             try:
                 await right.run(super().handle(scope, receive, noting))
             except VibeError as error:

@@ -97,10 +97,11 @@ class Credentials(_In):
 
 
 class LoginOut(BaseModel):
-    """A login: send the token as `Authorization: Bearer`, or let the cookie do it."""
+    """A login: send the token as `Authorization: Bearer`; a browser sends the cookie and the key."""
 
     access_token: str
     token_type: Literal["bearer"] = "bearer"
+    key: str = Field(description="What a browser sends beside the cookie, as `X-Vibe-Key`")
     expires_in: int = Field(description="Seconds until the login ends")
 
 

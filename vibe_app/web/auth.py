@@ -10,61 +10,43 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import reflex as rx
 from reflex.state import BaseState
 from reflex_base.event import Event
+from starlette.requests import cookie_parser
 
 from vibe_app.accounts.lasting import Right
+from vibe_app.accounts.proof import Proof
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.errors import Forbidden, NotFound, Unauthenticated, Unavailable, VibeError
+from vibe_app.origins import HOME, page_or_home
+from vibe_app.web.handshake import KEY_COOKIE
 from vibe_app.web.place import known, place_of
 from vibe_app.wiring import services
 
 LOGIN_COOKIE = "vibe_login"
 
 
-def is_own_origin(origin: str | None, environ: Mapping[str, str]) -> bool:
-    """Tell whether a socket's handshake comes from the board's own pages.
+def shown(state: BaseState) -> Proof:
+    """Return what the connection that this state serves showed of who is at the browser.
 
-    A page on another port of this host counts as the same site, so the cookie
-    would come with its handshake: a server that the agent started in a workspace
-    is such a page. The scheme is left to the proxy that ends TLS.
-
-    Args:
-        origin: The handshake's `Origin`; only a program sends none.
-        environ: Its headers, in WSGI's spelling.
+    It is the cookie of the socket's handshake and the key beside it: neither passes
+    through a var, and whether they still hold is asked anew at every event.
     """
-    host = environ.get("HTTP_X_FORWARDED_HOST", environ.get("HTTP_HOST", "")).split(",")[0].strip()
-    try:
-        return origin is None or urlsplit(origin).netloc == host
-    except ValueError:
-        return False
-
-
-def login_token(state: BaseState) -> str | None:
-    """Return the login token of the connection that this state serves.
-
-    It is the cookie of the socket's handshake: it never passes through a var,
-    and whether it still holds is asked anew at every event.
-    """
-    try:
-        cookie = SimpleCookie(state.router.headers.cookie)
-    except CookieError:
-        return None
-    morsel = cookie.get(LOGIN_COOKIE)
-    return morsel.value if morsel else None
+    cookies = cookie_parser(state.router.headers.cookie)
+    token = cookies.get(LOGIN_COOKIE)
+    return Proof(token, cookies.get(KEY_COOKIE, "")) if token else Proof()
 
 
 class ReaderState(rx.State):
     """Whose tab it is. Only the server knows: nothing of it is ever sent."""
 
-    _login: str | None = None
+    _login: Proof | None = None
 
 
 _SENDS_ALL = ("hydrate", "hydrate_and_load")
@@ -82,9 +64,13 @@ class OneReader(rx.Middleware):
         """Compare the login of the event's connection with that of the one before."""
         root = state._get_root_state()
         reader = await root.get_state(ReaderState)
-        login = login_token(root) or ""
+        login = shown(root)
         if reader._login == login:
-            if login and event.name.rpartition(".")[2] in _SENDS_ALL and not await _may_see(root, login):
+            if (
+                login.token
+                and event.name.rpartition(".")[2] in _SENDS_ALL
+                and not await _may_see(root, login)
+            ):
                 root.reset()
                 reader._login = login
             return
@@ -93,11 +79,11 @@ class OneReader(rx.Middleware):
         reader._login = login
 
 
-async def _may_see(root: BaseState, login: str) -> bool:
+async def _may_see(root: BaseState, login: Proof) -> bool:
     """Tell whether this login still holds, and is good for every project that the tab's State is about."""
     held = {str(getattr(each, "project_id", "") or "") for each in root.substates.values()}
     try:
-        actor = await services().accounts.who(login)
+        actor = await services().accounts.who(login.token, login.key)
         for project_id in held - {""}:
             await services().projects.check(actor, known(project_id), ProjectRole.VIEWER)
     except VibeError:
@@ -111,14 +97,15 @@ async def asker(state: rx.State) -> Actor:
     Raises:
         Unauthenticated: Nobody is signed in on this connection.
     """
-    return await services().accounts.who(login_token(state))
+    proof = shown(state)
+    return await services().accounts.who(proof.token, proof.key)
 
 
 def to_login(state: rx.State) -> Any:
     """Send the browser to the sign-in page and back here afterwards."""
     parts = urlsplit(str(state.router.url))
-    here = parts.path + (f"?{parts.query}" if parts.query else "")
-    return rx.redirect(f"/login?next={quote(here)}" if here not in ("", "/") else "/login")
+    here = page_or_home(parts.path + (f"?{parts.query}" if parts.query else ""))
+    return rx.redirect("/login" if here == HOME else f"/login?next={quote(here)}")
 
 
 def refusal(state: rx.State, error: VibeError) -> list[Any]:
@@ -131,18 +118,18 @@ def refusal(state: rx.State, error: VibeError) -> list[Any]:
 @asynccontextmanager
 async def _while_it_may(state: rx.State) -> AsyncIterator[tuple[Actor, Right]]:
     """Yield who asks, and the right to go on: the login's, and to look at the project of the address."""
-    token, project = login_token(state), place_of(state).project
+    proof, project = shown(state), place_of(state).project
     actor = await asker(state)
 
     async def again() -> None:
         # A page shows nothing that it has not just read: while nothing can be read it may wait.
         with suppress(Unavailable):
-            holder = await services().accounts.who(token)
+            holder = await services().accounts.who(proof.token, proof.key)
             if project is not None:
                 await services().projects.check(holder, project, ProjectRole.VIEWER)
 
     subjects = (actor.user_id,) if project is None else (actor.user_id, project)
-    async with services().rights.lasting(("page", token), again, *subjects) as right:
+    async with services().rights.lasting(("page", proof), again, *subjects) as right:
         yield actor, right
 
 

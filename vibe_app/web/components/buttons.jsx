@@ -30,9 +30,11 @@ export function OnceButton({ onPress, children, className, label }) {
 // page load, so that no socket lives on that was opened with it.
 export function SignOut({ url, done, className, children }) {
   const leave = async () => {
-    const answer = await fetch(url, { method: "POST", credentials: "same-origin" }).catch(() => null);
+    const asked = { method: "POST", credentials: "same-origin", headers: window.vibeDoor.headers() };
+    const answer = await fetch(url, asked).catch(() => null);
     if (answer?.ok || answer?.status === 401) {
       window.sessionStorage.clear(); // what was typed is nobody else's
+      window.vibeDoor.forget();
       window.location.assign(done);
     } else window.alert("The server does not answer, so you are still signed in. Try again in a moment.");
   };

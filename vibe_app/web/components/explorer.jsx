@@ -253,7 +253,7 @@ function Browser({ projectId, canEdit, since, spanFrom, spanTo, runWords, live, 
             {canEdit && <Tool icon={FilePlus} label="New file" onClick={makeFile} />}
             {canEdit && <Tool icon={FolderPlus} label="New folder" onClick={makeFolder} />}
             {canEdit && <Tool icon={Upload} label="Upload files" onClick={() => picker.current.click()} />}
-            <Tool icon={Download} label="Download folder" href={rest.url("/archive", { path })} />
+            <Tool icon={Download} label="Download folder" href={rest.link("/archive", { path })} />
             {edits}
           </>
         }
@@ -294,7 +294,7 @@ function Browser({ projectId, canEdit, since, spanFrom, spanTo, runWords, live, 
         onSaved={() => folders.refresh(parentOf(path))}
         actions={
           <>
-            <Tool icon={Download} label="Download" href={rest.url("/download", { path })} />
+            <Tool icon={Download} label="Download" href={rest.link("/download", { path })} />
             {edits}
           </>
         }

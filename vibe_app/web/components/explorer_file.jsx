@@ -178,7 +178,7 @@ export function FileView({ rest, path, entry, gone, canEdit, live, line, startEd
   const whole = file && file.next >= file.size && !file.cut;
   const editable = canEdit && file?.kind === "text" && file.version && whole;
   const rendered = MARKDOWN.test(name) && isText && whole && !editing && !asSource && !line;
-  const download = rest.url("/download", { path });
+  const download = rest.link("/download", { path });
 
   const empty = isText && !file.size && !editing;
   let body;
@@ -340,12 +340,12 @@ export function FileView({ rest, path, entry, gone, canEdit, live, line, startEd
 // Served without any right to run something; an SVG is only ever shown as a picture.
 function Picture({ rest, path, entry }) {
   const [failed, setFailed] = useState(false);
-  const url = rest.url("/download", { path, inline: true });
+  const url = rest.link("/download", { path, inline: true });
   useEffect(() => setFailed(false), [entry?.modified]);
   if (failed) {
     return (
       <Notice title="This picture cannot be shown" text="It is damaged, or of another kind than its name says.">
-        <DownloadLink href={rest.url("/download", { path })} />
+        <DownloadLink href={rest.link("/download", { path })} />
       </Notice>
     );
   }

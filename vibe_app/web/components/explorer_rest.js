@@ -1,4 +1,4 @@
-// What the explorer asks of the app's REST interface, with the login cookie of the page,
+// What the explorer asks of the app's REST interface, with the login of the page (assets/door.js),
 // and how paths become addresses. A path is spelled as the API spells it: a byte that is
 // no UTF-8 as \xNN, a backslash as two.
 
@@ -33,10 +33,16 @@ export class Rest {
     return this.base + call + (text && `?${text}`);
   }
 
+  // An address for a link or a picture, which send no header.
+  link(call, query) {
+    return window.vibeDoor.address(this.url(call, query));
+  }
+
   async ask(method, call, query, options = {}) {
+    const headers = { ...options.headers, ...window.vibeDoor.headers() };
     let answer;
     try {
-      answer = await fetch(this.url(call, query), { method, credentials: "same-origin", ...options });
+      answer = await fetch(this.url(call, query), { method, credentials: "same-origin", ...options, headers });
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new Refusal(AWAY, "away", 0);
@@ -72,6 +78,7 @@ export class Rest {
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
       request.open("PUT", this.url("/content", { path, overwrite, parents }));
+      for (const [name, value] of Object.entries(window.vibeDoor.headers())) request.setRequestHeader(name, value);
       request.responseType = "json";
       request.upload.onprogress = (event) => onProgress(event.loaded);
       request.onload = () =>

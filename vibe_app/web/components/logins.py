@@ -113,7 +113,7 @@ def logins() -> rx.Component:
             rx.skeleton(height="40px", width="100%"),
         ),
         rx.cond(
-            LoginsState.rows.length() > 1,
+            rx.Var.create(LoginsState.rows).length() > 1,
             ask(
                 "End all other logins?",
                 "Every other browser and program that is signed in to your account must sign in again. "

@@ -76,7 +76,7 @@ const clock = (ms) => {
 const withLinks = (text, linked, address) =>
   linked && address
     ? text.replace(new RegExp(linked, "g"), (found, name) => {
-        const link = new URL(address + encodeURIComponent(name), window.location.origin).href;
+        const link = new URL(window.vibeDoor.address(address + encodeURIComponent(name)), window.location.origin).href;
         return found.replace(name, () => `\x1b]8;;${link}\x1b\\${name}\x1b]8;;\x1b\\`);
       })
     : text;

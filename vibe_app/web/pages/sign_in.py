@@ -1,8 +1,8 @@
 """The two pages that need no account: setting the first one up, and signing in.
 
 The form goes from the browser straight to the REST door, which answers with the
-HttpOnly cookie; the password never passes through a State. A full page load
-follows, so that the new socket's handshake carries the cookie.
+HttpOnly cookie and the key that the page keeps beside it; the password never passes
+through a State. A full page load follows, so that the new socket's handshake carries both.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Literal
 import reflex as rx
 
 from vibe_app.errors import Unauthenticated
+from vibe_app.origins import HOME, page_or_home
 from vibe_app.web.auth import asker
 from vibe_app.wiring import services
 
@@ -34,8 +35,8 @@ _SEND = """
     return "The server cannot be reached. Check the connection and try again.";
   }
   if (answer.ok) {
-    const next = new URLSearchParams(location.search).get("next") || "/";
-    location.assign(next.startsWith("/") && !next.startsWith("//") && !next.startsWith("/\\\\") ? next : "/");
+    window.vibeDoor.keep((await answer.json()).key);
+    location.assign(form.dataset.next);
     return null;
   }
   try {
@@ -52,11 +53,14 @@ class SignInState(rx.State):
 
     error: str = ""
     busy: bool = False
+    next: str = HOME
+    """Where the browser goes once it is signed in."""
 
     @rx.event
     async def arrive(self):
         """Send people where they belong: to the set-up before there is an account, home when signed in."""
         self.error, self.busy = "", False
+        self.next = page_or_home(self.router.url.query_parameters.get("next", HOME))
         setting_up = self.router.url.path.rstrip("/").endswith("/setup")
         if await services().accounts.is_empty():
             return None if setting_up else rx.redirect("/setup", replace=True)
@@ -64,7 +68,7 @@ class SignInState(rx.State):
             await asker(self)
         except Unauthenticated:
             return rx.redirect("/login", replace=True) if setting_up else None
-        return rx.redirect("/", replace=True)
+        return rx.redirect(self.next, replace=True)
 
     @rx.event
     def begin(self):
@@ -142,6 +146,7 @@ def _page(title: str, lead: str, url: str, button: str, *fields: rx.Component) -
                         width="100%",
                     ),
                     id=_FORM,
+                    custom_attrs={"data-next": SignInState.next},
                     width="100%",
                     on_submit=[
                         SignInState.begin,
