@@ -98,6 +98,16 @@ def is_built(root: Path) -> bool:
     return (published(root) / "stamp").is_file()
 
 
+def build_id(root: Path) -> str:
+    """Return what tells the served pages from those of another build, or nothing where there are none.
+
+    React Router names its list of all parts after their contents, and a page
+    knows it as `window.__reactRouterManifest.version` (React Router 8.4).
+    """
+    found = sorted((published(root) / "build" / "client" / "assets").glob("manifest-*.js"))
+    return found[0].stem.removeprefix("manifest-") if found else ""
+
+
 def build(root: Path, environment: Mapping[str, str]) -> None:
     """Compile the frontend and publish it, unless another process just did.
 

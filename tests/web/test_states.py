@@ -31,6 +31,7 @@ ANYBODY = {
     "DrawerState.decide_later",
     "DrawerState.edit",
     "FilesState.key",
+    "FreshState.arrive",
     "HistoryState.forget",
     "OutputState.arrive",
     "ProjectSettingsState.set_opened",

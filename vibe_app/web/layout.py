@@ -15,6 +15,7 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.buttons import SignOut
 from vibe_app.web.components.frame import Frame, RailLink
+from vibe_app.web.components.fresh import fresh
 from vibe_app.web.components.parts import skeleton
 from vibe_app.wiring import services
 
@@ -184,7 +185,7 @@ def _help() -> rx.Component:
 def framed(*children: Any) -> rx.Component:
     """Put a page into the frame."""
     page = rx.el.main(*children, id="main", class_name="v-main", tab_index=-1)
-    return Frame.create(rx.fragment(rail()), page, _help())
+    return Frame.create(rx.fragment(rail()), page, _help(), fresh())
 
 
 def top_bar(title: Any, *children: Any) -> rx.Component:

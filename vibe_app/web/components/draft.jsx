@@ -19,7 +19,7 @@ export function Draft({ name, children }) {
   };
   const forget = () => window.sessionStorage.removeItem(key(name));
   return (
-    <div onChange={keep} onReset={forget}>
+    <div data-draft onChange={keep} onReset={forget}>
       {back && (
         <p className="v-hint v-draft" role="status">
           What you had typed is back. Cancel discards it.
