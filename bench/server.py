@@ -19,6 +19,7 @@ import httpx
 from bench.served import TOKEN, URL
 from tests.waiting import eventually
 from vibe_app import frontend
+from vibe_app.accounts.proof import Signer
 from vibe_app.cli.server import Running
 from vibe_app.runtimes.base import Endpoint
 from vibe_app.settings import load_settings
@@ -150,7 +151,7 @@ async def app(sidecar: Endpoint | None = None, **variables: str) -> AsyncIterato
         try:
             url = await address(data, serve())
             async with httpx.AsyncClient(base_url=f"{url}/api", timeout=60, trust_env=False) as api:
-                answer = await api.post("/auth/setup", json=PERSON)
+                answer = await api.post("/auth/setup", json=PERSON | {"setup_token": _setup_token(data)})
                 answer.raise_for_status()
                 login = answer.json()
                 token, cookie = login["access_token"], answer.cookies["vibe_login"]
@@ -160,6 +161,10 @@ async def app(sidecar: Endpoint | None = None, **variables: str) -> AsyncIterato
         finally:
             for process in processes:
                 await stop(process)
+
+
+def _setup_token(data: Path) -> str:
+    return Signer((data / "secret.key").read_text().strip()).set_up_token()
 
 
 async def status_is(app: App, task: str, *statuses: str, seconds: float = 60) -> dict[str, Any]:

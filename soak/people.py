@@ -50,6 +50,7 @@ class People:
         replicas: Where to ask.
         seed: Decides what they do.
         throw: Makes the plan of a session.
+        setup_token: Makes the first account.
 
     Attributes:
         asked: Their sessions, by id.
@@ -61,6 +62,7 @@ class People:
     replicas: Sequence[Replica]
     seed: str
     throw: Callable[[Random], Plan]
+    setup_token: str
     asked: dict[str, Asked] = field(default_factory=dict)
     stops: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
@@ -79,7 +81,7 @@ class People:
 
     async def settle(self, limits: Sequence[int]) -> None:
         """Make the first account, and a project with each of these limits."""
-        answer = await self.ask("POST", "/auth/setup", json=PERSON)
+        answer = await self.ask("POST", "/auth/setup", json=PERSON | {"setup_token": self.setup_token})
         self.client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         self.client.cookies.clear()
         for number, limit in enumerate(limits):

@@ -20,6 +20,7 @@ from soak.plans import Plan
 from soak.processes import Replica, workspaces
 from soak.replica import WORKSPACES
 from soak.workspace import TOKEN
+from vibe_app.accounts.proof import Signer
 from vibe_app.db import Database
 from vibe_app.runtimes.base import Endpoint
 
@@ -140,7 +141,7 @@ class Soak:
             Replica(number, folder / f"replica-{number}.log", variables)
             for number in range(1, course.replicas + 1)
         ]
-        self.people = People(self.replicas, course.seed, course.throw)
+        self.people = People(self.replicas, course.seed, course.throw, Signer(KEY).set_up_token())
         self.sampler = history.Sampler(self.database, course.installation_limit)
         self.luck = BadLuck(
             self.replicas, Random(f"{course.seed} faults"), course.bag, course.pause, course.lease, server

@@ -128,6 +128,11 @@ async def test_every_route_of_a_project_checks_the_role(board: Board, document: 
 async def test_setup_makes_the_first_admin_once(parts: Services, connect: Connect) -> None:
     client = connect()
     person = {"email": "First@Example.org", "name": "First", "password": PASSWORD}
+    for token in ({}, {"setup_token": ""}, {"setup_token": "0" * 64}, {"setup_token": "ü"}):
+        anybody = await client.post("/auth/setup", json=person | token)
+        assert (anybody.status_code, anybody.json()["code"]) == (403, "set_up_link_needed")
+    assert await parts.accounts.is_empty()
+    person["setup_token"] = parts.accounts.set_up_token
     answer = await client.post("/auth/setup", json=person)
     assert answer.status_code == 201
     assert answer.json().keys() == {"access_token", "token_type", "key", "expires_in"}
@@ -152,6 +157,7 @@ async def test_setup_makes_the_first_admin_once(parts: Services, connect: Connec
 )
 async def test_setup_refuses(parts: Services, connect: Connect, change: dict[str, Any], code: str) -> None:
     person = {"email": "first@example.org", "name": "First", "password": PASSWORD} | change
+    person["setup_token"] = parts.accounts.set_up_token
     answer = await connect().post("/auth/setup", json=person)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
     assert await parts.accounts.is_empty()

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.cli.conftest import Installation, Served
+from tests.setting_up import token_on
 from tests.waiting import eventually
 from vibe_app.cli import ports
 from vibe_app.cli.options import Fault
@@ -81,6 +82,30 @@ async def test_a_server_keeps_its_data_private_also_what_was_not(installation: I
     finally:
         process.terminate()
         process.communicate(timeout=15)
+
+
+async def test_the_first_account_needs_the_link_that_is_printed(installation: Installation):
+    installation.vibe("db", "upgrade")
+    process = installation.start("serve", "--port", "0")
+    try:
+        await eventually(lambda: Running.on(installation.data), seconds=60)
+        running = Running.on(installation.data)
+        assert running
+        person = {"email": "ada@example.org", "name": "Ada", "password": "correct horse battery"}
+        link = f"{running.url}/setup?token={token_on(installation.data)}"
+        assert link in installation.vibe("doctor").stdout
+        async with httpx.AsyncClient(base_url=f"{running.url}/api") as client:
+            for host in ("127.0.0.1", "board.example.org"):
+                refused = await client.post("/auth/setup", json=person, headers={"Host": host})
+                assert (refused.status_code, refused.json()["code"]) == (403, "set_up_link_needed")
+            person["setup_token"] = token_on(installation.data)
+            assert (await client.post("/auth/setup", json=person)).status_code == 201
+            assert (await client.post("/auth/setup", json=person)).status_code == 409
+        assert "/setup?token=" not in installation.vibe("doctor").stdout
+    finally:
+        process.terminate()
+        said, _ = process.communicate(timeout=15)
+    assert link in said
 
 
 async def test_serve_migrates_an_empty_folder_when_told_to(installation: Installation):

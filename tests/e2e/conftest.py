@@ -77,7 +77,7 @@ async def people(server: Installation, browser: Browser) -> AsyncIterator[People
     for name in NAMES:
         account = {"email": f"{name}@example.org", "name": name.title(), "password": PASSWORD}
         if name == "ada":
-            await anyone("POST", "/auth/setup", json=account)
+            await anyone("POST", "/auth/setup", json=account | {"setup_token": server.setup_token})
         else:
             await found.ada("POST", "/users", json=account)
         context = await browser.new_context()

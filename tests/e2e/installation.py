@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.setting_up import token_of, token_on
 from tests.waiting import eventually
 from vibe_app import frontend
 from vibe_app.cli.server import Running
@@ -58,6 +59,12 @@ class Installation:
         assert self.running is not None, self.log()
         self.url = self.running.url
         self._port = int(self.url.rpartition(":")[2])
+
+    @property
+    def setup_token(self) -> str:
+        """What the one-time link to the first account carries."""
+        key = self._environment.get("VIBE_SECRET_KEY")
+        return token_of(key) if key else token_on(self.data)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:

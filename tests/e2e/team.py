@@ -9,7 +9,7 @@ from typing import Any
 from playwright.async_api import APIResponse, Browser, BrowserContext, StorageState
 
 from tests.e2e.browser import DESKTOP, Board, Watch
-from tests.e2e.installation import PASSWORD, Api
+from tests.e2e.installation import PASSWORD, Api, Installation
 
 EMAIL = "ada@example.org"
 
@@ -66,9 +66,10 @@ async def signed_in(context: BrowserContext, url: str, answer: APIResponse) -> S
 
 
 @asynccontextmanager
-async def assembled(browser: Browser, url: str) -> AsyncIterator[Team]:
+async def assembled(browser: Browser, server: Installation) -> AsyncIterator[Team]:
     """Make the first account and a project on a new server; its tabs were without fault at the end."""
-    account = {"email": EMAIL, "name": "Ada", "password": PASSWORD}
+    url = server.url
+    account = {"email": EMAIL, "name": "Ada", "password": PASSWORD, "setup_token": server.setup_token}
     context = await browser.new_context()
     answer = await context.request.post(f"{url}/api/auth/setup", data=account)
     assert answer.ok, await answer.text()

@@ -27,7 +27,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> As
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def team(server: Installation, browser: Browser) -> AsyncIterator[Team]:
     """Somebody with a project on it."""
-    async with assembled(browser, server.url) as team:
+    async with assembled(browser, server) as team:
         yield team
 
 

@@ -36,7 +36,7 @@ async def servers(
 @pytest_asyncio.fixture(loop_scope="session")
 async def team(servers: list[Installation], browser: Browser) -> AsyncIterator[Team]:
     """Somebody with a project on them."""
-    async with assembled(browser, servers[1].url) as team:
+    async with assembled(browser, servers[1]) as team:
         yield team
 
 

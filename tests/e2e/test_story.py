@@ -27,7 +27,7 @@ class Newcomer:
 
     async def set_up(self) -> None:
         """Make the first account."""
-        await self.page.goto(self.installation.url)
+        await self.page.goto(f"{self.installation.url}/setup?token={self.installation.setup_token}")
         await self.page.get_by_label("Name").fill("Ada")
         await self.page.get_by_label("E-mail").fill("ada@example.org")
         await self.page.get_by_label("Password").fill(PASSWORD)

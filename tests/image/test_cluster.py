@@ -12,9 +12,11 @@ from tests.e2e.installation import PASSWORD, Api
 from tests.image.boards import STRICT, USER
 from tests.podman import Podman, why_not
 from tests.runtimes.kube.api import FakeApi
+from tests.setting_up import token_of
 from tests.sidecar.stack import free_port
 from tests.waiting import eventually
 
+KEY = "signs the logins of one test and nothing else"
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=f"THE CONTAINER IMAGE IS NOT TESTED: {why_not()}"),
     pytest.mark.timeout(1500),
@@ -31,6 +33,7 @@ async def test_it_watches_the_cluster_and_makes_what_a_workspace_needs(
         "VIBE_RUNTIME": "kubernetes",
         "OPENCODE_SERVER_IMAGE": "registry.example.org/vibe:1",
         "VIBE_KUBERNETES_CONFIG": "/kubeconfig",
+        "VIBE_SECRET_KEY": KEY,
     }
     async with FakeApi() as cluster:
         kubeconfig = cluster.kubeconfig(tmp_path)
@@ -60,7 +63,7 @@ async def _use(url: str, cluster: FakeApi) -> None:
     await eventually(ready, seconds=60)
     await eventually(lambda: cluster.calls["WATCH pods"])
     anybody = Api(url)
-    account = {"email": "ada@example.org", "name": "Ada", "password": PASSWORD}
+    account = {"email": "ada@example.org", "name": "Ada", "password": PASSWORD, "setup_token": token_of(KEY)}
     login = await anybody("POST", "/auth/setup", json=account)
     await anybody.close()
     api = Api(url, login["access_token"])

@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.installation import PASSWORD, Api
 from tests.image.boards import USER, Board
 from tests.podman import Podman, why_not
+from tests.setting_up import token_in
 from tests.waiting import eventually
 
 pytestmark = [
@@ -61,7 +62,8 @@ async def api(board: Board) -> AsyncIterator[Api]:
     try:
         login = await anybody("POST", "/auth/login", json={"email": EMAIL, "password": PASSWORD})
     except AssertionError:
-        account = {"email": EMAIL, "name": "Ada", "password": PASSWORD}
+        token = token_in(board.log())
+        account = {"email": EMAIL, "name": "Ada", "password": PASSWORD, "setup_token": token}
         login = await anybody("POST", "/auth/setup", json=account)
     await anybody.close()
     mine = Api(board.url, login["access_token"])

@@ -28,6 +28,7 @@ from vibe_app.db import Database, Transaction
 from vibe_app.errors import Conflict, Forbidden, NotFound, Refused, Unauthenticated
 from vibe_app.wire import now
 
+_SET_UP = "This installation is set up already. Sign in instead."
 _WRONG = "The address or the password is wrong."
 _ENDED = "You are not signed in, or your login has ended. Sign in again."
 _NO_KEY = (
@@ -84,6 +85,27 @@ class Accounts:
         async with self._database.read() as db:
             return await db.scalar(select(col(User.id)).limit(1)) is None
 
+    @property
+    def set_up_token(self) -> str:
+        """What the one-time link carries; the same in every process of an installation."""
+        return self._signer.set_up_token()
+
+    async def may_set_up(self, token: str) -> None:
+        """Return if this is the one-time link's token, and there is no account yet.
+
+        Raises:
+            Conflict: There is an account already.
+            Forbidden: It is not: whoever reaches the port is not whoever started the server.
+        """
+        if not await self.is_empty():
+            raise Conflict(_SET_UP, "already_set_up")
+        if not self._signer.is_set_up_token(token):
+            raise Forbidden(
+                "The first account is made with the one-time link that Vibe printed when it started: it is "
+                "in the terminal or the log, and `vibe doctor` says it again.",
+                "set_up_link_needed",
+            )
+
     async def set_up(
         self, email: str, name: str, password: str, host: str = "", *, user_agent: str = ""
     ) -> Grant:
@@ -97,7 +119,7 @@ class Accounts:
         async with self._database.transaction() as db:
             await self._database.lock_accounts(db)
             if await db.scalar(select(col(User.id)).limit(1)) is not None:
-                raise Conflict("This installation is set up already. Sign in instead.", "already_set_up")
+                raise Conflict(_SET_UP, "already_set_up")
             db.add(user)
             await db.flush()
             return self._grant(db, user, host, user_agent)

@@ -27,7 +27,8 @@ Item = TypeVar("Item")
     responses=public_errors(400, 403, 409, 413),
 )
 async def set_up(request: Request, response: Response, body: schemas.SetUp) -> schemas.LoginOut:
-    """Create the first account, an admin, and sign it in. Only while there is no account."""
+    """Create the first account, an admin, and sign it in. Only while there is none, with the link's token."""
+    await services().accounts.may_set_up(body.setup_token)
     grant = await services().accounts.set_up(
         body.email, body.name, body.password, _host(request), user_agent=_user_agent(request)
     )

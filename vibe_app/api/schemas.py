@@ -87,6 +87,8 @@ class SetUp(_In):
     email: _Email
     name: _Name
     password: _Password
+    setup_token: Annotated[Str, _documented(example="5f0c2a91…")] = ""
+    """What the one-time link carries that the server printed when it started."""
 
 
 class Credentials(_In):

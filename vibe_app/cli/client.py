@@ -180,7 +180,9 @@ def _new_token(settings: Settings) -> str:
         owner = Actor(UUID(int=0), UserRole.ADMIN, "", "this machine's user")
         admins = [user for user in await accounts.users(owner) if user.role is UserRole.ADMIN]
         if not admins:
-            raise Fault("There is no account yet: make the first one on the board's /setup page.")
+            raise Fault(
+                "There is no account yet: make it by the link that the server printed, or `vibe user add`."
+            )
         admin = min(admins, key=lambda user: user.created_at)
         actor = Actor(admin.id, admin.role, admin.email, admin.name)
         made = await accounts.tokens.add(

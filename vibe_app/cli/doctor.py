@@ -59,6 +59,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield _redis(settings)
     yield _frontend()
     yield _server(settings)
+    yield from _first_account(settings)
     yield from _model(settings)
 
 
@@ -152,6 +153,25 @@ def _server(settings: Settings) -> Finding:
             "server", f"does not run. {error}", "Stop that, or give another --port", essential=False
         )
     return Finding("server", f"does not run; port {settings.port} is free")
+
+
+def _first_account(settings: Settings) -> Iterator[Finding]:
+    from vibe_app.accounts.service import Accounts
+    from vibe_app.cli.serve import running_on, set_up_link
+    from vibe_app.db import Database
+
+    async def empty() -> bool:
+        found = Database(settings.database)
+        try:
+            return await Accounts(found, settings.signing_key()).is_empty()
+        finally:
+            await found.close()
+
+    url = running_on(settings)
+    if url is not None and asyncio.run(empty()):
+        yield Finding(
+            "first account", "is not made yet", f"Open {set_up_link(settings, url)}", essential=False
+        )
 
 
 def _cluster(settings: Settings) -> Finding:

@@ -7,6 +7,7 @@ import socket
 import sys
 import webbrowser
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -34,7 +35,7 @@ def up(host: str | None, port: int | None, data: Path | None, no_browser: bool) 
         raise SystemExit(1)
 
     def ready(url: str, empty: bool) -> None:
-        where = announce(url, empty)
+        where = announce(settings, url, empty)
         console.print("Ctrl-C stops it.", style="dim")
         show_in_browser(where, no_browser)
 
@@ -58,7 +59,7 @@ def serve(host: str | None, port: int | None, data: Path | None, migrate: bool) 
         raise Fault("The frontend is not compiled yet: run `vibe setup` first (`vibe up` does it by itself).")
     if not migrate:
         database.check_newest(settings)
-    _serve(settings, listener, announce, migrate=migrate)
+    _serve(settings, listener, partial(announce, settings), migrate=migrate)
 
 
 def _settings_to_serve(host: str | None, port: int | None, data: Path | None) -> Settings:
@@ -93,13 +94,22 @@ def _listener_or_next(settings: Settings) -> socket.socket:
         return listener
 
 
-def announce(url: str, empty: bool) -> str:
+def set_up_link(settings: Settings, url: str) -> str:
+    """The one-time link to the first account; dead once there is one."""
+    from vibe_app.accounts.proof import Signer
+
+    return f"{url}/setup?token={Signer(settings.signing_key()).set_up_token()}"
+
+
+def announce(settings: Settings, url: str, empty: bool) -> str:
     """Say where the board is, and how to set it up while it has no account; return what to open."""
     console.print(f"[green]✓[/] The board is at [link={url}]{url}[/link]")
     if not empty:
         return url
-    console.print(f"  No account exists yet. Make yours, once, at [link={url}/setup]{url}/setup[/link]")
-    return f"{url}/setup"
+    link = set_up_link(settings, url)
+    # Whole and on one line, for whoever copies it out of a log.
+    console.print(f"  No account exists yet. Make yours, once, at {link}", soft_wrap=True)
+    return link
 
 
 def show_in_browser(url: str, no_browser: bool) -> None:

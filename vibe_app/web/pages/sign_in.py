@@ -53,6 +53,10 @@ class SignInState(rx.State):
 
     error: str = ""
     busy: bool = False
+    setup_token: str = ""
+    """What the one-time link to the first account carries."""
+    linkless: bool = False
+    """Whether somebody came to the set-up without that link."""
     next: str = HOME
     """Where the browser goes once it is signed in."""
 
@@ -62,6 +66,8 @@ class SignInState(rx.State):
         self.error, self.busy = "", False
         self.next = page_or_home(self.router.url.query_parameters.get("next", HOME))
         setting_up = self.router.url.path.rstrip("/").endswith("/setup")
+        self.setup_token = self.router.url.query_parameters.get("token", "")[:200] if setting_up else ""
+        self.linkless = setting_up and not self.setup_token
         if await services().accounts.is_empty():
             return None if setting_up else rx.redirect("/setup", replace=True)
         try:
@@ -192,4 +198,16 @@ def setup_page() -> rx.Component:
         _field("Name", "name", "text", "name", auto_focus=True, max_length=100),
         _field("E-mail", "email", "email", "username"),
         _field("Password", "password", "password", "new-password", "At least 10 characters.", min_length=10),
+        rx.el.input(type="hidden", name="setup_token", value=SignInState.setup_token, read_only=True),
+        rx.cond(
+            SignInState.linkless,
+            rx.callout(
+                "This page needs the one-time link that Vibe printed when it started: it is in the terminal "
+                "or the log, and `vibe doctor` says it again.",
+                icon="key_round",
+                role="status",
+                width="100%",
+                size="1",
+            ),
+        ),
     )
