@@ -223,12 +223,9 @@ class Settings(BaseSettings):
                 f"VIBE_MODEL names a provider that is not known here, {provider}: set VIBE_MODEL_BASE_URL to "
                 f"its OpenAI-compatible address, or take one of {', '.join(PROVIDER_KEYS)}"
             )
-        if not self.model:
-            faults += [
-                f"{variable(name)} has no use without VIBE_MODEL, for example local/qwen3-coder"
-                for name in ("model_base_url", "model_api_key")
-                if getattr(self, name)
-            ]
+        if self.model_base_url and not self.model:
+            # A key alone may wait in a Secret for the model that is to come.
+            faults.append("VIBE_MODEL_BASE_URL has no use without VIBE_MODEL, for example local/qwen3-coder")
         if faults:
             raise ValueError("\n".join(faults))
         return self
