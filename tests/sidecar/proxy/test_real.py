@@ -80,18 +80,19 @@ async def test_a_session_that_is_deleted_while_it_works_stops_working(
     client: httpx.AsyncClient, stack: Stack
 ) -> None:
     session = (await client.post("/session", json={"title": "To be deleted"})).json()["id"]
-    prompt = {"parts": [{"type": "text", "text": "rehearse: hang"}]}
+    begun, done = stack.workspace / "begun", stack.workspace / "done"
+    command = {"command": f"touch {begun.name}; sleep 4; touch {done.name}", "description": "d"}
+    prompt = {"parts": [{"type": "text", "text": f"rehearse: call bash {json.dumps(command)}"}]}
     assert (await client.post(f"/session/{session}/prompt_async", json=prompt)).status_code == 204
-
-    async def works() -> bool:
-        return session in (await client.get("/session/status")).json()
-
-    async def rests() -> bool:
-        return not await works()
-
-    await eventually(works, 30)
+    await eventually(begun.exists, 30)
     assert (await client.delete(f"/session/{session}")).status_code == 200
-    await eventually(rests, 10)
+    # Another command, which takes longer than the first one had left: by then that would be done.
+    other = (await client.post("/session", json={"title": "After it"})).json()["id"]
+    later = {"command": "sleep 6; touch later", "description": "d"}
+    prompt = {"parts": [{"type": "text", "text": f"rehearse: call bash {json.dumps(later)}"}]}
+    assert (await client.post(f"/session/{other}/prompt_async", json=prompt)).status_code == 204
+    await eventually((stack.workspace / "later").exists, 60)
+    assert not done.exists()
     assert (await client.delete("/session/ses_unknown0000")).status_code == 404
 
 
