@@ -130,6 +130,35 @@ async def test_no_file_outside_the_workspace_is_opened(client: httpx.AsyncClient
     assert not (stack.root / "ran").exists()
 
 
+async def test_a_planted_link_leads_nowhere(client: httpx.AsyncClient, stack: Stack) -> None:
+    secret = stack.root / "secret"
+    secret.write_text("of the server's user\n")
+    (stack.workspace / "planted").symlink_to(secret)
+    (stack.workspace / "folder").symlink_to(stack.root)
+    (stack.workspace / "notes.txt").write_text("ours to read\n")
+    session = (await client.post("/session", json={"title": "Attached"})).json()["id"]
+    for name in ("planted", "folder/secret", "folder"):
+        parts = [{"type": "file", "url": f"file://{stack.workspace}/{name}", "mime": "text/plain"}]
+        refused = await client.post(f"/session/{session}/prompt_async", json={"parts": parts})
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request"), name
+        assert "links are not followed" in refused.json()["error"]
+        for path in ("/file/content", "/file"):
+            read = await client.get(path, params={"path": name})
+            assert read.status_code == 400, (path, name)
+            assert secret.read_text().strip() not in read.text
+    parts = [
+        {"type": "text", "text": "rehearse: run echo on"},
+        {"type": "file", "url": f"file://{stack.workspace}/notes.txt", "mime": "text/plain"},
+    ]
+    assert (await client.post(f"/session/{session}/prompt_async", json={"parts": parts})).status_code == 204
+
+    async def heard() -> bool:
+        return "ours to read" in (await client.get(f"/session/{session}/message")).text
+
+    await eventually(heard, 30)
+    assert "ours to read" in (await client.get("/file/content", params={"path": "notes.txt"})).text
+
+
 async def test_the_page_asks_nobody_but_the_proxy(client: httpx.AsyncClient) -> None:
     page = await client.get("/")
     assert "<title>OpenCode</title>" in page.text

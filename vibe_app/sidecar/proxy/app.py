@@ -12,6 +12,7 @@ import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -22,7 +23,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from vibe_app.errors import Forbidden, NotFound, Refused, TooLarge, Unavailable
-from vibe_app.sidecar.proxy import allowed
+from vibe_app.sidecar.proxy import allowed, attachments
 from vibe_app.sidecar.serving import Environment, Listening, Stream, answer, application
 
 _LARGEST_BODY = 16 * 1024 * 1024
@@ -132,6 +133,10 @@ class _Passage:
         body = await _body(request)
         if reason := allowed.refusal(path, body, self._workspace):
             raise Refused(reason)
+        workspace = Path(self._workspace)
+        body = await asyncio.to_thread(attachments.enclosed, body, workspace)
+        if asked := request.query_params.get("path"):
+            await asyncio.to_thread(attachments.check_path, asked, workspace)
         # Sessions are all that may be deleted here.
         if request.method == "DELETE" and (refused := await self._end_turn(path)):
             return refused

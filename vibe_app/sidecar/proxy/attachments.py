@@ -1,0 +1,77 @@
+"""Files of the workspace that OpenCode is told to read: opened here, never through a link.
+
+OpenCode reads what an attachment or a path names with its own rights, links followed: a
+link that a repository or an agent planted would lead anywhere. So an attached file travels
+in the request itself, and a path with a link on its way does not pass.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import stat
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from vibe_app.errors import Refused, TooLarge
+from vibe_app.inside import Spot
+
+LARGEST = 8 * 1024 * 1024
+"""Bytes of one attached file. OpenCode keeps several copies of each."""
+_NOT_PLAIN = "is not a plain file of the workspace, or a link is on the way to it: links are not followed."
+
+
+def enclosed(body: bytes, workspace: Path) -> bytes:
+    """Return the body with the content of each attached file in the place of its address.
+
+    Args:
+        body: A JSON object that `allowed.refusal` has let pass.
+        workspace: The workspace's folder.
+
+    Raises:
+        Refused: A file is none, or only a link leads to it.
+        TooLarge: A file is too large.
+    """
+    if b'"parts"' not in body or b"file:" not in body:
+        return body
+    asked = json.loads(body)
+    for part in asked["parts"] if isinstance(asked.get("parts"), list) else []:
+        if isinstance(part, dict) and str(part.get("url", "")).startswith("file:"):
+            _enclose(part, workspace)
+    return json.dumps(asked).encode()
+
+
+def _enclose(part: dict[str, Any], workspace: Path) -> None:
+    path = PurePosixPath(os.path.normpath(unquote(urlsplit(part["url"]).path)))
+    spot = Spot(workspace, path.relative_to(workspace).parts)
+    name = str(path.relative_to(workspace))
+    try:
+        with os.fdopen(spot.open(os.O_RDONLY), "rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError:
+        raise Refused(f"{name} {_NOT_PLAIN}") from None
+    if len(content) > LARGEST:
+        raise TooLarge(f"{name} has more than {LARGEST >> 20} MiB: attach a smaller file.")
+    kind = str(part.get("mime") or "text/plain")
+    part["url"] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    part.setdefault("filename", name)
+
+
+def check_path(path: str, workspace: Path) -> None:
+    """Return if no link is on the way to a path of the workspace; what is not there, OpenCode says itself.
+
+    Raises:
+        Refused: A link is.
+    """
+    names = PurePosixPath(os.path.normpath(path.lstrip("/") or ".")).parts
+    if not names or ".." in names or "\0" in path:
+        return
+    for end in range(1, len(names) + 1):
+        try:
+            found = Spot(workspace, names[:end]).stat()
+        except OSError:
+            return
+        if stat.S_ISLNK(found.st_mode):
+            raise Refused(f"{path[:200]}: a link is on the way, and links are not followed.")
