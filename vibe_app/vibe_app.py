@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 
 from vibe_app.api.app import api_routes
 from vibe_app.web.auth import OneReader
+from vibe_app.web.bounds import bound_socket
 from vibe_app.web.handshake import guard_socket
 from vibe_app.web.pages import add_pages
 from vibe_app.web.tabs import share_tabs
@@ -29,6 +30,7 @@ app = rx.App(
     head_components=[rx.el.script(src="/door.js")],
 )
 guard_socket(app)
+bound_socket(app)
 app.add_middleware(OneReader())
 app.register_lifespan_task(lifespan)
 share_tabs(app)

@@ -177,7 +177,6 @@ def acts(
     handler: Callable[..., Any] | None = None,
     *,
     background: bool = False,
-    supersedes: bool = False,
     ended: Ended | None = None,
 ) -> Any:
     """Make an event handler of `async def handler(self, actor, ...)`.
@@ -189,12 +188,12 @@ def acts(
     Args:
         handler: A coroutine function or an asynchronous generator function.
         background: Run beside the tab's other events; vars then change only inside `async with self`. It
-            is broken off as soon as the login ends, or the right to look at the project of the address.
-        supersedes: A new call ends the one of the same tab that is still running.
+            is broken off as soon as the login ends, or the right to look at the project of the address,
+            or the tab's socket is gone. Each tab has one: a new call ends the one that is still running.
         ended: Called in the place of a toast when what a background handler is about may not be seen.
     """
     if handler is None:
-        return functools.partial(acts, background=background, supersedes=supersedes, ended=ended)
+        return functools.partial(acts, background=background, ended=ended)
     signature = inspect.signature(handler)
 
     if background:
@@ -233,4 +232,4 @@ def acts(
         if name != "actor"
     }
     del made.__wrapped__
-    return rx.event(made, background=background, supersedes=supersedes)
+    return rx.event(made, background=background, supersedes=background)

@@ -41,7 +41,7 @@ class OutputState(rx.State):
         """Say that nobody follows for this connection yet: the terminal then says what it has."""
         self.batch = nobody_follows()
 
-    @acts(background=True, supersedes=True)
+    @acts(background=True)
     async def follow(self, actor: Actor, session_id: str, last_seq: int):
         """Send everything after event number `last_seq`, then whatever comes, until the session is over."""
         place, tab = place_of(self), self.router.session
