@@ -114,8 +114,7 @@ def _field(
     )
 
 
-def _page(title: str, lead: str, url: str, button: str, *fields: rx.Component) -> rx.Component:
-    send = _SEND % {"form": json.dumps(_FORM), "url": json.dumps(url)}
+def _frame(title: str, lead: str, *body: rx.Component) -> rx.Component:
     return rx.el.main(
         rx.card(
             rx.vstack(
@@ -127,38 +126,7 @@ def _page(title: str, lead: str, url: str, button: str, *fields: rx.Component) -
                 ),
                 rx.heading(title, size="6", as_="h1", weight="medium"),
                 rx.text(lead, size="2", color_scheme="gray", trim="both"),
-                rx.el.form(
-                    rx.vstack(
-                        *fields,
-                        rx.cond(
-                            SignInState.error != "",
-                            rx.callout(
-                                SignInState.error,
-                                icon="circle_alert",
-                                color_scheme="red",
-                                role="alert",
-                                width="100%",
-                                size="1",
-                            ),
-                        ),
-                        rx.button(
-                            button,
-                            type="submit",
-                            size="3",
-                            width="100%",
-                            loading=SignInState.busy,
-                        ),
-                        spacing="4",
-                        width="100%",
-                    ),
-                    id=_FORM,
-                    custom_attrs={"data-next": SignInState.next},
-                    width="100%",
-                    on_submit=[
-                        SignInState.begin,
-                        rx.call_script(send, callback=SignInState.answered),
-                    ],
-                ),
+                *body,
                 spacing="4",
                 align="start",
                 width="100%",
@@ -176,6 +144,37 @@ def _page(title: str, lead: str, url: str, button: str, *fields: rx.Component) -
     )
 
 
+def _page(title: str, lead: str, url: str, button: str, *fields: rx.Component) -> rx.Component:
+    send = _SEND % {"form": json.dumps(_FORM), "url": json.dumps(url)}
+    return _frame(
+        title,
+        lead,
+        rx.el.form(
+            rx.vstack(
+                *fields,
+                rx.cond(
+                    SignInState.error != "",
+                    rx.callout(
+                        SignInState.error,
+                        icon="circle_alert",
+                        color_scheme="red",
+                        role="alert",
+                        width="100%",
+                        size="1",
+                    ),
+                ),
+                rx.button(button, type="submit", size="3", width="100%", loading=SignInState.busy),
+                spacing="4",
+                width="100%",
+            ),
+            id=_FORM,
+            custom_attrs={"data-next": SignInState.next},
+            width="100%",
+            on_submit=[SignInState.begin, rx.call_script(send, callback=SignInState.answered)],
+        ),
+    )
+
+
 def login_page() -> rx.Component:
     """The page to sign in on."""
     return _page(
@@ -189,8 +188,8 @@ def login_page() -> rx.Component:
 
 
 def setup_page() -> rx.Component:
-    """The page for the first account."""
-    return _page(
+    """The page for the first account, for whoever has the link."""
+    made = _page(
         "Create the first account",
         "It administers this installation. You can invite others later.",
         "/api/auth/setup",
@@ -199,15 +198,10 @@ def setup_page() -> rx.Component:
         _field("E-mail", "email", "email", "username"),
         _field("Password", "password", "password", "new-password", "At least 10 characters.", min_length=10),
         rx.el.input(type="hidden", name="setup_token", value=SignInState.setup_token, read_only=True),
-        rx.cond(
-            SignInState.linkless,
-            rx.callout(
-                "This page needs the one-time link that Vibe printed when it started: it is in the terminal "
-                "or the log, and `vibe doctor` says it again.",
-                icon="key_round",
-                role="status",
-                width="100%",
-                size="1",
-            ),
-        ),
     )
+    linkless = _frame(
+        "No account yet",
+        "The first account is made with the one-time link that Vibe printed when it started: it is in the "
+        "terminal or the log. `vibe doctor` says it again.",
+    )
+    return rx.cond(SignInState.linkless, linkless, made)
