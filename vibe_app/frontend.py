@@ -87,6 +87,11 @@ def published(root: Path) -> Path:
     return root / "build" / "frontend"
 
 
+def pages(root: Path) -> Path:
+    """Return the folder of the pages that are served."""
+    return published(root) / "build" / "client"
+
+
 def is_current(root: Path) -> bool:
     """Tell whether the served frontend is the one of these sources."""
     stamp = published(root) / "stamp"

@@ -6,6 +6,7 @@ import reflex as rx
 from starlette.applications import Starlette
 
 from vibe_app.api.app import api_routes
+from vibe_app.api.headers import SafeHeaders
 from vibe_app.web.auth import OneReader
 from vibe_app.web.bounds import bound_socket
 from vibe_app.web.handshake import guard_socket
@@ -23,7 +24,8 @@ def _something_went_wrong(exception: Exception) -> rx.event.EventSpec:
 
 app = rx.App(
     # A thin shell: with the API mounted in it, an unknown /api path stays the API's own 404.
-    api_transformer=Starlette(routes=api_routes()),
+    # What stands around both gives every answer its headers.
+    api_transformer=[Starlette(routes=api_routes()), SafeHeaders],
     backend_exception_handler=_something_went_wrong,
     stylesheets=STYLESHEETS,
     # Before everything else, so that the first connection has the key of the login beside it.

@@ -18,6 +18,7 @@ from starlette.responses import FileResponse, HTMLResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from vibe_app.api import accounts, errors, files, output, projects, sessions, system, tasks
+from vibe_app.api.headers import page_policy, script_sources
 from vibe_app.api.limits import BodyLimit
 from vibe_app.api.metrics import CountRequests, metrics
 
@@ -92,13 +93,15 @@ def _add_docs(api: FastAPI) -> None:
 
     @api.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
+        page = get_swagger_ui_html(
             openapi_url=f"{_PREFIX}/openapi.json",
             title="Vibe API",
             swagger_js_url=f"{_PREFIX}/docs/swagger-ui-bundle.js",
             swagger_css_url=f"{_PREFIX}/docs/swagger-ui.css",
             swagger_favicon_url="/favicon.ico",
         )
+        page.headers["Content-Security-Policy"] = page_policy(script_sources(bytes(page.body).decode()))
+        return page
 
     for name, media_type in _ASSETS.items():
         api.add_route(f"/docs/{name}", _asset(str(folder / name), media_type), include_in_schema=False)

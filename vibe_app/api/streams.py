@@ -20,7 +20,8 @@ SLOW = 60.0
 
 INERT: Mapping[str, str] = {
     # A page of its own origin, without scripts, that asks nobody for anything.
-    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, no-store",
     "X-Accel-Buffering": "no",
