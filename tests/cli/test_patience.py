@@ -24,6 +24,11 @@ class Echo:
         self.gone = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+            return
         body = b""
         while True:
             message = await receive()
@@ -48,7 +53,9 @@ async def port(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int
     monkeypatch.setattr(patience, "HEAD", 0.5)
     monkeypatch.setattr(patience, "BODY", 0.5)
     monkeypatch.setattr(patience, "HALF_OPEN", 5)
-    config = uvicorn.Config(echo, http=patience.PatientProtocol, lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        echo, http=patience.PatientProtocol, ws="wsproto", lifespan="off", log_config=None
+    )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serving = asyncio.create_task(server.serve([listener]))
@@ -129,3 +136,16 @@ async def test_half_open_connections_of_one_address_are_bounded(
     for _, writer in [*held, (None, another)]:
         writer.close()
     await eventually(lambda: not patience._half_open)
+
+
+async def test_a_socket_that_was_opened_stays_open(port: int, echo: Echo) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        b"GET / HTTP/1.1\r\nHost: board.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+    assert not patience._half_open
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.read(), 1.0)  # twice as long as a head may take
+    writer.close()
