@@ -117,10 +117,11 @@ class TooMany(VibeError):
     Args:
         message: The sentence to show.
         retry_after: Seconds until it is worth asking again.
+        code: A stable snake_case word for programs.
     """
 
     default_code = "too_many_requests"
 
-    def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, retry_after: int, code: str | None = None) -> None:
+        super().__init__(message, code)
         self.retry_after = retry_after

@@ -53,14 +53,14 @@ def _binary(description: str, media_type: str = "application/octet-stream") -> d
 
 def _streamed(answers: dict[int, dict[str, Any]], *statuses: int) -> dict[int | str, dict[str, Any]]:
     # FastAPI would describe a model as the route's own media type, which errors do not have.
-    refusals = {status: {**error, "model": None} for status, error in errors(*statuses).items()}
+    refusals = {status: {**error, "model": None} for status, error in errors(*statuses, 429).items()}
     return {**refusals, **answers}
 
 
 _RAW_BODY = {"requestBody": {"required": True, "content": _binary("", "application/octet-stream")["content"]}}
 
 
-@files.get("", responses=errors(400, 404, 413, 502))
+@files.get("", responses=errors(400, 404, 413, 429, 502))
 async def list_files(
     actor: Asker,
     project_id: UUID,
@@ -73,13 +73,13 @@ async def list_files(
     return schemas.FileList.model_validate(found)
 
 
-@files.delete("", status_code=204, responses=errors(400, 404, 409, 502))
+@files.delete("", status_code=204, responses=errors(400, 404, 409, 429, 502))
 async def delete_file(actor: Asker, project_id: UUID, path: _FilePath) -> None:
     """Delete a file, or a folder with all that it holds. For editors."""
     await services().files.delete(actor, project_id, path)
 
 
-@files.get("/content", responses=errors(400, 404, 413, 502))
+@files.get("/content", responses=errors(400, 404, 413, 429, 502))
 async def read_file(
     response: Response,
     actor: Asker,
@@ -100,7 +100,10 @@ async def read_file(
 
 @files.put(
     "/content",
-    responses={**errors(400, 404, 409, 413, 502), 201: {"model": schemas.FileWritten, "description": "New"}},
+    responses={
+        **errors(400, 404, 409, 413, 429, 502),
+        201: {"model": schemas.FileWritten, "description": "New"},
+    },
     openapi_extra=_RAW_BODY,
 )
 async def write_file(
@@ -197,7 +200,7 @@ async def download_output(
     return HandedOn(answer, ("content-length",), more, "text/plain; charset=utf-8")
 
 
-@files.get("/search", responses=errors(400, 404, 502))
+@files.get("/search", responses=errors(400, 404, 429, 502))
 async def search_files(
     actor: Asker,
     project_id: UUID,
@@ -213,7 +216,7 @@ async def search_files(
     return schemas.SearchResults.model_validate(found)
 
 
-@files.get("/changed", responses=errors(400, 404, 502))
+@files.get("/changed", responses=errors(400, 404, 429, 502))
 async def changed_files(
     actor: Asker,
     project_id: UUID,
@@ -229,14 +232,14 @@ async def changed_files(
     )
 
 
-@files.post("/folder", status_code=201, responses=errors(400, 404, 409, 413, 502))
+@files.post("/folder", status_code=201, responses=errors(400, 404, 409, 413, 429, 502))
 async def make_folder(actor: Asker, project_id: UUID, body: schemas.NewFolder) -> schemas.FilePath:
     """Make a folder. For editors."""
     path = await services().files.make_folder(actor, project_id, body.path, parents=body.parents)
     return schemas.FilePath(path=path)
 
 
-@files.post("/move", responses=errors(400, 404, 409, 413, 502))
+@files.post("/move", responses=errors(400, 404, 409, 413, 429, 502))
 async def move_file(actor: Asker, project_id: UUID, body: schemas.MoveFile) -> schemas.FilePath:
     """Give a file or folder another name or place; nothing is overwritten. For editors."""
     path = await services().files.move(actor, project_id, body.path, body.to, parents=body.parents)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 from uuid import UUID
 
@@ -13,11 +16,16 @@ from starlette.types import Message, Receive, Scope, Send
 from vibe_app.accounts.roles import ProjectRole
 from vibe_app.accounts.roles import Scope as TokenScope
 from vibe_app.api.access import KEY_HEADER, KEY_QUERY, actor_of
-from vibe_app.errors import VibeError
+from vibe_app.errors import TooMany, VibeError
 from vibe_app.wiring import services
 
 log = logging.getLogger(__name__)
 
+AT_ONCE = 100
+"""Answers of these routes that one person may have open at once, at each process of the server."""
+_RETRY_AFTER = 5
+
+_open: Counter[UUID] = Counter()
 _PROOFS = ("authorization", "cookie", KEY_HEADER)
 
 
@@ -52,19 +60,37 @@ class LastingRoute(APIRoute):
 
         shown = (request.query_params.get(KEY_QUERY), *(request.headers.get(name) for name in _PROOFS))
         actor = await actor_of(request)
-        async with services().rights.lasting((needed, *shown), again, actor.user_id, project_id) as right:
-            try:
-                await right.run(super().handle(scope, receive, noting))
-            except VibeError as error:
-                if not started:
-                    raise
-                log.info("an answer of project %s was broken off: %s", project_id, error)
+        with _counted(actor.user_id):
+            async with services().rights.lasting((needed, *shown), again, actor.user_id, project_id) as right:
+                try:
+                    await right.run(super().handle(scope, receive, noting))
+                except VibeError as error:
+                    if not started:
+                        raise
+                    log.info("an answer of project %s was broken off: %s", project_id, error)
 
 
 class EditorsRoute(LastingRoute):
     """The same where reading, too, is for editors."""
 
     reading = ProjectRole.EDITOR
+
+
+@contextmanager
+def _counted(person: UUID) -> Iterator[None]:
+    if _open[person] >= AT_ONCE:
+        raise TooMany(
+            f"You have {AT_ONCE} streams, downloads and uploads open. Close some, then try again.",
+            _RETRY_AFTER,
+            "too_many_streams",
+        )
+    _open[person] += 1
+    try:
+        yield
+    finally:
+        _open[person] -= 1
+        if not _open[person]:
+            del _open[person]
 
 
 def _project(scope: Scope) -> UUID | None:

@@ -126,7 +126,7 @@ class EventStream(Response):
     response_class=EventStream,
     responses={
         # FastAPI would describe a model as the route's own media type, which errors do not have.
-        **{status: {**error, "model": None} for status, error in errors(400, 404, 502).items()},
+        **{status: {**error, "model": None} for status, error in errors(400, 404, 429, 502).items()},
         200: {
             "description": "The events, past and live, until `done`",
             "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
