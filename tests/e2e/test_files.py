@@ -393,9 +393,11 @@ async def test_nothing_of_a_workspace_runs_in_the_browser(
     await page.reload()
     await expect(explorer.text).to_contain_text("odd indeed")
     # Opened by itself, it is a page of an origin of its own, or a download.
+    key = await page.evaluate("localStorage.getItem('vibe.key')")
     for path in ("logo.svg", "page.html"):
-        url = f"{server.url}/api/projects/{project.id}/files/download?path={path}&inline=true"
+        url = f"{server.url}/api/projects/{project.id}/files/download?path={path}&inline=true&key={key}"
         answer = await page.context.request.get(url)
+        assert answer.ok
         assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
         assert answer.headers["x-content-type-options"] == "nosniff"
 
