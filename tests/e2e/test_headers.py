@@ -133,6 +133,7 @@ async def test_no_page_breaks_its_policy(project: Project, visit: Visit, server:
     page = board.page
     await page.get_by_role("button", name="Dark theme").click()
     await expect(page.locator("html")).to_have_class(re.compile("dark"))
+    await board.write("Written by hand")  # the server then has the tab forget the draft, by `eval`
     await board.open("t", task)
     await board.drawer.get_by_role("button", name="Execute").click()
     await expect(board.terminal).to_contain_text("hello", timeout=START)
