@@ -15,6 +15,11 @@ from tests.e2e.test_files import START, Explorer
 from vibe_app import frontend
 
 pytestmark = pytest.mark.timeout(180)
+# Chromium itself says nothing of an `eval` that was refused and whose error somebody caught.
+TELL = """
+document.addEventListener("securitypolicyviolation", ({violatedDirective, blockedURI}) =>
+  console.error(`the policy was broken: ${violatedDirective} ${blockedURI}`));
+"""
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -124,6 +129,7 @@ async def test_no_page_breaks_its_policy(project: Project, visit: Visit, server:
         "Told in Markdown", "rehearse: say hello\n\n**Bold**\n\n| a | b |\n|---|---|\n| 1 | 2 |"
     )
     outside = await visit(None, refused=(401, 404))
+    await outside.page.context.add_init_script(TELL)
     for address, words in {"/setup": "account", "/login": "Sign in", "/nowhere/at/all": "not found"}.items():
         await outside.page.goto(server.url + address)
         await expect(outside.page.get_by_text(words).first).to_be_visible()
@@ -131,6 +137,8 @@ async def test_no_page_breaks_its_policy(project: Project, visit: Visit, server:
     await expect(outside.page.locator(".opblock").first).to_be_visible()
     board = await visit("ada", project)
     page = board.page
+    await page.context.add_init_script(TELL)
+    await board.open()
     await page.get_by_role("button", name="Dark theme").click()
     await expect(page.locator("html")).to_have_class(re.compile("dark"))
     await board.write("Written by hand")  # the server then has the tab forget the draft, by `eval`
