@@ -162,3 +162,20 @@ def now() -> datetime:
 def iso(moment: datetime) -> str:
     """Write a moment as ISO 8601 in UTC with milliseconds and `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+HUGE = 2**63 - 1
+"""What `whole` returns for every number above it: more than any size, place or event has."""
+
+
+def whole(digits: str) -> int:
+    """Read a whole number that came from outside, however many digits it has.
+
+    `int` raises ValueError above 4300 digits (docs.python.org, "Integer string conversion length
+    limitation").
+
+    Args:
+        digits: ASCII digits, at least one.
+    """
+    significant = digits.lstrip("0") or "0"
+    return min(int(significant[:20]), HUGE)

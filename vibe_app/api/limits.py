@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vibe_app.api.errors import error_response
+from vibe_app.wire import whole
 from vibe_app.wiring import services
 
 BODY_BYTES = 1024 * 1024
@@ -40,7 +41,7 @@ class BodyLimit:
             return
         limit = _limit(scope)
         announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdecimal() and int(announced) > limit:
+        if announced.isdecimal() and whole(announced) > limit:
             await error_response(413, _sentence(limit), "too_large")(scope, receive, send)
             return
         read = 0

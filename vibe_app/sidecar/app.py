@@ -29,7 +29,7 @@ from vibe_app.sidecar.rehearsal_api import Rehearsal
 from vibe_app.sidecar.service import Service
 from vibe_app.sidecar.sessions import Session
 from vibe_app.sidecar.tool_outputs import LARGEST
-from vibe_app.wire import Event, LiveSessions, SessionState, StartSession, iso
+from vibe_app.wire import Event, LiveSessions, SessionState, StartSession, iso, whole
 
 _STATUS: Mapping[type[errors.VibeError], int] = {
     errors.NotFound: 404,
@@ -186,7 +186,7 @@ def _session_routes(service: Service) -> APIRouter:
         if last_event_id:
             if not last_event_id.isdecimal():
                 raise errors.Refused("Last-Event-ID must be the number of an event.", "invalid_last_event_id")
-            after = int(last_event_id)
+            after = whole(last_event_id)
         return _EventStream(_frames(session, after), media_type="text/event-stream", headers=_STREAM_HEADERS)
 
     return router

@@ -89,3 +89,41 @@ async def test_it_tidies_at_its_start_and_ends_at_once(
         assert (await client.post("/files")).json()["code"] == "method_not_allowed"
         process.send_signal(signal.SIGTERM)
         await eventually(lambda: process.poll() is not None, 5)
+
+
+def _descriptors(process: subprocess.Popen[bytes]) -> int:
+    return len(os.listdir(f"/proc/{process.pid}/fd"))
+
+
+async def test_numbers_of_thousands_of_digits_are_answered_and_no_descriptor_stays_open(
+    folder: Path, browser: tuple[str, subprocess.Popen[bytes]]
+) -> None:
+    address, process = browser
+    (folder / "report.txt").write_bytes(b"0123456789")
+    digits = "9" * 5000
+    headers = {"Authorization": "Bearer token"}
+    asked = {f"bytes={digits}-": 416, f"bytes=0-{digits}": 206, f"bytes=-{digits}": 206}
+    async with httpx.AsyncClient(base_url=address, headers=headers, trust_env=False) as client:
+
+        async def reads() -> bool:
+            try:
+                return (
+                    await client.get("/files/download", params={"path": "report.txt"})
+                ).text == "0123456789"
+            except httpx.ConnectError:
+                return False
+
+        await eventually(reads, 30)
+        before = _descriptors(process)
+        for _ in range(200):
+            for header, status in asked.items():
+                answer = await client.get(
+                    "/files/download", params={"path": "report.txt"}, headers={"Range": header}
+                )
+                assert answer.status_code == status, header
+        for path, query in (
+            ("/files/content", {"path": "report.txt", "offset": digits}),
+            ("/files", {"page": digits}),
+        ):
+            assert (await client.get(path, params=query)).status_code == 400
+        await eventually(lambda: _descriptors(process) <= before)

@@ -43,6 +43,7 @@ from vibe_app.sidecar.browser.names import shown
 from vibe_app.sidecar.browser.places import Workspace
 from vibe_app.sidecar.browser.search import changed, search
 from vibe_app.sidecar.serving import Environment, Listening, Stream, answer, application
+from vibe_app.wire import whole
 
 MIB = 1024 * 1024
 _MOST_ENTRIES = 5000
@@ -159,7 +160,7 @@ class _Routes:
         version = _version(request.headers.get("if-match"))
         overwrite, parents = _flag(request, "overwrite"), _flag(request, "parents")
         announced = request.headers.get("content-length", "0")
-        if announced.isdecimal() and int(announced) > limit:
+        if announced.isdecimal() and whole(announced) > limit:
             raise TooLarge(f"The file is larger than {limit // MIB} MiB, which is the limit here.")
         draft = await asyncio.to_thread(files.Draft, self._workspace, limit)
         try:
@@ -306,5 +307,5 @@ def _range(header: str, size: int) -> tuple[int, int] | None:
         return None
     first, last = match[1], match[2]
     if not first:
-        return max(0, size - int(last)), size
-    return int(first), min(size, int(last) + 1 if last else size)
+        return max(0, size - whole(last)), size
+    return whole(first), min(size, whole(last) + 1 if last else size)

@@ -15,6 +15,7 @@ from vibe_app.web.components.parts import choice, field
 from vibe_app.web.components.project_repository import RepositoryState, repository_part, show
 from vibe_app.web.components.sections import labelled, row_of
 from vibe_app.web.place import known
+from vibe_app.wire import whole
 from vibe_app.wiring import services
 
 
@@ -69,7 +70,7 @@ class ProjectSettingsState(rx.State):
     async def save(self, actor: Actor, form: dict[str, Any]):
         """Keep name, description and limit."""
         typed = str(form.get("limit", ""))
-        if not typed.isdecimal():
+        if not (typed.isascii() and typed.isdecimal()):
             raise Refused("The limit of running sessions must be a whole number.")
         name, description = str(form.get("name", "")), str(form.get("description", ""))
         # What this person left as it was may have been changed by another owner since the dialog was opened.
@@ -78,7 +79,7 @@ class ProjectSettingsState(rx.State):
             known(self.project_id),
             name=name if name != self.name else None,
             description=description if description != self.description else None,
-            session_limit=int(typed) if typed != self.limit else None,
+            session_limit=whole(typed) if typed != self.limit else None,
         )
         self.name, self.description, self.limit = (
             project.name,

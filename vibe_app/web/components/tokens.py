@@ -10,11 +10,12 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.tokens import TokenView
+from vibe_app.errors import Refused
 from vibe_app.web.auth import acts
 from vibe_app.web.components.parts import ask, choice
 from vibe_app.web.components.sections import labelled, row_of, section
 from vibe_app.web.place import known
-from vibe_app.wire import iso
+from vibe_app.wire import iso, whole
 from vibe_app.wiring import services
 
 
@@ -93,10 +94,13 @@ class TokensState(rx.State):
         project_id = None if project == ALL else known(project)
         if project_id is not None:
             await services().projects.read(actor, project_id)
+        days = str(form.get("days", "90"))
+        if not (days.isascii() and days.isdecimal()):
+            raise Refused("The number of days must be a whole number.")
         token = await services().accounts.tokens.add(
             actor,
             name,
-            days=int(str(form.get("days", "90"))),
+            days=whole(days),
             scopes=str(form.get("scopes") or "read").split(),
             project_id=project_id,
         )
