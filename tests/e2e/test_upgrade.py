@@ -84,7 +84,7 @@ async def server(
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def team(server: Installation, browser: Browser) -> AsyncIterator[Team]:
     """Somebody with a project on it."""
-    async with assembled(browser, server.url) as team:
+    async with assembled(browser, server) as team:
         yield team
 
 

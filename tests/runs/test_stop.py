@@ -11,7 +11,7 @@ import pytest
 
 from tests import fakes
 from tests.runs.rig import QUICK, Rig, assert_whole, lines, rigged, texts
-from tests.scripted import Request, Script, ScriptedSidecar
+from tests.scripted import Request, Script, ScriptedSession, ScriptedSidecar, send_chunk
 from tests.waiting import eventually
 from vibe_app.board.views import SessionView
 from vibe_app.errors import Refused
@@ -39,6 +39,21 @@ class SidecarThatFreezes(ScriptedSidecar):
         if self.frozen:
             await asyncio.Event().wait()
         await super().answer(request, writer)
+
+
+class SidecarThatDribbles(ScriptedSidecar):
+    """Gives out five events of a session that runs, and the others a few at a time once it is over."""
+
+    async def send_events(self, session: ScriptedSession, after: int, writer: asyncio.StreamWriter) -> None:
+        sent = after
+        while not (session.final and sent == len(session.frames)):
+            news = session.news
+            if batch := session.frames[sent : sent + 3 if session.final else 5]:
+                await send_chunk(writer, b"".join(batch))
+                sent += len(batch)
+                await asyncio.sleep(0.1)
+            else:
+                await news.wait()
 
 
 class SidecarThatStartsUnheard(ScriptedSidecar):
@@ -191,6 +206,19 @@ async def test_a_workspace_that_died_and_was_started_again(settings: Settings) -
         await rig.stop(session)
         await rig.runtime.sidecars[session.project_id].die()
         await assert_cancelled(rig, session)
+
+
+async def test_what_was_said_before_it_comes_slowly(settings: Settings) -> None:
+    """For longer than a silent sidecar is waited for: all of it stands in the book."""
+    script = Script.lines(30, rate=1000, outcome=None)
+    async with SidecarThatDribbles(script) as sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
+        session = await rig.running()
+        await sidecar.reached(session.id, 30)
+        await rig.stop(session)
+        await assert_cancelled(rig, session)
+        book = await rig.book(session)
+        assert texts(book) == lines(30)
+        assert texts(book, EventType.ERROR) == []
 
 
 async def test_while_nobody_runs_it(settings: Settings) -> None:

@@ -32,6 +32,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     bun = tools.stamped(settings, tools.BUN) or tools.install(settings, tools.BUN)
     root = tmp_path_factory.mktemp("gallery") / "app"
     shutil.copytree(GALLERY, root)
+    shutil.copytree(ROOT / "assets", root / "assets", ignore=shutil.ignore_patterns("external"))
     environment = {
         **os.environ,
         **BUILD_ENVIRONMENT,

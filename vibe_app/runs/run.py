@@ -13,6 +13,7 @@ import logging
 import random
 from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -223,7 +224,7 @@ class Run:
                 stopping = asyncio.create_task(self._stop_agent(copy), name=f"stop {self._sidecar_id}")
                 await asyncio.wait({copying, stopping}, return_when=FIRST_COMPLETED)
                 if not copying.done() and stopping.result():
-                    await asyncio.wait({copying}, timeout=self._patience.stop)
+                    await self._hear_out(copying)
             if copying.done():
                 state = copying.result()
                 if overdue and state.status is SidecarStatus.CANCELLED:
@@ -234,6 +235,16 @@ class Run:
         reason = self._overdue() if overdue else "It was stopped."
         remark = "The workspace did not confirm the stop: the agent may still be at work there."
         raise Lost(reason, Failure.BROKEN, remark)
+
+    async def _hear_out(self, copying: asyncio.Task[SessionState]) -> None:
+        """Let what an agent had said before it stopped be written, for as long as some of it still comes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience.stopping):
+                while not copying.done():
+                    before = self.record.cursor
+                    await asyncio.wait({copying}, timeout=self._patience.stop)
+                    if self.record.cursor == before:
+                        return
 
     def _time_left(self) -> float:
         began = self._session.started_at

@@ -7,7 +7,7 @@ from vibe_app.web.components.markdown import markdown
 from .board import board
 from .stream import StreamState, stream
 
-app = rx.App()
+app = rx.App(head_components=[rx.el.script(src="/door.js")])
 app.add_page(stream, route="/stream", on_load=StreamState.arrive)
 app.add_page(board, route="/board")
 
