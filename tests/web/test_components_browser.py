@@ -178,6 +178,7 @@ def test_text_is_shown_as_the_events_say(visit: Callable[..., Page]):
 
 def test_what_is_left_out_of_the_output_is_a_link(visit: Callable[..., Page]):
     page = visit("/stream/")
+    page.evaluate("window.vibeDoor.keep('of-this-origin')")
     page.click("#odd")
     expect(page.locator(".xterm-rows")).to_contain_text("Session completed")
     row = page.locator(".xterm-rows > div", has_text="tool_22142b51")
@@ -189,7 +190,7 @@ def test_what_is_left_out_of_the_output_is_a_link(visit: Callable[..., Page]):
         page.mouse.move(box["x"] + box["width"] - 25, box["y"] + box["height"] / 2)
         expect(page.locator(".xterm-cursor-pointer")).to_have_count(1)
         page.mouse.click(box["x"] + box["width"] - 25, box["y"] + box["height"] / 2)
-    assert opened.value.url.endswith("/whole/tool_22142b51")
+    assert opened.value.url.endswith("/whole/tool_22142b51?key=of-this-origin")
 
 
 def test_it_follows_the_end_unless_the_reader_scrolled_up(visit: Callable[..., Page]):
