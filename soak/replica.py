@@ -25,6 +25,7 @@ from vibe_app.api.app import api_routes
 from vibe_app.cli import ports
 from vibe_app.cli.server import Server
 from vibe_app.errors import Unavailable
+from vibe_app.log import set_up
 from vibe_app.runtimes.base import Endpoint, Progress, WorkspaceSpec
 from vibe_app.settings import load_settings
 from vibe_app.wiring import build, running
@@ -91,7 +92,7 @@ def say(word: str) -> None:
 def main() -> None:
     """Serve until SIGTERM."""
     die_with_the_parent()
-    logging.basicConfig(level="INFO", format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+    set_up("info", with_process=True)
     for chatty in ("uvicorn", "httpx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     settings = load_settings()

@@ -4,29 +4,48 @@ import logging
 
 import reflex as rx
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from vibe_app.api.app import api_routes
 from vibe_app.api.headers import SafeHeaders
+from vibe_app.log import Seldom
 from vibe_app.web.auth import OneReader
 from vibe_app.web.bounds import bound_socket
 from vibe_app.web.handshake import guard_socket
+from vibe_app.web.packets import KnownPackets
 from vibe_app.web.pages import add_pages
 from vibe_app.web.tabs import share_tabs
 from vibe_app.web.theme import STYLESHEETS
 from vibe_app.wiring import lifespan
 
+log = logging.getLogger(__name__)
+
+_TOLD = 4000
+"""Characters of a browser's report that go into the log."""
+_broken_handlers, _broken_pages = Seldom(), Seldom()
+
 
 def _something_went_wrong(exception: Exception) -> rx.event.EventSpec:
     """Log what nobody expected, whole, and show one plain sentence."""
-    logging.getLogger(__name__).error("a page's handler broke", exc_info=exception)
+    _broken_handlers.log(log, logging.ERROR, "a page's handler broke", error=exception)
     return rx.toast.error("Something went wrong on the server. Nothing was changed; try again.")
+
+
+def _known_packets(served: ASGIApp) -> ASGIApp:
+    return KnownPackets(served, app)
+
+
+def _page_broke(exception: Exception) -> None:
+    """Log what a browser says of a page that broke there; anybody can say it."""
+    _broken_pages.log(log, logging.ERROR, "a browser tells of a page that broke: %s", str(exception)[:_TOLD])
 
 
 app = rx.App(
     # A thin shell: with the API mounted in it, an unknown /api path stays the API's own 404.
     # What stands around both gives every answer its headers.
-    api_transformer=[Starlette(routes=api_routes()), SafeHeaders],
+    api_transformer=[Starlette(routes=api_routes()), SafeHeaders, _known_packets],
     backend_exception_handler=_something_went_wrong,
+    frontend_exception_handler=_page_broke,
     stylesheets=STYLESHEETS,
     # Before everything else, so that the first connection has the key of the login beside it.
     head_components=[rx.el.script(src="/door.js")],

@@ -28,6 +28,7 @@ import click
 
 from vibe_app.addresses import Credential
 from vibe_app.errors import VibeError
+from vibe_app.log import set_up
 from vibe_app.runtimes import hermetic
 from vibe_app.runtimes.base import WorkspaceSpec
 from vibe_app.runtimes.cloning import Source
@@ -175,7 +176,7 @@ def opencode_server() -> None:
     """Run OpenCode in a workspace's pod, as the first process of its container."""
     # Before anything can run here that is not Vibe's: this process's environment holds secrets.
     _hide()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    set_up("info")
     ending = _Ending()
     try:
         settings, place = load_settings(), Place.from_env(dict(os.environ))

@@ -27,6 +27,7 @@ import uvicorn
 from vibe_app import frontend
 from vibe_app.cli.options import console
 from vibe_app.cli.patience import PatientProtocol
+from vibe_app.log import set_up
 from vibe_app.settings import Settings
 from vibe_app.wire import KEEP_ALIVE
 
@@ -162,19 +163,21 @@ class Server(uvicorn.Server):
 
 
 class _CutStreams(logging.Filter):
-    """Drops what uvicorn reports as errors when a stop cuts the streams that browsers hold open."""
+    """Drops what uvicorn reports as errors when streams that browsers hold open are cut.
+
+    That is at a stop, and where the right to a stream has ended.
+    """
+
+    _SAID = ("Cancel %s running task", "ASGI callable returned without completing response")
 
     def filter(self, record: logging.LogRecord) -> bool:
         cancelled = bool(record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
-        return not cancelled and not str(record.msg).startswith("Cancel %s running task")
+        return not cancelled and not str(record.msg).startswith(self._SAID)
 
 
 def log_as(settings: Settings) -> None:
     """Set the log up as the settings want it."""
-    process = " [%(process)d]" if settings.workers > 1 else ""
-    logging.basicConfig(
-        level=settings.log_level.upper(), format=f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s"
-    )
+    set_up(settings.log_level, with_process=settings.workers > 1)
     for chatty in ("uvicorn", "httpx", "alembic"):
         if settings.log_level != "debug":
             logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -39,6 +39,7 @@ import sys
 
 import uvicorn
 
+from vibe_app.log import set_up
 from vibe_app.sidecar.app import Config, create_app
 from vibe_app.wire import KEEP_ALIVE
 
@@ -50,9 +51,7 @@ def main() -> int:
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    logging.basicConfig(
-        level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    set_up(config.log_level)
     # httpx logs each request at INFO, which would be every poll of OpenCode's status.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     uvicorn.run(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import logging
 import secrets
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vibe_app import errors
+from vibe_app.log import set_up
 from vibe_app.wire import KEEP_ALIVE
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
@@ -236,9 +236,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 def serve(app: ASGIApp, listening: Listening) -> None:
     """Serve until a signal; open streams are given a second then."""
-    logging.basicConfig(
-        level=listening.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    set_up(listening.log_level)
     uvicorn.run(
         app,
         host=listening.host,
