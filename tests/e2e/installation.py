@@ -169,6 +169,8 @@ async def serving(installation: Installation) -> AsyncIterator[Installation]:
         left = await installation.stop()
         sys.stdout.write(installation.log())  # shown with a failure
     assert left == [], "the server has left these running"
+    # What our own pages send is known, whatever the tests did with them.
+    assert "no page sends" not in installation.log()
 
 
 class Api:

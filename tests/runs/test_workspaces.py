@@ -18,7 +18,8 @@ from tests.scripted import Script
 from tests.waiting import eventually
 from vibe_app.accounts.roles import Actor, UserRole
 from vibe_app.board.models import Project, Session
-from vibe_app.errors import Forbidden, Unavailable
+from vibe_app.errors import Forbidden, TooMany, Unavailable
+from vibe_app.runs.waking import AT_MOST, Waking
 from vibe_app.runtimes.base import WorkspaceSpec
 from vibe_app.settings import Settings
 from vibe_app.wire import now
@@ -255,3 +256,32 @@ async def test_closing_breaks_off_a_start(settings: Settings) -> None:
         async with asyncio.timeout(5):
             await rig.workspaces.close()
         assert runtime.running == set()
+
+
+async def test_one_person_wakes_only_so_many_by_looking(rig: Rig) -> None:
+    projects = [await rig.project() for _ in range(AT_MOST + 1)]
+    for project in projects[:-1]:
+        await opened(rig, project)
+    await rig.workspaces.opened(rig.actor, projects[-1])  # the board opens all the same
+    for project in projects:
+        await rig.workspaces.note_status(project, "ready" if project == projects[0] else "stopped", None)
+        await rig.workspaces.opened(rig.actor, project)  # those woken before, and what is awake, are no more
+    await eventually(lambda: len(rig.runtime.running) >= AT_MOST and not rig.workspaces._starting)
+    assert set(rig.runtime.running) == set(projects[:-1])
+    session = await rig.execute(await rig.card(projects[-1]))
+    await rig.until(session, lambda view: view.started_at is not None)
+
+
+def test_the_count_forgets_what_has_stopped_by_now() -> None:
+    moment = now()
+    waking = Waking(timedelta(minutes=30), lambda: moment)
+    person, other, projects = uuid4(), uuid4(), [uuid4() for _ in range(AT_MOST + 1)]
+    for project in projects[:-1]:
+        waking.count(person, project)
+        moment += timedelta(seconds=1)
+    with pytest.raises(TooMany) as refused:
+        waking.count(person, projects[-1])
+    assert refused.value.retry_after == 30 * 60 - AT_MOST + 1
+    waking.count(other, projects[-1])
+    moment += timedelta(seconds=refused.value.retry_after)
+    waking.count(person, projects[-1])

@@ -28,7 +28,7 @@ class Files:
 
     Every verb raises `NotFound` where there is no such project, `Forbidden` where the
     actor's role is not enough, and `Unavailable` where the workspace cannot be
-    started or its disk is full.
+    started or its disk is full, `TooMany` where the actor has woken too many others.
 
     Args:
         database: Knows the projects and who belongs to them.
@@ -266,6 +266,7 @@ class Files:
             project, _ = await require(db, actor, project_id, needed, scope)
         if executes:
             actor.need_execution()
+        self._workspaces.wake(actor, project)
         return await self._workspaces.ensure(project)
 
 

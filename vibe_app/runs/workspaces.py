@@ -23,8 +23,9 @@ from vibe_app.board.access import require
 from vibe_app.board.models import Project, Session
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database
-from vibe_app.errors import Unavailable, VibeError
+from vibe_app.errors import TooMany, Unavailable, VibeError
 from vibe_app.runs.strays import end_strays
+from vibe_app.runs.waking import Waking
 from vibe_app.runtimes.base import Endpoint, Progress, Runtime, WorkspaceSpec
 from vibe_app.wire import now
 
@@ -57,6 +58,7 @@ class Workspaces:
         self._agent = agent
         self._credentials = credentials
         self._idle = timedelta(minutes=idle_minutes)
+        self._waking = Waking(self._idle)
         self._starting: dict[UUID, asyncio.Task[None]] = {}
         self._troubles: dict[UUID, tuple[datetime, str]] = {}
 
@@ -71,10 +73,24 @@ class Workspaces:
         """
         async with self._database.read() as db:
             project, _ = await require(db, actor, project_id, ProjectRole.VIEWER)
+        try:
+            self.wake(actor, project)
+        except TooMany as error:
+            log.info("workspace of project %s stays as it is: %s", project_id, error)
+            return
         if project_id not in self._starting:
             task = asyncio.create_task(self._warm(project), name=f"warm {project_id}")
             self._starting[project_id] = task
             task.add_done_callback(lambda _: self._starting.pop(project_id))
+
+    def wake(self, actor: Actor, project: Project) -> None:
+        """Note that a person needs a workspace for looking at it, unless it is awake anyway.
+
+        Raises:
+            TooMany: They have woken as many others as one person may.
+        """
+        if project.workspace_status != "ready":
+            self._waking.count(actor.user_id, project.id)
 
     async def _warm(self, project: Project) -> None:
         try:
