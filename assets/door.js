@@ -4,7 +4,26 @@
   const NAME = "vibe.key";
   const key = () => window.localStorage.getItem(NAME) ?? "";
 
+  // What a person is told of an answer that is no success, or none of the board's own.
+  const told = (status, body) => {
+    if (body?.error) return body.error;
+    if (status === 413)
+      return (
+        "The proxy in front of Vibe refused this as too large (413): its own limit is smaller than the board's. " +
+        "Raise it (nginx: client_max_body_size)."
+      );
+    if ([502, 503, 504].includes(status))
+      return `The proxy in front of Vibe answered (${status}): the board did not. Try again in a moment.`;
+    return `Something in front of Vibe answered in its place (${status}).`;
+  };
+
   window.vibeDoor = {
+    told,
+    // An answer of the board's interface: what it holds, and `error` where it is no success.
+    read: async (answer) => {
+      const body = answer.status === 204 ? {} : await answer.json().catch(() => null);
+      return answer.ok && body ? { body } : { body, error: told(answer.status, body) };
+    },
     keep: (given) => window.localStorage.setItem(NAME, given),
     forget: () => window.localStorage.removeItem(NAME),
     headers: () => ({ "X-Vibe-Key": key() }),
@@ -19,4 +38,16 @@
       if (event.name.endsWith(".hydrate_and_load")) event.key = key();
     },
   };
+
+  // The socket is refused without a reason where the address is changed on the way: the server knows it.
+  window.addEventListener("load", async () => {
+    const asked = `/api/front?page=${encodeURIComponent(window.location.origin)}`;
+    const answer = await fetch(asked, { credentials: "omit" }).catch(() => null);
+    if (answer?.status !== 400) return;
+    const words = document.createElement("p");
+    words.className = "v-front";
+    words.role = "alert";
+    words.textContent = (await window.vibeDoor.read(answer)).error;
+    document.body.append(words);
+  });
 })();

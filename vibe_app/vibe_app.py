@@ -11,6 +11,7 @@ from vibe_app.api.headers import SafeHeaders
 from vibe_app.log import Seldom
 from vibe_app.web.auth import OneReader
 from vibe_app.web.bounds import bound_socket
+from vibe_app.web.front import WITHOUT_PARTS
 from vibe_app.web.handshake import guard_socket
 from vibe_app.web.packets import KnownPackets
 from vibe_app.web.pages import add_pages
@@ -48,7 +49,7 @@ app = rx.App(
     frontend_exception_handler=_page_broke,
     stylesheets=STYLESHEETS,
     # Before everything else, so that the first connection has the key of the login beside it.
-    head_components=[rx.el.script(src="/door.js")],
+    head_components=[rx.el.script(src="/door.js"), rx.el.script(WITHOUT_PARTS)],
 )
 guard_socket(app)
 bound_socket(app)

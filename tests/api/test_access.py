@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -11,10 +12,11 @@ import httpx
 import pytest
 
 from tests.api.conftest import PASSWORD, Board, Connect
+from vibe_app.api import access
 from vibe_app.settings import Settings
 from vibe_app.wiring import Services
 
-PUBLIC = {"/health", "/ready", "/auth/setup", "/auth/login", "/auth/logout"}
+PUBLIC = {"/health", "/ready", "/front", "/auth/setup", "/auth/login", "/auth/logout"}
 BODIES = {
     "/users": {"email": "new@example.org", "name": "New", "password": PASSWORD},
     "/tokens": {"name": "ci"},
@@ -300,6 +302,69 @@ async def test_another_page_cannot_sign_a_browser_in(board: Board, connect: Conn
     )
     assert (answer.status_code, answer.json()["code"]) == (403, "foreign_origin")
     assert "set-cookie" not in answer.headers
+
+
+async def test_a_refusal_says_what_a_proxy_may_have_made_of_the_address(
+    board: Board, connect: Connect
+) -> None:
+    client = board.browse(connect(), "editor")
+    said = {
+        name: (await client.post(f"{board.path}/tasks", json={"title": "Mine"}, headers=headers)).json()
+        for name, headers in {
+            "host": {"Origin": "https://vibe.test:8443", "X-Forwarded-Proto": "https"},
+            "scheme": {"Origin": "https://board.test"},
+            "foreign": {"Origin": "http://evil.test", "Sec-Fetch-Site": "cross-site"},
+        }.items()
+    }
+    assert {each["code"] for each in said.values()} == {"foreign_origin"}
+    assert "is at https://vibe.test:8443, and Vibe was asked for https://board.test." in said["host"]["error"]
+    assert "proxy_set_header Host $http_host" in said["host"]["error"]
+    assert "X-Forwarded-Proto $scheme" in said["scheme"]["error"]
+    assert "proxy" not in said["foreign"]["error"]
+
+
+async def test_a_browser_asks_whether_its_address_arrives(parts: Services, connect: Connect) -> None:
+    client = connect()
+    for page in ("http://board.test", "http://board.test:80", "null", "", "http://[", "x" * 5000):
+        assert (await client.get("/front", params={"page": page})).status_code == 204, page
+    changed = await client.get("/front", params={"page": "http://vibe.test"})
+    assert (changed.status_code, changed.json()["code"]) == (400, "host_changed")
+    assert "is at http://vibe.test, and Vibe was asked for http://board.test." in changed.json()["error"]
+    told = await client.get(
+        "/front", params={"page": "http://vibe.test"}, headers={"X-Forwarded-Host": "vibe.test"}
+    )
+    assert told.status_code == 204
+    long = await client.get("/front", params={"page": "http://vibe.test" + "x" * 5000})
+    assert len(long.json()["error"]) < 600
+
+
+async def test_a_browser_over_plain_http_is_told_why_a_secure_cookie_lets_nobody_in(
+    board: Board, connect: Connect, parts: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secure = replace(parts, settings=parts.settings.model_copy(update={"cookie_secure": True}))
+    monkeypatch.setattr(access, "services", lambda: secure)
+    client = connect()
+    right = {"email": "owner@example.org", "password": PASSWORD}
+    first = {"email": "x@example.org", "name": "X", "password": PASSWORD, "setup_token": ""}
+    for page in (
+        {"Origin": "http://board.test"},
+        {"Origin": "http://board.test", "X-Forwarded-Proto": "https"},
+        {"Origin": "http://localhost:8000", "Sec-Fetch-Site": "same-origin"},
+        {"Referer": "http://board.test/login"},
+    ):
+        for path, body in (("/auth/login", right), ("/auth/setup", first)):
+            answer = await client.post(path, json=body, headers=page)
+            assert (answer.status_code, answer.json()["code"]) == (400, "cookie_needs_https"), page
+            assert "without VIBE_COOKIE_SECURE" in answer.json()["error"]
+            assert "set-cookie" not in answer.headers
+    asked = await client.get("/front", params={"page": "http://board.test"})
+    assert asked.json()["code"] == "cookie_needs_https"
+    # A proxy that speaks TLS need not say so, and a program sends no origin.
+    for headers in ({"Origin": "https://board.test"}, {}):
+        answer = await connect().post("/auth/login", json=right, headers=headers)
+        assert answer.status_code == 200
+        assert "Secure" in answer.headers["set-cookie"]
+    assert (await client.get("/front", params={"page": "https://board.test"})).status_code == 204
 
 
 async def test_unknown_address_and_wrong_password_look_the_same(board: Board, connect: Connect) -> None:

@@ -32,6 +32,7 @@ SPEC = {
     ("get", "/projects/{project_id}/files/outputs/{name}"): {"200", "400", "401", "404", "502"},
     ("get", "/health"): {"200"},
     ("get", "/ready"): {"200", "503"},
+    ("get", "/front"): {"204", "400"},
 }  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def test_operations_are_named_and_described(document: dict[str, Any]) -> None:
     for _, path, operation in operations(document):
         assert operation["description"], path
         assert operation["tags"], path
-        open_to_all = path in ("/health", "/ready", "/auth/setup", "/auth/login")
+        open_to_all = path in ("/health", "/ready", "/front", "/auth/setup", "/auth/login")
         assert ("security" not in operation) == open_to_all, path
     assert document["components"]["securitySchemes"].keys() == {"token", "cookie"}
     assert document["servers"] == [{"url": "/api"}]

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse, Response
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -38,6 +39,10 @@ def cached(_: object) -> Response:
     )
 
 
+def leading(request: Request) -> Response:
+    return RedirectResponse(request.query_params["where"])
+
+
 @pytest.fixture
 def pages(tmp_path: Path) -> Path:
     (tmp_path / "index.html").write_text("<script>first()</script>")
@@ -50,6 +55,7 @@ def client(pages: Path, scheme: str = "http") -> httpx.AsyncClient:
         Route("/api/own", cached),
         Route("/api/docs/part.js", cached),
         Route("/api/bad", broken),
+        Route("/to", leading),
     ]
     transport = httpx.ASGITransport(SafeHeaders(Starlette(routes=routes), pages), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url=f"{scheme}://board.test")
@@ -114,3 +120,21 @@ async def test_what_an_answer_says_itself_is_kept_and_nothing_private_is_stored(
     assert bad.status_code == 500
     assert bad.headers["cache-control"] == "no-store"
     assert bad.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("http://board.test/login/?next=/", "/login/?next=/"),
+        ("/login", "/login"),
+        ("https://board.test/login", "https://board.test/login"),
+        ("http://other.test/login", "http://other.test/login"),
+        ("http://board.test.other.test/", "http://board.test.other.test/"),
+        ("http://board.test//other.test/", "http://board.test//other.test/"),
+        ("http://board.test", "http://board.test"),
+    ],
+)
+async def test_a_redirect_to_the_board_itself_names_no_host(pages: Path, where: str, told: str) -> None:
+    async with client(pages) as browser:
+        answer = await browser.get("/to", params={"where": where})
+    assert answer.headers["location"] == told

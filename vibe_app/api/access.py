@@ -17,8 +17,8 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from vibe_app.accounts.proof import Proof
 from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.service import Grant
-from vibe_app.errors import Forbidden
-from vibe_app.origins import is_same_origin, own_origin
+from vibe_app.errors import Forbidden, Refused
+from vibe_app.origins import COOKIE_NEEDS_HTTPS, Mismatch, is_same_origin, mismatch, own_origin
 from vibe_app.wiring import services
 
 COOKIE = "vibe_login"
@@ -61,7 +61,7 @@ async def proof(
         return Proof()
     safe = request.method in _SAFE
     if not is_own_origin(request, silent=safe):
-        raise Forbidden(_FOREIGN, "foreign_origin")
+        raise _foreign(request)
     key = request.headers.get(KEY_HEADER) or (request.query_params.get(KEY_QUERY) if safe else None)
     return Proof(cookie, key or "")
 
@@ -89,9 +89,29 @@ async def own_page(request: Request) -> None:
 
     Raises:
         Forbidden: It says that it comes from elsewhere.
+        Refused: A browser came over plain http, and would drop the cookie.
     """
+    # Chromium would keep it on this machine's own host, but the pages' socket is refused there too.
+    if services().settings.cookie_secure and _source(request).startswith("http:"):
+        raise Refused(COOKIE_NEEDS_HTTPS.sentence, COOKIE_NEEDS_HTTPS.code)
     if not is_own_origin(request, silent=True):
-        raise Forbidden(_FOREIGN, "foreign_origin")
+        raise _foreign(request)
+
+
+def unlike(request: Request, page: str) -> Mismatch | None:
+    """Return what keeps a browser that is at this address from using the board, if anything does."""
+    return mismatch(page, _own(request), services().settings.cookie_secure)
+
+
+def _foreign(request: Request) -> Forbidden:
+    # A browser that says itself that the page is another site's is right, whatever a proxy does.
+    found = None if "sec-fetch-site" in request.headers else unlike(request, _source(request))
+    sentence = f"{_FOREIGN} If it was the board itself: {found.sentence}" if found else _FOREIGN
+    return Forbidden(sentence, "foreign_origin")
+
+
+def _source(request: Request) -> str:
+    return request.headers.get("origin") or request.headers.get("referer") or ""
 
 
 def is_own_origin(request: Request, silent: bool) -> bool:
@@ -108,10 +128,8 @@ def is_own_origin(request: Request, silent: bool) -> bool:
     if site is not None:
         # `none` is a person who typed the address or took a bookmark.
         return site == "same-origin" or (silent and site == "none")
-    source = request.headers.get("origin") or request.headers.get("referer")
-    if source is None:
-        return silent
-    return is_same_origin(source, _own(request))
+    source = _source(request)
+    return is_same_origin(source, _own(request)) if source else silent
 
 
 def _own(request: Request) -> str:

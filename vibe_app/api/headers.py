@@ -2,7 +2,7 @@
 
 One middleware stands before the pages, the API and `/metrics`. An answer that brings a
 policy of its own keeps it: a workspace's files (`streams.INERT`) and the page at
-`/api/docs`.
+`/api/docs`. Redirects to the board itself name no host, which a proxy may have changed.
 
 Sources: Content Security Policy Level 3, RFC 6797 (HSTS), RFC 9111 (`no-store`).
 """
@@ -99,6 +99,8 @@ class SafeHeaders:
         if "Content-Security-Policy" not in headers:
             own = _NOTHING if _API.fullmatch(path) else self._pages.policy(_socket(scope, secure))
             headers["Content-Security-Policy"] = own
+        if "Location" in headers:
+            headers["Location"] = _below(headers["Location"], scope)
         if _PRIVATE.fullmatch(path) and not path.startswith(_DOCS):
             kept = headers.get("Cache-Control", "")
             if "no-store" not in kept:
@@ -123,6 +125,14 @@ class _Pages:
             self._built, self._scripts = built, script_sources(html)
         # Reflex 0.10.1 hands what `rx.call_script` and `rx.run_script` send to `eval`.
         return page_policy(["'unsafe-eval'", *self._scripts], connect)
+
+
+def _below(location: str, scope: Scope) -> str:
+    """Return an address of the board's own without its host, which may be none that a browser knows."""
+    own = f"{scope['scheme']}://{Headers(scope=scope).get('host', '')}"
+    path = location.removeprefix(own)
+    # Two slashes would name another host.
+    return path if re.match(r"/(?![/\\])", path) else location
 
 
 def _by_https_alone() -> bool:

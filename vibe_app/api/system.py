@@ -1,15 +1,17 @@
-"""Routes for who watches the app: is it alive, is it ready."""
+"""Routes for who watches the app: is it alive, is it ready, and can a browser use it."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from vibe_app.api import schemas
+from vibe_app.api.access import unlike
 from vibe_app.api.errors import public_errors
-from vibe_app.errors import Unavailable
+from vibe_app.errors import Refused, Unavailable
 from vibe_app.wiring import services
 
 system = APIRouter(tags=["system"])
@@ -49,3 +51,16 @@ async def ready() -> schemas.Ready:
         body = schemas.NotReady(error=sentence, reasons=reasons)
         return JSONResponse(body.model_dump(), 503)  # type: ignore[return-value]
     return schemas.Ready()
+
+
+@system.get("/front", status_code=204, responses=public_errors(400))
+async def front(
+    request: Request,
+    page: Annotated[
+        schemas.Str,
+        Query(description="The origin at which the browser is", examples=["https://board.example.org"]),
+    ],
+) -> None:
+    """Tell whether what stands between a browser and the board lets it be used; 400 says what does not."""
+    if found := unlike(request, page):
+        raise Refused(found.sentence, found.code)

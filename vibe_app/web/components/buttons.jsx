@@ -32,11 +32,13 @@ export function SignOut({ url, done, className, children }) {
   const leave = async () => {
     const asked = { method: "POST", credentials: "same-origin", headers: window.vibeDoor.headers() };
     const answer = await fetch(url, asked).catch(() => null);
-    if (answer?.ok || answer?.status === 401) {
+    const said = answer && (await window.vibeDoor.read(answer));
+    if (said && (!said.error || said.body?.code === "unauthenticated")) {
       window.sessionStorage.clear(); // what was typed is nobody else's
       window.vibeDoor.forget();
       window.location.assign(done);
-    } else window.alert("The server does not answer, so you are still signed in. Try again in a moment.");
+    } else if (said) window.alert(`You are still signed in. ${said.error}`);
+    else window.alert("The server does not answer, so you are still signed in. Try again in a moment.");
   };
   return (
     <button type="button" className={className} onClick={leave}>

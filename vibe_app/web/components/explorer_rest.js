@@ -14,12 +14,12 @@ export class Refusal extends Error {
 const AWAY = "The server does not answer. What you see stays; try again in a moment.";
 
 function refused(status, body) {
-  if (status === 401) {
+  const { code } = body ?? {};
+  if (status === 401 && code) {
     const here = window.location.pathname + window.location.search;
     window.location.assign(`/login?next=${encodeURIComponent(here)}`);
   }
-  const { error, code } = typeof body === "object" && body ? body : {};
-  return new Refusal(error ?? "Something went wrong on the server. Try again.", code ?? "unknown", status);
+  return new Refusal(window.vibeDoor.told(status, body), code ?? "unknown", status);
 }
 
 export class Rest {
@@ -47,8 +47,8 @@ export class Rest {
       if (error.name === "AbortError") throw error;
       throw new Refusal(AWAY, "away", 0);
     }
-    const body = answer.status === 204 ? null : await answer.json().catch(() => null);
-    if (!answer.ok) throw refused(answer.status, body);
+    const { body, error } = await window.vibeDoor.read(answer);
+    if (error) throw refused(answer.status, body);
     return body;
   }
 
@@ -82,7 +82,7 @@ export class Rest {
       request.responseType = "json";
       request.upload.onprogress = (event) => onProgress(event.loaded);
       request.onload = () =>
-        request.status < 300 ? resolve(request.response) : reject(refused(request.status, request.response));
+        request.status < 300 && request.response ? resolve(request.response) : reject(refused(request.status, request.response));
       request.onerror = () => reject(new Refusal("The upload broke off; nothing was written.", "away", 0));
       request.onabort = () => reject(new Refusal("Stopped; nothing was written.", "stopped", 0));
       signal.addEventListener("abort", () => request.abort());

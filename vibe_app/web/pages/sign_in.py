@@ -34,16 +34,11 @@ _SEND = """
   } catch {
     return "The server cannot be reached. Check the connection and try again.";
   }
-  if (answer.ok) {
-    window.vibeDoor.keep((await answer.json()).key);
-    location.assign(form.dataset.next);
-    return null;
-  }
-  try {
-    return (await answer.json()).error;
-  } catch {
-    return "The server gave an answer that makes no sense. Try again in a moment.";
-  }
+  const said = await window.vibeDoor.read(answer);
+  if (said.error) return said.error;
+  window.vibeDoor.keep(said.body.key);
+  location.assign(form.dataset.next);
+  return null;
 })()
 """
 
