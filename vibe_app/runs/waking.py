@@ -36,8 +36,8 @@ class Waking:
         if project not in recent and len(recent) >= AT_MOST:
             minutes = self._span / timedelta(minutes=1)
             raise TooMany(
-                f"You have woken {AT_MOST} workspaces within {minutes:g} minutes. Those that nobody uses stop "
-                "by themselves; then this one can be opened. Execute starts it at any time.",
+                f"You have woken {AT_MOST} workspaces within {minutes:g} minutes. What nobody uses stops "
+                "by itself; then this one can be opened. Execute starts it at any time.",
                 int((min(recent.values()) + self._span - present).total_seconds()) + 1,
                 "too_many_workspaces",
             )

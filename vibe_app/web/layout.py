@@ -11,7 +11,7 @@ from typing import Any
 
 import reflex as rx
 
-from vibe_app.accounts.roles import Actor
+from vibe_app.accounts.roles import Actor, rights_of
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.buttons import SignOut
 from vibe_app.web.components.frame import Frame, RailLink
@@ -51,7 +51,8 @@ class RailState(rx.State):
         """Keep the rail up to date while the tab is on this page."""
         async with self:
             self.helping = False
-        with services().database.bus.subscribe("projects") as changes:
+        # A right that an admin gives or takes is seen at once as well.
+        with services().database.bus.subscribe("projects", rights_of(actor.user_id)) as changes:
             while True:
                 projects = await read_rail(actor)
                 async with self:
