@@ -17,6 +17,7 @@ from bench.server import NotReady
 BENCHES = {
     "panel": "The output panel",
     "execute": "Execute",
+    "commands": "The commands of an agent",
     "serve": "The server by itself",
     "board": "A board with 1,000 cards",
     "engine": "The engine",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
 from itertools import count, cycle
 from pathlib import Path
 from random import Random
 from uuid import UUID
 
+import httpx
 import pytest
 
 from soak.people import People
@@ -21,11 +22,13 @@ from soak.reader import Reader
 from soak.replica import WORKSPACES
 from tests.conftest import POSTGRESQL
 from tests.scripted import Script, ScriptedSidecar
+from tests.setting_up import token_of
 from tests.waiting import eventually
 from vibe_app.db import Database
 from vibe_app.runs.feed import Feed
 from vibe_app.wire import iso
 
+KEY = "a key for tests only, thirty-two bytes"
 LIVE_CUTS, ALL_CUTS, BURST = 60, 100, 5000
 
 
@@ -63,7 +66,7 @@ async def replicas(database_url: str, tmp_path: Path) -> AsyncIterator[list[Repl
     variables = {
         "VIBE_DATABASE_URL": database_url,
         "VIBE_DATA": str(tmp_path),
-        "VIBE_SECRET_KEY": "a key for tests only, thirty-two bytes",
+        "VIBE_SECRET_KEY": KEY,
         WORKSPACES: str(tmp_path / "workspaces.json"),
     }
     replicas = [Replica(number, tmp_path / f"{number}.log", variables) for number in (1, 2)]
@@ -88,7 +91,7 @@ async def test_cut_a_hundred_times_over_two_replicas(
     replicas: list[Replica], sidecar: ScriptedSidecar, hurry: asyncio.Event, database_url: str, tmp_path: Path
 ) -> None:
     async with AsyncExitStack() as stack:
-        people = People(replicas, "cuts", lambda _: Plan(0))
+        people = People(replicas, "cuts", lambda _: Plan(0), token_of(KEY))
         stack.push_async_callback(people.close)
         await people.settle([1])
         (project,) = people.projects
@@ -128,3 +131,35 @@ async def test_cut_a_hundred_times_over_two_replicas(
             (event.seq, event.type.value, event.text, iso(event.timestamp)) for event in book
         ]
         assert len(book) == len(sidecar.session(session).frames)
+
+
+async def test_a_right_that_ends_on_one_replica_ends_the_stream_of_the_other(
+    replicas: list[Replica], sidecar: ScriptedSidecar, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        people = People(replicas, "rights", lambda _: Plan(0), token_of(KEY))
+        stack.push_async_callback(people.close)
+        await people.settle([1])
+        (project,) = people.projects
+        (tmp_path / "workspaces.json").write_text(json.dumps({project: asdict(sidecar.endpoint)}))
+        card = (await people.ask("POST", f"/projects/{project}/tasks", json={"title": "Talk"})).json()
+        path = f"/projects/{project}/tasks/{card['id']}"
+        session = (await people.ask("POST", f"{path}/execute")).json()["session_id"]
+        made = await people.ask("POST", "/tokens", json={"name": "a reader", "scopes": ["read"]})
+        token = made.json()
+
+        here, there = (httpx.AsyncClient(base_url=each.url, timeout=20) for each in replicas)
+        await stack.enter_async_context(here)
+        await stack.enter_async_context(there)
+        there.headers["Authorization"] = f"Bearer {token['token']}"
+        async with there.stream("GET", f"{path}/output", params={"session_id": session}) as answer:
+            pieces = answer.aiter_raw()
+            assert await anext(pieces)
+            here.headers["Authorization"] = people.client.headers["Authorization"]
+            assert (await here.delete(f"/tokens/{token['id']}")).status_code == 204
+            async with asyncio.timeout(5):
+                with suppress(httpx.RemoteProtocolError):
+                    async for _ in pieces:
+                        pass
+        await people.ask("POST", f"{path}/stop")
+        assert people.troubles == []
