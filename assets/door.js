@@ -38,16 +38,4 @@
       if (event.name.endsWith(".hydrate_and_load")) event.key = key();
     },
   };
-
-  // The socket is refused without a reason where the address is changed on the way: the server knows it.
-  window.addEventListener("load", async () => {
-    const asked = `/api/front?page=${encodeURIComponent(window.location.origin)}`;
-    const answer = await fetch(asked, { credentials: "omit" }).catch(() => null);
-    if (answer?.status !== 400) return;
-    const words = document.createElement("p");
-    words.className = "v-front";
-    words.role = "alert";
-    words.textContent = (await window.vibeDoor.read(answer)).error;
-    document.body.append(words);
-  });
 })();

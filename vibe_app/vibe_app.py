@@ -11,6 +11,7 @@ from vibe_app.api.headers import SafeHeaders
 from vibe_app.log import Seldom
 from vibe_app.web.auth import OneReader
 from vibe_app.web.bounds import bound_socket
+from vibe_app.web.components.unreached import unreached
 from vibe_app.web.front import WITHOUT_PARTS
 from vibe_app.web.handshake import guard_socket
 from vibe_app.web.packets import KnownPackets
@@ -48,6 +49,7 @@ app = rx.App(
     backend_exception_handler=_something_went_wrong,
     frontend_exception_handler=_page_broke,
     stylesheets=STYLESHEETS,
+    extra_app_wraps={(4, "Unreached"): lambda _: unreached()},
     # Before everything else, so that the first connection has the key of the login beside it.
     head_components=[rx.el.script(src="/door.js"), rx.el.script(WITHOUT_PARTS)],
 )

@@ -18,6 +18,7 @@ class Proxy:
         url: Where it listens.
         host: What it writes into `Host`; nothing leaves what the browser said.
         path: The path below which it serves the board, without a slash at its end.
+        sockets: Whether it passes on that a connection is to become a socket.
         answers: Its own answers: a status for each pattern of `METHOD /path` that it does not pass on.
     """
 
@@ -27,13 +28,28 @@ class Proxy:
         self.url = ""
         self.host = host
         self.path = path
+        self.sockets = True
         self.answers: dict[str, int] = {}
+        self._open: set[asyncio.Task[None]] = set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection of a browser."""
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            await self._serve(reader, writer)
-        writer.close()
+        task = asyncio.create_task(self._served(reader, writer))
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+
+    async def end(self) -> None:
+        """End what is open."""
+        for task in self._open:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    async def _served(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                await self._serve(reader, writer)
+        finally:
+            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -47,18 +63,20 @@ class Proxy:
         head = head.replace(f" {path} ", f" {path[len(self.path) :]} ", 1)
         if self.host:
             head = re.sub(r"(?im)^host: .*?\r$", f"Host: {self.host}\r", head)
+        if not self.sockets:
+            head = re.sub(r"(?im)^upgrade: .*?\r\n", "", head)
         if not re.search(r"(?im)^upgrade:", head):
             head = re.sub(r"(?im)^connection: .*?\r\n", "", head).replace(
                 "\r\n", "\r\nConnection: close\r\n", 1
             )
         below, above = await asyncio.open_connection(*self._upstream)
         above.write(head.encode("latin-1"))
+        both = {asyncio.create_task(_pump(reader, above)), asyncio.create_task(_pump(below, writer))}
         try:
-            async with asyncio.TaskGroup() as both:
-                up = both.create_task(_pump(reader, above))
-                await _pump(below, writer)
-                up.cancel()
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            for task in both:
+                task.cancel()
             above.close()
 
     async def _answer(
@@ -90,3 +108,4 @@ async def proxied(upstream: str, host: str = "", path: str = "") -> AsyncIterato
         yield made
     finally:
         server.close()
+        await made.end()

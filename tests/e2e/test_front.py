@@ -53,6 +53,17 @@ async def test_a_proxy_that_changes_host_is_named_where_the_page_cannot_connect(
             )
 
 
+async def test_a_proxy_that_passes_no_socket_on_is_named_and_forgotten_once_it_does(
+    server: Installation, browser: Browser
+) -> None:
+    async with proxied(server.url) as proxy, tab(browser) as page:
+        proxy.sockets = False
+        await page.goto(f"{proxy.url}/login")
+        await expect(alert(page)).to_contain_text("proxy_set_header Upgrade $http_upgrade", timeout=30_000)
+        proxy.sockets = True
+        await expect(alert(page)).to_have_count(0)
+
+
 async def test_a_secure_cookie_over_plain_http_is_named_before_anybody_types(
     tmp_path: Path, migrated: Path, browser: Browser
 ) -> None:

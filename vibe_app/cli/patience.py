@@ -49,6 +49,8 @@ class PatientProtocol(H11Protocol):
     def handle_events(self) -> None:
         """Read what came, then see what is still missing."""
         super().handle_events()
+        if self.transport.get_protocol() is not self:
+            return  # it is a socket by now
         if self.transport.is_closing():
             self._settle()
         elif self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
