@@ -40,7 +40,10 @@ class Team:
             url: Another server than the first.
             away: Whether a server is meant to be unreachable at times.
         """
-        context = await self._browser.new_context(storage_state=self._cookies, viewport=DESKTOP)
+        # The cookie goes to every port of a host; the key is kept for each server's origin.
+        (kept,) = self._cookies["origins"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
+        cookies: StorageState = {**self._cookies, "origins": [{**kept, "origin": url or self._url}]}
+        context = await self._browser.new_context(storage_state=cookies, viewport=DESKTOP)
         context.set_default_timeout(15_000)
         self.watches.append(watch := Watch(url or self._url, away=away))
         watch.follow(context)

@@ -34,12 +34,12 @@ async ({name, payload, path, token, until}) => {
     const end = () => { socket.close(); };
     socket.onclose = () => done(said.join("\\n"));
     socket.onmessage = ({data}) => {
-      if (data.startsWith("0")) socket.send("40/_event,");
-      else if (data.startsWith("40/_event")) {
-        const event = {name, payload, router_data: {pathname: path, asPath: path, query: {}}};
-        socket.send("42/_event," + JSON.stringify(["event", event]));
+      if (data.startsWith("0")) {
+        const router_data = {pathname: path, asPath: path, query: {}};
+        const event = {name, payload, router_data, key: localStorage.getItem("vibe.key")};
+        socket.send("40/_event," + JSON.stringify({event}));
       } else if (data === "2") socket.send("3");
-      else {
+      else if (!data.startsWith("40/_event")) {
         said.push(data);
         if (data.includes(until)) end();
       }
