@@ -39,9 +39,10 @@ def pod(
 ) -> Iterator[Pod]:
     """A running pod of a workspace."""
     settings = load_settings(runtime="kubernetes", opencode_server_image=image)
-    data: dict[str, str] = manifests.secret(project, secrets)["data"]
+    spec = WorkspaceSpec(project, None)
+    data: dict[str, str] = manifests.secret(spec, secrets)["data"]
     values = {name: base64.b64decode(value).decode() for name, value in data.items()}
-    manifest = manifests.pod(WorkspaceSpec(project, None), secrets, settings, pace=0)
+    manifest = manifests.pod(spec, secrets, settings, pace=0)
     pod = Pod(podman, manifest, values, tmp_path)
     try:
         pod.start()

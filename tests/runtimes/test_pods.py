@@ -116,8 +116,9 @@ async def test_the_agent_s_commands_find_no_secret(house, agent, endpoint):
         "git config core.fsmonitor /workspace/hook; git status --short",
         "rg nothing; git log; ls -la /proc/1; sleep 2",
     )
-    assert "spied" in text
     found = text.encode() + b"".join((folder / name).read_bytes() for name in ("seen", "hooked"))
+    # What looks into everybody's open files also takes from its own command's output.
+    assert b"spied" in found
     assert b"VIBE_PROJECT_ID" in found, "the commands could look at nothing: this proves nothing"
     mine = secrets(house, house.project)
     for secret in (mine.token, mine.password, mine.rehearsal_key):

@@ -36,7 +36,9 @@ ANYBODY = {
     "OutputState.arrive",
     "ProjectSettingsState.set_opened",
     "ProjectSettingsState.set_typed_name",
+    "ProjectsState.arrive",
     "ProjectsState.set_making",
+    "RailState.arrive",
     "RailState.set_helping",
     "SignInState.answered",
     "SignInState.arrive",
@@ -193,6 +195,29 @@ async def test_a_card_dropped_at_the_end_of_a_filtered_column_goes_after_the_las
     assert [card["title"] for card in someone.var("BoardState", "todo")] == ["red two", "red one"]
     await someone.call("BoardState.move", card_id=first, column="TODO", before_id="")
     assert await titles() == [task.title, "blue one", "red two", "red one", "blue two"], "it is there already"
+
+
+async def test_a_dialog_that_is_opened_while_its_page_still_loads_stays_open(
+    tab: Open, processor: dict[str, Tab]
+) -> None:
+    page = await tab("owner", "/")
+    await page.go("/")
+    await page.call("ProjectsState.set_making", making=True)
+    await eventually(lambda: page.var("ProjectsState", "loaded"))
+    assert page.var("ProjectsState", "making") is True
+    # Its connection breaks and comes back: what is typed there stays.
+    await page.disconnect()
+    page.sid = f"{page.sid} again"
+    processor[page.sid] = page
+    await page.connect()
+    await page.go("/")
+    await page.settled()
+    assert page.var("ProjectsState", "making") is True
+    # Somebody goes elsewhere and comes again.
+    await page.go("/settings")
+    await page.go("/")
+    await page.settled()
+    assert page.var("ProjectsState", "making") is False
 
 
 async def test_another_tab_sees_a_move_without_asking(project: ProjectView, task: TaskView, tab: Open):

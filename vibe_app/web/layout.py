@@ -46,11 +46,14 @@ class RailState(rx.State):
         """Read the projects and who is signed in."""
         show_rail(self, actor, await read_rail(actor))
 
+    @rx.event
+    def arrive(self):
+        """Close the list of keys: it does not outlive the page that it was opened on."""
+        self.helping = False
+
     @acts(background=True)
     async def watch(self, actor: Actor):
         """Keep the rail up to date while the tab is on this page."""
-        async with self:
-            self.helping = False
         # A right that an admin gives or takes is seen at once as well.
         with services().database.bus.subscribe("projects", rights_of(actor.user_id)) as changes:
             while True:

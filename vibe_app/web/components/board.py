@@ -14,7 +14,7 @@ from uuid import UUID
 
 import reflex as rx
 
-from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.accounts.roles import Actor, ProjectRole, rights_of
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.views import ProjectView, TaskView
 from vibe_app.errors import Forbidden, NotFound, Unavailable, VibeError
@@ -109,13 +109,14 @@ class BoardState(rx.State):
             # `arrive` may still be waiting for its turn behind other events; this does not wait.
             _begin(self, place.project)
         whole, activity = f"project:{place.project}", f"activity:{place.project}"
-        changed = {whole, "projects"}
-        with services().database.bus.subscribe("projects", whole, activity) as changes:
+        framed = {"projects", rights_of(actor.user_id)}
+        changed = {whole, *framed}
+        with services().database.bus.subscribe(whole, activity, *framed) as changes:
             while True:
                 try:
                     async for event in self._refresh(actor, place.project, whole in changed):
                         yield event
-                    if "projects" in changed:
+                    if framed & changed:
                         projects = await read_rail(actor)
                         async with self:
                             show_rail(await self.get_state(RailState), actor, projects)

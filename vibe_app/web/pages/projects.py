@@ -7,7 +7,7 @@ from typing import Any
 
 import reflex as rx
 
-from vibe_app.accounts.roles import MAY_NOT_CREATE, Actor, ProjectRole
+from vibe_app.accounts.roles import MAY_NOT_CREATE, Actor, ProjectRole, rights_of
 from vibe_app.board.projects import SAMPLE_NAME
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.card import epoch_ms
@@ -38,14 +38,21 @@ class ProjectsState(rx.State):
     rows: list[ProjectRow] = []
     loaded: bool = False
     making: bool = False
+    _connection: str = ""
+
+    @rx.event
+    async def arrive(self):
+        """Close what an earlier visit left open; a connection that comes back leaves it as it is."""
+        connection = self.router.session.session_id
+        if connection == self._connection:
+            self.making = False
+        self._connection = connection
+        (await self.get_state(RailState)).helping = False
 
     @acts(background=True)
     async def watch(self, actor: Actor):
         """Read the projects now and whenever one of them changes, while the tab is on this page."""
-        async with self:
-            self.making = False
-            (await self.get_state(RailState)).helping = False
-        with services().database.bus.subscribe("projects") as changes:
+        with services().database.bus.subscribe("projects", rights_of(actor.user_id)) as changes:
             while True:
                 page = await services().projects.list(actor, page_size=200)
                 rows = [
@@ -231,4 +238,4 @@ def projects_page() -> rx.Component:
     )
 
 
-ON_LOAD = [ProjectsState.watch]
+ON_LOAD = [ProjectsState.arrive, ProjectsState.watch]

@@ -51,7 +51,14 @@ class ProfileState(rx.State):
         ]
 
 
-LOAD = [ProfileState.load, LoginsState.load, TokensState.load, UsersState.load, RailState.watch]
+LOAD = [
+    RailState.arrive,
+    ProfileState.load,
+    LoginsState.load,
+    TokensState.load,
+    UsersState.load,
+    RailState.watch,
+]
 
 
 def _profile() -> rx.Component:
