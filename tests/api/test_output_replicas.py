@@ -87,18 +87,23 @@ async def replicas(database_url: str, tmp_path: Path) -> AsyncIterator[list[Repl
         await asyncio.gather(*keepers, return_exceptions=True)
 
 
+async def talking(people: People, sidecar: ScriptedSidecar, folder: Path) -> tuple[str, str]:
+    """Have the agent talk; return its card's path and the session."""
+    await people.settle([1])
+    (project,) = people.projects
+    (folder / "workspaces.json").write_text(json.dumps({project: asdict(sidecar.endpoint)}))
+    card = (await people.ask("POST", f"/projects/{project}/tasks", json={"title": "Talk"})).json()
+    path = f"/projects/{project}/tasks/{card['id']}"
+    return path, (await people.ask("POST", f"{path}/execute")).json()["session_id"]
+
+
 async def test_cut_a_hundred_times_over_two_replicas(
     replicas: list[Replica], sidecar: ScriptedSidecar, hurry: asyncio.Event, database_url: str, tmp_path: Path
 ) -> None:
     async with AsyncExitStack() as stack:
         people = People(replicas, "cuts", lambda _: Plan(0), token_of(KEY))
         stack.push_async_callback(people.close)
-        await people.settle([1])
-        (project,) = people.projects
-        (tmp_path / "workspaces.json").write_text(json.dumps({project: asdict(sidecar.endpoint)}))
-        card = (await people.ask("POST", f"/projects/{project}/tasks", json={"title": "Talk"})).json()
-        path = f"/projects/{project}/tasks/{card['id']}"
-        session = (await people.ask("POST", f"{path}/execute")).json()["session_id"]
+        path, session = await talking(people, sidecar, tmp_path)
 
         by_turns = cycle(replica.url for replica in replicas)
         reader = Reader(
@@ -139,12 +144,7 @@ async def test_a_right_that_ends_on_one_replica_ends_the_stream_of_the_other(
     async with AsyncExitStack() as stack:
         people = People(replicas, "rights", lambda _: Plan(0), token_of(KEY))
         stack.push_async_callback(people.close)
-        await people.settle([1])
-        (project,) = people.projects
-        (tmp_path / "workspaces.json").write_text(json.dumps({project: asdict(sidecar.endpoint)}))
-        card = (await people.ask("POST", f"/projects/{project}/tasks", json={"title": "Talk"})).json()
-        path = f"/projects/{project}/tasks/{card['id']}"
-        session = (await people.ask("POST", f"{path}/execute")).json()["session_id"]
+        path, session = await talking(people, sidecar, tmp_path)
         made = await people.ask("POST", "/tokens", json={"name": "a reader", "scopes": ["read"]})
         token = made.json()
 
