@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from vibe_app.log import OneLine, Seldom, visible
+from vibe_app.log import LONGEST, OneLine, Seldom, visible
 
 FORGED = "2026-01-01 00:00:00,000 INFO vibe_app.accounts: somebody signed in"
 
@@ -53,6 +53,15 @@ def test_a_traceback_is_set_in_whatever_its_exception_says(
     assert all(line.startswith("    ") for line in others)
     assert others[0].strip() == "Traceback (most recent call last):"
     assert "\x1b" not in text.getvalue()
+
+
+def test_a_line_has_an_end(written: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, text = written
+    try:
+        raise ValueError("x" * 1_000_000)
+    except ValueError:
+        logger.exception("%s", "y" * 1_000_000)
+    assert max(len(line) for line in text.getvalue().splitlines()) < LONGEST + 50
 
 
 def test_text_without_such_characters_stays_as_it_is() -> None:

@@ -28,6 +28,7 @@ _URL = re.compile(
 _SHORT = re.compile(
     r"(?:(?P<user>[\w.+][\w.+-]*)@)?(?P<host>[A-Za-z0-9_][\w.-]*):(?P<path>[^:-].*)", re.ASCII
 )
+_SCHEMES = frozenset(("http", "https", "ssh", "git", "file", "ftp", "ftps"))
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*", re.ASCII)
 _NUMERIC = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)", re.ASCII)
 _USER = re.compile(r"[\w.+][\w.+-]*", re.ASCII)
@@ -120,6 +121,12 @@ def parse(text: str) -> Address:
         raise _refusal()
     if (short := _SHORT.fullmatch(text)) and "://" not in text:
         host = _clean_host(short["host"])
+        if "@" in short["path"] or host in _SCHEMES:
+            # An address whose scheme is missing or mistyped: what stands before the `@` may be a token.
+            raise Refused(
+                "Write the whole address, such as https://host/path, and a token in its own field.",
+                "invalid_repo_url",
+            )
         return Address("ssh", short["user"] or "", host, None, short["path"], short=True)
     found = _URL.fullmatch(text)
     if found is None:
@@ -158,6 +165,15 @@ def shown(text: str) -> str:
         return found[0] if found[1].lower() == "ssh://" and ":" not in name else found[1]
 
     return _BEFORE_HOST.sub(without, text)
+
+
+def bare(stored: str) -> str:
+    """Return one stored address, valid or not, without what may be a credential in it."""
+    if "://" in stored:
+        return shown(stored)
+    short = _SHORT.fullmatch(stored)
+    sound = short and "@" not in short["path"] and short["host"].lower() not in _SCHEMES
+    return stored if sound else stored.rpartition("@")[2]
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:

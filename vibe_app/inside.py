@@ -20,6 +20,8 @@ from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a pipe whose other end nobody holds would wait for ever.
+_LARGEST_EXCLUDE = 1 << 20
+_NOT_OURS = (errno.ELOOP, errno.ENOTDIR, errno.EINVAL, errno.EISDIR, errno.ENXIO)
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -103,14 +105,20 @@ class Spot:
             raise OSError(errno.EINVAL, "It is not a file", str(self.path))
         return descriptor
 
-    def read(self) -> bytes:
+    def read(self, limit: int | None = None) -> bytes:
         """Return the content of the plain file.
 
+        Args:
+            limit: Bytes that it may have; any number by default.
+
         Raises:
-            OSError: There is none, or it is something else.
+            OSError: There is none, it is something else, or it is larger (`EFBIG`).
         """
         with os.fdopen(self.open(os.O_RDONLY), "rb") as file:
-            return file.read()
+            content = file.read() if limit is None else file.read(limit + 1)
+        if limit is not None and len(content) > limit:
+            raise OSError(errno.EFBIG, "It is larger than any of ours", str(self.path))
+        return content
 
     def write(self, content: str | bytes) -> None:
         """Put a file in place, whole or not at all, whatever lies there; missing folders are made.
@@ -166,7 +174,7 @@ def exclude_from_git(workspace: Path) -> None:
     """Keep `.opencode/` out of a workspace's repository by its own exclude file, once.
 
     Where git's folder lies elsewhere (a worktree, a link), or a link stands in the way of the
-    exclude file, nothing is written: it might be anybody's.
+    exclude file, nothing is written: it might be anybody's. One of more than 1 MiB stays as it is.
 
     Raises:
         OSError: The file cannot be read or written.
@@ -175,13 +183,13 @@ def exclude_from_git(workspace: Path) -> None:
     try:
         with folder(workspace, (".git",)) as git, suppress(FileExistsError):
             os.mkdir("info", dir_fd=git)
-        present = exclude.read()
+        present = exclude.read(_LARGEST_EXCLUDE)
     except FileNotFoundError:
         if not _is_folder(workspace, ".git"):
             return
         present = b""
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EINVAL, errno.EISDIR, errno.ENXIO):
+        if error.errno in (*_NOT_OURS, errno.EFBIG):
             return
         raise
     if b"/.opencode/" not in present.splitlines():

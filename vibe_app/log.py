@@ -22,6 +22,9 @@ _UNSEEN = re.compile(
     "]"
 )
 
+LONGEST = 4000
+"""Characters of a line, and of each line of a traceback."""
+
 
 def visible(text: str) -> str:
     """Return a text as one line in which every character can be seen."""
@@ -32,8 +35,9 @@ class OneLine(logging.Formatter):
     """Writes a record's message as one line, and a traceback below it, set in."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        return visible(super().formatMessage(record))
+        """Return the line, without what it has beyond `LONGEST` characters."""
+        line = visible(super().formatMessage(record)[: LONGEST + 1])
+        return line if len(line) <= LONGEST else f"{line[:LONGEST]} [cut]"
 
     def formatException(self, ei: logging._SysExcInfoType) -> str:
         """Return the traceback."""
@@ -45,7 +49,7 @@ class OneLine(logging.Formatter):
 
 
 def _set_in(text: str) -> str:
-    return "\n".join(f"    {visible(line)}" for line in text.split("\n"))
+    return "\n".join(f"    {visible(line[:LONGEST])}" for line in text.split("\n"))
 
 
 def set_up(level: str, *, with_process: bool = False) -> None:

@@ -307,7 +307,11 @@ class WorkspaceClient:
             method,
             f"{url}{path}",
             params=httpx.QueryParams(tuple(params)),
-            headers={**(headers or {}), "Authorization": f"Bearer {token}"},
+            # A header that is no ASCII says nothing that a service of ours knows.
+            headers={
+                **{name: value for name, value in (headers or {}).items() if value.isascii()},
+                "Authorization": f"Bearer {token}",
+            },
             content=content,
             timeout=httpx.Timeout(silence, connect=_CONNECT),
         )

@@ -180,6 +180,12 @@ async def test_downloads_are_inert_and_cut_to_measure(board: Board, workspace: P
     part = await board.viewer.get(download, params={"path": "page.html"}, headers={"Range": "bytes=1-6"})
     assert (part.status_code, part.content) == (206, b"script")
     assert part.headers["content-range"] == f"bytes 1-6/{len(page)}"
+    # What no service of ours can read says nothing.
+    odd = await board.viewer.get(download, params={"path": "page.html"}, headers={b"Range": b"bytes=0-\x80"})
+    assert (odd.status_code, odd.content) == (200, page)
+    far = {"path": "page.html", "offset": 2**62, "length": 2**62}
+    nothing = await board.viewer.get(f"{board.path}/files/content", params=far)
+    assert (nothing.status_code, nothing.json()["content"], nothing.json()["size"]) == (200, "", len(page))
     beyond = await board.viewer.get(download, params={"path": "page.html"}, headers={"Range": "bytes=99-"})
     assert (beyond.status_code, beyond.json()["code"]) == (416, "no_such_part")
 

@@ -238,6 +238,21 @@ async def test_an_access_token_that_is_revoked_ends_what_it_opened(
         await expect_the_end(opened, ticking, began)
 
 
+async def test_the_passage_ends_with_the_right_to_execute(
+    board: Board, parts: Services, address: str, ticking: Ticking
+) -> None:
+    async with AsyncExitStack() as stack:
+        opened = await open_everything(stack, address, board, board.tokens["editor"])
+        began = time.monotonic()
+        admin = await _admin(parts, board)
+        await parts.accounts.change_user(admin, UUID(board.ids["editor"]), can_execute=False)
+        passage, running = opened.pop("passage")
+        async with asyncio.timeout(PROMISED + 5):
+            await running
+        assert passage.last - began < PROMISED
+        assert not any(running.done() for _, running in opened.values())
+
+
 async def test_who_may_only_look_from_now_on_goes_on_looking(
     board: Board, parts: Services, address: str, ticking: Ticking
 ) -> None:

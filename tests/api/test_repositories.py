@@ -143,6 +143,7 @@ async def test_credentials_in_addresses_of_earlier_versions_are_taken_out_at_the
         "Two": (f"https://{TOKEN}@example.org/team/app.git", URL, (TOKEN, "")),
         "Ssh": ("git@example.org:team/app.git", "git@example.org:team/app.git", None),
         "Old": ("git://u:pw@example.org/a", "git://example.org/a", None),
+        "Mistyped": (f"user:{TOKEN}@example.org/team/app.git", "example.org/team/app.git", None),
         "Odd": ("https://u:p$$@[::1", "https://[::1", None),
     }
     for name, (url, _, _) in stored.items():

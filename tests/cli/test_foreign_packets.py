@@ -14,6 +14,8 @@ from vibe_app.web.packets import PATIENCE
 
 JOIN = "40/_event,"
 FORGED = "x\n2026-01-01 00:00:00,000 INFO vibe_app: forged"
+KEEP = "reflex___state____state.reflex___state____update_vars_internal_state.update_vars_internal"
+EDITING = "reflex___state____state.vibe_app___web___components___drawer____drawer_state.editing_rx_state_"
 EVENT = '42/_event,["event",{}]'
 
 
@@ -57,6 +59,16 @@ KINDS: list[str | bytes] = [
     event(name="reflex___state____state.hydrate_and_load", payload=[]),
     event(name="reflex___state____state.hydrate_and_load", payload={}, router_data={"pathname": 7}),
     event(name="reflex___state____state.hydrate_and_load", payload={}, router_data={"query": []}),
+    event(name=KEEP, payload={"vars": {EDITING: ["x" * 100_000]}}),
+    event(name=KEEP, payload={"vars": {EDITING: "x" * 100_000}}),
+    event(name=KEEP, payload={"vars": {EDITING: 7}}),
+    event(name=KEEP, payload={"vars": {"nosuch.state.x": "1", "": "1"}}),
+    event(name="reflex___state____state.hydrate_and_load", payload={"vars": {"nosuch.state.x": "1"}}),
+    event(
+        name="reflex___state____state.vibe_app___web___components___project_settings____"
+        "project_settings_state.set_typed_name",
+        payload={"name": "\ud800"},
+    ),
     JOIN,
     b"\x00\x01",
 ]

@@ -29,6 +29,10 @@ class Echo:
             while (await receive())["type"] != "websocket.disconnect":
                 pass
             return
+        if scope["path"] == "/refused":
+            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body"})
+            return
         body = b""
         while True:
             message = await receive()
@@ -97,6 +101,19 @@ async def test_a_byte_now_and_then_does_not_keep_a_head_open(port: int) -> None:
             await asyncio.wait({answer}, timeout=0.1)
     reset = isinstance(answer.exception(), ConnectionResetError)
     assert reset or answer.result().startswith(b"HTTP/1.1 408")
+    writer.close()
+
+
+async def test_what_comes_after_its_answer_is_not_read_for_ever(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /refused HTTP/1.1\r\nHost: board.test\r\nContent-Length: 1000000\r\n\r\na")
+    answer = asyncio.create_task(reader.read())
+    async with asyncio.timeout(30):
+        while not answer.done():
+            writer.write(b"X")
+            await asyncio.wait({answer}, timeout=0.1)
+    reset = isinstance(answer.exception(), ConnectionResetError)
+    assert reset or answer.result().startswith(b"HTTP/1.1 403")
     writer.close()
 
 

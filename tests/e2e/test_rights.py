@@ -39,12 +39,16 @@ async def test_a_login_that_is_ended_in_the_settings_closes_the_other_browser(
     await page.goto(f"{other.url}/login?next=/p/{project.id}")
     await page.get_by_label("E-mail").fill("eve@example.org")
     await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("button", name="Sign in").dblclick()
     other.project = project.id
     await other.ready()
 
     board = await visit("eve", None)
     await board.page.goto(f"{board.url}/settings")
+    rows = board.page.locator(".rt-Flex", has=board.page.get_by_role("button", name="End", exact=True))
+    await expect(rows.filter(has_text="Firefox").get_by_role("button", name="End", exact=True)).to_have_count(
+        1
+    )
     row = row_of(board.page, "Firefox")
     await expect(row).to_contain_text("127.0.0.1")
     await row.get_by_role("button", name="End", exact=True).click()

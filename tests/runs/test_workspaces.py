@@ -272,6 +272,21 @@ async def test_one_person_wakes_only_so_many_by_looking(rig: Rig) -> None:
     await rig.until(session, lambda view: view.started_at is not None)
 
 
+async def test_what_could_not_be_woken_or_is_gone_does_not_count(settings: Settings) -> None:
+    async with rigged(settings, BrokenRuntime()) as rig:
+        for _ in range(AT_MOST + 1):
+            await rig.workspaces.opened(rig.actor, await rig.project())
+            await eventually(lambda: not rig.workspaces._starting)
+        rig.workspaces.wake(rig.actor, Project(name="One more"))
+
+
+async def test_what_a_workspace_says_of_itself_has_no_character_that_cannot_be_seen(rig: Rig) -> None:
+    project = await rig.project()
+    await rig.workspaces.note_status(project, "failed", "Its branches are b\u202e\n\x1b[31m1")
+    found = await rig.projects.read(rig.actor, project)
+    assert found.workspace.reason == "Its branches are b\\u202e\\n\\x1b[31m1"
+
+
 def test_the_count_forgets_what_has_stopped_by_now() -> None:
     moment = now()
     waking = Waking(timedelta(minutes=30), lambda: moment)

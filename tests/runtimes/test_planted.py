@@ -152,6 +152,16 @@ def test_git_s_folder_elsewhere_is_not_written(tmp_path: Path, outside: Path) ->
     assert contents(outside) == before
 
 
+def test_an_exclude_file_of_any_size_costs_nothing(tmp_path: Path) -> None:
+    exclude = tmp_path / ".git" / "info" / "exclude"
+    exclude.parent.mkdir(parents=True)
+    exclude.touch()
+    os.truncate(exclude, 1 << 40)
+    exclude_from_git(tmp_path)
+    assert exclude.stat().st_size == 1 << 40
+    assert exclude.stat().st_blocks == 0
+
+
 def test_a_home_s_data_is_kept_where_it_is_told_and_nowhere_else(tmp_path: Path, outside: Path) -> None:
     home, kept = tmp_path / "home", tmp_path / "kept"
     kept.mkdir()

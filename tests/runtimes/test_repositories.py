@@ -346,6 +346,24 @@ async def test_what_is_only_a_pointer_or_leads_out_is_told(workspaces, served: G
     ]
 
 
+async def test_what_leads_out_by_another_link_or_is_a_submodule_s_folder(
+    workspaces, served: GitServer
+) -> None:
+    library = publish(served, "library.git", {"a": "a"})
+    publish(served, "deep.git", {"p/q/a": "a"}, {"p/q/d": "../..", "p/q/x": "d/../outside"})
+    _, said = await make(workspaces, served.url("deep.git"))
+    assert said == ["1 link leads out of the workspace: p/q/x."]
+    source = publish(served, "lfs.git", {".gitattributes": "* filter=lfs diff=lfs merge=lfs -text\n"})
+    link = f"160000,{git(library, 'rev-parse', 'HEAD')},libs/one"
+    git(source, "update-index", "--add", "--cacheinfo", link)
+    git(source, "commit", "--quiet", "--message=A link to a commit")
+    republish(served, source, "lfs.git")
+    _, said = await make(workspaces, served.url("lfs.git"))
+    assert said == [
+        "The submodule libs/one did not come along: .gitmodules does not say where it comes from."
+    ]
+
+
 async def test_credentials_of_earlier_versions_are_taken_out_of_git_s_configuration(
     workspaces, tmp_path
 ) -> None:

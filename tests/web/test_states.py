@@ -321,6 +321,7 @@ async def test_a_title_in_place_names_the_version_on_which_it_was_begun(
     editor: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}")
     await editor.call("DrawerState.arrive")
     await parts.tasks.change(owner, project.id, task.id, task.version, title="Theirs")
+    await editor.call("DrawerState.save_title", title="Mine", version=2**70)
     await editor.call("DrawerState.save_title", title="Mine", version=task.version)
     [row] = editor.var("DrawerState", "both")
     assert (row["mine"], row["theirs"]) == ("Mine", "Theirs")
@@ -331,7 +332,8 @@ async def test_a_title_in_place_names_the_version_on_which_it_was_begun(
 
 
 @pytest.mark.parametrize(
-    "seen", ["", "x", "[]", "{}", '{"version": "x"}', '{"version": 1e400}', '{"version": -1}']
+    "seen",
+    ["", "x", "[]", "{}", '{"version": "x"}', '{"version": 1e400}', '{"version": -1}', "[" * 20_000],
 )
 async def test_a_form_that_does_not_say_what_it_is_founded_on_is_shown_beside_what_is_there(
     parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView, tab: Open, seen: str

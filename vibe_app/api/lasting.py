@@ -37,6 +37,7 @@ class LastingRoute(APIRoute):
     """
 
     reading: ClassVar[ProjectRole] = ProjectRole.VIEWER
+    executes: ClassVar[bool] = False
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer for as long as the asker may have it."""
@@ -52,6 +53,8 @@ class LastingRoute(APIRoute):
             # A token's scopes are for its life: which one the route needs, it has found out itself.
             actor = await actor_of(request)
             await services().projects.check(actor, project_id, needed, TokenScope.READ)
+            if self.executes:
+                actor.need_execution()
 
         async def noting(message: Message) -> None:
             nonlocal started
@@ -61,7 +64,9 @@ class LastingRoute(APIRoute):
         shown = (request.query_params.get(KEY_QUERY), *(request.headers.get(name) for name in _PROOFS))
         actor = await actor_of(request)
         with _counted(actor.user_id):
-            async with services().rights.lasting((needed, *shown), again, actor.user_id, project_id) as right:
+            async with services().rights.lasting(
+                (needed, self.executes, *shown), again, actor.user_id, project_id
+            ) as right:
                 try:
                     await right.run(super().handle(scope, receive, noting))
                 except VibeError as error:
@@ -71,9 +76,10 @@ class LastingRoute(APIRoute):
 
 
 class EditorsRoute(LastingRoute):
-    """The same where reading, too, is for editors."""
+    """The same where everything is for editors who may execute."""
 
     reading = ProjectRole.EDITOR
+    executes = True
 
 
 @contextmanager

@@ -176,6 +176,9 @@ class Projects:
                 credential = remotes.changed(actor, project, remote)
                 if credential is not KEEP:
                     await self._credentials.put(db, project_id, credential)
+                if project.workspace_status == "failed":
+                    # What it failed by may be mended by this.
+                    values |= {"workspace_status": "stopped", "workspace_reason": None}
             for name_of, value in {"updated_at": now(), **values}.items():
                 setattr(project, name_of, value)
             db.announce(f"project:{project_id}", "projects", "queue")
@@ -309,7 +312,7 @@ class Projects:
                 name=project.name,
                 description=project.description,
                 # A process of the version before may have stored one with a credential just now.
-                repo_url=project.repo_url and addresses.shown(project.repo_url),
+                repo_url=project.repo_url and addresses.bare(project.repo_url),
                 branch=project.repo_branch,
                 has_credential=project.id in signing,
                 session_limit=project.session_limit,

@@ -113,8 +113,8 @@ async def take_credentials_out(db: AsyncSession, credentials: Credentials) -> in
         if address is not None and address.credential is not None:
             await credentials.put(db, project.id, address.credential)
             project.repo_url = str(address)
-        elif address is None and addresses.shown(stored) != stored:
-            project.repo_url = addresses.shown(stored)
+        elif address is None and (clean := addresses.bare(stored)) != stored:
+            project.repo_url = clean
         else:
             continue
         found += 1

@@ -40,7 +40,7 @@ def clean_body(value: str, what: str = "description") -> str:
     body = plain_text(value).strip("\n")
     if (size := len(body.encode())) > DESCRIPTION_BYTES:
         raise Refused(
-            f"The {what} has {size // 1024} KiB; shorten it to {DESCRIPTION_BYTES // 1024} KiB at most.",
+            f"The {what} has {size:,} bytes; shorten it to {DESCRIPTION_BYTES:,} (64 KiB) at most.",
             what + "_too_long",
         )
     return body

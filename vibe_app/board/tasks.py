@@ -175,7 +175,8 @@ class Tasks:
                     rank = rules.parse_priority(values["priority"]).rank
                     waiting = (col(Session.task_id) == task_id) & repository.live
                     await db.execute(update(Session).where(waiting).values(priority=rank))
-                if not await repository.rewrite_task(db, task_id, version, values, _PROMPT):
+                known = 0 < version < 2**31  # as the column holds it; no card has another
+                if not known or not await repository.rewrite_task(db, task_id, version, values, _PROMPT):
                     db.expire_all()
                     task = await task_of(db, project_id, task_id)
                     if task.version == version:

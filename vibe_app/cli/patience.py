@@ -57,6 +57,8 @@ class PatientProtocol(H11Protocol):
             if not self._half:
                 self._await_head()
         elif self.conn.their_state is h11.SEND_BODY:
+            if self._timer is not None and self.cycle is not None and self.cycle.response_complete:
+                return  # what still comes is for nobody: it has the time that was left
             self._settle()
             self._timer = self.loop.call_later(BODY, self._body_is_late)
         elif self.conn.their_state is not h11.IDLE or self.cycle is not None:
@@ -89,7 +91,8 @@ class PatientProtocol(H11Protocol):
 
     def _body_is_late(self) -> None:
         if self.cycle.response_complete:
-            return  # nobody waits for it any more: the time for an idle connection runs
+            self.transport.close()
+            return
         if self.flow.read_paused or self.cycle.waiting_for_100_continue:
             # It is us who have not read it yet.
             self._timer = self.loop.call_later(BODY, self._body_is_late)

@@ -25,6 +25,11 @@ class Waking:
         self._span, self._clock = span, clock
         self._woken: dict[UUID, dict[UUID, datetime]] = {}
 
+    def forget(self, project: UUID) -> None:
+        """Take back what was noted of a project: its workspace could not be woken, or is gone."""
+        for woken in self._woken.values():
+            woken.pop(project, None)
+
     def count(self, person: UUID, project: UUID) -> None:
         """Note that a person wakes a project's workspace.
 

@@ -24,6 +24,7 @@ from vibe_app.board.models import Project, Session
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database
 from vibe_app.errors import TooMany, Unavailable, VibeError
+from vibe_app.log import visible
 from vibe_app.runs.strays import end_strays
 from vibe_app.runs.waking import Waking
 from vibe_app.runtimes.base import Endpoint, Progress, Runtime, WorkspaceSpec
@@ -115,7 +116,11 @@ class Workspaces:
             log.warning("use of project %s's workspace was not noted: %s", project.id, error)
         credential = await self.credential(project)
         spec = WorkspaceSpec(project.id, project.repo_url, project.repo_branch, credential)
-        endpoint = await self._runtime.ensure(spec, progress)
+        try:
+            endpoint = await self._runtime.ensure(spec, progress)
+        except VibeError:
+            self._waking.forget(project.id)
+            raise
         await self._note_notices(project, list(endpoint.notices))
         return endpoint
 
@@ -132,6 +137,8 @@ class Workspaces:
             return None
 
     async def _note_notices(self, project: Project, notices: list[str]) -> None:
+        # They repeat names out of the repository.
+        notices = [visible(notice) for notice in notices]
         if (project.workspace_notices or []) == notices:
             return
         try:
@@ -145,6 +152,7 @@ class Workspaces:
 
     async def note_status(self, project_id: UUID, status: str, reason: str | None) -> None:
         """Keep a workspace's new state in its project's row, for every board to show."""
+        reason = visible(reason) if reason else None
         async with self._database.transaction() as db:
             await db.execute(
                 update(Project)
@@ -164,6 +172,7 @@ class Workspaces:
 
     async def erase(self, project_id: UUID) -> None:
         """End a project's workspace and delete its files."""
+        self._waking.forget(project_id)
         await self._runtime.stop(project_id, erase=True)
 
     async def correct_statuses(self, alive: Collection[UUID] | None = None) -> None:

@@ -54,8 +54,8 @@ async def make_workspace(
     """
     draft = _new_draft(folder)
     if draft is None:
-        forget_credentials(folder)
-        exclude_from_git(folder)
+        await asyncio.to_thread(forget_credentials, folder)
+        await asyncio.to_thread(exclude_from_git, folder)
         return notices(folder)
     missing: list[str] = []
     call = Call(mark=mark)

@@ -15,6 +15,7 @@ from pathlib import Path
 from vibe_app import addresses
 from vibe_app.addresses import Address, Credential
 from vibe_app.errors import Unavailable, VibeError
+from vibe_app.inside import Spot
 from vibe_app.runtimes import git, reach
 from vibe_app.runtimes.git import Call, Failed
 
@@ -186,6 +187,8 @@ class _Submodules:
                 missing += await self.bring(folder / path, address, f"{shown}/", depth + 1)
             except (Failed, VibeError) as error:
                 why = str(error).removeprefix("The repository could not be cloned: ")
+                # Where the workspace is made is nobody's business.
+                why = why.replace(f"{folder}/", "")
                 missing.append(f"The submodule {shown} did not come along: {why[:300]}")
         return missing
 
@@ -274,19 +277,20 @@ def _shown(paths: Iterable[str]) -> str:
 
 
 def _leads_out(folder: Path, path: str) -> bool:
-    """Whether a link leads out of the folder, by its text."""
+    """Whether a link leads out of the folder, by itself or by other links on its way."""
     try:
         target = os.readlink(folder / path)
     except OSError:
         return False
-    whole = os.path.normpath(os.path.join(os.path.dirname(path), target))
-    return os.path.isabs(target) or whole == ".." or whole.startswith("../")
+    return os.path.isabs(target) or not Path(os.path.realpath(folder / path)).is_relative_to(
+        os.path.realpath(folder)
+    )
 
 
 def _is_pointer(folder: Path, path: str) -> bool:
     try:
-        descriptor = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
+        descriptor = Spot(folder, tuple(path.split("/"))).open(os.O_RDONLY)
+    except OSError:  # not a plain file: a link, or the folder of a submodule
         return False
     with os.fdopen(descriptor, "rb") as file:
         return file.read(len(_POINTER)) == _POINTER

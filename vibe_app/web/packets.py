@@ -11,6 +11,7 @@ Sources: the protocols Engine.IO 4 and Socket.IO 5.
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 from collections.abc import Callable
 from functools import cache
@@ -19,6 +20,8 @@ from urllib.parse import parse_qs
 
 import reflex as rx
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from reflex.compiler.utils import compile_client_storage
+from reflex.state import State
 from reflex_base.registry import RegistrationContext
 from socketio import packet
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,6 +35,8 @@ PATIENCE = 10
 _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 # Every State has it, and none of our pages uses it.
 _SET_ANY = ".setvar"
+# The vars of a State that a browser keeps come with its first event, and with this argument alone.
+_KEPT_VARS, _KEPT_CHARS = "vars", 500
 _PONG, _CLOSE, _MESSAGE = "3", "1", "4"
 
 _seldom = Seldom()
@@ -180,9 +185,23 @@ def _takes(name: str, payload: dict[str, Any]) -> bool:
     try:
         for argument, value in payload.items():
             kinds[argument].validate_python(value)
-    except (ValidationError, RecursionError):
+        # What cannot be encoded cannot be stored or sent either: a lone half of a surrogate pair.
+        json.dumps(payload, ensure_ascii=False).encode()
+    except (ValidationError, UnicodeEncodeError, RecursionError):
         return False
-    return True
+    if "vibe_app" in registered.handler.fn.__module__:
+        return True
+    kept = payload.get(_KEPT_VARS) or {}
+    return all(
+        each in _kept_by_browsers() and isinstance(value, str) and len(value) <= _KEPT_CHARS
+        for each, value in kept.items()
+    )
+
+
+@cache
+def _kept_by_browsers() -> frozenset[str]:
+    """Return the full names of the vars that a browser keeps."""
+    return frozenset(name for kind in compile_client_storage(State).values() for name in kind)
 
 
 @cache

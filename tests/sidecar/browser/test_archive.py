@@ -50,6 +50,15 @@ def test_links_that_lead_elsewhere_and_special_files_are_left_out(workspace: Wor
     assert unpacked(list(archive_of(workspace, "src/deep", LIMIT).pieces())) == {"deep/file": "inside\n"}
 
 
+def test_a_link_that_leads_out_by_another_one_is_left_out(folder: Path, workspace: Workspace) -> None:
+    (folder / "p" / "q").mkdir(parents=True)
+    (folder / "p" / "q" / "d").symlink_to("../..")
+    (folder / "p" / "q" / "x").symlink_to("d/../../outside")
+    found = unpacked(list(archive_of(workspace, "", LIMIT).pieces()))
+    assert found["workspace/p/q/d"] == "-> ../.."
+    assert "workspace/p/q/x" not in found
+
+
 def test_the_system_s_own_tar_unpacks_names_modes_and_long_paths(
     folder: Path, workspace: Workspace, tmp_path: Path
 ) -> None:

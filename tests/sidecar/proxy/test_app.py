@@ -220,6 +220,8 @@ async def test_what_opencode_should_not_answer(client: httpx.AsyncClient, upstre
 async def test_bodies_have_a_limit(client: httpx.AsyncClient, upstream: Upstream) -> None:
     answer = await client.post("/session/ses_1/message", content=b'"' + b"x" * (16 * 1024 * 1024))
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    deep = b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    assert (await client.post("/session/ses_1/message", content=deep)).status_code in (400, 403)
     assert upstream.asked == []
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
+from pathlib import Path
 
 from vibe_app.errors import Refused, TooLarge, VibeError
 from vibe_app.sidecar.browser.files import PIECE
@@ -62,6 +63,15 @@ class Archive:
             with suppress(OSError):  # it went away or changed its kind since it was counted
                 yield from self._member(member)
 
+    def _holds(self, folder: int, target: str) -> bool:
+        """Whether a link in a folder leads to something in here, whatever other links are on its way."""
+        top = self.workspace.open_parts(self.top)
+        try:
+            whole = os.path.realpath(f"/proc/self/fd/{top}")
+            return Path(os.path.realpath(f"/proc/self/fd/{folder}/{target}")).is_relative_to(whole)
+        finally:
+            os.close(top)
+
     def _member(self, member: _Member) -> Iterator[bytes]:
         mode = member.info.st_mode
         info = tarfile.TarInfo()
@@ -77,7 +87,7 @@ class Archive:
                 info.type = tarfile.SYMTYPE
                 target = os.readlink(member.parts[-1], dir_fd=folder)
                 info.linkname = os.fsdecode(target)
-                if _stays(member.parts, info.linkname):
+                if _stays(member.parts, info.linkname) and self._holds(folder, info.linkname):
                     yield _header(info)
             else:
                 yield from _file(folder, member.parts[-1], info)

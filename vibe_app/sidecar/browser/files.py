@@ -118,8 +118,9 @@ def read_file(
         descriptor = place.open_file()
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             wanted = limit if length is None else min(length, limit)
-            file.seek(offset)
-            data = _up_to(file, wanted + 1)
+            present = os.fstat(descriptor).st_size
+            file.seek(min(offset, present))  # no file system takes every number
+            data = _up_to(file, wanted + 1) if offset <= present else b""
             size = max(os.fstat(descriptor).st_size, offset + len(data) if data else 0)
     if length is None and len(data) > wanted:
         raise TooLarge(

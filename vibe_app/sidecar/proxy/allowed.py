@@ -106,7 +106,7 @@ def refusal(path: str, body: bytes, workspace: str) -> str | None:
         return None
     try:
         asked = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "The body must be JSON."
     if not isinstance(asked, dict):
         return "The body must be a JSON object."

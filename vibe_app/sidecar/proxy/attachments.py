@@ -50,7 +50,7 @@ def _enclose(part: dict[str, Any], workspace: Path) -> None:
     try:
         with os.fdopen(spot.open(os.O_RDONLY), "rb") as file:
             content = file.read(LARGEST + 1)
-    except OSError:
+    except (OSError, ValueError):  # a name that cannot be one: half of a surrogate pair, a zero byte
         raise Refused(f"{name} {_NOT_PLAIN}") from None
     if len(content) > LARGEST:
         raise TooLarge(f"{name} has more than {LARGEST >> 20} MiB: attach a smaller file.")

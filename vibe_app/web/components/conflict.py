@@ -53,7 +53,7 @@ def written(text: Any, form: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
     try:
         before = json.loads(str(text))
         version = int(before["version"])
-    except (ValueError, TypeError, KeyError, OverflowError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return 0, dict(form)
     if not 0 <= version < 2**31:
         return 0, dict(form)

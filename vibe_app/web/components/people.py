@@ -55,7 +55,10 @@ class UsersState(rx.State):
 
     @acts
     async def add(self, actor: Actor, form: dict[str, Any]):
-        """Create an account."""
+        """Create an account. The second half of a double click makes no other."""
+        email = str(form.get("email", "")).strip().lower()
+        if any((row.id, row.email) == (self.blank, email) for row in self.rows):
+            return None
         user = await services().accounts.add_user(
             actor,
             str(form.get("email", "")),

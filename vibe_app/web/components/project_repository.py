@@ -12,6 +12,7 @@ from vibe_app.board.remotes import KEEP, Remote
 from vibe_app.board.views import ProjectView
 from vibe_app.web.auth import acts
 from vibe_app.web.components.parts import field
+from vibe_app.web.components.sections import for_owners
 from vibe_app.web.place import known
 from vibe_app.wiring import services
 
@@ -35,6 +36,8 @@ class RepositoryState(rx.State):
             credential=credential_of(form) or KEEP,
         )
         show(self, await services().projects.change(actor, known(self.project_id), remote=remote))
+        # A workspace that could not be made of the old address is made of this one.
+        await services().workspaces.opened(actor, known(self.project_id))
         return rx.toast.success("Repository saved.")
 
     @acts
@@ -80,7 +83,8 @@ def sign_in_fields(hint: str, branch: Any = "") -> list[rx.Component]:
 def repository_part() -> rx.Component:
     """The form; `show` fills it."""
     return rx.el.form(
-        rx.vstack(
+        for_owners(
+            RepositoryState.looks_only,
             field(
                 "Address",
                 rx.input(
@@ -106,16 +110,12 @@ def repository_part() -> rx.Component:
                         type="button",
                         variant="soft",
                         color_scheme="gray",
-                        disabled=RepositoryState.looks_only,
                         on_click=RepositoryState.forget_token,
                     ),
                     align="center",
                 ),
             ),
-            rx.button("Save repository", type="submit", disabled=RepositoryState.looks_only),
-            spacing="4",
-            align="stretch",
-            padding_top="16px",
+            rx.button("Save repository", type="submit"),
         ),
         key=RepositoryState.shown,
         on_submit=RepositoryState.save,

@@ -9,11 +9,12 @@ from uuid import UUID
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.board import rules
 from vibe_app.errors import Refused
 from vibe_app.web.auth import acts
 from vibe_app.web.components.parts import choice, field
 from vibe_app.web.components.project_repository import RepositoryState, repository_part, show
-from vibe_app.web.components.sections import labelled, row_of
+from vibe_app.web.components.sections import for_owners, labelled, row_of
 from vibe_app.web.place import known
 from vibe_app.wire import whole
 from vibe_app.wiring import services
@@ -64,7 +65,7 @@ class ProjectSettingsState(rx.State):
     @rx.event
     def set_typed_name(self, name: str):
         """Note what is typed to confirm the deletion."""
-        self.typed_name = name
+        self.typed_name = name[: rules.NAME_CHARS + 1]
 
     @acts
     async def save(self, actor: Actor, form: dict[str, Any]):
@@ -176,7 +177,8 @@ def _member(row: MemberRow) -> rx.Component:
 
 def _general() -> rx.Component:
     return rx.el.form(
-        rx.vstack(
+        for_owners(
+            ProjectSettingsState.looks_only,
             field(
                 "Name",
                 rx.input(name="name", default_value=ProjectSettingsState.name, max_length=100, required=True),
@@ -197,10 +199,7 @@ def _general() -> rx.Component:
                 ),
                 "They share the workspace's files. More than one suits tasks that do not touch each other.",
             ),
-            rx.button("Save", type="submit", disabled=ProjectSettingsState.looks_only),
-            spacing="4",
-            align="stretch",
-            padding_top="16px",
+            rx.button("Save", type="submit"),
         ),
         key=ProjectSettingsState.project_id,
         on_submit=ProjectSettingsState.save,
@@ -251,8 +250,7 @@ def _end() -> rx.Component:
         rx.button(
             "Delete this project",
             color_scheme="red",
-            disabled=ProjectSettingsState.looks_only
-            | (ProjectSettingsState.typed_name != ProjectSettingsState.name),
+            disabled=ProjectSettingsState.typed_name != ProjectSettingsState.name,
             on_click=ProjectSettingsState.delete,
         ),
         spacing="4",
@@ -272,12 +270,13 @@ def project_settings_dialog() -> rx.Component:
                     rx.tabs.trigger("General", value="general"),
                     rx.tabs.trigger("Repository", value="repository"),
                     rx.tabs.trigger("Members", value="members"),
-                    rx.tabs.trigger("Delete", value="delete"),
+                    rx.cond(ProjectSettingsState.manages, rx.tabs.trigger("Delete", value="delete")),
+                    wrap="wrap",
                 ),
                 rx.tabs.content(_general(), value="general"),
                 rx.tabs.content(repository_part(), value="repository"),
                 rx.tabs.content(_people(), value="members"),
-                rx.tabs.content(_end(), value="delete"),
+                rx.cond(ProjectSettingsState.manages, rx.tabs.content(_end(), value="delete")),
                 default_value="general",
             ),
             max_width="560px",

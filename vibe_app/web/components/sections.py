@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import reflex as rx
 
 
@@ -29,3 +31,18 @@ def labelled(label: str, control: rx.Component, grow: str = "1") -> rx.Component
 def row_of(*children: rx.Component) -> rx.Component:
     """Controls side by side, below each other where it is narrow."""
     return rx.flex(*children, wrap="wrap", gap="12px", align="end", width="100%")
+
+
+def for_owners(looks_only: Any, *parts: rx.Component) -> rx.Component:
+    """The fields of a form that an owner of the project may change; others see them and are told so."""
+    return rx.el.fieldset(
+        rx.vstack(
+            rx.cond(looks_only, rx.text("Only an owner of the project changes this.", class_name="v-hint")),
+            *parts,
+            spacing="4",
+            align="stretch",
+            padding_top="16px",
+        ),
+        disabled=looks_only,
+        class_name="v-plain",
+    )

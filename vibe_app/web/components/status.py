@@ -90,31 +90,37 @@ def session_badge(status: Any, stopping: Any = False) -> rx.Component:
 
 
 def workspace_chip(status: Any, reason: Any) -> rx.Component:
-    """Show how a workspace is, with the reason on hover."""
-    chips = {
+    """Show how a workspace is, with the reason on hover; why it failed opens by a click or a key."""
+    chips: dict[str, rx.Component] = {
         key: _chip(look, title=rx.cond(reason != "", reason, look.word))
         for key, look in WORKSPACE_LOOKS.items()
     }
+    failed = WORKSPACE_LOOKS["failed"]
+    chips["failed"] = _telling(failed.icon, failed.color, failed.word, rx.text(reason, size="2"))
     return rx.match(status, *chips.items(), chips["stopped"])  # pyright: ignore[reportReturnType]
+
+
+def _telling(icon: str, color: str, word: str, content: rx.Component) -> rx.Component:
+    """A chip that says more when it is pressed."""
+    return rx.popover.root(
+        rx.popover.trigger(
+            rx.el.button(
+                rx.icon(icon, size=14, class_name="v-icon", aria_hidden="true"),
+                word,
+                type="button",
+                class_name=f"v-chip v-{color}",
+            )
+        ),
+        rx.popover.content(content, max_width="440px"),
+    )
 
 
 def missing_chip(notices: Any) -> rx.Component:
     """Tell, where a clone has left something out, what; nothing where all came along."""
+    sentences = rx.el.ul(rx.foreach(notices, lambda sentence: rx.el.li(sentence)))
     return rx.cond(
         notices.length() > 0,
-        rx.popover.root(
-            rx.popover.trigger(
-                rx.el.button(
-                    rx.icon("triangle-alert", size=14, class_name="v-icon", aria_hidden="true"),
-                    "Not everything came along",
-                    type="button",
-                    class_name="v-chip v-amber",
-                )
-            ),
-            rx.popover.content(
-                rx.el.ul(rx.foreach(notices, lambda sentence: rx.el.li(sentence))), max_width="440px"
-            ),
-        ),
+        _telling("triangle-alert", "amber", "Not everything came along", sentences),
     )
 
 

@@ -23,6 +23,12 @@ _FORM = "sign-in-form"
 _SEND = """
 (async () => {
   const form = document.getElementById(%(form)s);
+  if (form.dataset.sent) return null; // the second half of a double click
+  form.dataset.sent = "yes";
+  const refused = (sentence) => {
+    delete form.dataset.sent;
+    return sentence;
+  };
   const body = Object.fromEntries(new FormData(form));
   let answer;
   try {
@@ -32,10 +38,10 @@ _SEND = """
       body: JSON.stringify(body),
     });
   } catch {
-    return "The server cannot be reached. Check the connection and try again.";
+    return refused("The server cannot be reached. Check the connection and try again.");
   }
   const said = await window.vibeDoor.read(answer);
-  if (said.error) return said.error;
+  if (said.error) return refused(said.error);
   window.vibeDoor.keep(said.body.key);
   location.assign(form.dataset.next);
   return null;
@@ -80,7 +86,7 @@ class SignInState(rx.State):
     def answered(self, error: str | None):
         """Show the server's sentence, or wait for the page that follows."""
         if error:
-            self.error, self.busy = error, False
+            self.error, self.busy = error[:500], False
 
 
 def _field(
