@@ -8,6 +8,7 @@ from uuid import uuid4
 import httpx
 from playwright.async_api import expect
 
+from tests.e2e.browser import PHONE
 from tests.e2e.conftest import People, Project, Visit
 from tests.e2e.installation import Installation
 
@@ -59,11 +60,19 @@ async def test_a_repository_that_cannot_be_cloned_is_told_on_the_board(people: P
     board.project = made["id"]
     await board.open()
     await board.write("Look at the code")
-    await expect(board.page.get_by_text("Workspace failed")).to_be_visible(timeout=30_000)
+    await board.page.get_by_role("button", name="Workspace failed").click(timeout=30_000)
+    await expect(board.page.get_by_role("dialog")).to_contain_text("leads to a private network")
+    await board.page.keyboard.press("Escape")
     await board.card("Look at the code").get_by_role("button", name="Execute").click()
     failed = board.card("Look at the code", "To do").locator(".v-run")
     await expect(failed).to_contain_text("Failed: ", timeout=40_000)
     await expect(failed).to_contain_text(re.compile("clone|repository", re.IGNORECASE))
+    # With another address, here none, the workspace is made by itself.
+    await board.page.get_by_role("button", name="Project settings and members").click()
+    await board.dialog.get_by_role("tab", name="Repository").click()
+    await board.dialog.get_by_label("Address").fill("")
+    await board.dialog.get_by_role("button", name="Save repository").click()
+    await expect(board.page.get_by_text("Workspace ready")).to_be_visible(timeout=30_000)
     await people.ada("DELETE", f"/projects/{made['id']}", params={"confirm": name})
 
 
@@ -135,3 +144,36 @@ async def test_an_access_token_is_shown_once_and_ends_when_told(visit: Visit) ->
         await board.dialog.get_by_role("button", name="End token").click()
         await expect(page.get_by_text(name)).to_have_count(0)
         assert (await script.get("/api/auth/me")).status_code == 401
+
+
+async def test_who_may_not_change_a_project_sees_its_settings_and_is_told_so(
+    project: Project, visit: Visit
+) -> None:
+    board = await visit("vic", project, viewport=PHONE)
+    await board.page.get_by_role("button", name="Project settings and members").click()
+    for tab in ("General", "Repository"):
+        await board.dialog.get_by_role("tab", name=tab).click()
+        await expect(board.dialog.get_by_text("Only an owner of the project changes this.")).to_be_visible()
+        for kind in ("textbox", "spinbutton", "button"):
+            for each in await board.dialog.get_by_role("tabpanel").get_by_role(kind).all():
+                await expect(each).to_be_disabled()
+    await expect(board.dialog.get_by_role("tab", name="Delete")).to_have_count(0)
+    box = await board.dialog.bounding_box()
+    assert box
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= PHONE["width"]
+
+
+async def test_a_double_click_adds_one_person(visit: Visit) -> None:
+    board = await visit("ada")
+    page = board.page
+    await page.goto(f"{board.url}/settings")
+    email = f"{uuid4().hex[:6]}@example.org"
+    form = page.locator("form", has=page.get_by_role("button", name="Add person"))
+    await form.get_by_label("E-mail").fill(email)
+    await form.get_by_label("Name").fill("Nia")
+    await form.get_by_label("First password").fill("correct horse battery")
+    await form.get_by_role("button", name="Add person").dblclick()
+    await expect(board.toasts.filter(has_text="can sign in now")).to_be_visible()
+    await expect(page.get_by_text(email)).to_have_count(1)
+    await expect(board.toasts).to_have_count(1)

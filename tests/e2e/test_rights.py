@@ -45,10 +45,8 @@ async def test_a_login_that_is_ended_in_the_settings_closes_the_other_browser(
 
     board = await visit("eve", None)
     await board.page.goto(f"{board.url}/settings")
-    rows = board.page.locator(".rt-Flex", has=board.page.get_by_role("button", name="End", exact=True))
-    await expect(rows.filter(has_text="Firefox").get_by_role("button", name="End", exact=True)).to_have_count(
-        1
-    )
+    # A double click on "Sign in" is one login.
+    await expect(board.page.get_by_text("Firefox")).to_have_count(1)
     row = row_of(board.page, "Firefox")
     await expect(row).to_contain_text("127.0.0.1")
     await row.get_by_role("button", name="End", exact=True).click()

@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 import pytest
+from reflex.istate.manager.memory import StateManagerMemory
 
 from tests.waiting import eventually
 from tests.web.conftest import Open
@@ -72,3 +73,24 @@ async def test_events_that_wait_in_line_are_bounded(
     await sender.settled()
     await sender.call("RailState.load")  # there is room again
     assert reads == bounds.WAITING + 1
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> StateManagerMemory:
+    """Where a server keeps the State of tabs."""
+    manager = StateManagerMemory()
+    monkeypatch.setattr(app, "_state_manager", manager)
+    return manager
+
+
+async def test_the_state_of_a_tab_without_a_login_goes_with_its_socket(
+    memory: StateManagerMemory, project: ProjectView, tab: Open
+) -> None:
+    states = memory.states
+    nobody, somebody = await tab(None, "/login"), await tab("viewer", f"/p/{project.id}")
+    for each in (nobody, somebody):
+        await each.call("SignInState.arrive")
+        assert any(each.token in key for key in states)
+        await each.disconnect()
+    assert not any(nobody.token in key for key in states)
+    assert any(somebody.token in key for key in states)

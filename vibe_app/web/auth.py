@@ -48,6 +48,11 @@ class ReaderState(rx.State):
 
     _login: Proof | None = None
 
+    @property
+    def signed_in(self) -> bool:
+        """Whether a login came with its connection, good or not."""
+        return bool(self._login and self._login.token)
+
 
 _SENDS_ALL = ("hydrate", "hydrate_and_load")
 

@@ -1,8 +1,9 @@
 """How much one tab may ask for at once, and that what goes on for it ends with its socket.
 
 Any browser can call any handler as often as it likes. Of a handler that lasts each tab
-has one (`acts`); here the events that wait in line are bounded, and what lasts is ended
-when the tab is gone, which Reflex 0.10.1 does only for what a page's `on_load` started.
+has one (`acts`); here the events that wait in line are bounded. When the tab is gone, what
+lasts is ended, which Reflex 0.10.1 does only for what a page's `on_load` started, and the
+State of a tab without a login is forgotten.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import logging
 from typing import Any
 
 import reflex as rx
+from reflex.istate.manager.memory import StateManagerMemory
+
+from vibe_app.web.auth import ReaderState
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +49,25 @@ def bound_socket(app: rx.App) -> None:
         # The same tab may have a newer socket by now: then what goes on is that one's.
         if token is not None and namespace.token_to_sid.get(token) == sid:
             _end(app._event_processor, token)
+            _drop_nobodys(app.state_manager, token)
         return leave(sid)
 
     # Found by their names: `AsyncNamespace.trigger_event` of python-socketio.
     namespace.on_event = on_event  # type: ignore[method-assign]
     namespace.on_disconnect = on_disconnect  # type: ignore[method-assign]
+
+
+def _drop_nobodys(manager: Any, token: str) -> None:
+    """Forget the State of a tab on which nobody was signed in: Reflex would keep it for an hour."""
+    if not isinstance(manager, StateManagerMemory):
+        return  # Redis lets go of it by itself
+    expiring = [kept for _, kept in manager._token_expires_at.values() if kept.ident == token]
+    for kept in expiring:
+        lock = manager._states_locks.get(kept.lock_key)
+        root = manager.states.get(kept.cache_key)
+        reader = root.substates.get(ReaderState.get_name()) if root is not None else None
+        if (lock is None or not lock.locked()) and reader is not None and not reader.signed_in:
+            manager._purge_token(kept)
 
 
 def _end(processor: Any, token: str) -> None:
