@@ -151,6 +151,15 @@ async def test_greetings_that_are_no_page_s(served: Served) -> None:
     assert "Traceback" not in log_of(served)
 
 
+async def test_a_tab_of_another_version_is_told_so_whatever_it_asks_for(served: Served) -> None:
+    greeting = {"event": {"name": "state.gone", "payload": {}}, "state_schema": "of-another-version"}
+    with opened(served) as socket:
+        socket.send(JOIN + json.dumps(greeting))
+        said = [str(socket.recv()) for _ in range(2)]
+        assert any("mismatch" in each for each in said), said
+    assert "Traceback" not in log_of(served)
+
+
 def log_of(served: Served) -> str:
     """End the server and return what it had said."""
     served.process.terminate()

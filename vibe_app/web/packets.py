@@ -37,6 +37,8 @@ _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 _SET_ANY = ".setvar"
 # The vars of a State that a browser keeps come with its first event, and with this argument alone.
 _KEPT_VARS, _KEPT_CHARS = "vars", 500
+# What names the State's form in a page's greeting.
+_SCHEMA = "state_schema"
 _PONG, _CLOSE, _MESSAGE = "3", "1", "4"
 
 _seldom = Seldom()
@@ -88,7 +90,7 @@ class KnownPackets:
                 if message["type"] != "websocket.receive":
                     return message
                 try:
-                    reader.read(message.get("text"))
+                    return {**message, "text": reader.read(message.get("text"))}
                 except _Foreign as fault:
                     wrong += 1
                     if wrong >= PATIENCE:
@@ -97,8 +99,6 @@ class KnownPackets:
                         return {"type": "websocket.disconnect", "code": _POLICY_VIOLATION}
                     if wrong == 1:
                         _tell("a socket sent what no page sends: %s", fault)
-                else:
-                    return message
 
         await self._app(scope, known, send)
 
@@ -116,8 +116,8 @@ class _Reader:
         self._has_token = has_token
         self._connected = False
 
-    def read(self, text: str | None) -> None:
-        """Return if a page may send this now.
+    def read(self, text: str | None) -> str:
+        """Return what of a message is passed on, if a page may send it now.
 
         Raises:
             _Foreign: It may not; says in our own words what is wrong.
@@ -125,7 +125,7 @@ class _Reader:
         if not text:
             raise _Foreign("binary data")
         if text in (_PONG, _CLOSE):
-            return
+            return text
         if text[0] != _MESSAGE:
             raise _Foreign("no packet of Engine.IO")
         try:
@@ -138,22 +138,32 @@ class _Reader:
         if read.packet_type == packet.EVENT and self._connected:
             self._read_event(read.data)
         elif read.packet_type == packet.CONNECT and not self._connected:
-            self._read_greeting(read.data)
+            read.data = self._read_greeting(read.data)
             self._connected = True
+            return f"{_MESSAGE}{read.encode()}"
         elif read.packet_type == packet.DISCONNECT and self._connected:
             self._connected = False
         else:
             raise _Foreign("a packet of a kind that comes from no page, or not then")
+        return text
 
-    def _read_greeting(self, data: object) -> None:
+    def _read_greeting(self, data: object) -> dict[str, Any] | None:
         if not self._has_token:
             raise _Foreign("a connection without a tab's token")
         if data is None:
-            return
-        if not isinstance(data, dict) or not isinstance(data.get("state_schema", ""), str):
+            return None
+        if not isinstance(data, dict) or not isinstance(data.get(_SCHEMA, ""), str):
             raise _Foreign("a greeting that is not a page's")
-        if data.get("event") is not None:
+        if data.get("event") is None:
+            return data
+        try:
             _check(data["event"])
+        except _Foreign:
+            if _SCHEMA not in data:
+                raise
+            # A tab that outlived an upgrade may ask for what is gone: Reflex tells it, by the schema alone.
+            return {_SCHEMA: data[_SCHEMA]}
+        return data
 
     def _read_event(self, data: object) -> None:
         match data:
@@ -170,7 +180,6 @@ def _check(event: object) -> None:
         read = _Event.model_validate(event)
     except (ValidationError, RecursionError) as error:
         raise _Foreign("an event that is not written as one") from error
-    # A tab that outlived an upgrade may ask for a handler that is gone: it loads itself anew.
     if read.name.endswith(_SET_ANY) or not _takes(read.name, read.payload):
         raise _Foreign("an event for a handler that there is not, or with other arguments than its")
 
