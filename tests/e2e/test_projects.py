@@ -158,10 +158,17 @@ async def test_who_may_not_change_a_project_sees_its_settings_and_is_told_so(
             for each in await board.dialog.get_by_role("tabpanel").get_by_role(kind).all():
                 await expect(each).to_be_disabled()
     await expect(board.dialog.get_by_role("tab", name="Delete")).to_have_count(0)
-    box = await board.dialog.bounding_box()
-    assert box
-    assert box["x"] >= 0
-    assert box["x"] + box["width"] <= PHONE["width"]
+
+
+async def test_the_settings_of_a_project_fit_a_phone(project: Project, visit: Visit) -> None:
+    board = await visit("ada", project, viewport=PHONE)
+    await board.page.get_by_role("button", name="Project settings and members").click()
+    for tab in ("General", "Repository", "Members", "Delete"):
+        await board.dialog.get_by_role("tab", name=tab).click()
+        box = await board.dialog.bounding_box()
+        assert box
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE["width"]
 
 
 async def test_a_double_click_adds_one_person(visit: Visit) -> None:

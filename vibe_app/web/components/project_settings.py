@@ -271,7 +271,10 @@ def project_settings_dialog() -> rx.Component:
                     rx.tabs.trigger("Repository", value="repository"),
                     rx.tabs.trigger("Members", value="members"),
                     rx.cond(ProjectSettingsState.manages, rx.tabs.trigger("Delete", value="delete")),
-                    wrap="wrap",
+                    # On a phone they scroll, and the dialog is no wider than the page.
+                    overflow_x="auto",
+                    width="0",
+                    min_width="100%",
                 ),
                 rx.tabs.content(_general(), value="general"),
                 rx.tabs.content(repository_part(), value="repository"),

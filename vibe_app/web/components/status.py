@@ -111,7 +111,7 @@ def _telling(icon: str, color: str, word: str, content: rx.Component) -> rx.Comp
                 class_name=f"v-chip v-{color}",
             )
         ),
-        rx.popover.content(content, max_width="440px"),
+        rx.popover.content(content, max_width="min(440px, calc(100vw - 24px))"),
     )
 
 
