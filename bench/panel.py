@@ -28,7 +28,8 @@ CLICK_MS, RENDERER_MB = 200, 300
 BARE = """<!doctype html><title>Bare</title><pre id="out"></pre><script>
   const out = document.getElementById("out");
   probe.watchLines(out);
-  const source = new EventSource(decodeURIComponent(location.hash.slice(1)));
+  const key = encodeURIComponent(localStorage.getItem("vibe.key"));
+  const source = new EventSource(`${decodeURIComponent(location.hash.slice(1))}&key=${key}`);
   source.onmessage = ({ data }) => {
     const event = JSON.parse(data);
     if (event.type === "done") return source.close();
