@@ -2,10 +2,14 @@
 
 The tests run in lanes at the same time, each a pytest of its own: most of
 them wait for something (a process, a lease, a page) and leave a core idle.
+A test that fails is repeated once, when the lanes have ended. One that passes
+then fails no check, but is named under "Passed on the second try": it is a
+fault to be explained, not a success.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -24,6 +28,9 @@ CHECKS = {
     "types": [["basedpyright"]],
 }
 PYTEST = ["pytest", "--durations=10"]
+CACHE = Path(".pytest_cache")
+# Where more than this fail, something is broken, and a second try would only take its time.
+REPEATED = 20
 # What keeps both cores busy for minutes goes by itself: pods with real processes and the container image;
 # several replicas and workers, with the soaks in short, and processes killed in mid-run.
 APART = {
@@ -50,15 +57,8 @@ _ignored = [f"--ignore={path}" for paths in APART.values() for path in paths]
 # Those that start whole servers, OpenCode and browsers: about half of the time.
 LARGE = ["tests/e2e", "tests/cli", "tests/runtimes", "tests/sidecar"]
 LANES = {
-    "large": [*PYTEST, *LARGE, *_ignored],
-    "small": [
-        *PYTEST,
-        "-o",
-        "cache_dir=.pytest_cache/small",
-        "tests",
-        *(f"--ignore={path}" for path in LARGE),
-        *_ignored,
-    ],
+    "large": [*LARGE, *_ignored],
+    "small": ["tests", *(f"--ignore={path}" for path in LARGE), *_ignored],
 }
 
 
@@ -72,38 +72,96 @@ def run(arguments: list[str]) -> tuple[bool, str]:
     say(f"• {' '.join(arguments)}")
     started = time.monotonic()
     status = subprocess.run(_command(arguments)).returncode
-    return status != 0, _verdict(status, arguments, started)
+    return status != 0, _verdict(status, arguments, time.monotonic() - started)
 
 
-def run_lane(name: str) -> tuple[bool, str, Counter[str]]:
-    """Run one lane, printing its lines as they are complete; return also how many tests ended how."""
-    say(f"• {' '.join(LANES[name])}")
-    started, counts = time.monotonic(), Counter[str]()
-    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-    with subprocess.Popen(_command(LANES[name]), **pipe) as lane:
-        for line in lane.stdout:
-            say(f"{name} │ {line.rstrip()}")
-            if told := re.fullmatch(r"=+ (.*) in [\d.]+s.* =+", line.strip()):
-                found = re.findall(r"(\d+) (passed|failed|error|skipped)", told[1])
-                counts = Counter({word: int(number) for number, word in found})
-    return lane.returncode != 0, _verdict(lane.returncode, LANES[name], started), counts
+class Lane:
+    """Tests that run in one pytest, which remembers those that failed.
+
+    Args:
+        name: Begins each line that it prints.
+        chosen: Paths and options that choose its tests.
+    """
+
+    def __init__(self, name: str, chosen: list[str]) -> None:
+        self.name = name
+        self.counts = Counter[str]()
+        self._cache = CACHE / name
+        self._command = [*PYTEST, "-o", f"cache_dir={self._cache}", *chosen]
+        self._status = 0
+        self._seconds = 0.0
+
+    def run(self) -> None:
+        """Run all of its tests."""
+        self._remembered.unlink(missing_ok=True)
+        self.counts = self._run()
+
+    def repeat(self) -> list[str]:
+        """Run those that failed once more; return the names of those that passed this time."""
+        failed = self._failed()
+        if self._status != 1 or not 0 < len(failed) <= REPEATED:  # 1: it ended, and tests failed
+            return []
+        self._run("--last-failed")
+        passed = sorted(failed - self._failed())
+        self.counts["failed"] = len(failed) - len(passed)
+        self.counts["error"] = 0
+        self.counts["passed"] += len(passed)
+        return passed
+
+    @property
+    def failed(self) -> bool:
+        """Whether any test has failed for good, or the tests did not come to their end."""
+        return self._status != 0
+
+    @property
+    def verdict(self) -> str:
+        """A line about it."""
+        return _verdict(self._status, self._command, self._seconds)
+
+    @property
+    def _remembered(self) -> Path:
+        return self._cache / "v" / "cache" / "lastfailed"
+
+    def _failed(self) -> set[str]:
+        return set(json.loads(self._remembered.read_bytes())) if self._remembered.exists() else set()
+
+    def _run(self, *options: str) -> Counter[str]:
+        """Run its pytest, printing lines as they are complete; return how many tests ended how."""
+        command = [*self._command, *options]
+        say(f"• {' '.join(command)}")
+        started, counts = time.monotonic(), Counter[str]()
+        with subprocess.Popen(
+            _command(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as lane:
+            assert lane.stdout
+            for line in lane.stdout:
+                say(f"{self.name} │ {line.rstrip()}")
+                if told := re.fullmatch(r"=+ (.*) in [\d.]+s.* =+", line.strip()):
+                    found = re.findall(r"(\d+) (passed|failed|error|skipped)", told[1])
+                    counts = Counter({word: int(number) for number, word in found})
+        self._status = lane.returncode
+        self._seconds += time.monotonic() - started
+        return counts
 
 
 def _command(arguments: list[str]) -> list[str]:
     return [str(BIN / arguments[0]), *arguments[1:]]
 
 
-def _verdict(status: int, arguments: list[str], started: float) -> str:
-    return f"{'✗' if status else '✓'} {' '.join(arguments)}: {time.monotonic() - started:.1f} s"
+def _verdict(status: int, arguments: list[str], seconds: float) -> str:
+    return f"{'✗' if status else '✓'} {' '.join(arguments)}: {seconds:.1f} s"
 
 
-def run_tests() -> list[tuple[bool, str]]:
-    """Run the lanes at once and end with one line about all tests."""
-    with ThreadPoolExecutor(len(LANES)) as pool:
-        lanes = list(pool.map(run_lane, LANES))
-    total = sum((counts for _, _, counts in lanes), Counter[str]())
+def run_tests(lanes: list[Lane]) -> list[tuple[bool, str]]:
+    """Run lanes at once, what failed once more, and end with one line about all tests."""
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        list(pool.map(Lane.run, lanes))
+    repeated = [name for lane in lanes for name in lane.repeat()]
+    if repeated:
+        say("\nPassed on the second try:\n" + "\n".join(f"  {name}" for name in repeated) + "\n")
+    total = sum((lane.counts for lane in lanes), Counter[str]())
     say(f"{total['passed']} passed, {total['failed'] + total['error']} failed, {total['skipped']} skipped")
-    return [(failed, line) for failed, line, _ in lanes]
+    return [(lane.failed, lane.verdict) for lane in lanes]
 
 
 def main() -> int:
@@ -112,13 +170,13 @@ def main() -> int:
     results: list[tuple[bool, str]] = []
     for name in names.split() or ["lint", "types", "pytest"]:
         if name in APART:
-            results.append(run([*PYTEST, *APART[name]]))
+            results += run_tests([Lane(name, APART[name])])
         elif name != "pytest":
             results += [run(command) for command in CHECKS[name]]
         elif extra.split():
             results.append(run([*PYTEST, *extra.split()]))
         else:
-            results += run_tests()
+            results += run_tests([Lane(lane, chosen) for lane, chosen in LANES.items()])
     say("\n".join(line for _, line in results))
     return int(any(failed for failed, _ in results))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, WebSocketRoute, expect
 
 from tests.e2e.browser import DESKTOP, Board, Watch
 from tests.e2e.installation import PASSWORD, Api, Installation, installed
@@ -25,12 +26,16 @@ class Newcomer:
     page: Page
     watch: Watch
 
-    async def set_up(self) -> None:
-        """Make the first account."""
+    async def open_set_up(self) -> None:
+        """Follow the one-time link and fill the form in."""
         await self.page.goto(f"{self.installation.url}/setup?token={self.installation.setup_token}")
         await self.page.get_by_label("Name").fill("Ada")
         await self.page.get_by_label("E-mail").fill("ada@example.org")
         await self.page.get_by_label("Password").fill(PASSWORD)
+
+    async def set_up(self) -> None:
+        """Make the first account."""
+        await self.open_set_up()
         await self.page.get_by_role("button", name="Create account").click()
         await expect(self.page).to_have_url(f"{self.installation.url}/")
 
@@ -114,6 +119,29 @@ async def test_from_the_first_account_to_a_file_in_the_workspace(newcomer: Newco
     on_disk = (newcomer.installation.workspace(board.project) / "README.md").read_text()
     assert TITLE in on_disk
     assert content["content"] == on_disk
+
+
+async def test_the_first_account_waits_for_its_link_to_be_read(newcomer: Newcomer) -> None:
+    held = asyncio.Event()
+
+    async def hold(browser: WebSocketRoute) -> None:
+        server = browser.connect_to_server()
+
+        async def pass_on(message: str | bytes) -> None:
+            await held.wait()
+            browser.send(message)
+
+        server.on_message(pass_on)
+
+    await newcomer.page.route_web_socket(re.compile(r"/_event"), hold)
+    await newcomer.open_set_up()
+    create = newcomer.page.get_by_role("button", name="Create account")
+    await expect(create).to_be_disabled()
+    await newcomer.page.keyboard.press("Enter")
+    await expect(newcomer.page.get_by_role("alert")).to_have_count(0)
+    held.set()
+    await create.click()
+    await expect(newcomer.page).to_have_url(f"{newcomer.installation.url}/")
 
 
 @pytest.mark.timeout(180)

@@ -40,6 +40,7 @@ async def test_the_second_save_of_a_card_shows_both_and_undoes_nothing(
 
     # What was typed is still there, also after a reload.
     await both.get_by_role("button", name="Decide later").click()
+    await expect(both).to_have_count(0)
     await expect(eve.drawer.get_by_label("Description")).to_have_value("Eve's text")
     await eve.page.reload()
     await expect(eve.drawer.get_by_label("Description")).to_have_value("Eve's text")

@@ -164,7 +164,15 @@ def _page(title: str, lead: str, url: str, button: str, *fields: rx.Component) -
                         size="1",
                     ),
                 ),
-                rx.button(button, type="submit", size="3", width="100%", loading=SignInState.busy),
+                rx.button(
+                    button,
+                    type="submit",
+                    size="3",
+                    width="100%",
+                    loading=SignInState.busy,
+                    # Before, the form has no handler yet: the browser would send it as an address.
+                    disabled=rx.cond(rx.State.is_hydrated, False, True),
+                ),
                 spacing="4",
                 width="100%",
             ),
