@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.sidecars import say
-from tests.runtimes.kube.api import FakeApi
-from tests.runtimes.kube.pretend import PretendNode
+from tests.workspaces.runtimes.kubernetes.kube.api import FakeApi
+from tests.workspaces.runtimes.kubernetes.kube.pretend import PretendNode
 
 
 @dataclass

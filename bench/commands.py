@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.figures import Figure, percentile, spread
-from vibe_app.runtimes.supervision import SCRIPT, bash_env
+from vibe_app.workspaces.runtimes.supervision import SCRIPT, bash_env
 
 MORE_MS = 150
 COMMAND = "echo done"

@@ -14,7 +14,7 @@ import httpx
 from bench.figures import Figure, percentile, spread
 from bench.server import App, app, status_is
 from tests.waiting import eventually
-from vibe_app.runtimes.records import Record
+from vibe_app.workspaces.runtimes.local.records import Record
 
 MORE_MS = 150
 PROMPT = "Add a README file"

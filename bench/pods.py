@@ -20,16 +20,16 @@ import vibe_app
 from bench.cluster import PlayedCluster, played_cluster
 from bench.figures import Figure, percentile, spread
 from bench.server import NotReady, environment
-from tests.runtimes.kube.containers import image_env, why_not
-from tests.runtimes.kube.houses import KEY, pod_house
-from tests.sidecar.stack import free_port
+from tests.workspace_services.sidecar.stack import free_port
+from tests.workspaces.runtimes.kubernetes.kube.containers import image_env, why_not
+from tests.workspaces.runtimes.kubernetes.kube.houses import KEY, pod_house
 from vibe_app.errors import VibeError
-from vibe_app.runtimes import hermetic
-from vibe_app.runtimes.base import WorkspaceSpec
-from vibe_app.runtimes.checkout import make_workspace
-from vibe_app.runtimes.kubernetes import KubernetesRuntime
 from vibe_app.settings import load_settings
-from vibe_app.sidecar.opencode import OpenCode, OpenCodeError
+from vibe_app.workspace_services.sidecar.opencode import OpenCode, OpenCodeError
+from vibe_app.workspaces.repositories.checkout import make_workspace
+from vibe_app.workspaces.runtimes import hermetic
+from vibe_app.workspaces.runtimes.base import WorkspaceSpec
+from vibe_app.workspaces.runtimes.kubernetes.runtime import KubernetesRuntime
 
 MORE_S, ASKED, IDLE_PERCENT = 3, 0, 1
 ENSURES, PODS = 200, 50

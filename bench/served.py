@@ -17,8 +17,8 @@ from uuid import UUID
 from vibe_app import frontend, wiring
 from vibe_app.cli import ports
 from vibe_app.cli.server import run_server
-from vibe_app.runtimes.base import Endpoint, Progress, WorkspaceSpec
 from vibe_app.settings import load_settings
+from vibe_app.workspaces.runtimes.base import Endpoint, Progress, WorkspaceSpec
 
 URL, TOKEN = "BENCH_SIDECAR_URL", "BENCH_SIDECAR_TOKEN"
 

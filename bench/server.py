@@ -21,8 +21,8 @@ from tests.waiting import eventually
 from vibe_app import frontend
 from vibe_app.accounts.proof import Signer
 from vibe_app.cli.server import Running
-from vibe_app.runtimes.base import Endpoint
 from vibe_app.settings import load_settings
+from vibe_app.workspaces.runtimes.base import Endpoint
 
 VIBE = Path(sys.executable).with_name("vibe")
 PERSON = {"email": "ada@example.org", "name": "Ada", "password": "correct horse battery"}

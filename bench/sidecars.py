@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.scripted import Script, ScriptedSession, ScriptedSidecar
-from vibe_app.runtimes.base import Endpoint
 from vibe_app.wire import SidecarStatus
+from vibe_app.workspaces.runtimes.base import Endpoint
 
 SILENT = Script(events=(), outcome=None)
 WORDS = "reads the parser and changes what the second test asks for"

@@ -13,9 +13,9 @@ from uuid import UUID
 from soak import evidence
 from soak.faults import Server
 from soak.soak import Course, Outcome, Say, Soak
-from vibe_app.runtimes.base import Endpoint, WorkspaceSpec
-from vibe_app.runtimes.local import LocalRuntime
 from vibe_app.settings import load_settings
+from vibe_app.workspaces.runtimes.base import Endpoint, WorkspaceSpec
+from vibe_app.workspaces.runtimes.local.runtime import LocalRuntime
 
 
 async def soak_opencode(course: Course, database_url: str, say: Say, server: Server | None) -> Outcome:

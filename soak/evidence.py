@@ -22,8 +22,8 @@ from soak.processes import Fault
 from vibe_app.board.models import Project, Session, SessionEvent, Task
 from vibe_app.db import Database
 from vibe_app.inside import Spot
-from vibe_app.sidecar import journal
 from vibe_app.wire import EventType, iso
+from vibe_app.workspace_services.sidecar import journal
 
 Line = tuple[str, str, str]
 """An event's type, text and time stamp."""

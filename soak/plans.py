@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from random import Random
 
 from tests.scripted import Script
-from vibe_app.runs.patience import MAX_REPEATS
+from vibe_app.runs.retry_policy import MAX_REPEATS
 from vibe_app.wire import Failure, SidecarStatus
 
 REASON = "the script says so"

@@ -26,9 +26,9 @@ from vibe_app.cli import ports
 from vibe_app.cli.server import Server
 from vibe_app.errors import Unavailable
 from vibe_app.log import set_up
-from vibe_app.runtimes.base import Endpoint, Progress, WorkspaceSpec
 from vibe_app.settings import load_settings
 from vibe_app.wiring import build, running
+from vibe_app.workspaces.runtimes.base import Endpoint, Progress, WorkspaceSpec
 
 WORKSPACES = "SOAK_WORKSPACES"
 

@@ -22,7 +22,7 @@ from soak.replica import WORKSPACES
 from soak.workspace import TOKEN
 from vibe_app.accounts.proof import Signer
 from vibe_app.db import Database
-from vibe_app.runtimes.base import Endpoint
+from vibe_app.workspaces.runtimes.base import Endpoint
 
 KEY = "signs the logins of one soak and of nothing else"
 

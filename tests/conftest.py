@@ -23,7 +23,7 @@ from alembic import command
 from tests import postgres, redis_server
 from tests.fakes import FakeRuntime
 from vibe_app.accounts.roles import Actor
-from vibe_app.runs.patience import Patience
+from vibe_app.runs.retry_policy import Patience
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings, load_settings
 from vibe_app.wiring import Services, build, running

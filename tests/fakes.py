@@ -14,8 +14,8 @@ from uuid import UUID
 
 from tests.scripted import Request, Script, ScriptedSession, ScriptedSidecar, send, send_chunk, send_json
 from vibe_app.errors import DiskFull, Unavailable
-from vibe_app.runtimes.base import Endpoint, Progress, WorkspaceSpec
 from vibe_app.wire import StartSession
+from vibe_app.workspaces.runtimes.base import Endpoint, Progress, WorkspaceSpec
 
 __all__ = ["BrokenRuntime", "FakeRuntime", "RuntimeDyingMidRun", "Script", "ScriptedSidecar", "SlowRuntime"]
 

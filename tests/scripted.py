@@ -21,8 +21,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ValidationError
 
-from vibe_app.runtimes.base import Endpoint
 from vibe_app.wire import EventType, Failure, SessionState, SidecarStatus, StartSession, Usage, iso, now
+from vibe_app.workspaces.runtimes.base import Endpoint
 
 _BURST = 500
 _END = b"\r\n"

@@ -59,7 +59,7 @@ def test_a_build_without_the_file_of_addresses_stops(tmp_path: Path):
         ("assets/logo.svg", True),
         ("reflex.lock/package.json", True),
         ("vibe_app/cli/run.py", False),
-        ("vibe_app/sidecar/app.py", False),
+        ("vibe_app/workspace_services/sidecar/app.py", False),
         ("vibe_app/web/__pycache__/page.pyc", False),
         ("assets/external/link.js", False),
         ("tests/test_page.py", False),

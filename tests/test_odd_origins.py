@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vibe_app.origins import is_same_origin, own_origin
-from vibe_app.sidecar.proxy import allowed
+from vibe_app.workspace_services.session_proxy import allowed
 
 ODD = ["http://[::1", "https://u:p$$@[::1", "http://a]b"]
 

@@ -10,7 +10,7 @@ from inspect import isawaitable
 
 import psutil
 
-from vibe_app.runtimes import processes
+from vibe_app.workspaces.runtimes.local import processes
 
 
 async def eventually(condition: Callable[[], object | Awaitable[object]], seconds: float = 10.0) -> None:

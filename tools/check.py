@@ -36,15 +36,15 @@ REPEATED = 20
 APART = {
     "cluster": [
         "tests/e2e/test_cluster.py",
-        "tests/runtimes/test_pods.py",
-        "tests/runtimes/test_pod_sessions.py",
+        "tests/workspaces/runtimes/kubernetes/test_pods.py",
+        "tests/workspaces/runtimes/kubernetes/test_pod_sessions.py",
         "tests/image",
     ],
     "replicas": [
         "tests/runs/test_soak.py",
         "tests/runs/test_restart.py",
         "tests/runs/test_replicas.py",
-        "tests/runtimes/test_shared.py",
+        "tests/workspaces/runtimes/local/test_shared.py",
         "tests/api/test_output_replicas.py",
         "tests/cli/test_workers.py",
         "tests/e2e/test_replicas.py",
@@ -55,7 +55,7 @@ APART = {
 }
 _ignored = [f"--ignore={path}" for paths in APART.values() for path in paths]
 # Those that start whole servers, OpenCode and browsers: about half of the time.
-LARGE = ["tests/e2e", "tests/cli", "tests/runtimes", "tests/sidecar"]
+LARGE = ["tests/e2e", "tests/cli", "tests/workspaces/runtimes", "tests/workspace_services/sidecar"]
 LANES = {
     "large": [*LARGE, *_ignored],
     "small": ["tests", *(f"--ignore={path}" for path in LARGE), *_ignored],

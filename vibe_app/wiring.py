@@ -12,20 +12,20 @@ from uuid import UUID
 
 from vibe_app.accounts.lasting import Rights
 from vibe_app.accounts.service import Accounts
-from vibe_app.agent import Agent
 from vibe_app.board.projects import Projects
 from vibe_app.board.sessions import Sessions
 from vibe_app.board.tasks import Tasks
+from vibe_app.clients.services import WorkspaceClient
+from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database
 from vibe_app.runs.feed import Feed
-from vibe_app.runs.files import Files
 from vibe_app.runs.supervisor import Supervisor
-from vibe_app.runs.workspaces import Workspaces
-from vibe_app.runtimes.base import Runtime
 from vibe_app.settings import Settings, load_settings
-from vibe_app.workspace_client import WorkspaceClient
+from vibe_app.workspaces.files import Files
+from vibe_app.workspaces.runtimes.base import Runtime
+from vibe_app.workspaces.service import Workspaces
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ def build(settings: Settings, runtime: Runtime | None = None) -> Services:
         await statuses[0].correct_statuses(alive)
 
     if runtime is None and settings.runtime == "kubernetes":
-        from vibe_app.runtimes.kubernetes import KubernetesRuntime
+        from vibe_app.workspaces.runtimes.kubernetes.runtime import KubernetesRuntime
 
         runtime = KubernetesRuntime(settings, on_status, on_trouble)
     elif runtime is None:
-        from vibe_app.runtimes.shared import SharedLocalRuntime
+        from vibe_app.workspaces.runtimes.local.shared import SharedLocalRuntime
 
         runtime = SharedLocalRuntime(settings, on_status, on_host, on_trouble)
     credentials = Credentials(Secrets(settings.signing_key()))

@@ -16,8 +16,8 @@ import pytest
 from tests.api.conftest import PASSWORD, Board, serving
 from tests.conftest import ROOT
 from tests.fakes import FakeRuntime, Script, ScriptedSidecar
-from vibe_app.sidecar.browser.app import Config, create_app
-from vibe_app.sidecar.serving import Listening
+from vibe_app.workspace_services.common.serving import Listening
+from vibe_app.workspace_services.file_browser.app import Config, create_app
 
 
 def blocks(language: str) -> list[str]:

@@ -16,9 +16,9 @@ from tests.api.conftest import Board, Connect, serving
 from tests.fakes import FakeRuntime
 from tests.waiting import eventually
 from vibe_app.settings import Settings
-from vibe_app.sidecar import app as sidecar
-from vibe_app.sidecar.browser.app import Config, create_app
-from vibe_app.sidecar.serving import Listening
+from vibe_app.workspace_services.common.serving import Listening
+from vibe_app.workspace_services.file_browser.app import Config, create_app
+from vibe_app.workspace_services.sidecar import app as sidecar
 
 TOKEN = "scripted-token"
 MIB = 1024 * 1024
@@ -214,7 +214,7 @@ async def test_a_write_with_the_cookie_comes_from_the_apps_own_pages(
 async def test_a_workspace_without_a_file_browser(
     board: Board, workspace: Path, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vibe_app.workspace_client._PAUSE", 0.0)
+    monkeypatch.setattr("vibe_app.clients.services._PAUSE", 0.0)
     for url, code in (("", "no_such_service"), ("http://127.0.0.1:1", "unreachable")):
         runtime.files_url = url
         answer = await board.viewer.get(f"{board.path}/files")

@@ -9,10 +9,10 @@ import pytest
 
 from tests.api.conftest import Board, Connect, serving
 from tests.fakes import FakeRuntime
-from tests.sidecar.proxy.test_app import Upstream
 from tests.waiting import eventually
-from vibe_app.sidecar.proxy.app import Config, create_app
-from vibe_app.sidecar.serving import Listening
+from tests.workspace_services.session_proxy.test_app import Upstream
+from vibe_app.workspace_services.common.serving import Listening
+from vibe_app.workspace_services.session_proxy.app import Config, create_app
 
 PASSWORD = "opencodes-own"
 

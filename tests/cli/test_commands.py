@@ -6,7 +6,7 @@ import asyncio
 import stat
 
 from tests.cli.conftest import EMAIL, PASSWORD, Installation
-from tests.runtimes.kube.api import FakeApi
+from tests.workspaces.runtimes.kubernetes.kube.api import FakeApi
 from vibe_app.settings import OPENCODE_VERSION
 
 ACCOUNT = ("--email", EMAIL, "--name", "Ada", "--password", PASSWORD)

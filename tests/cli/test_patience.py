@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from tests.waiting import eventually
-from vibe_app.cli import patience
+from vibe_app.cli import timeouts as patience
 
 GET = b"GET / HTTP/1.1\r\nHost: board.test\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: board.test\r\nContent-Length: 4\r\n\r\n"

@@ -14,12 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.runtimes.conftest import STAND_IN, program
-from tests.runtimes.git_server import git_server
-from tests.runtimes.test_repositories import publish
-from tests.sidecar.stack import free_port
 from tests.waiting import eventually
-from vibe_app.runtimes.hermetic import WAKING_PATH
+from tests.workspace_services.sidecar.stack import free_port
+from tests.workspaces.repositories.git_server import git_server
+from tests.workspaces.repositories.test_repositories import publish
+from tests.workspaces.runtimes.conftest import STAND_IN, program
+from vibe_app.workspaces.runtimes.hermetic import WAKING_PATH
 
 VIBE = Path(sys.executable).parent / "vibe"
 

@@ -14,14 +14,14 @@ import pytest
 import yaml
 
 from tests.deploy.manifests import DEPLOY, KUBECTL, built, pods, resources, the
-from tests.runtimes.kube.houses import pretend_house
-from tests.runtimes.kube.restricted import violations
-from tests.runtimes.test_manifests import VERSIONS
 from tests.waiting import eventually
+from tests.workspaces.runtimes.kubernetes.kube.houses import pretend_house
+from tests.workspaces.runtimes.kubernetes.kube.restricted import violations
+from tests.workspaces.runtimes.kubernetes.test_manifests import VERSIONS
 from vibe_app.errors import Unavailable
-from vibe_app.runtimes import manifests
-from vibe_app.runtimes.base import WorkspaceSpec
 from vibe_app.settings import Settings, load_settings, variable
+from vibe_app.workspaces.runtimes.base import WorkspaceSpec
+from vibe_app.workspaces.runtimes.kubernetes import manifests
 
 DOCS = DEPLOY.parent / "docs" / "deployment.md"
 BASE = list(resources(DEPLOY / "base"))
@@ -130,7 +130,7 @@ def test_the_secrets_of_the_docs_are_those_that_are_referred_to():
 async def test_the_rights_are_what_the_runtime_uses_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("vibe_app.runtimes.kubernetes._LOOK_AT_LOG", 0.01)
+    monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._LOOK_AT_LOG", 0.01)
     async with pretend_house(tmp_path, auto=False, start_timeout=0.5) as house:
         await house.runtime.open()
         # A clone is watched, a pod without a node explained, a volume found, a Secret replaced.

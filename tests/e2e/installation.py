@@ -23,9 +23,9 @@ from tests.setting_up import token_of, token_on
 from tests.waiting import eventually
 from vibe_app import frontend
 from vibe_app.cli.server import Running
-from vibe_app.runtimes import processes
-from vibe_app.runtimes.records import Name, Record
 from vibe_app.settings import load_settings
+from vibe_app.workspaces.runtimes.local import processes
+from vibe_app.workspaces.runtimes.local.records import Name, Record
 
 VIBE = Path(sys.executable).parent / "vibe"
 PASSWORD = "correct-horse-9"

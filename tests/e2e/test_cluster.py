@@ -14,12 +14,12 @@ from playwright.async_api import Browser, expect
 from tests.e2e.browser import DESKTOP, Board, Watch
 from tests.e2e.installation import installed
 from tests.e2e.test_story import TITLE, Newcomer
-from tests.runtimes.kube.agent import NodeAgent
-from tests.runtimes.kube.api import FakeApi
-from tests.runtimes.kube.containers import why_not
-from tests.runtimes.kube.houses import KEY
-from vibe_app.runtimes.manifests import claim_name, pod_name
+from tests.workspaces.runtimes.kubernetes.kube.agent import NodeAgent
+from tests.workspaces.runtimes.kubernetes.kube.api import FakeApi
+from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
+from tests.workspaces.runtimes.kubernetes.kube.houses import KEY
 from vibe_app.settings import load_settings
+from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name, pod_name
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=f"NO REAL PODS ON THIS MACHINE: {why_not()}"),

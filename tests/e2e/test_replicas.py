@@ -12,7 +12,7 @@ from tests import postgres
 from tests.e2e.installation import Installation, serving
 from tests.e2e.team import Team, assembled
 from tests.e2e.test_workers import SOON, counting, printed
-from vibe_app.runtimes.records import Name
+from vibe_app.workspaces.runtimes.local.records import Name
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -11,10 +11,10 @@ import pytest
 from tests.e2e.installation import PASSWORD, Api
 from tests.image.boards import STRICT, USER
 from tests.podman import Podman, why_not
-from tests.runtimes.kube.api import FakeApi
 from tests.setting_up import token_of
-from tests.sidecar.stack import free_port
 from tests.waiting import eventually
+from tests.workspace_services.sidecar.stack import free_port
+from tests.workspaces.runtimes.kubernetes.kube.api import FakeApi
 
 KEY = "signs the logins of one test and nothing else"
 pytestmark = [

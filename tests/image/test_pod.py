@@ -13,9 +13,9 @@ import pytest
 from tests.image.pods import Pod
 from tests.podman import Podman, why_not
 from tests.waiting import eventually
-from vibe_app.runtimes import manifests
-from vibe_app.runtimes.base import WorkspaceSpec
 from vibe_app.settings import load_settings
+from vibe_app.workspaces.runtimes.base import WorkspaceSpec
+from vibe_app.workspaces.runtimes.kubernetes import manifests
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=f"THE CONTAINER IMAGE IS NOT TESTED: {why_not()}"),

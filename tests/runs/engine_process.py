@@ -16,14 +16,14 @@ from pathlib import Path
 from uuid import UUID
 
 from tests.runs.rig import CREDENTIALS, QUICK
-from vibe_app.agent import Agent
+from vibe_app.clients.sidecar import Agent
 from vibe_app.db import Database
 from vibe_app.runs.feed import Feed
 from vibe_app.runs.record import Record
 from vibe_app.runs.supervisor import Supervisor
-from vibe_app.runs.workspaces import Workspaces
-from vibe_app.runtimes.base import Endpoint, Progress, WorkspaceSpec
 from vibe_app.settings import load_settings
+from vibe_app.workspaces.runtimes.base import Endpoint, Progress, WorkspaceSpec
+from vibe_app.workspaces.service import Workspaces
 
 
 class RuntimeElsewhere:

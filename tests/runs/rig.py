@@ -10,20 +10,20 @@ from uuid import UUID
 from tests.fakes import FakeRuntime
 from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.service import Accounts
-from vibe_app.agent import Agent
 from vibe_app.board.projects import Projects
 from vibe_app.board.sessions import Sessions
 from vibe_app.board.tasks import Tasks
 from vibe_app.board.views import SessionView, TaskView
+from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database
 from vibe_app.runs.feed import Feed
-from vibe_app.runs.patience import Patience
+from vibe_app.runs.retry_policy import Patience
 from vibe_app.runs.supervisor import Supervisor
-from vibe_app.runs.workspaces import Workspaces
 from vibe_app.settings import Settings
 from vibe_app.wire import Event, EventType
+from vibe_app.workspaces.service import Workspaces
 
 CREDENTIALS = Credentials(Secrets("a key for tests"))
 QUICK = Patience(

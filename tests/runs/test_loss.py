@@ -13,9 +13,9 @@ from tests.runs.rig import QUICK, Rig, assert_whole, lines, rigged, texts
 from tests.scripted import Request, Script, ScriptedSidecar, send
 from vibe_app.board.views import SessionView
 from vibe_app.errors import DiskFull
-from vibe_app.runtimes.base import OTHER_SETTINGS
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, Failure, StartSession, Usage
+from vibe_app.workspaces.runtimes.base import OTHER_SETTINGS
 
 
 def in_order(*scripts: Script) -> ScriptedSidecar:

@@ -15,10 +15,10 @@ from tests.scripted import Request, Script, ScriptedSession, ScriptedSidecar, se
 from tests.waiting import eventually
 from vibe_app.board.views import SessionView
 from vibe_app.errors import Refused
-from vibe_app.runs.patience import Patience
-from vibe_app.runtimes.base import Endpoint, Progress, WorkspaceSpec
+from vibe_app.runs.retry_policy import Patience
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, Failure, SidecarStatus
+from vibe_app.workspaces.runtimes.base import Endpoint, Progress, WorkspaceSpec
 
 
 class RuntimeOnItsLastLegs(fakes.FakeRuntime):

@@ -15,7 +15,7 @@ from tests.conftest import SQLITE
 from tests.runs.rig import QUICK, Rig, assert_whole, lines, rigged, texts
 from tests.scripted import Script, ScriptedSidecar
 from vibe_app.errors import NotFound, Unavailable
-from vibe_app.runs.patience import Patience
+from vibe_app.runs.retry_policy import Patience
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, Failure, SidecarStatus, Usage
 

@@ -18,8 +18,8 @@ from vibe_app.api.errors import error_response, errors
 from vibe_app.api.lasting import EditorsRoute, LastingRoute
 from vibe_app.api.streams import HandedOn
 from vibe_app.errors import Refused, Unavailable
-from vibe_app.runs.files import PAGE_SIZE
 from vibe_app.wiring import services
+from vibe_app.workspaces.files import PAGE_SIZE
 
 files = APIRouter(prefix="/projects/{project_id}/files", tags=["files"], route_class=LastingRoute)
 opencode = APIRouter(prefix="/projects/{project_id}/opencode", tags=["opencode"], route_class=EditorsRoute)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from vibe_app.clients.services import Answer
 from vibe_app.errors import Unavailable
-from vibe_app.workspace_client import Answer
 
 SLOW = 60.0
 """Seconds in which a reader must take what it is sent."""

@@ -175,8 +175,8 @@ def _first_account(settings: Settings) -> Iterator[Finding]:
 
 
 def _cluster(settings: Settings) -> Finding:
-    from vibe_app.runtimes.cluster import Cluster
-    from vibe_app.runtimes.manifests import APP
+    from vibe_app.workspaces.runtimes.kubernetes.cluster import Cluster
+    from vibe_app.workspaces.runtimes.kubernetes.manifests import APP
 
     async def workspaces() -> int:
         cluster = Cluster(settings.kubernetes_namespace, settings.kubeconfig, patience=_CLUSTER_PATIENCE)

@@ -2,7 +2,7 @@
 
 The first makes the folders of the volume, once, before anything else starts. The second
 is the first process of OpenCode's container: it writes OpenCode's files, starts it, and
-ends with it. What they do locally is done by `vibe_app.runtimes.local`, with the same parts.
+ends with it. What they do locally is done by `vibe_app.workspaces.runtimes.local.runtime`, with the same parts.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ import click
 from vibe_app.addresses import Credential
 from vibe_app.errors import VibeError
 from vibe_app.log import set_up
-from vibe_app.runtimes import hermetic
-from vibe_app.runtimes.base import WorkspaceSpec
-from vibe_app.runtimes.cloning import Source
 from vibe_app.settings import Settings, SettingsError, load_settings
+from vibe_app.workspaces.repositories.cloning import Source
+from vibe_app.workspaces.runtimes import hermetic
+from vibe_app.workspaces.runtimes.base import WorkspaceSpec
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def checkout() -> None:
     """Make the folders of a workspace's volume (set by VOLUME_DIR and REPOSITORY)."""
     # Before git runs here: this process's environment holds a secret.
     _hide()
-    from vibe_app.runtimes.checkout import make_workspace, remove_drafts
+    from vibe_app.workspaces.repositories.checkout import make_workspace, remove_drafts
 
     volume = Path(os.environ.get("VOLUME_DIR") or "/volume")
 
@@ -289,7 +289,7 @@ def _until_end(child: subprocess.Popen[bytes], place: Place) -> int:
 
     With this process, as the first of its container, ends whatever the agent has left there.
     """
-    from vibe_app.sidecar.sweeper import serve_sweeps
+    from vibe_app.workspace_services.sidecar.sweeper import serve_sweeps
 
     sweeper = serve_sweeps(place.project_id, place.sweeper_port)
     Thread(target=_wake, args=(place,), name="wake", daemon=True).start()

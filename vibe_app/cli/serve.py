@@ -158,7 +158,7 @@ def _serve(
 @click.command(context_settings={"ignore_unknown_options": True})
 def sidecar() -> None:
     """Run the service beside OpenCode in a workspace (set by WORKSPACE_DIR, PORT and their like)."""
-    from vibe_app.sidecar.__main__ import main
+    from vibe_app.workspace_services.sidecar.__main__ import main
 
     raise SystemExit(main())
 
@@ -166,7 +166,7 @@ def sidecar() -> None:
 @click.command("file-browser")
 def file_browser() -> None:
     """Run the file browser of a workspace (set by WORKSPACE_DIR, PORT and their like)."""
-    from vibe_app.sidecar.browser.__main__ import main
+    from vibe_app.workspace_services.file_browser.__main__ import main
 
     raise SystemExit(main())
 
@@ -174,6 +174,6 @@ def file_browser() -> None:
 @click.command("session-proxy")
 def session_proxy() -> None:
     """Run the passage to a workspace's OpenCode (set by OPENCODE_URL, PORT and their like)."""
-    from vibe_app.sidecar.proxy.__main__ import main
+    from vibe_app.workspace_services.session_proxy.__main__ import main
 
     raise SystemExit(main())

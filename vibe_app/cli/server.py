@@ -26,7 +26,7 @@ import uvicorn
 
 from vibe_app import frontend
 from vibe_app.cli.options import console
-from vibe_app.cli.patience import PatientProtocol
+from vibe_app.cli.timeouts import PatientProtocol
 from vibe_app.log import set_up
 from vibe_app.settings import Settings
 from vibe_app.wire import KEEP_ALIVE

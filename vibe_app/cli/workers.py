@@ -21,8 +21,8 @@ from contextlib import ExitStack
 
 from vibe_app.cli.options import console
 from vibe_app.cli.server import STILL_CLOSING, STOPPING, address, log_as, recorded
-from vibe_app.runtimes.endings import signal_name
 from vibe_app.settings import Settings
+from vibe_app.workspaces.runtimes.endings import signal_name
 
 logger = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
-from vibe_app.agent import Agent
+from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import DiskFull, NotFound, Refused, Unavailable
 from vibe_app.runs.aio import cancel
-from vibe_app.runs.patience import FRUITLESS, Patience
 from vibe_app.runs.record import Record
-from vibe_app.runtimes.base import Endpoint
+from vibe_app.runs.retry_policy import FRUITLESS, Patience
 from vibe_app.wire import Event, EventType, Failure, SessionState, SidecarStatus
+from vibe_app.workspaces.runtimes.base import Endpoint
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from vibe_app.agent import Agent
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.models import Project, Session
 from vibe_app.board.sessions import UNREACHABLE
+from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import (
     Conflict,
     DiskFull,
@@ -33,11 +33,11 @@ from vibe_app.errors import (
 )
 from vibe_app.runs.aio import cancel
 from vibe_app.runs.copying import Copy, Lost, known
-from vibe_app.runs.patience import MAX_CRASHES, MAX_REPEATS, TRIES, WAITS, Patience
 from vibe_app.runs.record import Record
-from vibe_app.runs.workspaces import Workspaces
-from vibe_app.runtimes.base import Endpoint
+from vibe_app.runs.retry_policy import MAX_CRASHES, MAX_REPEATS, TRIES, WAITS, Patience
 from vibe_app.wire import RETRYABLE, Failure, SessionState, SidecarStatus, StartSession, now
+from vibe_app.workspaces.runtimes.base import Endpoint
+from vibe_app.workspaces.service import Workspaces
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")

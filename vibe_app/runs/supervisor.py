@@ -17,19 +17,19 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from vibe_app.agent import Agent
 from vibe_app.board.models import Session
+from vibe_app.clients.sidecar import Agent
 from vibe_app.db import Database
 from vibe_app.errors import Unavailable
 from vibe_app.runs.aio import cancel
 from vibe_app.runs.archive import Archive
 from vibe_app.runs.feed import Feed, Lease
-from vibe_app.runs.patience import Patience
 from vibe_app.runs.queue import Queue, Renewal
 from vibe_app.runs.record import Record
+from vibe_app.runs.retry_policy import Patience
 from vibe_app.runs.run import Run
-from vibe_app.runs.workspaces import Workspaces
 from vibe_app.settings import Settings
+from vibe_app.workspaces.service import Workspaces
 
 log = logging.getLogger(__name__)
 

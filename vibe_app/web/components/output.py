@@ -26,7 +26,7 @@ from vibe_app.wiring import services
 log = logging.getLogger(__name__)
 
 WHOLE_OUTPUT = "all of it is kept as (tool_[A-Za-z0-9]+)"
-"""How the output names what it leaves out; see `vibe_app.sidecar.command_output`."""
+"""How the output names what it leaves out; see `vibe_app.workspace_services.sidecar.command_output`."""
 ASK_AGAIN = 1.0
 """Seconds to wait after the book could not be read."""
 

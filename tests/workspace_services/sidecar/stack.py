@@ -1,0 +1,256 @@
+"""Real OpenCode and real sidecars as processes, the way a runtime starts them, for the tests here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from vibe_app.workspaces.runtimes import hermetic
+
+REPOSITORY = Path(__file__).parents[3]
+DEADLINE = 30.0
+
+
+def opencode_binary() -> Path:
+    """The OpenCode under test: VIBE_OPENCODE, or the one that `make up` brought."""
+    found = Path(os.environ.get("VIBE_OPENCODE") or REPOSITORY / ".vibe" / "tools" / "opencode")
+    assert found.exists(), (
+        f"OpenCode is missing at {found}: run `make up`, or set VIBE_OPENCODE to its binary."
+    )
+    return found
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Stack:
+    """One workspace with its OpenCode and its sidecar."""
+
+    root: Path
+    config: dict[str, Any] = field(default_factory=dict)
+    """Instead of the generated OpenCode configuration."""
+    env: dict[str, str] = field(default_factory=dict)
+    """Laid over OpenCode's environment."""
+    project_id: str = field(default_factory=lambda: str(uuid4()))
+    pace: str = "0"
+    model_url: str = ""
+    """Where the rehearsal model is asked; by default the sidecar itself, as in real life."""
+    silence: float = 600
+    """Seconds for which a model may keep its stream open without a word."""
+    largest_file: int = 0
+    """Bytes to which the sidecar may write a file; stands for a full disk."""
+
+    def __post_init__(self) -> None:
+        self.workspace = self.root / "workspace"
+        self.home = self.root / "home"
+        self.opencode_port, self.port = free_port(), free_port()
+        self.token, self.password, self.key = "token-for-tests", "password-for-tests", "key-for-tests"
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.opencode: subprocess.Popen[bytes] | None = None
+        self.sidecar: subprocess.Popen[bytes] | None = None
+        self.workspace.mkdir(exist_ok=True)
+        run = lambda *words: subprocess.run(words, cwd=self.workspace, check=True, capture_output=True)  # noqa: E731
+        run("git", "init", "-q")
+        run(
+            "git",
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@localhost",
+            "commit",
+            "-q",
+            "--allow-empty",
+            "-m",
+            "first",
+        )
+
+    def start_opencode(self) -> None:
+        hermetic.prepare_home(self.home)
+        config = self.config or hermetic.opencode_config(
+            workspace=self.workspace,
+            home=self.home,
+            rehearsal_url=self.model_url or self.url,
+            guidance=self.root / "guidance.md",
+        )
+        hermetic.write_config(self.workspace, config)
+        env = hermetic.opencode_env(
+            project_id=self.project_id,
+            workspace=self.workspace,
+            home=self.home,
+            password=self.password,
+            path=os.environ["PATH"],
+            rehearsal_key=self.key,
+        )
+        command = [
+            str(opencode_binary()),
+            "serve",
+            "--hostname",
+            "127.0.0.1",
+            "--port",
+            str(self.opencode_port),
+        ]
+        with (self.root / "opencode.log").open("ab") as log:
+            self.opencode = subprocess.Popen(
+                command,
+                cwd=self.workspace,
+                env=env | self.env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def start_sidecar(self) -> None:
+        env = {
+            "PATH": os.environ["PATH"],
+            "WORKSPACE_DIR": str(self.workspace),
+            "PORT": str(self.port),
+            "PROJECT_ID": self.project_id,
+            "OPENCODE_URL": f"http://127.0.0.1:{self.opencode_port}",
+            "OPENCODE_SERVER_PASSWORD": self.password,
+            "SIDECAR_TOKEN": self.token,
+            "OPENCODE_HOME": str(self.home),
+            "GUIDANCE_FILE": str(self.root / "guidance.md"),
+            "REHEARSAL_KEY": self.key,
+            "REHEARSAL_PACE": self.pace,
+            "MODEL_SILENCE": str(self.silence),
+        }
+        command = [sys.executable, "-m", "vibe_app.workspace_services.sidecar"]
+        if self.largest_file:
+            command = ["prlimit", f"--fsize={self.largest_file}", *command]
+        with (self.root / "sidecar.log").open("ab") as log:
+            self.sidecar = subprocess.Popen(command, cwd=REPOSITORY, env=env, stdout=log, stderr=log)
+
+    async def start(self) -> None:
+        self.start_opencode()
+        self.start_sidecar()
+        await self.ready()
+
+    async def ready(self, path: str = "/ready") -> None:
+        """Wait until the sidecar says so."""
+        async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False) as client:
+            while True:
+                try:
+                    if (await client.get(f"{self.url}{path}")).status_code == 200:
+                        return
+                except httpx.HTTPError:
+                    pass
+                await asyncio.sleep(0.05)  # a process is starting; there is only its port to look at
+
+    def kill(self, process: subprocess.Popen[bytes] | None, how: signal.Signals = signal.SIGKILL) -> None:
+        if process and process.poll() is None:
+            process.send_signal(how)
+            process.wait(10)
+
+    def close(self) -> None:
+        self.kill(self.sidecar, signal.SIGTERM)
+        self.kill(self.opencode)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {self.token}"},
+            timeout=DEADLINE,
+            trust_env=False,
+        )
+
+    async def begin(self, prompt: str, session_id: str | None = None) -> str:
+        """Start a session and return its id."""
+        session_id = session_id or str(uuid4())
+        async with self.client() as client:
+            answer = await client.post("/sessions", json={"session_id": session_id, "prompt": prompt})
+        assert answer.status_code == 200, answer.text
+        return session_id
+
+    async def state(self, session_id: str) -> dict[str, Any]:
+        async with self.client() as client:
+            return (await client.get(f"/sessions/{session_id}")).json()
+
+    async def live(self) -> set[str]:
+        """The ids of the sessions that it says are not over."""
+        async with self.client() as client:
+            answer = await client.get("/sessions")
+            return {state["session_id"] for state in answer.raise_for_status().json()["sessions"]}
+
+    async def stop(self, session_id: str) -> dict[str, Any]:
+        async with self.client() as client:
+            return (await client.post(f"/sessions/{session_id}/stop")).json()
+
+    async def stream(self, session_id: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
+        """Yield the events of one connection, each with its `seq`; ends when the connection does."""
+        headers = {"Last-Event-ID": str(after)} if after else {}
+        async with self.client() as client:
+            try:
+                async with client.stream(
+                    "GET", f"/sessions/{session_id}/stream", headers=headers
+                ) as response:
+                    assert response.status_code == 200
+                    seq = 0
+                    buffer = b""
+                    async for chunk in response.aiter_raw():
+                        *lines, buffer = (buffer + chunk).split(b"\n")
+                        for line in lines:
+                            if line.startswith(b"id: "):
+                                seq = int(line[4:])
+                            elif line.startswith(b"data: "):
+                                yield {"seq": seq, **json.loads(line[6:])}
+            except httpx.HTTPError:
+                return
+
+    async def events(self, session_id: str, limit: float = DEADLINE) -> list[dict[str, Any]]:
+        """Follow a session to its end and return all its events."""
+        async with asyncio.timeout(limit):
+            return [event async for event in self.stream(session_id)]
+
+    async def until(self, session_id: str, text: str, after: int = 0) -> list[dict[str, Any]]:
+        """Follow a session until a text was shown as output, and return the events up to there."""
+        seen: list[dict[str, Any]] = []
+        async with asyncio.timeout(DEADLINE):
+            async for event in self.stream(session_id, after):
+                seen.append(event)
+                if text in output(seen):
+                    return seen
+        raise AssertionError(f"{text!r} was never shown: {seen}")
+
+
+@contextmanager
+def running(stack: Stack, *, opencode: bool = True) -> Iterator[Stack]:
+    """Start a stack (without OpenCode: only its sidecar), and end its processes."""
+    try:
+        if opencode:
+            asyncio.run(stack.start())
+        else:
+            stack.start_sidecar()
+            asyncio.run(stack.ready("/health"))
+        yield stack
+    finally:
+        stack.close()
+
+
+def output(events: list[dict[str, Any]]) -> str:
+    """What the events say as one stream of text."""
+    return "".join(event["text"] for event in events if event["type"] == "output")
+
+
+def texts(events: list[dict[str, Any]], kind: str) -> list[str]:
+    """The texts of one type of event."""
+    return [event["text"] for event in events if event["type"] == kind]

@@ -1,0 +1,191 @@
+"""The journal on a real disk: torn lines, taking up again, a full disk, a removed file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vibe_app.inside import Spot, exclude_from_git
+from vibe_app.wire import Event, EventType, Failure, SidecarStatus, now
+from vibe_app.workspace_services.sidecar import journal
+from vibe_app.workspace_services.sidecar.journal import End, Header, Journal, Line
+from vibe_app.workspace_services.sidecar.sessions import Session, Shelf
+
+HEADER = Header(session_id="one", prompt_sha256="00", opencode_session="ses_1")
+
+
+def line(seq: int, text: str = "text", end: End | None = None, **marks: object) -> Line:
+    return Line(Event(seq=seq, type=EventType.OUTPUT, text=text, timestamp=now()), marks, end)
+
+
+def test_what_was_written_is_read_again_with_its_marks(tmp_path: Path) -> None:
+    spot = Spot(tmp_path, ("sessions", "one.jsonl"))
+    book = Journal.create(spot, HEADER)
+    lines = [
+        line(1, "a\u2028b\n", p={"n": 3}),
+        line(2, "lone \ud83d".encode("utf-8", "replace").decode(), line="p"),
+    ]
+    book.append(lines)
+    book.close()
+    contents = journal.read(spot)
+    assert contents.header == HEADER
+    assert contents.events == [entry.event for entry in lines]
+    assert contents.marks == {"p": {"n": 3}, "line": "p"}
+    assert contents.end is None
+
+
+@pytest.mark.parametrize(
+    "torn", [b'{"seq":3,"type":"out', b'{"seq":3}\n', b"\xff\xfe\n", b'{"seq":9,"type":"output"}\n']
+)
+def test_a_torn_or_damaged_tail_is_cut_off_and_the_story_goes_on(tmp_path: Path, torn: bytes) -> None:
+    spot = Spot(tmp_path, ("one.jsonl",))
+    book = Journal.create(spot, HEADER)
+    book.append([line(1), line(2)])
+    book.close()
+    with spot.path.open("ab") as file:
+        file.write(torn)
+    contents = journal.read(spot)
+    assert [event.seq for event in contents.events] == [1, 2]
+    again = Journal.reopen(spot, contents)
+    again.append([line(3, end=End(status=SidecarStatus.COMPLETED))])
+    again.close()
+    contents = journal.read(spot)
+    assert [event.seq for event in contents.events] == [1, 2, 3]
+    assert contents.end is not None
+
+
+def test_a_journal_without_a_whole_header_is_nobodys(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    folder = tmp_path / ".opencode" / "sessions"
+    folder.mkdir(parents=True)
+    (folder / "one.jsonl").write_bytes(b'{"version":1,"sess')
+    assert shelf.unfinished() == []
+    assert shelf.find("one") is None
+    session = shelf.create("one", "prompt", "ses_1")  # the same id may start anew
+    assert session.state().status is SidecarStatus.RUNNING
+
+
+def test_a_full_disk_takes_all_of_a_batch_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spot = Spot(tmp_path, ("one.jsonl",))
+    book = Journal.create(spot, HEADER)
+    book.append([line(1)])
+    write = os.write
+    room = [40]
+
+    def nearly_full(descriptor: int, data: bytes) -> int:
+        if room[0] <= 0:
+            raise OSError(28, "No space left on device")
+        count = write(descriptor, bytes(data)[: room[0]])
+        room[0] -= count
+        return count
+
+    monkeypatch.setattr(os, "write", nearly_full)
+    with pytest.raises(OSError, match="No space left"):
+        book.append([line(2), line(3)])
+    monkeypatch.undo()
+    book.append([line(2, "after room was made")])
+    assert [event.text for event in journal.read(spot).events] == ["text", "after room was made"]
+
+
+async def test_when_the_disk_is_full_the_end_is_still_told_to_readers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Shelf(tmp_path).create("one", "prompt", "ses_1")
+    session.append([(EventType.OUTPUT, "kept\n", {})])
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        session.append([(EventType.OUTPUT, "lost\n", {})])
+    session.finish(
+        "Session failed: full", End(status=SidecarStatus.FAILED, error="full", failure=Failure.BROKEN)
+    )
+    told = [event.text async for batch in session.follow(0, 1) for event in batch]
+    assert told == ["kept\n", "Session failed: full"]
+    assert session.state().status is SidecarStatus.FAILED
+
+
+def test_on_a_full_disk_the_end_goes_where_room_was_kept_and_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Shelf(tmp_path).create("one", "prompt", "ses_1")
+    session.append([(EventType.OUTPUT, "kept\n", {})])
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    end = End(status=SidecarStatus.FAILED, error="full", failure=Failure.BROKEN)
+    session.finish("Session failed: full", end)
+    monkeypatch.undo()
+    again = Shelf(tmp_path)
+    assert again.unfinished() == []
+    assert [event.text for event in again.get("one").events] == ["kept\n", "Session failed: full"]
+    assert again.get("one").end == end
+
+
+def test_an_ordinary_end_leaves_only_the_journal(tmp_path: Path) -> None:
+    session = Shelf(tmp_path).create("one", "prompt", "ses_1")
+    session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
+    assert [path.name for path in (tmp_path / ".opencode" / "sessions").iterdir()] == ["one.jsonl"]
+
+
+def test_a_journal_that_the_agent_removed_is_written_anew_at_the_end(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    exclude_from_git(tmp_path)
+    session = Shelf(tmp_path).create("one", "prompt", "ses_1")
+    session.append([(EventType.OUTPUT, "before\n", {})])
+    subprocess.run(["git", "clean", "-fdxq"], cwd=tmp_path, check=True)
+    session.append([(EventType.OUTPUT, "after\n", {})])
+    session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
+    again = Shelf(tmp_path).get("one")
+    assert [event.text for event in again.events] == ["before\n", "after\n", "Session completed"]
+
+
+async def test_readers_see_past_and_live_events_once_each_and_then_the_end(tmp_path: Path) -> None:
+    session = Shelf(tmp_path).create("one", "prompt", "ses_1")
+    session.append([(EventType.OUTPUT, str(n), {}) for n in range(3)])
+    reader = session.follow(1, 5)
+    assert [event.seq for event in await anext(reader)] == [2, 3]
+    session.append([(EventType.OUTPUT, "live", {})])
+    assert [event.text for event in await anext(reader)] == ["live"]
+    session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
+    assert [event.type for event in await anext(reader)] == [EventType.DONE]
+    with pytest.raises(StopAsyncIteration):
+        await anext(reader)
+
+
+async def test_silence_is_said(tmp_path: Path) -> None:
+    session = Shelf(tmp_path).create("one", "prompt", "ses_1")
+    assert await anext(session.follow(0, 0.01)) == []
+
+
+def test_git_is_told_once_and_the_teams_own_file_is_left_alone(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / ".gitignore").write_text("build\n")
+    for _ in range(2):
+        exclude_from_git(tmp_path)
+    (tmp_path / ".opencode").mkdir()
+    (tmp_path / ".opencode" / "config.json").write_text("{}")
+    status = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert status.stdout == "?? .gitignore\n"
+    assert (tmp_path / ".git" / "info" / "exclude").read_text().count("/.opencode/") == 1
+    assert (tmp_path / ".gitignore").read_text() == "build\n"
+
+
+def test_only_the_newest_finished_sessions_stay_in_memory_and_older_ones_are_read_again(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf(tmp_path)
+    for number in range(20):
+        session: Session = shelf.create(f"s{number}", "prompt", "ses_1")
+        session.append([(EventType.OUTPUT, str(number), {})])
+        session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
+    assert [event.text for event in shelf.get("s0").events] == ["0", "Session completed"]

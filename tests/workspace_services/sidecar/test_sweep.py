@@ -1,0 +1,154 @@
+"""Left-over processes are found by what they inherited; everybody else is spared."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+
+import httpx
+import psutil
+import pytest
+
+from vibe_app.workspace_services.sidecar.sweep import end_command, open_commands, sweep
+from vibe_app.workspace_services.sidecar.sweeper import (
+    commands_beside,
+    end_beside,
+    serve_sweeps,
+    sweep_beside,
+)
+
+Sweep = Callable[[str, Callable[[], float | None]], Awaitable[list[str]]]
+
+PROJECT = "project-of-this-test"
+AGENT = {"VIBE_PROJECT_ID": PROJECT, "OPENCODE_PID": "1"}
+SLEEP = [sys.executable, "-c", "import sys, time; print(flush=True); time.sleep(600)"]
+
+
+class Processes:
+    """Starts processes with an environment and ends them with the test."""
+
+    def __init__(self) -> None:
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def __call__(self, env: dict[str, str], command: list[str] = SLEEP) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, start_new_session=True)
+        self.started.append(process)
+        assert process.stdout
+        process.stdout.readline()  # it runs, with its own environment, from here on
+        return process
+
+
+@pytest.fixture
+def start() -> Iterator[Processes]:
+    processes = Processes()
+    yield processes
+    for process in processes.started:
+        process.kill()
+        process.wait()
+        assert process.stdout
+        process.stdout.close()
+
+
+@pytest.fixture(params=["here", "beside"])
+def sweep_of(request: pytest.FixtureRequest) -> Iterator[Sweep]:
+    """The sweep by this process, and by one that is asked over HTTP, as in a pod."""
+    if request.param == "here":
+        yield sweep
+        return
+    server = serve_sweeps(PROJECT, 0)
+
+    async def beside(project_id: str, older_than: Callable[[], float | None]) -> list[str]:
+        return await sweep_beside(f"http://127.0.0.1:{server.server_port}", older_than)
+
+    yield beside
+    server.shutdown()
+    server.server_close()
+
+
+async def test_only_what_an_agent_of_this_project_started_is_ended(start: Processes, sweep_of: Sweep) -> None:
+    agents = start(AGENT)
+    server = start({"VIBE_PROJECT_ID": PROJECT})
+    another = start(AGENT | {"VIBE_PROJECT_ID": "another"})
+    assert len(await sweep_of(PROJECT, lambda: None)) == 1
+    assert not psutil.pid_exists(agents.pid)
+    assert server.poll() is None
+    assert another.poll() is None
+
+
+async def test_a_child_that_emptied_its_environment_goes_with_its_parent(
+    start: Processes, sweep_of: Sweep
+) -> None:
+    inner = f"import subprocess; subprocess.run({SLEEP!r}, env={{}})"
+    parent = start(AGENT, [sys.executable, "-c", inner])
+    assert len(await sweep_of(PROJECT, lambda: None)) == 2
+    assert not psutil.pid_exists(parent.pid)
+
+
+async def test_what_may_belong_to_another_run_is_spared(start: Processes, sweep_of: Sweep) -> None:
+    older = start(AGENT)
+    time.sleep(0.2)  # noqa: ASYNC251  # ages are told apart by more than a clock tick
+    began = time.time()
+    younger = start(AGENT)
+    assert len(await sweep_of(PROJECT, lambda: time.time() - began)) == 1
+    assert not psutil.pid_exists(older.pid)
+    assert younger.poll() is None
+
+
+@pytest.mark.parametrize("beside", [False, True])
+async def test_the_processes_of_one_command_are_found_and_ended_and_no_others(
+    start: Processes, beside: bool
+) -> None:
+    one = [start(AGENT | {"VIBE_COMMAND": "1.5:1:1"}), start(AGENT | {"VIBE_COMMAND": "1.5:1:1"})]
+    other = start(AGENT | {"VIBE_COMMAND": "2.5:2:2"})
+    elsewhere = start(AGENT | {"VIBE_PROJECT_ID": "another", "VIBE_COMMAND": "1.5:1:1"})
+    server = serve_sweeps(PROJECT, 0)
+    url = f"http://127.0.0.1:{server.server_port}"
+    assert (await commands_beside(url) if beside else open_commands(PROJECT)) == ["1.5:1:1", "2.5:2:2"]
+    names = await end_beside(url, "1.5:1:1") if beside else end_command(PROJECT, "1.5:1:1")
+    server.shutdown()
+    server.server_close()
+    assert len(names) == 2
+    assert not any(psutil.pid_exists(process.pid) for process in one)
+    assert other.poll() is None
+    assert elsewhere.poll() is None
+
+
+async def test_a_supervisor_is_ended_and_not_named(start: Processes, sweep_of: Sweep) -> None:
+    supervisor = start(AGENT, ["bash", "-c", "echo; exec -a vibe-command sleep 600"])
+    while psutil.Process(supervisor.pid).cmdline()[0] != "vibe-command":
+        time.sleep(0.01)  # noqa: ASYNC251  # it is between two programs
+    assert await sweep_of(PROJECT, lambda: None) == []
+    assert not psutil.pid_exists(supervisor.pid)
+
+
+async def test_commands_beside_somebody_who_is_gone_are_none() -> None:
+    server = serve_sweeps(PROJECT, 0)
+    server.shutdown()
+    server.server_close()
+    url = f"http://127.0.0.1:{server.server_port}"
+    assert await commands_beside(url) == []
+    assert await end_beside(url, "1.5:1:1") == []
+
+
+async def test_nothing_left_is_nothing_done() -> None:
+    assert await sweep("a project without processes", lambda: None) == []
+
+
+async def test_a_sweep_by_somebody_who_is_gone_ends_nothing() -> None:
+    server = serve_sweeps(PROJECT, 0)
+    server.shutdown()
+    server.server_close()
+    assert await sweep_beside(f"http://127.0.0.1:{server.server_port}", lambda: None) == []
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"before": "now"}', b"\xff"])
+def test_a_request_that_is_none_is_refused_and_ends_nothing(start: Processes, body: bytes) -> None:
+    left = start(AGENT)
+    server = serve_sweeps(PROJECT, 0)
+    answer = httpx.post(f"http://127.0.0.1:{server.server_port}/sweep", content=body)
+    assert answer.status_code == 400
+    assert left.poll() is None
+    server.shutdown()
+    server.server_close()

@@ -1,0 +1,134 @@
+"""A node that pretends: pods get an address of loopback on which a scripted sidecar answers.
+
+What the cluster reports of them is what a kubelet would; what happens, and when, a test decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+from collections.abc import Iterable
+from typing import Any, Self
+
+from tests.scripted import Request, ScriptedSidecar, send_json
+from tests.workspaces.runtimes.kubernetes.kube.api import Change, FakeApi
+from vibe_app.workspaces.runtimes.kubernetes import manifests
+
+Json = dict[str, Any]
+
+# Every address of 127.0.0.0/8 is this machine's own; each pod of a test process gets another.
+_addresses = (f"127.{20 + n // 65_000}.{n // 250 % 250 + 1}.{n % 250 + 1}" for n in itertools.count())
+
+
+class PodSidecar(ScriptedSidecar):
+    """A scripted sidecar on a pod's address and port; it takes the token from the pod's Secret."""
+
+    def __init__(self, host: str, token: str) -> None:
+        super().__init__(token=token)
+        self.host = host
+        self.port = manifests.SIDECAR
+        self.ready = True
+
+    async def revive(self) -> None:
+        self._server = await asyncio.start_server(self._accept, self.host, self.port)
+
+    async def answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.path == "/ready" and not self.ready:
+            self.calls["GET /ready"] += 1
+            body = {"error": "OpenCode is not ready: it is starting.", "code": "opencode_not_ready"}
+            return await send_json(writer, 503, body)
+        await super().answer(request, writer)
+
+
+class PretendNode:
+    """The node.
+
+    Attributes:
+        auto: Whether each new pod gets ready by itself.
+        ends: Whether each deleted pod ends.
+        sidecars: What answers for each pod, by the pod's name.
+    """
+
+    def __init__(self, api: FakeApi, *, auto: bool = True) -> None:
+        self.api = api
+        self.auto = auto
+        self.ends = True
+        self.sidecars: dict[str, PodSidecar] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self.api.graceful = True
+        self._task = asyncio.create_task(self._follow(), name="pretend node")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        for name in list(self.sidecars):
+            await self.crash(name)
+
+    async def _follow(self) -> None:
+        async for change in self.api.follow("pods"):
+            await self._heard(change)
+
+    async def _heard(self, change: Change) -> None:
+        name, uid = change.object["metadata"]["name"], change.object["metadata"]["uid"]
+        if change.type == "ADDED" and self.auto:
+            await self.run(name)
+            await self.become_ready(name)
+        elif change.object["metadata"].get("deletionTimestamp") and self.ends:
+            await self.crash(name)
+            self.api.remove("pods", name, uid=uid)
+
+    async def run(self, name: str, *, answers: bool = True) -> str:
+        """Give the pod an address and let its containers run; return the address."""
+        host = next(_addresses)
+        if answers:
+            secret = self.api.objects["secrets"][name.replace("opencode-", "opencode-secrets-", 1)]
+            sidecar = self.sidecars[name] = PodSidecar(host, _decode(secret["data"]["token"]))
+            await sidecar.revive()
+        self.report(name, running(self.api.objects["pods"][name]), podIP=host, phase="Running", ready=False)
+        return host
+
+    async def become_ready(self, name: str) -> None:
+        """Report what a kubelet's probes find."""
+        self.report(name, running(self.api.objects["pods"][name]), ready=True)
+
+    async def crash(self, name: str) -> None:
+        """End what answers for the pod, without a word to the API."""
+        if (sidecar := self.sidecars.pop(name, None)) is not None:
+            await sidecar.die()
+
+    def report(self, name: str, containers: list[Json], *, ready: bool, **more: Any) -> None:
+        """Write a status."""
+        conditions = [
+            {"type": "PodScheduled", "status": "True"},
+            {"type": "Ready", "status": "True" if ready else "False"},
+        ]
+        status = {"containerStatuses": containers, "conditions": conditions, **more}
+        self.api.set_status(name, status)
+
+
+def running(pod: Json, *, without: Iterable[str] = ()) -> list[Json]:
+    """The statuses of a pod's containers, each at work but those in `without`."""
+    return [
+        {"name": spec["name"], "restartCount": 0, "state": {"running": {}}, "lastState": {}}
+        for spec in pod["spec"]["containers"]
+        if spec["name"] not in without
+    ]
+
+
+def waiting(name: str, reason: str, message: str = "", *, last: Json | None = None) -> Json:
+    """The status of a container that waits."""
+    return {
+        "name": name,
+        "restartCount": 2 if last else 0,
+        "state": {"waiting": {"reason": reason, "message": message}},
+        "lastState": {"terminated": last} if last else {},
+    }
+
+
+def _decode(text: str) -> str:
+    return base64.b64decode(text).decode()

@@ -1,0 +1,240 @@
+"""What a workspace is made of, held against the published schemas, the restricted profile, the contract."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import kubernetes_validate
+import pytest
+
+from tests.workspaces.runtimes.kubernetes.kube.restricted import violations
+from vibe_app.addresses import Credential
+from vibe_app.settings import load_settings
+from vibe_app.workspaces.runtimes.base import WorkspaceSpec
+from vibe_app.workspaces.runtimes.kubernetes import manifests
+
+PROJECT = UUID("0b8f7c5e-6c0f-4d0a-9b0e-7d3c2a1b4e5f")
+KEY = "a key for tests only, thirty-two bytes"
+VERSIONS = ["1.29", "1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36", "1.37"]
+
+
+def settings(**more: Any) -> Any:
+    """Settings of an installation on a cluster."""
+    return load_settings(
+        data=Path("/nonexistent"),
+        runtime="kubernetes",
+        opencode_server_image="registry.example.org/vibe:1",
+        **more,
+    )
+
+
+def secrets(model_key: str = "sk-the-provider-s-key") -> manifests.Secrets:
+    return manifests.Secrets.of(PROJECT, KEY, model_key)
+
+
+def pod(repo_url: str | None = None, **more: Any) -> dict[str, Any]:
+    return manifests.pod(WorkspaceSpec(PROJECT, repo_url), secrets(), settings(**more))
+
+
+def everything() -> list[dict[str, Any]]:
+    return [
+        pod("https://example.org/team/repo.git"),
+        pod(model="openai/gpt-5", model_base_url="https://models.example.org/v1"),
+        manifests.claim(PROJECT, settings()),
+        manifests.claim(PROJECT, settings(kubernetes_storage_class="fast", kubernetes_storage="500Mi")),
+        manifests.secret(WorkspaceSpec(PROJECT), secrets()),
+    ]
+
+
+def container(name: str) -> dict[str, Any]:
+    return next(each for each in pod()["spec"]["containers"] if each["name"] == name)
+
+
+def env(name: str) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in container(name)["env"] if "value" in entry}
+
+
+def given_secrets(name: str) -> set[str]:
+    return {
+        entry["valueFrom"]["secretKeyRef"]["key"] for entry in container(name)["env"] if "valueFrom" in entry
+    }
+
+
+def test_the_versions_of_kubernetes_are_all_that_are_known_since_1_29():
+    folder = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
+    known = {tuple(map(int, path.name.strip("v").split(".")[:2])) for path in folder.glob("v*")}
+    assert [f"{major}.{minor}" for major, minor in sorted(known) if (major, minor) >= (1, 29)] == VERSIONS
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_everything_keeps_to_the_schema(version):
+    for manifest in everything():
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_schema_notices_a_field_that_is_not_one():
+    broken = pod()
+    broken["spec"]["containers"][0]["comand"] = ["vibe"]
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(broken, VERSIONS[-1], strict=True)
+
+
+def test_the_pod_keeps_to_the_restricted_profile():
+    assert violations(pod()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("hostNetwork", True),
+        ("shareProcessNamespace", True),
+        ("securityContext", {"runAsUser": 0}),
+        ("volumes", [{"name": "workspace", "hostPath": {"path": "/"}}]),
+    ],
+)
+def test_the_check_of_the_profile_finds_what_breaks_it(place, value):
+    broken = pod()
+    broken["spec"][place] = value
+    assert violations(broken)
+
+
+def test_names_and_labels_are_those_of_the_contract():
+    made = pod()
+    assert made["metadata"]["name"] == f"opencode-{PROJECT}"
+    assert (
+        made["metadata"]["labels"].items() >= {"app": "opencode-server", "project-id": str(PROJECT)}.items()
+    )
+    assert made["spec"]["serviceAccountName"] == "opencode-pod-sa"
+    assert [each["name"] for each in made["spec"]["containers"]] == [
+        "opencode-server",
+        "file-browser",
+        "session-proxy",
+        "opencode-server-sidecar",
+    ]
+    claim = manifests.claim(PROJECT, settings())
+    assert claim["metadata"]["name"] == f"opencode-workspace-{PROJECT}"
+    volume = next(each for each in made["spec"]["volumes"] if each["name"] == "workspace")
+    assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+
+
+def test_every_container_has_the_workspace_and_one_image():
+    for each in pod()["spec"]["containers"]:
+        assert {"name": "workspace", "mountPath": "/workspace", "subPath": "workspace"} in each[
+            "volumeMounts"
+        ]
+        assert each["image"] == "registry.example.org/vibe:1"
+        assert each["resources"].keys() == {"requests", "limits"}
+
+
+def test_resources_and_probes_are_those_of_the_contract():
+    assert container("opencode-server")["resources"] == {
+        "requests": {"cpu": "250m", "memory": "512Mi"},
+        "limits": {"cpu": "2", "memory": "2Gi"},
+    }
+    sidecar = container("opencode-server-sidecar")
+    assert sidecar["resources"] == {
+        "requests": {"cpu": "200m", "memory": "256Mi"},
+        "limits": {"cpu": "500m", "memory": "512Mi"},
+    }
+    times = {"timeoutSeconds": 3, "failureThreshold": 3}
+    assert sidecar["livenessProbe"] == {
+        "httpGet": {"path": "/health", "port": 3003},
+        "initialDelaySeconds": 15,
+        "periodSeconds": 10,
+        **times,
+    }
+    assert sidecar["readinessProbe"] == {
+        "httpGet": {"path": "/ready", "port": 3003},
+        "initialDelaySeconds": 10,
+        "periodSeconds": 5,
+        **times,
+    }
+
+
+def test_resources_of_opencode_can_be_set():
+    made = pod(opencode_requests="cpu=1, memory=1Gi", opencode_limits="memory=4Gi")["spec"]["containers"][0]
+    assert made["resources"] == {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "4Gi"}}
+
+
+def test_ports_are_those_of_the_contract_and_opencode_s_own_is_not_among_them():
+    ports = {
+        each["name"]: [p["containerPort"] for p in each.get("ports", [])]
+        for each in pod()["spec"]["containers"]
+    }
+    assert ports == {
+        "opencode-server": [],
+        "file-browser": [3001],
+        "session-proxy": [3002],
+        "opencode-server-sidecar": [3003],
+    }
+    assert env("opencode-server")["PORT"] == "3000"
+
+
+def test_no_secret_is_in_the_pod_itself():
+    written = json.dumps(pod())
+    mine = secrets()
+    assert not any(
+        value in written for value in (mine.token, mine.password, mine.rehearsal_key, mine.model_key)
+    )
+
+
+def test_each_container_is_given_its_own_secrets_and_no_others():
+    assert given_secrets("opencode-server") == {"password", "rehearsal-key", "model-key"}
+    assert given_secrets("file-browser") == {"token"}
+    assert given_secrets("session-proxy") == {"token", "password"}
+    assert given_secrets("opencode-server-sidecar") == {"token", "password", "rehearsal-key"}
+    data = manifests.secret(WorkspaceSpec(PROJECT), secrets())["data"]
+    assert data.keys() == {"token", "password", "rehearsal-key", "model-key", "repository"}
+
+
+def test_only_the_container_that_clones_is_given_the_repository_and_the_pod_does_not_name_it():
+    spec = WorkspaceSpec(PROJECT, "https://example.org/r.git", "next", Credential("me", "ghp_0123456789"))
+    described = manifests.pod(spec, secrets(), settings())
+    first = described["spec"]["initContainers"][0]
+    given = [entry["valueFrom"]["secretKeyRef"]["key"] for entry in first["env"] if "valueFrom" in entry]
+    assert given == ["repository"]
+    assert "r.git" not in json.dumps(described)
+    assert "ghp_" not in json.dumps(described)
+    assert described == manifests.pod(WorkspaceSpec(PROJECT), secrets(), settings())
+    held = json.loads(base64.b64decode(manifests.secret(spec, secrets())["data"]["repository"]))
+    assert held == {
+        "url": "https://example.org/r.git",
+        "branch": "next",
+        "credential": ["me", "ghp_0123456789"],
+    }
+
+
+def test_containers_share_no_processes_and_no_temporary_files():
+    spec = pod()["spec"]
+    assert not spec.get("shareProcessNamespace")
+    temporary = [
+        mount["name"]
+        for each in (*spec["containers"], *spec["initContainers"])
+        for mount in each["volumeMounts"]
+        if mount["mountPath"] == "/tmp"
+    ]
+    assert len(set(temporary)) == len(temporary) == 5
+
+
+def test_secrets_are_a_project_s_own_and_the_same_for_every_replica():
+    other = manifests.Secrets.of(UUID(int=1), KEY)
+    mine, again = secrets(), secrets()
+    assert mine == again
+    assert len({mine.token, mine.password, mine.rehearsal_key, other.token, other.password}) == 5
+    assert manifests.Secrets.of(PROJECT, "another key").token != mine.token
+    assert secrets("another").mark != mine.mark
+
+
+def test_the_app_s_start_on_this_machine_does_not_pay_for_the_cluster():
+    code = (
+        "import sys, vibe_app.wiring as w; from vibe_app.settings import load_settings;"
+        " w.build(load_settings(secret_key='x' * 32));"
+        " sys.exit(bool({'kubernetes', 'aiohttp'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

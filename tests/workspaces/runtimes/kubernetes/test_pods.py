@@ -1,0 +1,216 @@
+"""A workspace's real processes in pods: what its agent can reach, and what becomes of it when things end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+
+from tests.waiting import eventually
+from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
+from tests.workspaces.runtimes.kubernetes.kube.houses import PodHouse, pod_house
+from vibe_app.clients.sidecar import Agent
+from vibe_app.errors import Unavailable
+from vibe_app.wire import Event, EventType, SidecarStatus, StartSession
+from vibe_app.workspaces.runtimes.base import Endpoint, WorkspaceSpec
+from vibe_app.workspaces.runtimes.kubernetes.manifests import Secrets, claim_name, pod_name
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(why_not() is not None, reason=f"NO REAL PODS ON THIS MACHINE: {why_not()}"),
+]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory, opencode: Path) -> AsyncIterator[PodHouse]:
+    """A cluster of one node with real processes. OpenCode's container has 800 MiB."""
+    folder = tmp_path_factory.mktemp("cluster")
+    limits = "cpu=2,memory=800Mi"
+    async with pod_house(folder, opencode, opencode_limits=limits) as house:
+        await house.runtime.open()
+        yield house
+        await house.runtime.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def agent() -> AsyncIterator[Agent]:
+    async with Agent() as agent:
+        yield agent
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def endpoint(house: PodHouse) -> Endpoint:
+    """The house's project, ready."""
+    return await house.runtime.ensure(WorkspaceSpec(house.project))
+
+
+def rehearsed(*commands: str) -> str:
+    """A task whose agent runs these commands."""
+    return "\n".join(f"rehearse: run {command}" for command in commands)
+
+
+async def begun(agent: Agent, endpoint: Endpoint, *commands: str) -> str:
+    """Start a session of such a task."""
+    name = str(uuid4())
+    await agent.start(endpoint, StartSession(session_id=name, prompt=rehearsed(*commands), title="A task"))
+    return name
+
+
+async def output(agent: Agent, endpoint: Endpoint, session: str) -> list[Event]:
+    """Everything that a session says until it is over."""
+    events: list[Event] = []
+    async with asyncio.timeout(90):
+        async for batch in agent.stream_batches(endpoint, session, 0):
+            events += batch
+            if events[-1].type is EventType.DONE:
+                break
+    return events
+
+
+async def said(agent: Agent, endpoint: Endpoint, *commands: str) -> str:
+    """What the agent's commands print."""
+    events = await output(agent, endpoint, await begun(agent, endpoint, *commands))
+    return "".join(event.text for event in events if event.type is EventType.OUTPUT)
+
+
+def files(house: PodHouse, project: UUID) -> Path:
+    """The workspace's files on the node."""
+    return house.node.volume(claim_name(project)) / "workspace"
+
+
+def secrets(house: PodHouse, project: UUID) -> Secrets:
+    return Secrets.of(project, house.settings.signing_key())
+
+
+# What a hostile repository may bring. It looks into every process that it may look into, again and
+# again while OpenCode starts other programs.
+SPY = """
+for i in $(seq 300); do
+  cat /proc/[0-9]*/environ
+  for process in /proc/[0-9]*; do cat $process/root/run/secrets/*/* $process/fd/*; done
+done > seen 2> refused < /dev/null &
+env; export -p; cat /proc/self/environ /proc/$PPID/environ
+cat /var/run/secrets/kubernetes.io/serviceaccount/token
+find / -xdev -name '*token*' -o -xdev -name '*secret*'
+"""
+# OpenCode's own git may be made to run this.
+HOOK = """#!/bin/sh
+env > /workspace/hooked
+cat /proc/$PPID/environ >> /workspace/hooked
+"""
+
+
+async def test_the_agent_s_commands_find_no_secret(house, agent, endpoint):
+    folder = files(house, house.project)
+    for name, script in (("spy", SPY), ("hook", HOOK)):
+        (folder / name).write_text(script)
+        (folder / name).chmod(0o755)
+    text = await said(
+        agent,
+        endpoint,
+        "sh spy; echo spied",
+        "git config core.fsmonitor /workspace/hook; git status --short",
+        "rg nothing; git log; ls -la /proc/1; sleep 2",
+    )
+    found = text.encode() + b"".join((folder / name).read_bytes() for name in ("seen", "hooked"))
+    # What looks into everybody's open files also takes from its own command's output.
+    assert b"spied" in found
+    assert b"VIBE_PROJECT_ID" in found, "the commands could look at nothing: this proves nothing"
+    mine = secrets(house, house.project)
+    for secret in (mine.token, mine.password, mine.rehearsal_key):
+        assert secret.encode() not in found
+
+
+async def test_opencode_answers_the_agent_s_commands_only_with_its_password(house, agent, endpoint):
+    text = await said(
+        agent,
+        endpoint,
+        "for path in session api/session event; do"
+        " curl -s -o /dev/null -w '%{http_code} ' http://127.0.0.1:3000/$path; done",
+    )
+    assert text.startswith("401 401 401")
+
+
+async def test_another_project_s_files_and_services_are_out_of_reach(house, agent, endpoint):
+    other = uuid4()
+    theirs = await house.runtime.ensure(WorkspaceSpec(other))
+    await said(agent, theirs, "echo a-secret-of-theirs > plan.md")
+    assert (files(house, other) / "plan.md").read_text() == "a-secret-of-theirs\n"
+    text = await said(
+        agent,
+        endpoint,
+        "find / -name plan.md 2>/dev/null; ls -d /workspace /volume 2>&1; true",
+        f"curl -s -o /dev/null -w '%{{http_code}}' {theirs.url}/sessions; true",
+        f"curl -s -o /dev/null -w ' %{{http_code}}' '{theirs.files_url}/files?path='; true",
+    )
+    assert "plan.md" not in text
+    assert "401 401" in text.replace("\n", "")
+    await house.runtime.stop(other, erase=True)
+
+
+async def test_a_stop_leaves_nothing_running_beside_opencode(house, agent, endpoint):
+    session = await begun(agent, endpoint, "(setsid sleep 4711 &) ; sleep 4712")
+    container = house.node.pods[pod_name(house.project)].containers["opencode-server"]
+    await eventually(lambda: container.runs("4711") and container.runs("4712"), 60)
+    state = await agent.stop(endpoint, session)
+    assert state.status is SidecarStatus.CANCELLED
+    assert not container.runs("4711")
+    assert not container.runs("4712")
+
+
+async def test_a_command_that_fills_the_memory_ends_its_own_session_and_nothing_else(house, agent, endpoint):
+    if house.node.pods[pod_name(house.project)].containers["opencode-server"].unlimited:
+        pytest.skip("NO LIMITS OF MEMORY ON THIS MACHINE")
+    other = uuid4()
+    theirs = await house.runtime.ensure(WorkspaceSpec(other))
+    waiting = await begun(agent, theirs, "sleep 300")
+    session = await begun(agent, endpoint, "head -c 2000M /dev/zero | tail > /dev/null; sleep 60")
+    events = await output(agent, endpoint, session)
+    assert events[-1].text.startswith("Session failed: ")
+    state = await agent.state(endpoint, session)
+    assert state is not None
+    assert state.status is SidecarStatus.FAILED
+    told = await agent.state(theirs, waiting)
+    assert told is not None
+    assert told.status is SidecarStatus.RUNNING
+    again = await house.runtime.ensure(WorkspaceSpec(house.project))
+    assert again == endpoint
+    assert "still here" in await said(agent, again, "echo still here")
+    assert any("used up its memory" in (reason or "") for _, _, reason in house.told)
+    await house.runtime.stop(other, erase=True)
+
+
+async def test_what_the_agent_did_and_said_outlives_its_pod(house, agent, endpoint):
+    session = await begun(agent, endpoint, "echo kept > kept.txt")
+    before = await output(agent, endpoint, session)
+    await house.runtime.stop(house.project)
+    after = await house.runtime.ensure(WorkspaceSpec(house.project))
+    assert after.url != endpoint.url
+    assert "kept" in await said(agent, after, "cat kept.txt")
+    assert await output(agent, after, session) == before
+    assert list((house.node.volume(claim_name(house.project)) / "opencode").rglob("opencode.db"))
+
+
+async def test_a_session_whose_pod_is_deleted_is_known_to_the_next(house, agent, endpoint):
+    now = await house.runtime.ensure(WorkspaceSpec(house.project))
+    session = await begun(agent, now, "sleep 300")
+    await eventually(
+        lambda: house.node.pods[pod_name(house.project)].containers["opencode-server"].runs("300"), 60
+    )
+    house.api.remove("pods", pod_name(house.project))
+    await eventually(lambda: house.told[-1] == (house.project, "stopped", None))
+    after = await house.runtime.ensure(WorkspaceSpec(house.project))
+    events = await output(agent, after, session)
+    assert events[-1].text.startswith("Session failed: ")
+
+
+async def test_a_repository_that_cannot_be_cloned_is_told(house):
+    project = uuid4()
+    with pytest.raises(Unavailable, match="The repository could not be cloned: "):
+        await house.runtime.ensure(WorkspaceSpec(project, "file:///nowhere/at/all"))
+    assert project not in await house.runtime.alive()
+    await house.runtime.stop(project, erase=True)

@@ -1,0 +1,69 @@
+"""The four services of a local workspace, each asked as the app asks it, with the real OpenCode."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+
+from tests.workspaces.runtimes.conftest import local_settings
+from vibe_app.clients.services import WorkspaceClient
+from vibe_app.clients.sidecar import Agent
+from vibe_app.errors import Unavailable
+from vibe_app.workspaces.runtimes.base import Endpoint, WorkspaceSpec
+from vibe_app.workspaces.runtimes.local import processes
+from vibe_app.workspaces.runtimes.local.records import Record
+from vibe_app.workspaces.runtimes.local.runtime import LocalRuntime
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[WorkspaceClient]:
+    client = WorkspaceClient()
+    await client.open()
+    yield client
+    await client.close()
+
+
+async def sessions(client: WorkspaceClient, endpoint: Endpoint) -> object:
+    """What OpenCode says of its sessions."""
+    answer = await client.opencode(endpoint, "GET", "/session", [], {})
+    try:
+        return json.loads(b"".join([piece async for piece in answer.pieces()]))
+    finally:
+        await answer.close()
+
+
+async def test_all_four_answer_and_want_the_token(
+    tmp_path: Path, opencode: Path, client: WorkspaceClient
+) -> None:
+    runtime, spec = LocalRuntime(local_settings(tmp_path, opencode), pace=0), WorkspaceSpec(uuid4())
+    await runtime.open()
+    try:
+        endpoint = await runtime.ensure(spec)
+        async with Agent() as agent:
+            assert await agent.live(endpoint) == []
+        assert (await client.list_folder(endpoint, "", 1, 10))["entries"] == []
+        assert await sessions(client, endpoint) == []
+        stranger = replace(endpoint, token="wrong")
+        for call in (client.list_folder(stranger, "", 1, 10), sessions(client, stranger)):
+            with pytest.raises(Unavailable, match="token"):
+                await call
+        services = processes.of_workspace(tmp_path, spec.project_id)[spec.project_id]
+        record = Record.model_validate_json((tmp_path / "run" / f"{spec.project_id}.json").read_bytes())
+        listening = {found.laddr.port for each in services for found in _listening(each)}
+        assert listening == {
+            *(record.opencode_port, record.sidecar_port, record.files_port, record.proxy_port),
+        }
+    finally:
+        await runtime.close(keep=())
+
+
+def _listening(process: psutil.Process) -> list[psutil._common.pconn]:
+    found = [each for each in process.net_connections("inet") if each.status == psutil.CONN_LISTEN]
+    assert all(each.laddr.ip == "127.0.0.1" for each in found)
+    return found

@@ -1,0 +1,364 @@
+"""One live session, from the accepted prompt to its end, as one loop.
+
+It feeds what OpenCode reports to the translator and what comes of it to the session's
+record. Events only hint; that a run is over is read from OpenCode's own state and
+transcript, so a missed event costs time, never truth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from vibe_app.wire import EventType, Failure, SidecarStatus, Usage
+from vibe_app.workspace_services.sidecar import verdict as verdicts
+from vibe_app.workspace_services.sidecar.changes import changed_since
+from vibe_app.workspace_services.sidecar.commands import Commands
+from vibe_app.workspace_services.sidecar.journal import End
+from vibe_app.workspace_services.sidecar.opencode import (
+    OpenCode,
+    OpenCodeError,
+    OpenCodeGone,
+    OpenCodeMissing,
+)
+from vibe_app.workspace_services.sidecar.progress import Progress
+from vibe_app.workspace_services.sidecar.sessions import Session
+from vibe_app.workspace_services.sidecar.tool_outputs import ToolOutputs
+from vibe_app.workspace_services.sidecar.translate import Emission, Translator, merged
+from vibe_app.workspace_services.sidecar.verdict import Verdict
+from vibe_app.workspace_services.sidecar.waiting import Waits
+from vibe_app.workspace_services.sidecar.watch import Signal, Watch
+
+logger = logging.getLogger(__name__)
+
+_COALESCE = 0.05
+_LARGEST_BATCH = 32 * 1024
+_QUIET = 10.0
+_SOON = 0.1
+# An idle OpenCode session whose transcript has no end: seconds until that counts as lost.
+_SETTLING = 3.0
+_SETTLING_AFTER_ABORT = 0.3
+_FAULTS = 5
+# Times that changed files excuse repetitions: a server that writes its log changes some for ever.
+_PARDONS = 20
+_NOBODY = "Nobody can be asked during this run. Go on without it, or in another way."
+
+
+class Run:
+    """The work on one live session.
+
+    Args:
+        session: Its record.
+        client: The OpenCode server.
+        watch: The event stream.
+        workspace: The workspace's path, which shown paths are relative to.
+        sweep: Ends what the agent left running; see `vibe_app.workspace_services.sidecar.sweep`.
+        eldest_other: Returns the age in seconds of the workspace's oldest other live run, None without any.
+        commands: Ends commands that outlive their limit; told of each that this run calls.
+        outputs: Reads what OpenCode keeps of long outputs.
+        disk_is_full: Tells whether the workspace has no room left.
+        silence: Seconds for which the model may keep its stream open without a word.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        client: OpenCode,
+        watch: Watch,
+        workspace: str,
+        sweep: Callable[[Callable[[], float | None]], Awaitable[list[str]]],
+        eldest_other: Callable[[Run], float | None],
+        commands: Commands,
+        outputs: ToolOutputs,
+        disk_is_full: Callable[[], bool],
+        silence: float,
+    ) -> None:
+        self.session = session
+        self._began = session.events[0].timestamp.timestamp() if session.events else time.time()
+        self._client = client
+        self._watch = watch
+        self._inbox = watch.join()
+        self._end_left_over = sweep
+        self._disk_is_full = disk_is_full
+        self._eldest_other = eldest_other
+        self._commands = commands
+        self._outputs = outputs
+        self._opencode = session.header.opencode_session
+        self._workspace = workspace
+        self._translator = Translator(self._opencode, workspace, session.marks)
+        self._progress = Progress(workspace, time.monotonic(), silence)
+        self._pardons = 0
+        self._waits = Waits()
+        self._buffer: list[Emission] = []
+        self._buffered = 0
+        self._flush_at = 0.0
+        self._check_at = 0.0
+        self._idle_since: float | None = None
+        self._faults = 0
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.Task[Verdict] | None = None
+        self._ended: list[str] = []
+
+    @property
+    def age(self) -> float:
+        """Seconds since the run began, also when an earlier process began it."""
+        return time.time() - self._began
+
+    def begin(self) -> asyncio.Task[None]:
+        """Start the loop; the task ends when the session has ended."""
+        self._task = asyncio.create_task(self._main(), name=f"session {self.session.id}")
+        return self._task
+
+    def abandon(self) -> None:
+        """Give up a run that never began."""
+        self._watch.leave(self._inbox)
+
+    async def stop(self) -> None:
+        """Stop the agent; returns once it has stopped and nothing of it is left, in less than 2 s."""
+        task = self._task
+        if task is None or task.done():
+            return
+        self._stopping = True
+        abort = asyncio.create_task(self._abort())
+        # OpenCode gives a command 3 s to end by itself. By now it knows not to go on after
+        # it, so the commands can be ended for it.
+        await asyncio.wait({abort}, timeout=0.3)
+        self._ended += await self._sweep()
+        self._inbox.put_nowait(Signal.CHECK)
+        await asyncio.wait({task}, timeout=0.9)
+        if self._loop is not None:
+            self._loop.cancel()
+        await asyncio.wait({task})
+        abort.cancel()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.create_task(self._until_verdict())
+        try:
+            # Waiting this way, a stop can cut the loop short without cancelling what must follow it.
+            await asyncio.wait({self._loop})
+            verdict = verdicts.CANCELLED if self._loop.cancelled() else self._loop.result()
+        except OSError as error:
+            logger.error("session %s: cannot be written: %s", self.session.id, error)
+            self._buffer.clear()
+            verdict = verdicts.unwritable(error)
+        finally:
+            self._loop.cancel()
+            self._watch.leave(self._inbox)
+        await self._close(verdict)
+
+    async def _close(self, verdict: Verdict) -> None:
+        if self._stopping:
+            verdict = verdicts.CANCELLED
+        elif verdict.status is SidecarStatus.FAILED and self._disk_is_full():
+            # Whatever it looks like: OpenCode says nothing of this, and stops without a word.
+            verdict = verdicts.DISK_FULL
+        usage = Usage()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.4 if self._stopping else 5):
+                if verdict.status is SidecarStatus.FAILED:
+                    await self._abort()
+                usage = await self._usage()
+        self._ended += await self._sweep() + self._commands.forget(self.session.id)
+        notes: list[Emission] = []
+        if self._ended:
+            text = f"Ended what the run had left running: {', '.join(sorted(set(self._ended)))}"
+            notes += self._translator.note(EventType.STATUS, text)
+        if usage.tokens_input or usage.tokens_output:
+            notes += self._translator.note(EventType.STATUS, verdicts.usage_words(usage))
+        if verdict.error:
+            notes += self._translator.note(EventType.ERROR, verdict.error)
+        self._take(notes)
+        with contextlib.suppress(OSError):  # the disk may be the very reason; the end is told all the same
+            self._flush()
+        end = End(
+            status=verdict.status,
+            error=verdict.error,
+            failure=verdict.failure,
+            usage=usage,
+            asking=verdict.asking,
+            retry_at=verdict.retry_at,
+        )
+        self.session.finish(verdict.words, end)
+
+    async def _until_verdict(self) -> Verdict:
+        handled = 0
+        while True:
+            item = await self._next()
+            handled += 1
+            if not handled % 64:
+                await asyncio.sleep(0)  # a full inbox never suspends, and readers want their turn
+            if item is Signal.LOST:
+                return verdicts.failed(Failure.AGENT_LOST, "OpenCode went away in the middle of the run.")
+            if isinstance(item, dict):
+                await self._handle(item)
+                if stuck := await self._stuck():
+                    return stuck
+                if not self._is_idle(item):
+                    continue
+            elif item is Signal.RESYNC:
+                self._translator.gap()
+            else:
+                self._take(self._translator.settle())
+            if found := await self._check(resync=item is Signal.RESYNC) or await self._stuck():
+                return found
+            self._check_at = asyncio.get_running_loop().time() + (_SOON if self._idle_since else _QUIET)
+
+    async def _next(self) -> dict[str, Any] | Signal:
+        """Return what happened next; whatever is ready to be shown is shown before waiting for it."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            if self._buffer and (self._buffered > _LARGEST_BATCH or clock() >= self._flush_at):
+                self._flush()
+            if not self._inbox.empty():
+                return self._inbox.get_nowait()
+            if self._buffer and not self._mid_line():
+                self._flush()
+            until = self._flush_at if self._buffer else self._check_at
+            if until <= clock() and not self._buffer:
+                return Signal.CHECK
+            with contextlib.suppress(TimeoutError):
+                return await asyncio.wait_for(self._inbox.get(), max(0.0, until - clock()))
+
+    def _mid_line(self) -> bool:
+        last = self._buffer[-1]
+        return last.type is EventType.OUTPUT and not last.text.endswith("\n")
+
+    def _take(self, emissions: list[Emission]) -> None:
+        if emissions and not self._buffer:
+            self._flush_at = asyncio.get_running_loop().time() + _COALESCE
+        self._buffer += emissions
+        self._buffered += sum(len(emission.text) for emission in emissions)
+
+    def _flush(self) -> None:
+        entries, self._buffer, self._buffered = list(merged(self._buffer)), [], 0
+        if entries:
+            self.session.append(entries)
+
+    async def _handle(self, event: dict[str, Any]) -> None:
+        kind = event.get("type")
+        properties = event.get("properties") or {}
+        if kind == "message.part.updated":
+            await self._complete(properties.get("part") or {})
+        self._take(self._translator.feed(event, time.time() * 1000))
+        if not self._translator.owns(properties.get("sessionID")):
+            return
+        self._progress.feed(event, time.monotonic())
+        if kind == "session.status":
+            self._waits.status(str(properties["sessionID"]), properties.get("status") or {}, time.monotonic())
+        elif kind == "message.part.updated":
+            self._waits.answered(str(properties["sessionID"]))
+        if kind == "message.part.updated":
+            self._commands.saw(self.session.id, properties.get("part") or {})
+        elif kind in ("permission.asked", "question.asked"):
+            await self._answer(kind.partition(".")[0], properties)
+
+    async def _stuck(self) -> Verdict | None:
+        """Return how a run ends that does not get on, None for one that does."""
+        clock = time.monotonic()
+        if waits := self._waits.verdict(clock, time.time()):
+            return waits
+        stuck = self._progress.stuck(clock)
+        if stuck is None:
+            return None
+        if stuck.unless_files_change and self._pardons < _PARDONS:
+            began = time.time() - (clock - stuck.since)
+            if await asyncio.to_thread(changed_since, self._workspace, began):
+                self._pardons += 1
+                self._progress.moved_on(clock)
+                return None
+        words = stuck.words
+        if title := self._translator.children.get(stuck.session):
+            words = f"Sub-agent {title}: {words[:1].lower()}{words[1:]}"
+        if stuck.failure is Failure.NO_PROGRESS:
+            words = f"{words}. The run was stopped since it makes no progress; what it changed is kept."
+        return verdicts.failed(stuck.failure, words)
+
+    async def _answer(self, kind: str, request: dict[str, Any]) -> None:
+        with contextlib.suppress(OpenCodeError):  # answered meanwhile, or gone: the next check sees
+            if kind == "permission":
+                await self._client.reject_permission(request["id"], _NOBODY)
+            else:
+                await self._client.answer_question(
+                    request["id"], [[_NOBODY] for _ in request.get("questions") or [0]]
+                )
+
+    def _is_idle(self, event: dict[str, Any]) -> bool:
+        properties = event.get("properties") or {}
+        return event.get("type") == "session.idle" and properties.get("sessionID") == self._opencode
+
+    async def _check(self, *, resync: bool) -> Verdict | None:
+        """Compare with what OpenCode says of itself; return how the run ended if it has."""
+        try:
+            status = (await self._client.statuses()).get(self._opencode)
+            await self._pending()
+            messages = await self._transcripts() if resync or status is None else []
+        except OpenCodeMissing:
+            return verdicts.failed(Failure.AGENT_LOST, "OpenCode no longer knows the session.")
+        except OpenCodeGone:
+            return None  # the watch decides when that has lasted too long
+        except OpenCodeError as error:
+            logger.warning("session %s: %s", self.session.id, error)
+            self._faults += 1
+            return verdicts.failed(Failure.AGENT_LOST, f"{error}.") if self._faults > _FAULTS else None
+        self._faults = 0
+        if status is not None:
+            self._idle_since = None
+            await self._handle(
+                {
+                    "type": "session.status",
+                    "properties": {"sessionID": self._opencode, "status": status},
+                }
+            )
+            return None
+        if found := verdicts.judge(messages, self._translator.error):
+            return found
+        clock = asyncio.get_running_loop().time()
+        self._idle_since = self._idle_since or clock
+        if clock - self._idle_since < (_SETTLING_AFTER_ABORT if self._stopping else _SETTLING):
+            return None
+        return verdicts.failed(Failure.AGENT_LOST, "OpenCode was restarted in the middle of the run.")
+
+    async def _pending(self) -> None:
+        for kind in ("permission", "question"):
+            for request in await self._client.pending(kind):
+                await self._handle({"type": f"{kind}.asked", "properties": request})
+
+    async def _transcripts(self) -> list[dict[str, Any]]:
+        messages = await self._client.messages(self._opencode)
+        for info in await self._client.children(self._opencode):
+            self._take(self._translator.feed({"type": "session.updated", "properties": {"info": info}}))
+            await self._read(info["id"], await self._client.messages(info["id"]))
+        await self._read(self._opencode, messages)
+        return messages
+
+    async def _read(self, opencode_session: str, messages: list[dict[str, Any]]) -> None:
+        for message in messages:
+            for part in message.get("parts") or []:
+                self._commands.saw(self.session.id, part)
+                await self._complete(part)
+        self._take(self._translator.transcript(messages))
+        self._progress.transcript(opencode_session, messages, time.monotonic())
+
+    async def _complete(self, part: dict[str, Any]) -> None:
+        if self._translator.awaits(part):
+            await self._outputs.fill(part)
+
+    async def _usage(self) -> Usage:
+        try:
+            sessions = [await self._client.session(self._opencode)]
+            sessions += await self._client.children(self._opencode)
+        except OpenCodeError:
+            return Usage()
+        return verdicts.usage_of(sessions)
+
+    async def _abort(self) -> None:
+        with contextlib.suppress(OpenCodeError):  # it may be gone already, which is as good
+            await self._client.abort(self._opencode)
+
+    async def _sweep(self) -> list[str]:
+        return await self._end_left_over(lambda: self._eldest_other(self))

@@ -1,0 +1,245 @@
+"""The verbs of the sidecar: start, look up, stop; and taking up again what an earlier process left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from functools import partial
+from pathlib import Path
+
+from vibe_app.disk import disk_full, is_full
+from vibe_app.errors import Refused, Unavailable
+from vibe_app.inside import exclude_from_git
+from vibe_app.wire import EventType, Failure, SessionState, SidecarStatus, StartSession
+from vibe_app.workspace_services.sidecar.commands import Commands
+from vibe_app.workspace_services.sidecar.guidance import refresh
+from vibe_app.workspace_services.sidecar.journal import End
+from vibe_app.workspace_services.sidecar.opencode import Json, OpenCode, OpenCodeError
+from vibe_app.workspace_services.sidecar.progress import SILENCE
+from vibe_app.workspace_services.sidecar.run import Run
+from vibe_app.workspace_services.sidecar.sessions import Session, Shelf
+from vibe_app.workspace_services.sidecar.sweep import end_command, open_commands, sweep
+from vibe_app.workspace_services.sidecar.sweeper import commands_beside, end_beside, sweep_beside
+from vibe_app.workspace_services.sidecar.tool_outputs import ToolOutputs
+from vibe_app.workspace_services.sidecar.watch import Watch
+
+logger = logging.getLogger(__name__)
+
+_START_TIMEOUT = 6.0
+# The configuration says the same; these hold even where somebody changed it.
+_RULES: list[Json] = [
+    {"permission": "question", "pattern": "*", "action": "deny"},
+    {"permission": "doom_loop", "pattern": "*", "action": "deny"},
+]
+
+
+class Service:
+    """Everything that one workspace's sidecar does with sessions.
+
+    Args:
+        client: The OpenCode server.
+        workspace: The workspace.
+        project_id: The project, as in OpenCode's `VIBE_PROJECT_ID`.
+        sweeper_url: Who ends left-over commands where they run out of sight, as in a pod; empty
+            where this process sees them.
+        home: OpenCode's private home as this process sees it; None where it does not.
+        silence: Seconds for which a model may keep its stream open without a word.
+        guidance: Where OpenCode reads what the repository says to agents; None where it reads nothing.
+    """
+
+    def __init__(
+        self,
+        client: OpenCode,
+        workspace: Path,
+        project_id: str,
+        sweeper_url: str = "",
+        home: Path | None = None,
+        silence: float = SILENCE,
+        guidance: Path | None = None,
+    ) -> None:
+        self._silence = silence
+        self._client = client
+        self._workspace = workspace
+        self._folders = (workspace,) if home is None else (workspace, home)
+        self._sweep = partial(sweep_beside, sweeper_url) if sweeper_url else partial(sweep, project_id)
+        self._commands = (
+            Commands(partial(commands_beside, sweeper_url), partial(end_beside, sweeper_url))
+            if sweeper_url
+            else Commands(
+                lambda: asyncio.to_thread(open_commands, project_id),
+                lambda mark: asyncio.to_thread(end_command, project_id, mark),
+            )
+        )
+        self._guidance = guidance
+        self.outputs = ToolOutputs(home)
+        """What OpenCode keeps of long outputs."""
+        self._watch = Watch(client)
+        self._shelf = Shelf(workspace)
+        self._runs: dict[str, Run] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Take up the sessions that were live, and begin to watch OpenCode."""
+        self._exclude()
+        for session in self._shelf.unfinished():
+            logger.info("taking up session %s at event %s", session.id, len(session.events))
+            self._begin(self._run(session))
+        self._keep(asyncio.create_task(self._watch.run(), name="watch"))
+        self._keep(asyncio.create_task(self._commands.watch(), name="commands"))
+
+    async def close(self) -> None:
+        """Let go of everything; live sessions go on inside OpenCode."""
+        tasks, runs = list(self._tasks), list(self._runs.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for run in runs:
+            run.session.let_go()
+        await self._client.close()
+
+    def ready(self) -> None:
+        """Return when a session could be started now.
+
+        Raises:
+            Unavailable: It could not, with the reason.
+        """
+        if not self._watch.connected:
+            raise Unavailable(f"OpenCode is not ready: {self._watch.trouble}.", "opencode_not_ready")
+        if not os.access(self._workspace, os.W_OK | os.X_OK):
+            raise Unavailable(f"The workspace {self._workspace} cannot be written.", "workspace_unwritable")
+
+    async def start(self, request: StartSession) -> SessionState:
+        """Start a session, once: the same id again answers the same.
+
+        Raises:
+            Conflict: The id ran with another prompt.
+            Refused: The model is not written as provider/model.
+            Unavailable: OpenCode is not ready, or does not answer in time.
+        """
+        if request.model and not all(request.model.partition("/")[::2]):
+            raise Refused("The model must be written as provider/model.", "invalid_model")
+        async with self._starting:
+            if known := self._shelf.same(request.session_id, request.prompt):
+                return known.state()
+            self.ready()
+            try:
+                async with asyncio.timeout(_START_TIMEOUT):
+                    return (await self._accept(request)).state()
+            except TimeoutError:
+                raise Unavailable("OpenCode did not take the prompt in time.", "opencode_not_ready") from None
+            except OpenCodeError as error:
+                if is_full(*self._folders):
+                    raise disk_full("OpenCode could not begin.") from error
+                raise Unavailable(f"{error}.", "opencode_not_ready") from error
+
+    def get(self, session_id: str) -> Session:
+        """Return a session.
+
+        Raises:
+            NotFound: There is none.
+        """
+        return self._shelf.get(session_id)
+
+    def live(self) -> list[SessionState]:
+        """Return the state of every session that is not over."""
+        return [run.session.state() for run in self._runs.values() if run.session.end is None]
+
+    async def stop(self, session_id: str) -> SessionState:
+        """Stop a session; one that has ended stays as it ended.
+
+        Raises:
+            NotFound: There is none.
+        """
+        session = self._shelf.get(session_id)
+        if run := self._runs.get(session_id):
+            await run.stop()
+        return session.state()
+
+    async def _accept(self, request: StartSession) -> Session:
+        self._exclude()
+        unread = await self._refresh_guidance()
+        title = request.title or f"Session {request.session_id[:8]}"
+        opencode_session = await self._client.create_session(title, _RULES)
+        session = self._shelf.create(request.session_id, request.prompt, opencode_session)
+        # The run listens before the prompt is out, so that nothing can be missed, and is known
+        # before it has processes, so that a run which ends now does not take them for its own.
+        run = self._runs[session.id] = self._run(session)
+        try:
+            await self._client.prompt(opencode_session, request.prompt, request.model)
+        except (OpenCodeError, asyncio.CancelledError):
+            del self._runs[session.id]
+            run.abandon()
+            self._shelf.forget(session)
+            self._keep(asyncio.create_task(self._call_off(opencode_session)))
+            raise
+        # A disk without room ends the run by its own first line, not the request that started it.
+        with contextlib.suppress(OSError):
+            if unread:
+                session.append([(EventType.STATUS, sentence, {}) for sentence in unread])
+        self._begin(run)
+        return session
+
+    async def _refresh_guidance(self) -> list[str]:
+        """Copy what the repository says to agents; return what of it is not read."""
+        if self._guidance is None:
+            return []
+        try:
+            return await asyncio.to_thread(refresh, self._workspace, self._guidance)
+        except OSError as error:
+            logger.warning("the repository's guidance for agents was not copied: %s", error)
+            return ["The repository's guidance for agents could not be copied and may be out of date."]
+
+    async def _call_off(self, opencode_session: str) -> None:
+        """End what may have been taken on although nobody was told so."""
+        with contextlib.suppress(OpenCodeError):
+            await self._client.abort(opencode_session)
+
+    def _run(self, session: Session) -> Run:
+        return Run(
+            session,
+            self._client,
+            self._watch,
+            str(self._workspace),
+            self._sweep,
+            self._eldest_other,
+            self._commands,
+            self.outputs,
+            lambda: is_full(*self._folders),
+            self._silence,
+        )
+
+    def _begin(self, run: Run) -> None:
+        self._runs[run.session.id] = run
+        task = run.begin()
+        self._keep(task)
+        task.add_done_callback(lambda done: self._ended(run, done))
+
+    def _ended(self, run: Run, task: asyncio.Task[None]) -> None:
+        self._runs.pop(run.session.id, None)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        # A fault of this program must not leave a session live for ever.
+        logger.error("session %s: fault in the sidecar", run.session.id, exc_info=error)
+        sentence = "The sidecar met a fault of its own; its log says more."
+        run.session.finish(
+            f"Session failed: {sentence}",
+            End(status=SidecarStatus.FAILED, error=sentence, failure=Failure.BROKEN),
+        )
+        self._keep(asyncio.create_task(self._call_off(run.session.header.opencode_session)))
+
+    def _eldest_other(self, run: Run) -> float | None:
+        # A copy: this is also asked from the thread that looks for processes.
+        return max((other.age for other in list(self._runs.values()) if other is not run), default=None)
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _exclude(self) -> None:
+        try:
+            exclude_from_git(self._workspace)
+        except OSError as error:
+            logger.warning("cannot exclude .opencode from git: %s", error)

@@ -1,0 +1,130 @@
+"""Sweeps where another container sees the processes: OpenCode's.
+
+In a pod the sidecar cannot see what runs beside OpenCode, and is meant not to be seen
+from there. The process that starts OpenCode serves a few routes on the pod's loopback;
+the sidecar asks it, also to end what a single command left open. It needs no token: the
+only ones who can reach it are the pod's own, and all it can do is end commands of the
+pod's own agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import httpx
+
+from vibe_app.workspace_services.sidecar.sweep import ROUNDS, end_command, open_commands, sweep_once
+
+logger = logging.getLogger(__name__)
+
+_ANSWER = 5.0
+_LARGEST_BODY = 1024
+
+
+async def sweep_beside(url: str, older_than: Callable[[], float | None]) -> list[str]:
+    """Do what `sweep` does, by the process that started OpenCode.
+
+    Where it does not answer there is nothing to end: with it end all processes of its container.
+
+    Args:
+        url: Where it serves, without a slash at the end.
+        older_than: As for `sweep`.
+    """
+    names: list[str] = []
+    async with httpx.AsyncClient(timeout=_ANSWER, trust_env=False) as client:
+        for _ in range(ROUNDS):
+            age = await asyncio.to_thread(older_than)
+            # A moment instead of an age: the way there takes its time.
+            before = None if age is None else _clock() - age
+            try:
+                answer = (
+                    (await client.post(f"{url}/sweep", json={"before": before})).raise_for_status().json()
+                )
+            except (httpx.HTTPError, ValueError) as error:
+                logger.warning("left-over commands could not be ended: %s", error)
+                break
+            names += answer["names"]
+            if not answer["found"]:
+                break
+    return names
+
+
+async def commands_beside(url: str) -> list[str]:
+    """Do what `sweep.open_commands` does, by the process that started OpenCode; none where that is gone.
+
+    Args:
+        url: Where it serves, without a slash at the end.
+    """
+    return await _asked(f"{url}/commands", {}, "marks")
+
+
+async def end_beside(url: str, mark: str) -> list[str]:
+    """Do what `sweep.end_command` does, by the process that started OpenCode.
+
+    Args:
+        url: Where it serves, without a slash at the end.
+        mark: The command's.
+    """
+    return await _asked(f"{url}/end", {"mark": mark}, "names")
+
+
+async def _asked(url: str, body: dict[str, str], key: str) -> list[str]:
+    try:
+        async with httpx.AsyncClient(timeout=_ANSWER, trust_env=False) as client:
+            return list((await client.post(url, json=body)).raise_for_status().json()[key])
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        logger.warning("commands could not be looked at: %s", error)
+        return []
+
+
+def serve_sweeps(project_id: str, port: int) -> ThreadingHTTPServer:
+    """Serve `POST /sweep`, `/commands` and `/end` on loopback, in a thread, until the server is shut down.
+
+    Raises:
+        OSError: The port is taken.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = _ANSWER
+
+        def do_POST(self) -> None:
+            try:
+                length = int(self.headers.get("Content-Length", ""))
+                body = json.loads(self.rfile.read(min(length, _LARGEST_BODY)))
+                if self.path == "/commands":
+                    return self._answer(200, {"marks": open_commands(project_id)})
+                if self.path == "/end":
+                    return self._answer(200, {"names": end_command(project_id, str(body["mark"]))})
+                age = None if (before := body["before"]) is None else _clock() - float(before)
+            except (ValueError, TypeError, KeyError):
+                return self._answer(400, {"error": "The body must be a JSON object with 'before' or 'mark'."})
+            found, names = sweep_once(project_id, age)
+            self._answer(200, {"found": found, "names": names})
+
+        def _answer(self, status: int, body: dict[str, Any]) -> None:
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            logger.debug(format, *args)
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    Thread(target=server.serve_forever, name="sweeper", daemon=True).start()
+    return server
+
+
+def _clock() -> float:
+    """Seconds since the machine started, the same in each of its containers."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

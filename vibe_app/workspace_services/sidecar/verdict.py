@@ -1,0 +1,221 @@
+"""How a run ended, read from OpenCode's transcript. Pure: no network, no clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from vibe_app.disk import means_full
+from vibe_app.wire import Failure, SidecarStatus, Usage
+from vibe_app.workspace_services.sidecar.last_answer import asks, unmade_call
+from vibe_app.workspace_services.sidecar.wording import one_line
+
+Json = Mapping[str, Any]
+
+_BUSY_STATUSES = frozenset({408, 409, 425, 429})
+# The words and codes of OpenAI, Anthropic, Google, OpenRouter, DeepSeek and xAI.
+_FINAL = re.compile(
+    r"insufficient[_ ](?:quota|credits?|balance|funds)|exceeded your current quota"
+    r"|billing[_ ](?:hard|error|not)|billing details|check your (?:plan|billing)"
+    r"|credit balance is too low|out of credits|payment required"
+    r"|(?:requires more|used all available|purchase more|add more) credits|(?:spending|spend|key) limit"
+    r"|specified API usage limits|(?:incorrect|invalid)[_ ]api[_ ]key|API key (?:not valid|expired)"
+    r"|account[_ ](?:is[_ ])?(?:deactivated|suspended|disabled)|enable billing",
+    re.IGNORECASE,
+)
+_SOON = re.compile(r"retry in \d|retryDelay|per ?minute|try again in \d", re.IGNORECASE)
+_SAID = ("stop", "length", "other", "unknown")
+_KEPT = "What it changed so far is kept in the workspace."
+_CUT = (
+    f"The last answer was cut off at the model's length limit. {_KEPT} "
+    "Split the task into smaller ones, or choose a model that may answer at greater length."
+)
+_EMPTY = f"The agent ended without a word: its last answer is empty. {_KEPT}"
+_FILTERED = (
+    "The model provider's content filter stopped the answer. "
+    "Put the task in other words, or choose another model."
+)
+
+
+class Verdict(NamedTuple):
+    """A session's end: its final status and, when it failed, why in both senses.
+
+    `asking` tells of one that completed that its last answer ends with a question,
+    `retry_at` of one that failed as `provider_wait` when it is worth trying again.
+    """
+
+    status: SidecarStatus
+    error: str | None = None
+    failure: Failure | None = None
+    asking: bool = False
+    retry_at: datetime | None = None
+
+    @property
+    def words(self) -> str:
+        """The last line of the session's output."""
+        if self.status is SidecarStatus.FAILED:
+            return f"Session failed: {self.error}"
+        return f"Session {self.status}"
+
+
+CANCELLED = Verdict(SidecarStatus.CANCELLED)
+DISK_FULL = Verdict(
+    SidecarStatus.FAILED,
+    "The workspace's disk is full, and the agent could not go on. What it wrote so far is kept. "
+    "Free some space, then execute the task again.",
+    Failure.DISK_FULL,
+)
+
+
+def failed(failure: Failure, error: str) -> Verdict:
+    """A failed end with its sentence."""
+    return Verdict(SidecarStatus.FAILED, error, failure)
+
+
+def unwritable(error: OSError) -> Verdict:
+    """End a run whose output cannot be written."""
+    if means_full(error):
+        return DISK_FULL
+    return failed(
+        Failure.BROKEN,
+        f"The session's output cannot be written to the workspace ({error.strerror}). "
+        "The output so far is kept.",
+    )
+
+
+def judge(messages: Sequence[Json], stray_error: Json | None) -> Verdict | None:
+    """Decide how an idle OpenCode session ended, or return None while its transcript is incomplete.
+
+    Only an agent that has said that it is done has completed: a last answer with words in it,
+    which its model ended by itself and in which no call waits.
+
+    Args:
+        messages: The transcript of `GET /session/{id}/message`.
+        stray_error: The last error that OpenCode reported for the session, for the
+            cases in which it leaves none in the transcript (an unknown model).
+    """
+    last: Json = messages[-1]["info"] if messages else {}
+    if last.get("role") != "assistant":
+        return explain(stray_error) if stray_error else None
+    if last.get("error"):
+        return explain(last["error"])
+    if not last.get("time", {}).get("completed"):
+        return None
+    if stray_error and last.get("finish") not in _SAID:
+        return explain(stray_error)
+    return _judge_answer(last.get("finish"), messages[-1].get("parts") or [])
+
+
+def _judge_answer(finish: str | None, parts: Sequence[Json]) -> Verdict:
+    """Decide by the last answer, of which it is known that it is complete."""
+    said = "\n".join(str(part.get("text") or "") for part in parts if part.get("type") == "text").strip()
+    call = next((str(part.get("tool")) for part in parts if _is_open_call(part)), "") or unmade_call(said)
+    if finish == "length":
+        return failed(Failure.BROKEN, _CUT)
+    if finish == "content-filter":
+        return failed(Failure.PROVIDER_REFUSED, _FILTERED)
+    if finish not in _SAID:
+        return failed(Failure.BROKEN, "The agent ended in the middle of its work, without a last answer.")
+    if call:
+        return failed(
+            Failure.BROKEN,
+            f"The last answer ends with a call of {call} that was never made: what the agent wanted to do "
+            "with it is not done. Choose a model and an endpoint that support tool calls.",
+        )
+    if not said:
+        return failed(Failure.BROKEN, _EMPTY)
+    if finish != "stop":
+        return failed(
+            Failure.BROKEN, f"The model's last answer was broken off by its provider ({finish}). {_KEPT}"
+        )
+    return Verdict(SidecarStatus.COMPLETED, asking=asks(said))
+
+
+def _is_open_call(part: Json) -> bool:
+    state = part.get("state") or {}
+    return part.get("type") == "tool" and state.get("status") in ("pending", "running")
+
+
+def explain(error: Json) -> Verdict:
+    """Turn an error of OpenCode into a failed end with a sentence a person can act on."""
+    data = error.get("data") or {}
+    name = str(error.get("name", ""))
+    message = one_line(str(data.get("message") or name or "no reason given"))
+    status = data.get("statusCode")
+    if name == "APIError" and (status == 402 or is_final(f"{message} {data.get('responseBody') or ''}")):
+        return out_of_credit(f"{status}: {message}" if status else message)
+    if name == "MessageAbortedError":
+        return failed(Failure.BROKEN, "The run was stopped from outside the board.")
+    if name == "ContentFilterError":
+        return failed(Failure.PROVIDER_REFUSED, _FILTERED)
+    if name == "ContextOverflowError":
+        return failed(Failure.PROVIDER_REFUSED, f"The task is too long for the model's context: {message}")
+    if name == "ProviderAuthError" or status in (401, 403):
+        return failed(
+            Failure.PROVIDER_REFUSED,
+            f"The model provider refused the key ({status or name}: {message}). Check the model's API key.",
+        )
+    if name == "APIError":
+        return _api_error(data, status, message)
+    if "model not found" in message.lower():
+        return failed(
+            Failure.PROVIDER_REFUSED, f"OpenCode does not know the model: {message}. Check VIBE_MODEL."
+        )
+    return failed(Failure.BROKEN, f"The model's answer could not be used: {message}")
+
+
+def is_final(words: str) -> bool:
+    """Tell whether a provider's words mean that waiting cannot help, whatever the status was.
+
+    A quota that comes back by itself is not meant: Google says "exceeded your current quota" of one
+    for a minute as well, and then when to retry.
+    """
+    return _FINAL.search(words) is not None and ("limit: 0" in words or _SOON.search(words) is None)
+
+
+def out_of_credit(message: str) -> Verdict:
+    """The end of a run for which the provider wants money or another key."""
+    return failed(
+        Failure.PROVIDER_REFUSED,
+        f"The model provider's credit or quota is used up, or its key is not good for this ({message}). "
+        "See to the provider's account or key, then execute the task again.",
+    )
+
+
+def _api_error(data: Json, status: int | None, message: str) -> Verdict:
+    if status is None or status in _BUSY_STATUSES or status >= 500:
+        if status is not None and data.get("isRetryable") is False:
+            return failed(
+                Failure.PROVIDER_REFUSED, f"The model provider refused the request ({status}): {message}"
+            )
+        shown = f" ({status})" if status else ""
+        return failed(
+            Failure.PROVIDER_BUSY,
+            f"The model provider did not answer after several attempts{shown}: {message}",
+        )
+    return failed(Failure.PROVIDER_REFUSED, f"The model provider refused the request ({status}): {message}")
+
+
+def usage_of(sessions: Sequence[Json]) -> Usage:
+    """Add up what OpenCode sessions (a run's own and its sub-agents') consumed.
+
+    Cached input counts as input and reasoning as output, as providers bill them.
+    """
+    total = Usage()
+    for session in sessions:
+        tokens = session.get("tokens") or {}
+        cache = tokens.get("cache") or {}
+        total.tokens_input += sum(
+            int(part or 0) for part in (tokens.get("input"), cache.get("read"), cache.get("write"))
+        )
+        total.tokens_output += int(tokens.get("output") or 0) + int(tokens.get("reasoning") or 0)
+        total.cost += float(session.get("cost") or 0)
+    return total
+
+
+def usage_words(usage: Usage) -> str:
+    """Say what a run consumed."""
+    cost = f"; cost ${usage.cost:.4f}" if usage.cost else ""
+    return f"Tokens: {usage.tokens_input:,} in, {usage.tokens_output:,} out{cost}"

@@ -1,0 +1,71 @@
+"""When a run only waits for its model's provider, and when waiting cannot help. Pure: no network, no clock.
+
+OpenCode waits by itself for as long as a provider asks for, also two hours (`retry-after`), and retries an
+exhausted quota like a busy moment: of both it reports no more than the provider's sentence and when it
+will ask again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from vibe_app.wire import Failure, SidecarStatus
+from vibe_app.workspace_services.sidecar.verdict import Verdict, is_final, out_of_credit
+from vibe_app.workspace_services.sidecar.wording import one_line
+
+LONGEST_WAIT = 120.0
+"""Seconds of waiting for which a run keeps its place; what is known to take longer gives it up at once."""
+
+
+class Waits:
+    """Watches the waits of one run and of its sub-agents."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+        self._waited: defaultdict[str, float] = defaultdict(float)
+        self._retry: dict[str, Mapping[str, Any]] = {}
+
+    def status(self, session: str, status: Mapping[str, Any], clock: float) -> None:
+        """Take in what OpenCode says a session does.
+
+        Args:
+            session: The OpenCode session.
+            status: Its value of `GET /session/status`, or an event's.
+            clock: The present, in seconds on any clock that only goes forward.
+        """
+        if (began := self._since.pop(session, None)) is not None:
+            self._waited[session] += clock - began
+        self._retry.pop(session, None)
+        if status.get("type") == "retry":
+            self._since[session] = clock
+            self._retry[session] = status
+
+    def answered(self, session: str) -> None:
+        """The model said something: what was waited for before does not count any more."""
+        self._waited.pop(session, None)
+
+    def verdict(self, clock: float, now_s: float) -> Verdict | None:
+        """Return how the run ends where it should not go on waiting, None where it may.
+
+        Args:
+            clock: The present on the clock of `status`.
+            now_s: The present in seconds since 1970.
+        """
+        for session, status in self._retry.items():
+            message = one_line(str(status.get("message") or "no reason given"))
+            if is_final(message):
+                return out_of_credit(message)
+            until = float(status.get("next") or 0) / 1000
+            waited = self._waited[session] + clock - self._since[session]
+            if until - now_s > LONGEST_WAIT or waited > LONGEST_WAIT:
+                moment = datetime.fromtimestamp(max(until, now_s), UTC)
+                return Verdict(
+                    SidecarStatus.FAILED,
+                    f"The model's provider lets it wait until {moment:%H:%M} UTC ({message}).",
+                    Failure.PROVIDER_WAIT,
+                    retry_at=moment,
+                )
+        return None

@@ -1,0 +1,296 @@
+"""Clones a repository as people have it: the branch that is wanted, its submodules, and what is missing.
+
+A branch is never invented. What a clone cannot bring along is told in sentences.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vibe_app import addresses
+from vibe_app.addresses import Address, Credential
+from vibe_app.errors import Unavailable, VibeError
+from vibe_app.inside import Spot
+from vibe_app.workspaces.repositories import git, reach
+from vibe_app.workspaces.repositories.git import Call, Failed
+
+Progress = Callable[[str], Awaitable[None]]
+
+_PERCENT = re.compile(rb"(Receiving objects|Resolving deltas|Updating files):\s+(\d+)%")
+_STEPS = {
+    b"Receiving objects": "Cloning the repository",
+    b"Resolving deltas": "Unpacking the repository",
+    b"Updating files": "Writing the repository's files",
+}
+_BETWEEN_REPORTS = 0.25
+_OLDEST_GIT = (2, 37)
+_HEADS = "refs/heads/"
+_NAMED = 10
+_DEEPEST, _MOST_SUBMODULES = 5, 100
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_SUBMODULE_NAME = re.compile(r"[\w./+ -]{1,200}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What to clone.
+
+    Args:
+        address: Where it is.
+        branch: Which branch; empty for the one that it names itself.
+        credential: What signs in there, if anything.
+        private: Networks of private addresses that may be reached.
+    """
+
+    address: Address
+    branch: str = ""
+    credential: Credential | None = None
+    private: tuple[reach.Network, ...] = ()
+
+
+async def clone(source: Source, draft: Path, mark: dict[str, str], progress: Progress) -> list[str]:
+    """Clone into an empty folder, with submodules; return sentences on what did not come along.
+
+    Raises:
+        Refused: Its address is not allowed.
+        Unavailable: It cannot be cloned, or has no such branch.
+    """
+    await _new_enough(draft, mark)
+    call = await reach.allow(source.address, source.credential, source.private, mark)
+    url = str(source.address)
+    try:
+        listed = await git.run(
+            draft, call, "ls-remote", "--symref", "--", url, "HEAD", f"{_HEADS}*", "refs/tags/*"
+        )
+        branch = _branch(listed.decode("utf-8", "replace"), source.branch)
+        chosen = ("--branch", branch) if branch else ()
+        await git.run_long(
+            draft, call, _reporter(progress), "clone", "--progress", "--template=", *chosen, "--", url, "."
+        )
+        if not branch and source.branch:
+            await git.run(draft, call, "symbolic-ref", "HEAD", f"{_HEADS}{source.branch}")
+    except Failed as error:
+        raise Unavailable(_refused(str(error), source)) from error
+    if not branch:
+        return []
+    missing = await _Submodules(source, mark, progress).bring(draft, source.address)
+    return missing + await _not_there(draft, Call(mark=mark))
+
+
+async def _new_enough(folder: Path, mark: dict[str, str]) -> None:
+    """An older git does not know `http.curloptResolve`: it would go where the name leads by then."""
+    said = (await git.run(folder, Call(mark=mark), "version")).decode()
+    found = re.search(r"(\d+)\.(\d+)", said)
+    if found and (int(found[1]), int(found[2])) < _OLDEST_GIT:
+        raise Unavailable(f"Cloning needs git 2.37 or newer, and this machine has {found[0]}: update it.")
+
+
+def _branch(listed: str, wanted: str) -> str:
+    """Return the branch to check out; empty where the repository has nothing at all yet."""
+    head, default, commits = "", "", dict[str, str]()
+    tags = False
+    for line in listed.splitlines():
+        value, _, name = line.partition("\t")
+        if name == "HEAD" and value.startswith("ref: "):
+            default = value.removeprefix("ref: ").removeprefix(_HEADS)
+        elif name == "HEAD":
+            head = value
+        elif name.startswith(_HEADS):
+            commits[name.removeprefix(_HEADS)] = value
+        else:
+            tags = True
+    if not (commits or head or tags):
+        return ""
+    if not default and head:
+        # A server that does not say the name: it is sure only where one branch alone is there.
+        same = [name for name, commit in commits.items() if commit == head]
+        default = same[0] if len(same) == 1 else ""
+    branch = wanted or default
+    if branch in commits:
+        return branch
+    said = f"has no branch {wanted}" if wanted else "names a branch of its own that is not there"
+    if not commits:
+        raise Unavailable(f"The repository {said}: it has no branches at all.")
+    raise Unavailable(
+        f"The repository {said}. Its branches are {_names(sorted(commits))}:"
+        " choose one in the project's settings."
+    )
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(name[:100] for name in names[:_NAMED])
+    return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown
+
+
+def _refused(complaint: str, source: Source) -> str:
+    """Why the repository could not be cloned, and what to do about it."""
+    said = f"The repository could not be cloned: {complaint}"
+    if re.search(r"error: 30[1-8]", complaint):
+        return f"{said} The server leads to another address, which is not followed: give that one."
+    if "could not read Username" in complaint or "Authentication failed" in complaint:
+        if source.credential is None:
+            return f"{said} Give a token that may read it in the project's settings, or check the address."
+        return f"{said} The server does not take the token: give another in the project's settings."
+    if source.address.scheme == "ssh":
+        return f"{said} No key of this machine is used for ssh: use https://, with a token if need be."
+    return f"{said} Check its address and that this machine may read it."
+
+
+def _reporter(progress: Progress) -> Callable[[bytes], Awaitable[None]]:
+    reported = 0.0
+
+    async def told(chunk: bytes) -> None:
+        nonlocal reported
+        now = asyncio.get_running_loop().time()
+        percents = _PERCENT.findall(chunk)
+        if percents and now - reported >= _BETWEEN_REPORTS:
+            reported = now
+            step, percent = percents[-1]
+            await progress(f"{_STEPS[step]}: {int(percent)} %")
+
+    return told
+
+
+class _Submodules:
+    """Brings the submodules of one clone, each under the same rules as the clone itself."""
+
+    def __init__(self, source: Source, mark: dict[str, str], progress: Progress) -> None:
+        self._source = source
+        self._mark = mark
+        self._progress = progress
+        self._count = 0
+
+    async def bring(self, folder: Path, parent: Address, at: str = "", depth: int = 0) -> list[str]:
+        """Bring those of the repository in `folder`; return sentences on those that did not come."""
+        links = [path for mode, path in await _entries(folder, Call(mark=self._mark)) if mode == "160000"]
+        if not links:
+            return []
+        known = await self._known(folder)
+        missing: list[str] = []
+        for path in links:
+            self._count += 1
+            shown = f"{at}{path}"
+            try:
+                if depth >= _DEEPEST or self._count > _MOST_SUBMODULES:
+                    raise Failed("there are too many of them, one inside the other.")
+                name, url = known.get(path, ("", ""))
+                if not (url and _SUBMODULE_NAME.fullmatch(name)):
+                    raise Failed(".gitmodules does not say where it comes from.")
+                address = self._address(parent, url)
+                await self._progress(f"Cloning the submodule {shown}")
+                await self._fetch(folder, name, path, address)
+                missing += await self.bring(folder / path, address, f"{shown}/", depth + 1)
+            except (Failed, VibeError) as error:
+                why = str(error).removeprefix("The repository could not be cloned: ")
+                # Where the workspace is made is nobody's business.
+                why = why.replace(f"{folder}/", "")
+                missing.append(f"The submodule {shown} did not come along: {why[:300]}")
+        return missing
+
+    async def _known(self, folder: Path) -> dict[str, tuple[str, str]]:
+        """Return the name and the address of each submodule, by its path."""
+        wanted = r"^submodule\..*\.(path|url)$"
+        try:
+            # From the commit: the file itself may be a link.
+            listed = await git.run(
+                folder,
+                Call(mark=self._mark),
+                "config",
+                "--blob=HEAD:.gitmodules",
+                "-z",
+                "--get-regexp",
+                wanted,
+            )
+        except Failed:
+            return {}
+        values: dict[str, dict[str, str]] = {}
+        for entry in listed.decode("utf-8", "replace").split("\0"):
+            key, _, value = entry.partition("\n")
+            name, _, what = key.removeprefix("submodule.").rpartition(".")
+            values.setdefault(name, {})[what] = value
+        return {
+            found["path"]: (name, found.get("url", "")) for name, found in values.items() if "path" in found
+        }
+
+    def _address(self, parent: Address, url: str) -> Address:
+        relative = url.startswith(("./", "../"))
+        address = parent.beside(url) if relative else addresses.parse(url)
+        if address.scheme == "file":
+            raise Failed("it lies in a folder of the server.")
+        if address.scheme == "ssh" and parent.scheme == "https" and address.host == parent.host:
+            # No key signs in by ssh here; the same host is known to answer this way.
+            address = replace(parent, path=f"/{address.path.lstrip('/')}")
+        return replace(address, credential=None)
+
+    async def _fetch(self, folder: Path, name: str, path: str, address: Address) -> None:
+        same = address.origin == self._source.address.origin
+        credential = self._source.credential if same else None
+        call = await reach.allow(address, credential, self._source.private, self._mark)
+        key = f"submodule.{name}"
+        await git.run(folder, call, "config", f"{key}.url", str(address))
+        await git.run(folder, call, "config", f"{key}.active", "true")
+        await git.run_long(folder, call, None, "submodule", "update", "--progress", "--", path)
+
+
+async def _entries(folder: Path, call: Call) -> list[tuple[str, str]]:
+    """Return mode and path of everything in the commit that is checked out."""
+    try:
+        listed = await git.run(folder, call, "ls-tree", "-r", "-z", "HEAD")
+    except Failed:
+        return []
+    found = [entry.partition(b"\t") for entry in listed.split(b"\0") if entry]
+    return [(meta[:6].decode(), os.fsdecode(path)) for meta, _, path in found]
+
+
+async def _not_there(folder: Path, call: Call) -> list[str]:
+    """Sentences on files that are not what they seem to be."""
+    said: list[str] = []
+    out = [p for mode, p in await _entries(folder, call) if mode == "120000" and _leads_out(folder, p)]
+    if out:
+        said.append(f"{_count(out, 'link leads', 'links lead')} out of the workspace: {_shown(out)}.")
+    try:
+        listed = await git.run(folder, call, "ls-files", "-z", "--", ":(attr:filter=lfs)")
+    except Failed:
+        listed = b""
+    pointers = [path for raw in listed.split(b"\0") if raw and _is_pointer(folder, path := os.fsdecode(raw))]
+    if pointers:
+        are = _count(pointers, "file is only a pointer", "files are only pointers")
+        said.append(f"{are} to Git LFS, whose contents are not fetched: {_shown(pointers)}.")
+    if (folder / ".git" / "shallow").exists():
+        said.append("The repository's server has only the newest part of its history.")
+    return said
+
+
+def _count(items: list[str], one: str, many: str) -> str:
+    return f"{len(items)} {one if len(items) == 1 else many}"
+
+
+def _shown(paths: Iterable[str]) -> str:
+    names = [os.fsencode(path).decode("utf-8", "replace") for path in paths]
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(name[:100] for name in names[:3]) + rest
+
+
+def _leads_out(folder: Path, path: str) -> bool:
+    """Whether a link leads out of the folder, by itself or by other links on its way."""
+    try:
+        target = os.readlink(folder / path)
+    except OSError:
+        return False
+    return os.path.isabs(target) or not Path(os.path.realpath(folder / path)).is_relative_to(
+        os.path.realpath(folder)
+    )
+
+
+def _is_pointer(folder: Path, path: str) -> bool:
+    try:
+        descriptor = Spot(folder, tuple(path.split("/"))).open(os.O_RDONLY)
+    except OSError:  # not a plain file: a link, or the folder of a submodule
+        return False
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(len(_POINTER)) == _POINTER

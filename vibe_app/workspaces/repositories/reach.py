@@ -1,0 +1,142 @@
+"""Which hosts git may reach, and with what it may sign in there.
+
+A name is resolved once. What it leads to is checked, and git is told to go there and nowhere
+else for this call: neither a name that leads elsewhere a moment later nor a redirect takes it
+to an address that was not checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import shlex
+import socket
+from collections.abc import Iterable, Mapping
+
+from vibe_app.addresses import Address, Credential
+from vibe_app.errors import Refused, Unavailable
+from vibe_app.workspaces.repositories.git import Call
+
+Number = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+EVERY = "all"
+"""Where it stands for the networks, every private address is allowed."""
+_LONGEST_LOOK_UP = 20.0
+_PORTS: Mapping[str, int] = {"https": 443, "http": 80, "ssh": 22}
+# RFC 6052: such an address is led to the IPv4 address at its end.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_COMPATIBLE = ipaddress.IPv6Network("::/96")
+# git runs it by a shell, with `get` at its end; the secret is in the environment of this one call.
+_HELPER = (
+    """!f() { test "$1" = get && printf 'username=%s\\npassword=%s\\n' "$VIBE_USERNAME" "$VIBE_TOKEN"; }; f"""
+)
+_SSH = (
+    *("ssh", "-F", "/dev/null"),
+    *(
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "IdentityFile=none",
+        "-o",
+        "IdentitiesOnly=yes",
+        "-o",
+        "IdentityAgent=none",
+    ),
+    *("-o", "GSSAPIAuthentication=no", "-o", "HostbasedAuthentication=no", "-o", "ForwardAgent=no"),
+    *("-o", "StrictHostKeyChecking=accept-new", "-o", "UserKnownHostsFile=/dev/null"),
+)
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Read the networks of private addresses that are allowed, separated by commas.
+
+    Raises:
+        ValueError: One is none.
+    """
+    if text.strip().lower() == EVERY:
+        return (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def is_allowed(number: Number, private: Iterable[Network]) -> bool:
+    """Tell whether git may go to this address: to a public one, or to one of these networks."""
+    number = _inner(number)
+    if any(number in network for network in private if network.version == number.version):
+        return True
+    public = number.is_global and not (number.is_multicast or number.is_reserved)
+    return public and not (isinstance(number, ipaddress.IPv6Address) and number.is_site_local)
+
+
+def _inner(number: Number) -> Number:
+    """Return the IPv4 address to which an IPv6 address of a transition technique leads."""
+    if isinstance(number, ipaddress.IPv4Address):
+        return number
+    if number in _NAT64 or (number in _COMPATIBLE and int(number) > 1):
+        return ipaddress.IPv4Address(int(number) & 0xFFFFFFFF)
+    return number.ipv4_mapped or number.sixtofour or number
+
+
+async def allow(
+    address: Address, credential: Credential | None, private: Iterable[Network], mark: Mapping[str, str]
+) -> Call:
+    """Return with what git reaches this address and nothing else.
+
+    Args:
+        address: Where the repository is.
+        credential: What signs in there, if anything.
+        private: Networks of private addresses that are allowed.
+        mark: See `Call`.
+
+    Raises:
+        Refused: It is at an address that is not allowed, or would be sent a secret in the clear.
+        Unavailable: Its name leads nowhere.
+    """
+    env = {"GIT_ALLOW_PROTOCOL": address.scheme}
+    if address.scheme == "file":
+        return Call(mark=mark, env=env)
+    private = tuple(private)
+    found = await _resolved(address)
+    numbers = [number for number in found if is_allowed(number, private)]
+    if not numbers:
+        raise Refused(
+            "The repository's address leads to a private network, which is not reached from here."
+            " Whoever runs this board can allow networks with VIBE_REPOSITORY_NETWORKS.",
+            "private_address",
+        )
+    if address.scheme == "ssh":
+        pinned = ("-o", f"HostName={numbers[0]}", "-o", f"HostKeyAlias={address.host}")
+        env |= {"GIT_SSH_COMMAND": shlex.join((*_SSH, *pinned)), "GIT_SSH_VARIANT": "ssh"}
+        return Call(mark=mark, env=env)
+    numbers_shown = ",".join(f"[{n}]" if n.version == 6 else str(n) for n in numbers)
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    config = [("http.curloptResolve", f"{host}:{_port(address)}:{numbers_shown}")]
+    hidden: tuple[str, ...] = ()
+    if credential is not None:
+        if address.scheme == "http" and any(_inner(number).is_global for number in numbers):
+            raise Refused(
+                "The repository's token would be sent unencrypted: use its https:// address.", "not_encrypted"
+            )
+        config.append((f"credential.{address.origin}.helper", _HELPER))
+        env |= {"VIBE_USERNAME": credential.username, "VIBE_TOKEN": credential.token}
+        hidden = credential.secrets
+    return Call(mark=mark, config=tuple(config), env=env, hidden=hidden)
+
+
+def _port(address: Address) -> int:
+    return address.port or _PORTS[address.scheme]
+
+
+async def _resolved(address: Address) -> list[Number]:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_LONGEST_LOOK_UP):
+            found = await loop.getaddrinfo(address.host, _port(address), type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError, TimeoutError) as error:
+        raise Unavailable(
+            f"The repository could not be cloned: no address is known for {address.host}."
+            " Check the name, and that this machine can look names up."
+        ) from error
+    # A scope names an interface of this machine: such an address is a link-local one.
+    numbers = (ipaddress.ip_address(str(each[4][0]).partition("%")[0]) for each in found)
+    return list(dict.fromkeys(numbers))

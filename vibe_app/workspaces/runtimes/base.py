@@ -1,0 +1,124 @@
+"""What a runtime is: the place where workspaces live, behind three verbs.
+
+The engine knows this protocol and nothing of processes or pods. One suite of
+contract tests runs against every runtime and against the fakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+from uuid import UUID
+
+from vibe_app.addresses import Credential, parse
+from vibe_app.workspaces.repositories.cloning import Source
+from vibe_app.workspaces.repositories.reach import networks
+
+
+@dataclass(frozen=True)
+class WorkspaceSpec:
+    """What a runtime must know to make a project's workspace.
+
+    Args:
+        project_id: Names everything; nothing else needs to be remembered.
+        repo_url: A repository to clone into a new workspace, or None for an empty one.
+        branch: Which branch of it; None for the one that it names itself.
+        credential: What signs in to its server, if anything.
+    """
+
+    project_id: UUID
+    repo_url: str | None = None
+    branch: str | None = None
+    credential: Credential | None = field(default=None, repr=False)
+
+    def source(self, private: str) -> Source | None:
+        """What is to be cloned, if anything.
+
+        Args:
+            private: Networks of private addresses that may be reached, as in the settings.
+
+        Raises:
+            Refused: The address cannot be used.
+        """
+        if not self.repo_url:
+            return None
+        address = parse(self.repo_url)
+        credential = self.credential or address.credential
+        return Source(replace(address, credential=None), self.branch or "", credential, networks(private))
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a workspace's services answer, and the one token that each wants as `Bearer`.
+
+    Args:
+        url: The sidecar's address, without a slash at the end.
+        token: The project's secret, the same for all of its services.
+        files_url: The file browser's address; empty where a workspace has none.
+        proxy_url: The session proxy's address; empty where a workspace has none.
+        notices: Sentences on what of the repository is not in the workspace.
+    """
+
+    url: str
+    token: str
+    files_url: str = ""
+    proxy_url: str = ""
+    notices: tuple[str, ...] = ()
+
+
+Progress = Callable[[str], Awaitable[None]]
+"""Takes one sentence of progress for people ("Cloning the repository: 42 %")."""
+
+OnStatus = Callable[[UUID, str, str | None], Awaitable[None]]
+"""Takes a project, `stopped`, `starting`, `ready` or `failed`, and a reason or step in words."""
+
+OnTrouble = Callable[[UUID, str], None]
+"""Takes a project and a sentence on how a service of its workspace, or all of it, ended unasked."""
+
+
+OTHER_SETTINGS = "The model, its key or another setting of OpenCode was changed, so it was started anew."
+"""What is told of a workspace that was at work with settings that are not those of now."""
+
+
+class Runtime(Protocol):
+    """A place where workspaces live.
+
+    `ensure` and `stop` are idempotent: asking twice is asking once, also at the
+    same time. A half-made workspace can always be stopped by the project's id
+    alone, with no memory of the start. Names derive from the project's id.
+    """
+
+    async def open(self) -> None:
+        """Get ready for use: find again what an earlier process of this app left running, or clean it up."""
+
+    async def close(self, keep: Collection[UUID] | None = None) -> None:
+        """Let go. What goes on is found again by the next `open`.
+
+        Args:
+            keep: Projects whose workspaces go on, for those with a live session; the
+                others are stopped. None keeps all.
+        """
+
+    async def ensure(self, spec: WorkspaceSpec, progress: Progress | None = None) -> Endpoint:
+        """Make the workspace exist and answer, and say where.
+
+        Returns once the sidecar reports ready. Any service of it that has died
+        is started again; one that lives is left alone.
+
+        Raises:
+            Unavailable: It cannot be started; the message says why and what to do.
+            Refused: The repository's address cannot be used.
+        """
+        ...
+
+    async def stop(self, project_id: UUID, *, erase: bool = False) -> None:
+        """End every process of the workspace; keep its files unless `erase`.
+
+        Returns when nothing of it runs any more. A workspace that does not
+        exist is already stopped.
+        """
+
+    async def alive(self) -> set[UUID]:
+        """Return the projects whose workspace runs now."""
+        ...

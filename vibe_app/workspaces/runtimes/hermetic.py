@@ -1,0 +1,280 @@
+"""How OpenCode is started so that nothing but the app decides what it does.
+
+Pure descriptions (a configuration, an environment) and the few files of a private
+home. It starts no process and reads no settings: every runtime calls it with what
+it knows, and the result is the same in a folder and in a pod.
+
+The facts about OpenCode 1.18.33 (which variable switches off what, in which order
+permission rules and configuration files apply, which provider packages are inside
+the binary) were read in the program itself and tried; `tests/workspace_services/sidecar` tries them again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from vibe_app import inside
+from vibe_app.inside import Spot
+from vibe_app.settings import OPENCODE_VERSION
+from vibe_app.workspaces.runtimes import supervision
+
+REHEARSAL_MODEL = "rehearsal/rehearsal"
+
+# Provider packages that are compiled into OpenCode: any other would be fetched from npm.
+_PACKAGES: Mapping[str, str] = {
+    "anthropic": "@ai-sdk/anthropic",
+    "openai": "@ai-sdk/openai",
+    "google": "@ai-sdk/google",
+    "openrouter": "@openrouter/ai-sdk-provider",
+    "groq": "@ai-sdk/groq",
+    "mistral": "@ai-sdk/mistral",
+    "xai": "@ai-sdk/xai",
+}
+_COMPATIBLE = "@ai-sdk/openai-compatible"
+_BASE_URLS: Mapping[str, str] = {"deepseek": "https://api.deepseek.com/v1"}
+
+# Tokens. OpenCode asks for `output` as max_tokens and shortens the talk before `context`
+# is full; without a catalogue both must be guessed, and too low only costs a few more steps.
+_LIMITS: Mapping[str, dict[str, int]] = {
+    "anthropic": {"context": 200_000, "output": 32_000},
+    "google": {"context": 1_000_000, "output": 32_000},
+}
+_DEFAULT_LIMIT = {"context": 128_000, "output": 16_384}
+
+_KEY_VARIABLE = "VIBE_MODEL_API_KEY"
+# What a command that the agent runs has no business to see.
+SECRET_VARIABLES = (_KEY_VARIABLE, "REHEARSAL_KEY", "OPENCODE_SERVER_PASSWORD")
+# OpenCode 1.18.33 holds a second runtime (its /api routes) that wakes at the first prompt and imports
+# the plugins which the repository's `.opencode/plugin` and `opencode.json` name, whatever
+# OPENCODE_PURE and OPENCODE_DISABLE_PROJECT_CONFIG say. It loads them one after the other, those of
+# its own configuration folder first: so the first never finishes loading. Before that it takes the
+# secrets out of what OpenCode's children inherit, which is a copy of the enumerable variables only;
+# OpenCode itself, which reads its keys by their names, still finds them.
+_GUARD = f"""for (const name of {json.dumps(SECRET_VARIABLES)}) {{
+  const value = process.env[name];
+  if (value === undefined) continue;
+  delete process.env[name];
+  const hidden = {{ value, writable: true, configurable: true, enumerable: false }};
+  Object.defineProperty(process.env, name, hidden);
+}}
+await new Promise(() => {{}});
+export default {{}};
+"""
+WAKING_PATH = "/api/agent"
+"""Asking OpenCode for this wakes its second runtime, and with it the guard, before the first prompt does."""
+
+
+def opencode_config(
+    *,
+    workspace: Path,
+    home: Path,
+    rehearsal_url: str = "",
+    model: str = "",
+    base_url: str = "",
+    model_timeout: float = 300,
+    guidance: Path | None = None,
+) -> dict[str, Any]:
+    """Return what belongs into `.opencode/config.json` of a workspace; it holds no secret.
+
+    Args:
+        workspace: The workspace as OpenCode sees it.
+        home: The private home as OpenCode sees it.
+        rehearsal_url: The sidecar's address, for example `http://127.0.0.1:3003`; used when `model` is empty.
+        model: `provider/model`, or empty for the rehearsal model.
+        base_url: An OpenAI-compatible endpoint to ask instead of the provider's own.
+        model_timeout: Seconds for which the model may stay silent before OpenCode asks again.
+        guidance: Where the sidecar keeps its copy of the repository's guidance for agents.
+    """
+    chosen = model or REHEARSAL_MODEL
+    provider, _, model_id = chosen.partition("/")
+    if not model:
+        entry = _provider(_COMPATIBLE, "Rehearsal model", f"{rehearsal_url}/rehearsal/v1", "REHEARSAL_KEY")
+    elif base_url or provider not in _PACKAGES:
+        entry = _provider(_COMPATIBLE, provider, base_url or _BASE_URLS.get(provider, ""), _KEY_VARIABLE)
+    else:
+        entry = _provider(_PACKAGES[provider], provider, "", _KEY_VARIABLE)
+    milliseconds = int(model_timeout * 1000)
+    entry["options"] |= {"headerTimeout": milliseconds, "chunkTimeout": milliseconds}
+    limit = _LIMITS.get(provider, _DEFAULT_LIMIT)
+    entry["models"] = {model_id: {"name": model_id, "tool_call": True, "limit": dict(limit)}}
+    return {
+        "$schema": "https://opencode.ai/config.json",
+        "model": chosen,
+        "small_model": chosen,
+        "enabled_providers": [provider],
+        "provider": {provider: entry},
+        "permission": _permissions(home),
+        # The repository's own configuration is not read at all (it can run commands), and with
+        # it OpenCode would skip the repository's guidance for agents, which is only text: the
+        # sidecar copies it, as OpenCode would follow a link in its place.
+        "instructions": [str(guidance)] if guidance else [],
+        "snapshot": False,
+        "share": "disabled",
+        "autoupdate": False,
+        "lsp": False,
+        "formatter": False,
+    }
+
+
+def _provider(package: str, name: str, base_url: str, key_variable: str) -> dict[str, Any]:
+    options: dict[str, Any] = {"apiKey": f"{{env:{key_variable}}}"}
+    if base_url:
+        options["baseURL"] = base_url.rstrip("/")
+    return {"npm": package, "name": name, "options": options}
+
+
+def _permissions(home: Path) -> dict[str, Any]:
+    """Turn OpenCode's four defaults that ask into answers; its other defaults allow or deny already.
+
+    The last matching rule wins, and these come after the defaults and each agent's
+    own: repeating "allow" for bash or edit here would lift the read-only agents' denials.
+    """
+    return {
+        "external_directory": {"*": "deny", f"{home / 'tmp'}/*": "allow", "/tmp/*": "allow"},
+        "read": {"*.env": "allow", "*.env.*": "allow"},
+        "doom_loop": "deny",
+        "question": "deny",
+    }
+
+
+def opencode_env(
+    *,
+    project_id: str,
+    workspace: Path,
+    home: Path,
+    password: str,
+    path: str,
+    api_key: str = "",
+    rehearsal_key: str = "",
+) -> dict[str, str]:
+    """Return the whole environment of an OpenCode process; nothing else may be passed on.
+
+    Args:
+        project_id: Ends up as `VIBE_PROJECT_ID` in every process that OpenCode starts.
+        workspace: The workspace as OpenCode sees it.
+        home: Its private home, made by `prepare_home`.
+        password: Secret of its HTTP interface.
+        path: Folders with `git`, `rg` and what else agents may run, joined as in `PATH`.
+        api_key: The configured provider's key.
+        rehearsal_key: The key of the sidecar's rehearsal model.
+    """
+    env = {
+        "PATH": path,
+        "HOME": str(home),
+        "TMPDIR": str(home / "tmp"),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "XDG_DATA_HOME": str(home / ".local" / "share"),
+        "XDG_STATE_HOME": str(home / ".local" / "state"),
+        "XDG_CACHE_HOME": str(home / ".cache"),
+        "LANG": "C.UTF-8",
+        "SHELL": "/bin/bash",
+        # bash reads this file before each command: it takes the secrets out again, and supervises it.
+        "BASH_ENV": str(home / "bash_env"),
+        # A commit by the agent works, and never waits for an editor or a password.
+        "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_EDITOR": "true",
+        "VIBE_PROJECT_ID": project_id,
+        "OPENCODE_CONFIG": str(config_path(workspace)),
+        "OPENCODE_MODELS_PATH": str(home / "models.json"),
+        "OPENCODE_SERVER_PASSWORD": password,
+    }
+    env |= {_KEY_VARIABLE: api_key} if api_key else {}
+    env |= {"REHEARSAL_KEY": rehearsal_key} if rehearsal_key else {}
+    switched_off = (
+        "OPENCODE_DISABLE_MODELS_FETCH",
+        "OPENCODE_DISABLE_AUTOUPDATE",
+        "OPENCODE_DISABLE_LSP_DOWNLOAD",
+        "OPENCODE_DISABLE_SHARE",
+        "OPENCODE_DISABLE_DEFAULT_PLUGINS",
+        "OPENCODE_DISABLE_EXTERNAL_SKILLS",
+        "OPENCODE_DISABLE_CLAUDE_CODE",
+        # Without this, `opencode.json` of the repository may start programs (local MCP servers).
+        "OPENCODE_DISABLE_PROJECT_CONFIG",
+        "OPENCODE_PURE",
+    )
+    return env | dict.fromkeys(switched_off, "1")
+
+
+def config_path(workspace: Path) -> Path:
+    """Where OpenCode's configuration lies in a workspace."""
+    return workspace / ".opencode" / "config.json"
+
+
+def write_config(workspace: Path, config: Mapping[str, Any]) -> Path:
+    """Put `config` in place, whole or not at all, whatever an agent left there; return its path.
+
+    Raises:
+        OSError: The workspace cannot be written.
+    """
+    path = config_path(workspace)
+    Spot(workspace, path.relative_to(workspace).parts).write(json.dumps(config, indent=2) + "\n")
+    return path
+
+
+def prepare_home(home: Path, kept: Path | None = None) -> None:
+    """Make OpenCode's private home, idempotently; keep its data, forget what else configures it.
+
+    A plugin of its own keeps the repository's from being loaded. The package files say
+    that `@opencode-ai/plugin` is installed: otherwise OpenCode would fetch it from npm at
+    the first use of its configuration folder.
+
+    An agent's command can write here: what it leaves does not outlive a start, and where it
+    put a link, the link is removed and not followed.
+
+    Args:
+        home: Where; made if need be.
+        kept: Where OpenCode's data lies instead, reached by a link in the home.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    _place(home, ".opencode").remove()
+    for way in (("tmp",), (".local", "state", "opencode"), (".cache", "opencode"), (".config",)):
+        _make(home, *way)
+    _make_share(home, kept)
+    _place(home, ".config", "opencode").remove()
+    _make(home, ".config", "opencode", "node_modules")
+    wanted = {"dependencies": {"@opencode-ai/plugin": OPENCODE_VERSION}}
+    lock = {"name": "opencode", "lockfileVersion": 3, "requires": True, "packages": {"": wanted}}
+    _place(home, ".config", "opencode", "package.json").write(json.dumps(wanted))
+    _place(home, ".config", "opencode", "package-lock.json").write(json.dumps(lock))
+    _place(home, ".config", "opencode", "plugin", "guard.js").write(_GUARD)
+    _place(home, "models.json").write("{}")
+    script = _place(home, "command.sh")
+    script.write(supervision.SCRIPT)
+    _place(home, "bash_env").write(supervision.bash_env(script.path, SECRET_VARIABLES))
+    gitconfig = _place(home, ".gitconfig")
+    try:
+        gitconfig.read(1 << 20)
+    except OSError:
+        gitconfig.write("[user]\n\tname = OpenCode\n\temail = opencode@localhost\n")
+
+
+def _place(home: Path, *way: str) -> Spot:
+    return Spot(home, way)
+
+
+def _make(home: Path, *way: str) -> None:
+    with inside.folder(home, way, make=True):
+        return
+
+
+def _make_share(home: Path, kept: Path | None) -> None:
+    """Make the folder of OpenCode's data in the home, or the link to where it is kept."""
+    if kept is None:
+        return _make(home, ".local", "share", "opencode")
+    _make(kept, "opencode")
+    share = _place(home, ".local", "share")
+    with inside.folder(home, (".local",), make=True) as local:
+        with suppress(OSError):
+            if os.readlink("share", dir_fd=local) == str(kept):
+                return
+        share.remove()
+        os.symlink(kept, "share", target_is_directory=True, dir_fd=local)

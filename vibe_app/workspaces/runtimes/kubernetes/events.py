@@ -1,0 +1,82 @@
+"""What the cluster says of why a workspace's pod does not come: its events, and those of its volume's claim.
+
+Events are the only place where a cluster says why a volume cannot be attached or made; a pod's
+own status says no more than that it waits. They are asked for only while a pod does not run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from vibe_app.wire import plain_text
+from vibe_app.workspaces.runtimes.kubernetes.cluster import ApiError, Cluster
+from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name
+from vibe_app.workspaces.runtimes.kubernetes.pods import Pod
+
+logger = logging.getLogger(__name__)
+
+FIRST_LOOK = 3.0
+"""Seconds for which a pod may take its time before anybody asks why."""
+_BETWEEN_LOOKS = 3.0
+# Events of a claim that are no warnings, and still say what it waits for (Kubernetes 1.36,
+# pkg/controller/volume/events/event.go).
+_OF_CLAIMS = ("FailedBinding", "ExternalProvisioning", "ProvisioningFailed")
+
+
+class Causes:
+    """Asks now and then why a pod does not run.
+
+    Args:
+        cluster: Where it is.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._next = asyncio.get_running_loop().time() + FIRST_LOOK
+        self._known = ""
+
+    async def of(self, pod: Pod) -> str:
+        """Return what was last said, without a full stop; empty where nothing was."""
+        clock = asyncio.get_running_loop().time
+        if clock() >= self._next:
+            self._next = clock() + _BETWEEN_LOOKS
+            await self.look(pod)
+        return self._known
+
+    async def look(self, pod: Pod) -> str:
+        """Ask now; where the cluster does not answer, what was known stays."""
+        claim = claim_name(pod.project_id)
+        try:
+            of_pod = await self._events(f"involvedObject.uid={pod.uid},type=Warning")
+            of_claim = await self._events(
+                f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={claim}"
+            )
+        except ApiError as error:
+            logger.info("no events of workspace %s: %s", pod.project_id, error)
+            return self._known
+        meant = [
+            event for event in of_claim if event.get("type") == "Warning" or event.get("reason") in _OF_CLAIMS
+        ]
+        said = [sentence for events in (of_pod, meant) if (sentence := _newest(events))]
+        self._known = "; ".join(dict.fromkeys(said))
+        return self._known
+
+    async def _events(self, fields: str) -> list[dict[str, Any]]:
+        return (await self._cluster.list("events", fields=fields))[0]
+
+
+def with_cause(sentence: str, cause: str) -> str:
+    """Add what the cluster says to a sentence that does not say so already; both end the same way."""
+    if not cause or cause in sentence:
+        return sentence
+    stop = "." if sentence.endswith(".") else ""
+    return f"{sentence.rstrip('.')}. The cluster says: {cause}{stop}"
+
+
+def _newest(events: list[dict[str, Any]]) -> str:
+    if not events:
+        return ""
+    newest = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    return " ".join(plain_text(str(newest.get("message", ""))).split()).rstrip(".")[:600]

@@ -1,0 +1,407 @@
+"""What a workspace is made of on a cluster, as plain data: a claim, a Secret, a pod.
+
+Pure functions of the project and the settings. They ask no cluster; the tests hold
+them against the published schemas and the restricted Pod Security profile.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from vibe_app.settings import Settings
+from vibe_app.workspaces.runtimes.base import WorkspaceSpec
+
+Json = dict[str, Any]
+
+APP = "opencode-server"
+PROJECT_LABEL = "project-id"
+SERVICE_ACCOUNT = "opencode-pod-sa"
+GRACE = 30
+"""Seconds that the services of a pod have for ending."""
+OPENCODE, FILES, PROXY, SIDECAR = 3000, 3001, 3002, 3003
+SWEEPER = 3004
+"""Port on the pod's loopback on which `opencode-server` ends the commands that a run left behind."""
+CHECKOUT = "checkout"
+
+SECRETS_MARK = "vibe/secrets"
+BUILD_MARK = "vibe/build"
+
+_USER = 10001
+_HOME = "/home/agent"
+_DATA = "/opencode-data"
+_SEEN_HOME = "/opencode-home"
+_WORKSPACE = "/workspace"
+_VOLUME = "/volume"
+_GUIDANCE = "/guidance"
+_GUIDANCE_FILE = f"{_GUIDANCE}/guidance.md"
+# A small service of ours, which SPEC leaves open: measured at 60 to 90 MB.
+_SMALL = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
+_SIDECAR = {"requests": {"cpu": "200m", "memory": "256Mi"}, "limits": {"cpu": "500m", "memory": "512Mi"}}
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """The secrets of one workspace.
+
+    Args:
+        token: What each service wants as `Bearer` from the app.
+        password: Of OpenCode's HTTP interface; known to OpenCode, proxy and sidecar.
+        rehearsal_key: Of the sidecar's rehearsal model.
+        model_key: The configured provider's key; may be empty.
+    """
+
+    token: str
+    password: str
+    rehearsal_key: str
+    model_key: str = ""
+
+    @classmethod
+    def of(cls, project_id: UUID, key: str, model_key: str = "") -> Secrets:
+        """Derive a project's secrets from the installation's key, so that every replica knows them."""
+
+        def derive(purpose: str) -> str:
+            digest = hmac.digest(key.encode(), f"vibe workspace {project_id} {purpose}".encode(), "sha256")
+            return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+        return cls(derive("token"), derive("password"), derive("rehearsal"), model_key)
+
+    @property
+    def mark(self) -> str:
+        """A fingerprint that tells whether a pod was started with these; it gives nothing of them away."""
+        return _fingerprint([self.token, self.password, self.rehearsal_key, self.model_key])
+
+
+def pod_name(project_id: UUID) -> str:
+    """The name of a project's pod."""
+    return f"opencode-{project_id}"
+
+
+def claim_name(project_id: UUID) -> str:
+    """The name of a project's volume claim."""
+    return f"opencode-workspace-{project_id}"
+
+
+def secret_name(project_id: UUID) -> str:
+    """The name of a project's Secret."""
+    return f"opencode-secrets-{project_id}"
+
+
+def claim(project_id: UUID, settings: Settings) -> Json:
+    """The claim of the volume that outlives the pod."""
+    wanted: Json = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": settings.kubernetes_storage}},
+    }
+    if settings.kubernetes_storage_class:
+        wanted["storageClassName"] = settings.kubernetes_storage_class
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": claim_name(project_id), "labels": _labels(project_id)},
+        "spec": wanted,
+    }
+
+
+def secret(spec: WorkspaceSpec, secrets: Secrets) -> Json:
+    """The Secret from which each container is given its own part."""
+    credential = spec.credential
+    repository = {
+        "url": spec.repo_url,
+        "branch": spec.branch,
+        "credential": credential and [credential.username, credential.token],
+    }
+    values = {
+        "token": secrets.token,
+        "password": secrets.password,
+        "rehearsal-key": secrets.rehearsal_key,
+        "model-key": secrets.model_key,
+        "repository": json.dumps(repository),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": secret_name(spec.project_id), "labels": _labels(spec.project_id)},
+        "type": "Opaque",
+        "data": {name: base64.b64encode(value.encode()).decode() for name, value in values.items()},
+    }
+
+
+def pod(spec: WorkspaceSpec, secrets: Secrets, settings: Settings, *, pace: float = 1.0) -> Json:
+    """The pod: OpenCode, file browser, session proxy and sidecar on one volume.
+
+    The containers do not share their processes: what runs beside OpenCode, the agent's
+    commands among it, sees neither the other services' environment nor their memory.
+
+    Args:
+        spec: The project.
+        secrets: Its secrets; only their fingerprint is in the result.
+        settings: Image, resources and model.
+        pace: Factor on the rehearsal model's pauses.
+    """
+    wanted: Json = {
+        "serviceAccountName": SERVICE_ACCOUNT,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "restartPolicy": "Always",
+        "terminationGracePeriodSeconds": GRACE,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [_checkout(spec, settings)],
+        "containers": [
+            _opencode(spec.project_id, settings),
+            _files(spec.project_id, settings),
+            _proxy(spec.project_id, settings),
+            _sidecar(spec.project_id, settings, pace),
+        ],
+        "volumes": [
+            {
+                "name": "workspace",
+                "persistentVolumeClaim": {"claimName": claim_name(spec.project_id)},
+            },
+            _empty("home", "2Gi"),
+            # The sidecar writes it, and OpenCode's container can only read it.
+            _empty("guidance", "1Mi"),
+            # One for each container: what the agent leaves in its own reaches no other service.
+            *(_empty(f"tmp-{name}", "1Gi") for name in ("checkout", "opencode", "files", "proxy", "sidecar")),
+        ],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod_name(spec.project_id),
+            "labels": _labels(spec.project_id),
+            "annotations": {SECRETS_MARK: secrets.mark, BUILD_MARK: _fingerprint(wanted)},
+        },
+        "spec": wanted,
+    }
+
+
+def _checkout(spec: WorkspaceSpec, settings: Settings) -> Json:
+    """Makes the folders of the volume before anything else starts; it alone is given the credential."""
+    return _container(
+        CHECKOUT,
+        ["vibe", "checkout"],
+        settings,
+        resources={
+            "requests": {"cpu": "250m", "memory": "256Mi"},
+            "limits": {"cpu": "2", "memory": "1Gi"},
+        },
+        env={
+            "HOME": "/tmp",
+            "VOLUME_DIR": _VOLUME,
+            "VIBE_REPOSITORY_NETWORKS": settings.repository_networks,
+        },
+        # The address too: that it changes is no reason to replace a pod.
+        secrets={"REPOSITORY": "repository"},
+        project_id=spec.project_id,
+        mounts=[{"name": "workspace", "mountPath": _VOLUME}, _tmp("checkout")],
+    )
+
+
+def _opencode(project_id: UUID, settings: Settings) -> Json:
+    return _container(
+        "opencode-server",
+        ["vibe", "opencode-server"],
+        settings,
+        resources={
+            "requests": quantities(settings.opencode_requests),
+            "limits": quantities(settings.opencode_limits),
+        },
+        env={
+            "HOME": _HOME,
+            "OPENCODE_DATA_DIR": _DATA,
+            "GUIDANCE_FILE": _GUIDANCE_FILE,
+            "WORKSPACE_DIR": _WORKSPACE,
+            "PROJECT_ID": str(project_id),
+            "PORT": str(OPENCODE),
+            "REHEARSAL_URL": f"http://127.0.0.1:{SIDECAR}",
+            "SWEEPER_PORT": str(SWEEPER),
+            "VIBE_MODEL": settings.model,
+            "VIBE_MODEL_BASE_URL": settings.model_base_url,
+        },
+        secrets={
+            "OPENCODE_SERVER_PASSWORD": "password",
+            "REHEARSAL_KEY": "rehearsal-key",
+            "VIBE_MODEL_API_KEY": "model-key",
+        },
+        project_id=project_id,
+        mounts=[
+            _workspace(),
+            {"name": "workspace", "mountPath": _DATA, "subPath": "opencode"},
+            {"name": "home", "mountPath": _HOME},
+            {"name": "guidance", "mountPath": _GUIDANCE, "readOnly": True},
+            _tmp("opencode"),
+        ],
+    )
+
+
+def _files(project_id: UUID, settings: Settings) -> Json:
+    return _container(
+        "file-browser",
+        ["vibe", "file-browser"],
+        settings,
+        resources=_SMALL,
+        env=_service_env(project_id, FILES, settings)
+        | {"FILES_UPLOAD_MIB": str(settings.upload_mib), "FILES_ARCHIVE_MIB": str(settings.archive_mib)},
+        secrets={"SIDECAR_TOKEN": "token"},
+        project_id=project_id,
+        mounts=[_workspace(), _tmp("files")],
+        port=FILES,
+    )
+
+
+def _proxy(project_id: UUID, settings: Settings) -> Json:
+    return _container(
+        "session-proxy",
+        ["vibe", "session-proxy"],
+        settings,
+        resources=_SMALL,
+        env=_service_env(project_id, PROXY, settings) | {"OPENCODE_URL": f"http://127.0.0.1:{OPENCODE}"},
+        secrets={"SIDECAR_TOKEN": "token", "OPENCODE_SERVER_PASSWORD": "password"},
+        project_id=project_id,
+        mounts=[_workspace(), _tmp("proxy")],
+        port=PROXY,
+    )
+
+
+def _sidecar(project_id: UUID, settings: Settings, pace: float) -> Json:
+    described = _container(
+        "opencode-server-sidecar",
+        ["vibe", "sidecar"],
+        settings,
+        resources=_SIDECAR,
+        env=_service_env(project_id, SIDECAR, settings)
+        | {
+            "OPENCODE_URL": f"http://127.0.0.1:{OPENCODE}",
+            "SWEEPER_URL": f"http://127.0.0.1:{SWEEPER}",
+            "OPENCODE_HOME": _SEEN_HOME,
+            "GUIDANCE_FILE": _GUIDANCE_FILE,
+            "REHEARSAL_PACE": f"{pace:g}",
+        },
+        secrets={
+            "SIDECAR_TOKEN": "token",
+            "OPENCODE_SERVER_PASSWORD": "password",
+            "REHEARSAL_KEY": "rehearsal-key",
+        },
+        project_id=project_id,
+        mounts=[
+            _workspace(),
+            # All of a long output lies in OpenCode's data.
+            {
+                "name": "workspace",
+                "mountPath": f"{_SEEN_HOME}/.local/share",
+                "subPath": "opencode",
+                "readOnly": True,
+            },
+            {"name": "guidance", "mountPath": _GUIDANCE},
+            _tmp("sidecar"),
+        ],
+        port=SIDECAR,
+    )
+    return described | {
+        "livenessProbe": _probe("/health", delay=15, period=10),
+        "readinessProbe": _probe("/ready", delay=10, period=5),
+    }
+
+
+def _probe(path: str, *, delay: int, period: int) -> Json:
+    return {
+        "httpGet": {"path": path, "port": SIDECAR},
+        "initialDelaySeconds": delay,
+        "periodSeconds": period,
+        "timeoutSeconds": 3,
+        "failureThreshold": 3,
+    }
+
+
+def _container(
+    name: str,
+    command: list[str],
+    settings: Settings,
+    *,
+    resources: Mapping[str, Any],
+    env: Mapping[str, str],
+    mounts: list[Json],
+    secrets: Mapping[str, str] | None = None,
+    project_id: UUID | None = None,
+    port: int | None = None,
+) -> Json:
+    variables: list[Json] = [{"name": key, "value": value} for key, value in env.items()]
+    if secrets and project_id:
+        source = secret_name(project_id)
+        variables += [
+            {"name": key, "valueFrom": {"secretKeyRef": {"name": source, "key": part}}}
+            for key, part in secrets.items()
+        ]
+    described: Json = {
+        "name": name,
+        "image": settings.opencode_server_image,
+        "command": command,
+        "env": variables,
+        "resources": resources,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": mounts,
+        # The last lines of a container that fails become its words in the pod's status.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    if port is not None:
+        described["ports"] = [{"containerPort": port}]
+    return described
+
+
+def _service_env(project_id: UUID, port: int, settings: Settings) -> dict[str, str]:
+    return {
+        "HOME": "/tmp",
+        "WORKSPACE_DIR": _WORKSPACE,
+        "PROJECT_ID": str(project_id),
+        "HOST": "0.0.0.0",
+        "PORT": str(port),
+        "LOG_LEVEL": settings.log_level,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _workspace() -> Json:
+    return {"name": "workspace", "mountPath": _WORKSPACE, "subPath": "workspace"}
+
+
+def _tmp(name: str) -> Json:
+    return {"name": f"tmp-{name}", "mountPath": "/tmp"}
+
+
+def _empty(name: str, limit: str) -> Json:
+    return {"name": name, "emptyDir": {"sizeLimit": limit}}
+
+
+def _labels(project_id: UUID) -> dict[str, str]:
+    return {"app": APP, PROJECT_LABEL: str(project_id), "app.kubernetes.io/managed-by": "vibe"}
+
+
+def quantities(text: str) -> dict[str, str]:
+    """Read `cpu=250m,memory=512Mi`, which the settings have checked."""
+    pairs = (part.partition("=") for part in text.split(","))
+    return {name.strip(): amount.strip() for name, _, amount in pairs}
+
+
+def _fingerprint(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,155 @@
+"""What this replica knows of the cluster's pods: one watch, listed anew whenever it breaks.
+
+Nobody asks the cluster's API for a pod's address or state; whoever needs one looks here.
+The picture may be a moment old. Whoever acts on it finds out by acting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from vibe_app.errors import Unavailable
+from vibe_app.workspaces.runtimes.kubernetes import pods
+from vibe_app.workspaces.runtimes.kubernetes.cluster import Cluster, Gone
+from vibe_app.workspaces.runtimes.kubernetes.pods import Pod
+
+logger = logging.getLogger(__name__)
+
+OnChange = Callable[[UUID, Pod | None], Awaitable[None]]
+"""Told of each change that the watch brings: the project, and its pod or None once that is gone."""
+
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Picture:
+    """The pods of all workspaces as they were last seen.
+
+    Args:
+        cluster: Where they are.
+        labels: Which pods are meant.
+        on_change: Told of changes, one after the other.
+    """
+
+    def __init__(self, cluster: Cluster, labels: str, on_change: OnChange) -> None:
+        self._cluster = cluster
+        self._labels = labels
+        self._on_change = on_change
+        self._pods: dict[UUID, Pod] = {}
+        self._news: dict[UUID, asyncio.Event] = {}
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Take the picture, and begin to keep it up to date.
+
+        Raises:
+            Unavailable: The cluster cannot be reached or refuses.
+        """
+        version = await self._list()
+        self._watcher = asyncio.create_task(self._watch(version), name="watch over pods")
+
+    async def close(self) -> None:
+        """Watch no more."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+            self._watcher = None
+
+    def pod(self, project_id: UUID) -> Pod | None:
+        """A project's pod, if it has one."""
+        return self._pods.get(project_id)
+
+    def all(self) -> list[Pod]:
+        """Every pod."""
+        return list(self._pods.values())
+
+    async def changed(self, project_id: UUID, seen: Pod | None, seconds: float) -> bool:
+        """Return once the project's pod is another than `seen` or in another state, or time is over.
+
+        Returns:
+            Whether it is.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._pods.get(project_id) == seen:
+                    await self._news.setdefault(project_id, asyncio.Event()).wait()
+        return self._pods.get(project_id) != seen
+
+    def take(self, raw: dict[str, Any]) -> Pod | None:
+        """Take over what an answer of the API says of a pod; None where that is old or of no workspace."""
+        pod = pods.read(raw)
+        if pod is None:
+            return None
+        known = self._pods.get(pod.project_id)
+        if known is not None and pod.version < known.version:
+            return None
+        self._pods[pod.project_id] = pod
+        self._knock(pod.project_id)
+        return pod
+
+    def forget(self, project_id: UUID, uid: str) -> bool:
+        """Note that a pod is gone; False if another one, or none, is known."""
+        known = self._pods.get(project_id)
+        if known is None or known.uid != uid:
+            return False
+        del self._pods[project_id]
+        self._knock(project_id)
+        return True
+
+    def _knock(self, project_id: UUID) -> None:
+        if (event := self._news.pop(project_id, None)) is not None:
+            event.set()
+
+    async def _list(self) -> str:
+        """Take the picture of all pods anew; return the version from which to watch."""
+        found, version = await self._cluster.list("pods", labels=self._labels)
+        present: set[str] = set()
+        for raw in found:
+            present.add(str((raw.get("metadata") or {}).get("uid")))
+            await self._notice(self.take(raw))
+        number = int(version) if version.isdecimal() else 0
+        for pod in self.all():
+            # One that was made after the list was read is not in it.
+            if pod.uid not in present and pod.version <= number and self.forget(pod.project_id, pod.uid):
+                await self._on_change(pod.project_id, None)
+        return version
+
+    async def _watch(self, version: str) -> None:
+        """Follow the pods for as long as the app runs; begin anew whenever that breaks."""
+        failures = 0
+        while True:
+            try:
+                version = version or await self._list()
+                async for change, raw in self._cluster.watch("pods", labels=self._labels, version=version):
+                    failures = 0
+                    version = str((raw.get("metadata") or {}).get("resourceVersion") or version)
+                    await self._heard(change, raw)
+            except Gone:
+                version = ""
+            except Unavailable as error:
+                logger.warning("the pods are watched anew: %s", error)
+                version = ""
+                await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+                failures += 1
+            except Exception:
+                # Without the watch every address would grow old; a fault must show, and not end it.
+                logger.exception("the watch over the pods met a fault")
+                version = ""
+                await asyncio.sleep(_PAUSES[-1])
+
+    async def _heard(self, change: str, raw: dict[str, Any]) -> None:
+        if change == "BOOKMARK":
+            return
+        if change != "DELETED":
+            return await self._notice(self.take(raw))
+        pod = pods.read(raw)
+        if pod is not None and self.forget(pod.project_id, pod.uid):
+            await self._on_change(pod.project_id, None)
+
+    async def _notice(self, pod: Pod | None) -> None:
+        if pod is not None:
+            await self._on_change(pod.project_id, pod)

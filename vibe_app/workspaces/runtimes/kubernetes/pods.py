@@ -1,0 +1,339 @@
+"""What a pod's status says, in words for people. Pure functions of what the cluster's API reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from vibe_app.wire import plain_text
+from vibe_app.workspaces.runtimes.endings import signal_name
+from vibe_app.workspaces.runtimes.kubernetes.manifests import CHECKOUT, PROJECT_LABEL, SECRETS_MARK
+
+Json = Mapping[str, Any]
+
+_NAMES = {
+    CHECKOUT: "Preparing the workspace's files",
+    "opencode-server": "OpenCode",
+    "file-browser": "The file browser",
+    "session-proxy": "The session proxy",
+    "opencode-server-sidecar": "The sidecar",
+}
+# Why a container cannot be started, and does not get better by waiting.
+_IMAGE_REASONS = ("ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError")
+_CONFIG_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+_COMING = ("", "ContainerCreating", "PodInitializing")
+_CRASHING = "CrashLoopBackOff"
+_CORE = ("opencode-server", "opencode-server-sidecar")
+_WORDS = 600
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a container's last process ended."""
+
+    reason: str
+    status: int
+    words: str
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of a pod.
+
+    Args:
+        name: Its name in the manifest.
+        running: Whether its process runs.
+        restarts: How often it was started again.
+        waiting: Kubernetes' word for why it does not run; empty if that is not known or not so.
+        message: What Kubernetes adds to that.
+        ending: How it ended the last time, if it ever has.
+        memory: Its limit, as in the manifest.
+        image: What it was to be started from.
+    """
+
+    name: str
+    running: bool
+    restarts: int
+    waiting: str
+    message: str
+    ending: Ending | None
+    memory: str
+    image: str
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return _NAMES.get(self.name, self.name)
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A workspace's pod as it was last seen.
+
+    Args:
+        project_id: Whose it is.
+        uid: Tells it from an earlier pod of the same name.
+        version: Grows with each change; 0 where the server does not count.
+        created: When it was made.
+        ip: Where it answers; empty as long as it has no address.
+        phase: `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
+        ready: Whether the cluster has found all of its services ready.
+        deleting: Whether it is about to end for good.
+        why: Kubernetes' own words on its end, eviction or wait for a place.
+        disrupted: Whether the cluster itself is ending it.
+        unplaced: Whether it waits for a place on a node.
+        secrets: The fingerprint of the secrets with which it was started.
+        containers: Its containers, without the one that makes its files.
+        checkout: That one.
+    """
+
+    project_id: UUID
+    uid: str
+    version: int
+    created: datetime | None
+    ip: str
+    phase: str
+    ready: bool
+    deleting: bool
+    why: str
+    disrupted: bool
+    unplaced: bool
+    secrets: str
+    containers: tuple[Container, ...]
+    checkout: Container | None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended and will never run again."""
+        return self.phase in ("Failed", "Succeeded")
+
+    @property
+    def core(self) -> tuple[Container, ...]:
+        """What a session needs; with the others dead, it goes on."""
+        return tuple(container for container in self.containers if container.name in _CORE)
+
+    @property
+    def running(self) -> bool:
+        """Whether what a session needs runs and has an address."""
+        alive = bool(self.ip) and not self.deleting and not self.over
+        return alive and bool(self.core) and all(container.running for container in self.core)
+
+    @property
+    def coming(self) -> bool:
+        """Whether some container is about to run for the first time."""
+        return any(
+            not container.running and container.ending is None and container.waiting in _COMING
+            for container in self.containers
+        )
+
+    @property
+    def preparing(self) -> bool:
+        """Whether its files are being made."""
+        return self.checkout is not None and self.checkout.running
+
+
+def read(raw: Json) -> Pod | None:
+    """Understand a pod of the API; None if it is no workspace's."""
+    meta, spec, status = (raw.get(part) or {} for part in ("metadata", "spec", "status"))
+    try:
+        project_id = UUID(str((meta.get("labels") or {}).get(PROJECT_LABEL)))
+    except ValueError:
+        return None
+    version = str(meta.get("resourceVersion", ""))
+    conditions = {entry.get("type"): entry for entry in status.get("conditions") or []}
+    scheduled, disruption = (conditions.get(kind) or {} for kind in ("PodScheduled", "DisruptionTarget"))
+    disrupted = disruption.get("status") == "True"
+    unplaced = scheduled.get("status") == "False"
+    why = status.get("message") or status.get("reason") or ""
+    if not why and disrupted:
+        why = disruption.get("message") or disruption.get("reason") or ""
+    elif not why and unplaced:
+        why = scheduled.get("message") or scheduled.get("reason") or ""
+    return Pod(
+        project_id=project_id,
+        uid=str(meta.get("uid", "")),
+        version=int(version) if version.isdecimal() else 0,
+        created=_time(meta.get("creationTimestamp")),
+        ip=str(status.get("podIP") or ""),
+        phase=str(status.get("phase") or "Pending"),
+        ready=(conditions.get("Ready") or {}).get("status") == "True",
+        deleting=bool(meta.get("deletionTimestamp")),
+        why=_short(why),
+        disrupted=disrupted,
+        unplaced=unplaced,
+        secrets=str((meta.get("annotations") or {}).get(SECRETS_MARK, "")),
+        containers=_containers(spec.get("containers"), status.get("containerStatuses")),
+        checkout=next(
+            iter(_containers(spec.get("initContainers"), status.get("initContainerStatuses"))), None
+        ),
+        notices=_notices(status.get("initContainerStatuses")),
+    )
+
+
+def fault(pod: Pod) -> str | None:
+    """Why the pod will not get ready by waiting, as a sentence; None where it may."""
+    if pod.over or pod.disrupted:
+        why = f": {pod.why}" if pod.why else _endings(pod)
+        return f"The cluster ended the workspace's pod{why}."
+    for container in (*pod.core, *([pod.checkout] if pod.checkout else [])):
+        if container.waiting in _IMAGE_REASONS:
+            details = f" ({container.waiting}): {_short(container.message)}".rstrip(": ")
+            return (
+                f"The image {container.image} cannot be fetched{details}."
+                " Check OPENCODE_SERVER_IMAGE and that the cluster's nodes may pull it."
+            )
+        if container.waiting in _CONFIG_REASONS:
+            return (
+                f"The cluster cannot start {_inline(container)} ({container.waiting}):"
+                f" {_short(container.message) or 'it gives no reason'}."
+            )
+        if (
+            container is pod.checkout
+            and not container.running
+            and (ending := container.ending)
+            and ending.status
+        ):
+            return f"{ending.words or ended(container)}."
+        if container.waiting == _CRASHING:
+            return f"{ended(container)}, again and again."
+    return None
+
+
+def trouble(pod: Pod) -> str | None:
+    """How something of a pod ended that a session needs, as a sentence; None where it lives."""
+    if (reason := fault(pod)) is not None:
+        return reason
+    dead = next((each for each in pod.core if not each.running and each.ending is not None), None)
+    return f"{ended(dead)}." if dead else None
+
+
+def step(pod: Pod) -> str:
+    """What is being waited for, as a sentence without a full stop."""
+    if pod.unplaced:
+        return (
+            f"Waiting for a place in the cluster: {pod.why}"
+            if pod.why
+            else "Waiting for a place in the cluster"
+        )
+    if pod.preparing:
+        return "Preparing the workspace's files"
+    if (dead := fallen(pod)) is not None:
+        return f"{ended(dead)}: starting it again"
+    if pod.running and not pod.coming:
+        return "Starting OpenCode"
+    return "Attaching the workspace's volume and fetching its image"
+
+
+def overdue(pod: Pod, seconds: float, said: str) -> str:
+    """Why a pod was not ready in time.
+
+    Args:
+        pod: As it was last seen.
+        seconds: How long it had.
+        said: What its sidecar answered, or why it did not.
+    """
+    within = f"within {seconds:g} s"
+    if pod.unplaced:
+        return f"The cluster found no place for the workspace {within}: {pod.why or 'it gives no reason'}."
+    if not pod.running or pod.coming:
+        return f"The workspace's pod did not start {within}: {step(pod)[0].lower()}{step(pod)[1:]}."
+    if pod.ready:
+        return (
+            f"The workspace's pod is ready, but does not answer to Vibe at {pod.ip}: {said.rstrip('.')}."
+            " A NetworkPolicy must let Vibe's pods reach the ports 3001 to 3003 of the workspaces."
+        )
+    return f"The workspace did not get ready {within}: {said.rstrip('.') or 'OpenCode does not answer'}."
+
+
+def fallen(pod: Pod) -> Container | None:
+    """A container that has run and does not run now."""
+    return next((each for each in pod.containers if not each.running and each.ending is not None), None)
+
+
+def ended(container: Container) -> str:
+    """How a container ended, as a sentence without a full stop."""
+    ending = container.ending
+    if ending is None:
+        return f"{container.title} ended"
+    if ending.reason == "OOMKilled":
+        limit = f" (its limit is {container.memory})" if container.memory else ""
+        return f"{container.title} used up its memory{limit} and was ended"
+    if 128 < ending.status < 160:
+        how = f"was ended by {signal_name(ending.status - 128)}"
+    else:
+        how = f"ended with status {ending.status}"
+    words = f", saying: {ending.words}" if ending.words else ""
+    return f"{container.title} {how}{words}"
+
+
+def _inline(container: Container) -> str:
+    title = container.title
+    return title if title == "OpenCode" else title[0].lower() + title[1:]
+
+
+def _endings(pod: Pod) -> str:
+    dead = next((each for each in pod.containers if each.ending is not None and each.ending.status), None)
+    return f": {ended(dead)}" if dead else ""
+
+
+def _notices(statuses: Any) -> tuple[str, ...]:
+    """What the container that makes the files found missing in them: its last words, where it ended well."""
+    for status in statuses or []:
+        ending = (status.get("state") or {}).get("terminated") or {}
+        if ending.get("exitCode") == 0:
+            try:
+                found = json.loads(str(ending.get("message") or "null"))
+            except ValueError:
+                continue
+            if isinstance(found, list):
+                return tuple(plain_text(str(sentence)) for sentence in found)
+    return ()
+
+
+def _containers(specs: Any, statuses: Any) -> tuple[Container, ...]:
+    known = {entry.get("name"): entry for entry in statuses or []}
+    return tuple(_container(spec, known.get(spec.get("name")) or {}) for spec in specs or [])
+
+
+def _container(spec: Json, status: Json) -> Container:
+    state, last = status.get("state") or {}, status.get("lastState") or {}
+    waiting = state.get("waiting") or {}
+    ending = state.get("terminated") or last.get("terminated")
+    limits = (spec.get("resources") or {}).get("limits") or {}
+    return Container(
+        name=str(spec.get("name", "")),
+        running="running" in state,
+        restarts=int(status.get("restartCount") or 0),
+        waiting=str(waiting.get("reason") or ""),
+        message=str(waiting.get("message") or ""),
+        ending=_ending(ending) if ending else None,
+        memory=str(limits.get("memory") or ""),
+        image=str(spec.get("image") or ""),
+    )
+
+
+def _ending(raw: Json) -> Ending:
+    lines = [line.strip() for line in plain_text(str(raw.get("message") or "")).splitlines() if line.strip()]
+    return Ending(
+        reason=str(raw.get("reason") or ""),
+        status=int(raw.get("exitCode") or 0),
+        words=_short(" / ".join(lines[-4:])),
+    )
+
+
+def _short(text: str) -> str:
+    """One line of plain text of bearable length, without a full stop."""
+    line = " ".join(plain_text(str(text)).split())
+    return (line if len(line) <= _WORDS else f"…{line[-_WORDS:]}").rstrip(". ")
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None

@@ -1,0 +1,432 @@
+"""Workspaces as pods of a cluster, each on a volume of its own.
+
+The cluster is the memory: names derive from the project's id and secrets from the
+installation's key, so that any number of replicas of the app work side by side and
+none has to tell the others anything. One watch in each replica keeps its picture of
+the pods; no request asks the cluster's API for an address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from vibe_app.errors import Unavailable, VibeError
+from vibe_app.settings import Settings
+from vibe_app.wire import plain_text
+from vibe_app.workspaces.runtimes.base import (
+    OTHER_SETTINGS,
+    Endpoint,
+    OnStatus,
+    OnTrouble,
+    Progress,
+    WorkspaceSpec,
+)
+from vibe_app.workspaces.runtimes.kubernetes import manifests, pods
+from vibe_app.workspaces.runtimes.kubernetes.cluster import ApiError, Cluster
+from vibe_app.workspaces.runtimes.kubernetes.events import Causes, with_cause
+from vibe_app.workspaces.runtimes.kubernetes.pod_cache import Picture
+from vibe_app.workspaces.runtimes.kubernetes.pods import Pod
+
+logger = logging.getLogger(__name__)
+
+_LABELS = f"app={manifests.APP}"
+# Seconds.
+_ASK = 2.0
+_LOOK = 0.25
+_LOOK_AT_LOG = 1.0
+_LOOK_AT_API = 2.0
+_GRACE_MARGIN = 15.0
+_TIDY = 30.0
+# Another replica may be starting a pod; none waits for one much longer than its own limit.
+_PATIENCE_OF_OTHERS = 2
+
+
+@dataclass
+class _Workspace:
+    project_id: UUID
+    # The pod that has been seen at work: only then does what befalls it concern the board.
+    worked: str = ""
+    # The pod that does not run, and since when on the loop's clock.
+    down: tuple[str, float] | None = None
+    status: str = "stopped"
+    reason: str | None = None
+    start: asyncio.Task[VibeError | None] | None = None
+    listeners: list[Progress] = field(default_factory=list)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def starting(self) -> bool:
+        return self.start is not None and not self.start.done()
+
+
+class KubernetesRuntime:
+    """The runtime of a cluster; see `Runtime` for what its verbs promise.
+
+    Args:
+        settings: The installation's settings.
+        on_status: Told of each change of a workspace's status that this replica sees.
+        on_trouble: Told when a service that runs may need, or a pod, ends unasked.
+        pace: Factor on the rehearsal model's pauses: 1 for people, 0 for tests.
+        cluster: The client, in place of one that the settings describe.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        on_status: OnStatus | None = None,
+        on_trouble: OnTrouble | None = None,
+        *,
+        pace: float = 1.0,
+        cluster: Cluster | None = None,
+    ) -> None:
+        self._cluster = cluster or Cluster(settings.kubernetes_namespace, settings.kubeconfig)
+        self._picture = Picture(self._cluster, _LABELS, self._befallen)
+        self._settings = settings
+        self._on_status = on_status
+        self._on_trouble = on_trouble
+        self._pace = pace
+        self._key = ""
+        self._workspaces: dict[UUID, _Workspace] = {}
+        self._tidier: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Find the workspaces that run, and begin to watch them.
+
+        Raises:
+            Unavailable: The cluster cannot be reached or refuses.
+            OSError: The installation's key cannot be read or made.
+        """
+        self._key = self._settings.signing_key()
+        await self._cluster.open()
+        await self._picture.open()
+        self._tidier = asyncio.create_task(self._tidy(), name="end abandoned pods")
+
+    async def close(self, keep: Collection[UUID] | None = None) -> None:
+        """Let go. Every workspace goes on, whatever `keep` says: other replicas may use it.
+
+        Those that nobody uses are stopped by the housekeeping of the replicas that remain, or of the next.
+        """
+        starts = [workspace.start for workspace in self._workspaces.values()]
+        tasks = [task for task in (self._tidier, *starts) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._picture.close()
+        await self._cluster.close()
+
+    async def ensure(self, spec: WorkspaceSpec, progress: Progress | None = None) -> Endpoint:
+        """Make the workspace exist and answer, and say where; see `Runtime.ensure`.
+
+        Raises:
+            Unavailable: It cannot be started; the message says why and what to do.
+            Refused: The repository's address cannot be used.
+        """
+        workspace = self._workspace(spec.project_id)
+        pod = self._picture.pod(spec.project_id)
+        if not workspace.starting and pod is not None and self._usable(pod):
+            answered, _ = await _ask(pod.ip)
+            if answered and not workspace.starting:
+                if workspace.status != "ready":
+                    await self._ready(workspace, pod)
+                return self._endpoint(pod)
+        if not workspace.starting:
+            if not (spec.repo_url or "").startswith("git://"):
+                # Earlier versions took these: whether one still has to be cloned, the pod finds out.
+                spec.source(self._settings.repository_networks)
+            workspace.start = asyncio.create_task(
+                self._start(workspace, spec), name=f"start of workspace {spec.project_id}"
+            )
+        start = workspace.start
+        assert start is not None
+        try:
+            if progress is not None:
+                workspace.listeners.append(progress)
+                await progress(workspace.reason or "Starting the workspace")
+            # Whoever stops waiting must not break the start off for the others.
+            await asyncio.wait((start,))
+        finally:
+            if progress is not None:
+                workspace.listeners.remove(progress)
+        if start.cancelled():
+            raise _stopped_meanwhile()
+        if (failure := start.result()) is not None:
+            raise failure
+        if (pod := self._picture.pod(spec.project_id)) is None:
+            raise _stopped_meanwhile()
+        return self._endpoint(pod)
+
+    async def stop(self, project_id: UUID, *, erase: bool = False) -> None:
+        """End every process of the workspace; see `Runtime.stop`.
+
+        Raises:
+            Unavailable: The cluster cannot be reached or does not end the pod.
+        """
+        workspace = self._workspace(project_id)
+        while workspace.start is not None and not workspace.start.done():
+            workspace.start.cancel()
+            await asyncio.wait((workspace.start,))
+        async with workspace.lock:
+            await self._end(workspace.project_id)
+            if erase:
+                await self._cluster.delete("secrets", manifests.secret_name(project_id))
+                await self._cluster.delete("persistentvolumeclaims", manifests.claim_name(project_id))
+            await self._tell(workspace, "stopped", None)
+
+    async def alive(self) -> set[UUID]:
+        """Return the projects whose pod runs now, with what a session needs."""
+        return {pod.project_id for pod in self._picture.all() if pod.running}
+
+    def _workspace(self, project_id: UUID) -> _Workspace:
+        return self._workspaces.setdefault(project_id, _Workspace(project_id))
+
+    def _secrets(self, project_id: UUID) -> manifests.Secrets:
+        return manifests.Secrets.of(project_id, self._key, self._settings.model_key)
+
+    def _usable(self, pod: Pod) -> bool:
+        """Whether the pod's services run and take the token that this app has."""
+        return pod.running and pod.secrets == self._secrets(pod.project_id).mark
+
+    def _endpoint(self, pod: Pod) -> Endpoint:
+        host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
+        return Endpoint(
+            url=f"http://{host}:{manifests.SIDECAR}",
+            token=self._secrets(pod.project_id).token,
+            files_url=f"http://{host}:{manifests.FILES}",
+            proxy_url=f"http://{host}:{manifests.PROXY}",
+            notices=pod.notices,
+        )
+
+    async def _start(self, workspace: _Workspace, spec: WorkspaceSpec) -> VibeError | None:
+        """Bring the workspace up and return None, or say what failed, with its pod removed."""
+        async with workspace.lock:
+            try:
+                await self._tell(workspace, "starting", "Starting the workspace")
+                pod = await self._bring_up(workspace, spec)
+            except VibeError as error:
+                failure = error
+            else:
+                await self._ready(workspace, pod)
+                return None
+            if not self._may_be_sound(workspace, failure):
+                try:
+                    await self._end(workspace.project_id)
+                except Unavailable as error:
+                    logger.warning("workspace %s: %s", workspace.project_id, error)
+            await self._tell(workspace, "failed", failure.message)
+            return failure
+
+    def _may_be_sound(self, workspace: _Workspace, failure: VibeError) -> bool:
+        """Whether the failure lies between Vibe and the pod, which others may be using."""
+        pod = self._picture.pod(workspace.project_id)
+        return (isinstance(failure, ApiError) and failure.passing) or (pod is not None and pod.ready)
+
+    async def _bring_up(self, workspace: _Workspace, spec: WorkspaceSpec) -> Pod:
+        """Return the pod once its services run and its sidecar answers that it is ready.
+
+        The cluster's own finding (the Ready condition) comes late, as its probes begin after
+        10 s; it is the sidecar's answer that counts, from here, to Vibe.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._settings.start_timeout
+        said, renewed = "", False
+        causes = Causes(self._cluster)
+        while True:
+            pod = self._picture.pod(spec.project_id)
+            if pod is None:
+                await self._create(spec)
+                renewed = True
+                continue
+            reason = pods.fault(pod)
+            unknown = pod.secrets != self._secrets(pod.project_id).mark
+            if pod.deleting:
+                await self._tell(workspace, "starting", "Waiting for the earlier pod to end")
+                await self._await_end(pod.project_id, pod.uid)
+                continue
+            if not renewed and (reason is not None or unknown):
+                # What an earlier start left behind: once, it is given a fresh beginning.
+                if unknown and pod.running and self._on_trouble is not None:
+                    self._on_trouble(pod.project_id, OTHER_SETTINGS)
+                await self._tell(workspace, "starting", "Replacing the earlier pod")
+                await self._end(pod.project_id)
+                continue
+            if reason is not None:
+                raise Unavailable(reason)
+            if pod.running and not pod.coming:
+                answered, said = await _ask(pod.ip)
+                if answered:
+                    return pod
+            step = pods.step(pod)
+            if pod.preparing:
+                # A clone has limits of its own, and says how far it is.
+                deadline = clock() + self._settings.start_timeout
+                step = await self._cloning(pod) or step
+            elif not pod.running:
+                step = with_cause(step, await causes.of(pod))
+            if clock() > deadline:
+                overdue = pods.overdue(pod, self._settings.start_timeout, said)
+                raise Unavailable(overdue if pod.running else with_cause(overdue, await causes.look(pod)))
+            await self._tell(workspace, "starting", step)
+            await self._picture.changed(pod.project_id, pod, _LOOK_AT_LOG if pod.preparing else _LOOK)
+
+    async def _cloning(self, pod: Pod) -> str:
+        """What the container that makes the files says of its progress."""
+        line = await self._cluster.last_line(manifests.pod_name(pod.project_id), manifests.CHECKOUT)
+        return plain_text(line).strip().rstrip(".")
+
+    async def _create(self, spec: WorkspaceSpec) -> None:
+        """Make the claim, the Secret and the pod, whichever is missing, and note the pod."""
+        secrets = self._secrets(spec.project_id)
+        claim, _ = await self._cluster.create(
+            "persistentvolumeclaims", manifests.claim(spec.project_id, self._settings)
+        )
+        if (claim.get("metadata") or {}).get("deletionTimestamp"):
+            raise Unavailable("The workspace's volume is being deleted: try again in a minute.")
+        secret = manifests.secret(spec, secrets)
+        found, made = await self._cluster.create("secrets", secret)
+        if not made and found.get("data") != secret["data"]:
+            await self._cluster.replace("secrets", secret)
+        manifest = manifests.pod(spec, secrets, self._settings, pace=self._pace)
+        self._picture.take((await self._cluster.create("pods", manifest))[0])
+
+    async def _end(self, project_id: UUID) -> None:
+        """Delete the pod, if there is one, and return once it is gone.
+
+        The API is asked even where no pod is known: another replica may have made one just now.
+        """
+        name = manifests.pod_name(project_id)
+        found = await self._cluster.read("pods", name)
+        if found is None:
+            if (known := self._picture.pod(project_id)) is not None:
+                self._picture.forget(project_id, known.uid)
+            return
+        self._picture.take(found)
+        await self._cluster.delete("pods", name)
+        await self._await_end(project_id, str(found["metadata"].get("uid", "")))
+
+    async def _await_end(self, project_id: UUID, uid: str) -> None:
+        """Return once this pod is gone; where its node does not answer, have it forgotten by the cluster.
+
+        Raises:
+            Unavailable: It does not end.
+        """
+        clock = asyncio.get_running_loop().time
+        name = manifests.pod_name(project_id)
+        patience = manifests.GRACE + _GRACE_MARGIN
+        for forced in (False, True):
+            deadline = clock() + patience
+            while clock() < deadline:
+                pod = self._picture.pod(project_id)
+                if pod is None or pod.uid != uid:
+                    return
+                if await self._picture.changed(project_id, pod, _LOOK_AT_API):
+                    continue
+                # The watch may be behind or broken: the API itself knows.
+                found = await self._cluster.read("pods", name)
+                if found is None or found["metadata"].get("uid") != uid:
+                    self._picture.forget(project_id, uid)
+            if not forced:
+                logger.warning("pod %s does not end: its node may be lost; it is removed by force", name)
+                await self._cluster.delete("pods", name, grace=0)
+        raise Unavailable(f"The workspace's pod {name} does not end: look at its node in the cluster.")
+
+    async def _tidy(self) -> None:
+        """End the pods that do not run and that nobody can be waiting for any more.
+
+        Such a one is left by a replica that died in the middle of a start, or crashes again and again.
+        """
+        clock = asyncio.get_running_loop().time
+        longest = _PATIENCE_OF_OTHERS * self._settings.start_timeout
+        while True:
+            await asyncio.sleep(_TIDY)
+            for pod in self._picture.all():
+                workspace = self._workspace(pod.project_id)
+                since = self._down_since(workspace, pod)
+                if since is None or pod.preparing or workspace.lock.locked() or clock() - since <= longest:
+                    continue
+                logger.warning("workspace %s: its pod is given up: %s", pod.project_id, pods.step(pod))
+                try:
+                    async with workspace.lock:
+                        await self._end(pod.project_id)
+                except Unavailable as error:
+                    logger.warning("workspace %s: %s", pod.project_id, error)
+
+    def _down_since(self, workspace: _Workspace, pod: Pod) -> float | None:
+        """Since when this pod is known not to run; None where it does."""
+        if pod.running:
+            workspace.down = None
+        elif workspace.down is None or workspace.down[0] != pod.uid:
+            workspace.down = (pod.uid, asyncio.get_running_loop().time())
+        return workspace.down[1] if workspace.down else None
+
+    async def _befallen(self, project_id: UUID, pod: Pod | None) -> None:
+        """Tell the board what befell a workspace that was at work and that nobody starts or stops here."""
+        workspace = self._workspace(project_id)
+        if pod is not None and workspace.worked == pod.uid and (trouble := pods.trouble(pod)):
+            logger.warning("workspace %s: %s", project_id, trouble)
+            if self._on_trouble is not None:
+                self._on_trouble(project_id, trouble)
+        if workspace.lock.locked():
+            return
+        if pod is None:
+            # An eviction has given its reason already; a plain end may as well be another replica's Stop.
+            if workspace.status != "failed":
+                await self._tell(workspace, "stopped", None)
+        elif pod.ready and pod.running:
+            await self._ready(workspace, pod)
+        elif workspace.worked != pod.uid or (pod.deleting and not pod.disrupted):
+            return
+        elif (reason := pods.fault(pod)) is not None:
+            await self._tell(workspace, "failed", reason)
+        elif pods.fallen(pod) is not None:
+            # Without its file browser or its session proxy, sessions go on.
+            await self._tell(workspace, "ready" if pod.running else "starting", pods.step(pod))
+
+    async def _ready(self, workspace: _Workspace, pod: Pod) -> None:
+        workspace.worked = pod.uid
+        await self._tell(workspace, "ready", None)
+
+    async def _tell(self, workspace: _Workspace, status: str, reason: str | None) -> None:
+        if (workspace.status, workspace.reason) == (status, reason):
+            return
+        workspace.status, workspace.reason = status, reason
+        try:
+            if self._on_status is not None:
+                await self._on_status(workspace.project_id, status, reason)
+            for listener in list(workspace.listeners):
+                if status == "starting" and reason:
+                    await listener(reason)
+        except Exception:
+            # A listener's trouble, for example with its database, must not take the workspace down.
+            logger.exception("workspace %s: nobody could be told that it is %s", workspace.project_id, status)
+
+
+async def _ask(host: str) -> tuple[bool, str]:
+    """Ask a pod's sidecar whether it is ready; also say, where it is not, what it answers."""
+    try:
+        async with asyncio.timeout(_ASK):
+            reader, writer = await asyncio.open_connection(host, manifests.SIDECAR)
+            try:
+                writer.write(b"GET /ready HTTP/1.1\r\nHost: sidecar\r\nConnection: close\r\n\r\n")
+                answer = await reader.read(65_536)
+                while not answer.endswith(b"}") and (more := await reader.read(65_536)):
+                    answer += more
+            finally:
+                writer.close()
+    except (OSError, TimeoutError) as error:
+        return False, f"its sidecar does not answer ({error or 'no answer in time'})"
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if head.startswith(b"HTTP/1.1 200"):
+        return True, ""
+    with suppress(ValueError, AttributeError):
+        return False, str(json.loads(body).get("error") or "")
+    return False, "something other than a sidecar answers"
+
+
+def _stopped_meanwhile() -> Unavailable:
+    return Unavailable("The workspace was stopped while it was starting.", "workspace_stopped")

@@ -1,0 +1,242 @@
+"""The four services of a local workspace: what they are started from, and whether they answer.
+
+Everything about them that can be said without watching them: folders, commands,
+environments. The local runtime decides when to start and to end them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psutil
+
+import vibe_app
+from vibe_app.errors import Unavailable
+from vibe_app.settings import Settings
+from vibe_app.workspaces.repositories import checkout
+from vibe_app.workspaces.runtimes import hermetic
+from vibe_app.workspaces.runtimes.local import processes
+from vibe_app.workspaces.runtimes.local.records import Name, Record
+
+_PACKAGE = Path(vibe_app.__path__[0])
+_ANSWER = 5.0
+
+
+class Services:
+    """Starts and asks the services of this installation's workspaces.
+
+    Args:
+        settings: The installation's settings.
+        pace: Factor on the rehearsal model's pauses: 1 for people, 0 for tests.
+    """
+
+    def __init__(self, settings: Settings, pace: float) -> None:
+        self._settings = settings
+        self._pace = pace
+        self._sidecar_build = _sidecar_build()
+
+    def workspace(self, project_id: UUID) -> Path:
+        """The folder in which the agent works."""
+        return self._settings.workspaces / str(project_id)
+
+    def home(self, project_id: UUID) -> Path:
+        """OpenCode's private home."""
+        return self._settings.data / "homes" / str(project_id)
+
+    def log(self, project_id: UUID, name: Name) -> Path:
+        """Where a service's output is kept."""
+        return self._settings.data / "logs" / f"{project_id}-{name.value}.log"
+
+    def build(self, name: Name, record: Record) -> str:
+        """What a service that is started now would be started from, as a fingerprint."""
+        if name is Name.OPENCODE:
+            return self._opencode_build(record)
+        if name is Name.FILES:
+            return _fingerprint(json.dumps([self._sidecar_build, self._file_limits()]).encode())
+        return self._sidecar_build
+
+    async def start(self, name: Name, record: Record) -> psutil.Process:
+        """Start a service.
+
+        Raises:
+            Unavailable: It is OpenCode, which is not installed.
+            OSError: It cannot be started.
+        """
+        if name is Name.OPENCODE:
+            return await self._start_opencode(record)
+        return self.start_ours(name, record)
+
+    def start_ours(self, name: Name, record: Record) -> psutil.Process:
+        """Start a service that is not OpenCode.
+
+        Raises:
+            OSError: It cannot be started.
+        """
+        module, more = {
+            Name.SIDECAR: ("vibe_app.workspace_services.sidecar", self._sidecar_env(record)),
+            Name.FILES: ("vibe_app.workspace_services.file_browser", self._file_limits()),
+            Name.PROXY: ("vibe_app.workspace_services.session_proxy", self._upstream(record)),
+        }[name]
+        env = {
+            "PATH": self._path(),
+            "HOME": str(self.home(record.project_id)),
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(_PACKAGE.parent),
+            "PYTHONUNBUFFERED": "1",
+            "WORKSPACE_DIR": str(self.workspace(record.project_id)),
+            "PROJECT_ID": str(record.project_id),
+            "SIDECAR_TOKEN": record.token,
+            "HOST": "127.0.0.1",
+            "PORT": str(record.port(name)),
+            "LOG_LEVEL": self._settings.log_level,
+        }
+        # With -P and a folder of ours, no file of the workspace can pass for a Python module.
+        return processes.spawn(
+            [sys.executable, "-P", "-m", module],
+            env=env | more | self._mark(record),
+            cwd=self._settings.data,
+            log=self.log(record.project_id, name),
+        )
+
+    def _opencode_build(self, record: Record) -> str:
+        binary = self._settings.opencode_binary
+        written = binary.stat().st_mtime_ns if binary.exists() else 0
+        key = self._settings.model_key
+        return _fingerprint(json.dumps([self._config(record), str(binary), written, key]).encode())
+
+    async def _start_opencode(self, record: Record) -> psutil.Process:
+        binary = self._settings.opencode_binary
+        if not (binary.is_file() and os.access(binary, os.X_OK)):
+            raise Unavailable(
+                f"OpenCode is not installed at {binary}:"
+                " run `make up`, or `vibe doctor` to see what is missing.",
+                "opencode_missing",
+            )
+        workspace, home = self.workspace(record.project_id), self.home(record.project_id)
+        await asyncio.to_thread(self._write_files, record, workspace, home)
+        env = hermetic.opencode_env(
+            project_id=str(record.project_id),
+            workspace=workspace,
+            home=home,
+            password=record.password,
+            path=self._path(),
+            api_key=self._settings.model_key,
+            rehearsal_key=record.rehearsal_key,
+        )
+        return processes.spawn(
+            [binary, "serve", "--hostname", "127.0.0.1", "--port", str(record.opencode_port)],
+            env=env | self._mark(record),
+            cwd=workspace,
+            log=self.log(record.project_id, Name.OPENCODE),
+        )
+
+    def _sidecar_env(self, record: Record) -> dict[str, str]:
+        return self._upstream(record) | {
+            "OPENCODE_HOME": str(self.home(record.project_id)),
+            "GUIDANCE_FILE": str(self._guidance(record.project_id)),
+            "REHEARSAL_KEY": record.rehearsal_key,
+            "REHEARSAL_PACE": f"{self._pace:g}",
+        }
+
+    def _upstream(self, record: Record) -> dict[str, str]:
+        return {"OPENCODE_URL": record.url(Name.OPENCODE), "OPENCODE_SERVER_PASSWORD": record.password}
+
+    def _file_limits(self) -> dict[str, str]:
+        return {
+            "FILES_UPLOAD_MIB": str(self._settings.upload_mib),
+            "FILES_ARCHIVE_MIB": str(self._settings.archive_mib),
+        }
+
+    def erase(self, project_id: UUID) -> None:
+        """Remove the workspace, its home and its logs. They are moved away first, so nothing is half there.
+
+        Raises:
+            OSError: They cannot be moved.
+        """
+        trash = self.trash
+        trash.mkdir(parents=True, exist_ok=True)
+        for folder in (self.workspace(project_id), self.home(project_id)):
+            if os.path.lexists(folder):
+                folder.rename(trash / uuid4().hex)
+        checkout.forget_notices(self.workspace(project_id))
+        self._guidance(project_id).unlink(missing_ok=True)
+        for log in (self._settings.data / "logs").glob(f"{project_id}-*"):
+            log.unlink()
+        self.empty_trash()
+
+    @property
+    def trash(self) -> Path:
+        """Where erased folders wait for their removal."""
+        return self._settings.data / "trash"
+
+    def empty_trash(self) -> None:
+        """Remove what was erased, also where an agent's tools left read-only folders."""
+        for folder, _, _ in os.walk(self.trash):
+            os.chmod(folder, 0o700)
+        shutil.rmtree(self.trash, ignore_errors=True)
+
+    def _write_files(self, record: Record, workspace: Path, home: Path) -> None:
+        home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        hermetic.prepare_home(home)
+        hermetic.write_config(workspace, self._config(record))
+
+    def _config(self, record: Record) -> dict[str, object]:
+        return hermetic.opencode_config(
+            workspace=self.workspace(record.project_id),
+            home=self.home(record.project_id),
+            rehearsal_url=record.url(Name.SIDECAR),
+            model=self._settings.model,
+            base_url=self._settings.model_base_url,
+            guidance=self._guidance(record.project_id),
+        )
+
+    def _guidance(self, project_id: UUID) -> Path:
+        """Where the sidecar keeps its copy of the repository's guidance: not where the agent works."""
+        return self._settings.data / "guidance" / f"{project_id}.md"
+
+    def _mark(self, record: Record) -> dict[str, str]:
+        return processes.marker(self._settings.data, record.project_id)
+
+    def _path(self) -> str:
+        return os.pathsep.join([str(self._settings.tools), os.environ.get("PATH", os.defpath)])
+
+
+def ask(port: int, path: str, token: str = "") -> tuple[int, str]:
+    """Ask a service on loopback and return the status and its sentence; status 0 means no answer.
+
+    It blocks for up to 5 s and is meant for a thread.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER)
+    try:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        response = connection.getresponse()
+        body = response.read(65_536)
+    except (OSError, http.client.HTTPException):
+        return 0, "its services do not answer"
+    finally:
+        connection.close()
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return 0, "something else answers at its port"
+    sentence = answer.get("error") if isinstance(answer, dict) else None
+    return response.status, sentence if isinstance(sentence, str) else ""
+
+
+def _sidecar_build() -> str:
+    """A fingerprint of the services' own sources: after an upgrade the old ones must not be kept."""
+    shared = (_PACKAGE / name for name in ("wire.py", "errors.py", "inside.py", "disk.py"))
+    sources = [*sorted((_PACKAGE / "sidecar").rglob("*.py")), *shared]
+    return _fingerprint(b"".join(source.read_bytes() for source in sources))
+
+
+def _fingerprint(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
