@@ -29,10 +29,8 @@ async def test_the_sidecar_killed_in_mid_run(server: Installation, project: Proj
     await board.drawer.get_by_role("button", name="Execute").click()
     rows = board.terminal.locator(".xterm-rows")
     await expect(rows).to_contain_text("rehearsal line 30 of 300", timeout=40_000)
-    services = server.agents(project.id, "vibe_app.workspace_services.sidecar")
-    (sidecar,) = (
-        service for service in services if service.cmdline()[-1] == "vibe_app.workspace_services.sidecar"
-    )
+    module = "vibe_app.workspace_services.sidecar"
+    (sidecar,) = (each for each in server.agents(project.id, module) if each.cmdline()[-1] == module)
     sidecar.kill()
     await expect(board.card(TITLE, "AI review")).to_be_visible(timeout=40_000)
     await expect(rows).to_contain_text("Session completed")

@@ -2,7 +2,7 @@
 
 The first makes the folders of the volume, once, before anything else starts. The second
 is the first process of OpenCode's container: it writes OpenCode's files, starts it, and
-ends with it. What they do locally is done by `vibe_app.workspaces.runtimes.local.runtime`, with the same parts.
+ends with it. The local runtime does the same, with the same parts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Starts the file browser of one workspace: `python -m vibe_app.workspace_services.file_browser`, or `vibe file-browser`.
+"""Starts the file browser of one workspace: `vibe file-browser`, or this module.
 
 Everything comes from the environment:
 

@@ -1,4 +1,4 @@
-"""Starts the session proxy of one workspace: `python -m vibe_app.workspace_services.session_proxy`, or `vibe session-proxy`.
+"""Starts the session proxy of one workspace: `vibe session-proxy`, or this module.
 
 Everything comes from the environment:
 
