@@ -79,7 +79,7 @@ async def lifecycles(kind: str, count: int) -> list[Figure]:
 
 
 async def throughput(kind: str, count: int, sessions: int) -> Figure:
-    """Measure how many events a second go into the book, from some sessions at once."""
+    """Measure how many events a second go into the logged, from some sessions at once."""
     each = count // sessions
     script = Script(events=[("output", line(number), 0.0) for number in range(each)], rate=0)
     async with engine(kind, script) as (parts, actor, project):

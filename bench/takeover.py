@@ -93,24 +93,24 @@ async def killed(kind: str, rounds: int) -> list[float]:
         url = variables.get("VIBE_DATABASE_URL") or f"sqlite+aiosqlite:///{served.data / 'vibe.db'}"
         engine = create_async_engine(url)
         stack.push_async_callback(engine.dispose)
-        book = Book(engine)
+        logged = Book(engine)
         for _ in range(rounds):
             await begin(served, EACH)
             other = served.process
             speaking = asyncio.create_task(playing.speak(int(seconds * RATE), RATE))
-            await book.spoken(EACH)
+            await logged.spoken(EACH)
             if kind == POSTGRESQL:
                 other = served.serve()
                 await address(served.data, other)
-            before, at = await book.rows(), time.monotonic()
+            before, at = await logged.rows(), time.monotonic()
             served.process.kill()
             await asyncio.to_thread(served.process.wait)
             if kind == SQLITE:
                 other = served.serve()
-            samples += await book.taken_over(at, before)
+            samples += await logged.taken_over(at, before)
             await served.turn_to(other)
             await speaking
-            await book.over()
+            await logged.over()
     return samples
 
 

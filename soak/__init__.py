@@ -3,6 +3,6 @@
 `python -m soak` starts replicas of the app as real processes on a real database,
 has people use them through REST, and kills, freezes and cuts off whatever can
 be. What each workspace's sidecar said is kept apart, on disk; at the end the
-book must say the same. Random decisions come from a seed that is printed; when
+logged must say the same. Random decisions come from a seed that is printed; when
 each falls does not repeat.
 """

@@ -38,26 +38,30 @@ def ended(evidence: Evidence) -> Iterator[str]:
     yield from (f"{session} was promised and is not there" for session in evidence.asked.keys() - there)
 
 
-def books(evidence: Evidence) -> Iterator[str]:
-    """Each book holds what the sidecar said, in order, nothing missing or twice, and the app's own lines."""
+def logs(evidence: Evidence) -> Iterator[str]:
+    """Each log holds what the sidecar said, in order, nothing missing or twice, and the app's own lines."""
     for session in evidence.sessions:
-        book = evidence.events.get(session.id, [])
-        if [event.seq for event in book] != list(range(1, len(book) + 1)):
+        logged = evidence.events.get(session.id, [])
+        if [event.seq for event in logged] != list(range(1, len(logged) + 1)):
             yield f"{session.id}: its events are not numbered from 1 without gaps"
-        if len(book) != session.last_seq:
-            yield f"{session.id}: {len(book)} events are stored, and it counts {session.last_seq}"
+        if len(logged) != session.last_seq:
+            yield f"{session.id}: {len(logged)} events are stored, and it counts {session.last_seq}"
         if session.status in _FINAL:
-            yield from _compare(session, [_line(event) for event in book], evidence)
-            output = "".join(event.text for event in book if event.type == EventType.OUTPUT)
+            yield from _compare(session, [_line(event) for event in logged], evidence)
+            output = "".join(event.text for event in logged if event.type == EventType.OUTPUT)
             if session.output != plain_text(output):
                 yield f"{session.id}: its output is not that of its events"
 
 
-def _compare(session: Session, book: list[Line], evidence: Evidence) -> Iterator[str]:
-    if not book or book[-1][0] != EventType.DONE or not book[-1][1].startswith(_CLOSING[session.status]):
-        yield f"{session.id} is {session.status} and does not end with those words: {book[-1:]}"
+def _compare(session: Session, logged: list[Line], evidence: Evidence) -> Iterator[str]:
+    if (
+        not logged
+        or logged[-1][0] != EventType.DONE
+        or not logged[-1][1].startswith(_CLOSING[session.status])
+    ):
+        yield f"{session.id} is {session.status} and does not end with those words: {logged[-1:]}"
         return
-    told, expected = book[:-1], list(_expected(session, evidence))
+    told, expected = logged[:-1], list(_expected(session, evidence))
     for number, (got, wanted) in enumerate(zip(told, expected, strict=False), 1):
         if not _same(got, wanted):
             yield f"{session.id}: event {number} is {got} instead of {wanted}"
@@ -220,14 +224,14 @@ _BACK_TO_LIFE = 3.0
 def readers(evidence: Evidence) -> Iterator[str]:
     """Each reader holds exactly the stored events."""
     for name, asked in evidence.asked.items():
-        book = [
+        logged = [
             (event.seq, event.type, event.text, iso(event.created_at))
             for event in evidence.events.get(UUID(name), [])
         ]
         for reader in asked.readers:
             yield from reader.troubles
-            if reader.seen != book:
-                yield f"a reader of {name} holds {len(reader.seen)} events, not the {len(book)} stored"
+            if reader.seen != logged:
+                yield f"a reader of {name} holds {len(reader.seen)} events, not the {len(logged)} stored"
 
 
 def capped(session: Session) -> bool:
@@ -244,5 +248,5 @@ def _sidecar_id(session_id: UUID, attempt: int) -> str:
 
 
 CHECKS: Iterable[Callable[[Evidence], Iterator[str]]] = (
-    ended, books, outcomes, cards, moves, limits, agents, crashes, readers,
+    ended, logs, outcomes, cards, moves, limits, agents, crashes, readers,
 )  # fmt: skip

@@ -58,7 +58,7 @@ class Evidence:
 
     Args:
         sessions, tasks, projects: Every row.
-        events: The book of each session.
+        events: The logged of each session.
         moves: The history of the sessions' rows.
         said: What the sidecars said, by the id that they know.
         asked: What people asked for, by session.
@@ -119,7 +119,7 @@ def write_out(evidence: Evidence, folder: Path) -> None:
         "sessions": [_plain(row) for row in evidence.sessions],
         "tasks": [_plain(row) for row in evidence.tasks],
         "projects": [_plain(row) for row in evidence.projects],
-        "events": [_plain(row) for book in evidence.events.values() for row in book],
+        "events": [_plain(row) for logged in evidence.events.values() for row in logged],
         "history": [asdict(move) for move in evidence.moves],
         "faults": [asdict(fault) for fault in evidence.faults],
         "said": [{"id": name, **asdict(said)} for name, said in evidence.said.items()],

@@ -152,7 +152,7 @@ class Sampler:
         looked: Set after each look, and then another one.
         mid_run: The processes that were named as owners of sessions that have said something, when it
             last looked.
-        events: Events in the book, when it last looked.
+        events: Events in the logged, when it last looked.
     """
 
     def __init__(self, database: Database, installation_limit: int) -> None:

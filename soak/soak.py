@@ -258,7 +258,7 @@ class Soak:
             **{status: statuses.count(status) for status in ("completed", "failed", "cancelled")},
             "given up as they crashed three times": sum(checks.capped(each) for each in found.sessions),
             "further attempts": sum(session.attempt - 1 for session in found.sessions),
-            "events stored": sum(len(book) for book in found.events.values()),
+            "events stored": sum(len(logged) for logged in found.events.values()),
             "faults": self.luck.total,
             **{f"  {kind}": count for kind, count in sorted(self.luck.counts.items())},
             "claims": sum(move.claim for move in found.moves),

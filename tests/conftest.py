@@ -23,7 +23,7 @@ from alembic import command
 from tests import postgres, redis_server
 from tests.fakes import FakeRuntime
 from vibe_app.accounts.roles import Actor
-from vibe_app.runs.retry_policy import Patience
+from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings, load_settings
 from vibe_app.wiring import Services, build, running
@@ -147,8 +147,10 @@ async def parts(settings: Settings, runtime: FakeRuntime) -> AsyncIterator[Servi
     """The parts of a running app, engine included; `services()` returns them."""
     built = build(settings, runtime)
     # On a busy machine the usual tenth of a second would let an instant workspace pass for a starting one.
-    patience = Patience(notice=1.0)
-    engine = Supervisor(built.database, built.workspaces, built.agent, built.feed, settings, patience)
+    retry_policy = RetryPolicy(notice=1.0)
+    engine = Supervisor(
+        built.database, built.workspaces, built.agent, built.event_log, settings, retry_policy
+    )
     async with running(replace(built, supervisor=engine)) as parts:
         yield parts
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from vibe_app import addresses
-from vibe_app.errors import Refused
+from vibe_app.errors import InvalidRequest
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_credential_is_taken_out_of_an_address(text: str, read: str, username:
     ],
 )
 def test_addresses_that_cannot(text: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(InvalidRequest):
         addresses.parse(text)
 
 
@@ -142,7 +142,7 @@ def test_whatever_text_is_given_is_read_or_refused_with_a_sentence() -> None:
         text = "".join(dice.choices(parts, k=dice.randint(1, 9)))
         try:
             address = addresses.parse(text)
-        except Refused:
+        except InvalidRequest:
             continue
         assert addresses.parse(str(address)).origin == address.origin
         assert "@" not in str(address).split("/")[2:3] or address.scheme == "ssh"
@@ -164,7 +164,7 @@ def test_an_address_beside_another(start: str, relative: str, found: str) -> Non
 
 @pytest.mark.parametrize("relative", ["../../../x", "../../../../evil.org/x"])
 def test_no_relative_address_leads_out_of_its_host(relative: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(InvalidRequest):
         addresses.parse("https://example.org/team/app.git").beside(relative)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote
 
-from vibe_app.errors import Refused
+from vibe_app.errors import InvalidRequest
 
 LONGEST = 2000
 """Characters that an address may have."""
@@ -97,7 +97,7 @@ class Address:
         """Return the address to which `./x` or `../x` leads from here, as git reads them in `.gitmodules`.
 
         Raises:
-            Refused: It leads out of the host.
+            InvalidRequest: It leads out of the host.
         """
         parts = self.path.rstrip("/").split("/")
         for step in relative.split("/"):
@@ -114,7 +114,7 @@ def parse(text: str) -> Address:
     """Read the address of a repository.
 
     Raises:
-        Refused: It is none, or one of a kind that could run commands, or that nobody can clone unasked.
+        InvalidRequest: It is none, one that could run commands, or that nobody can clone unasked.
     """
     text = text.strip()
     if len(text) > LONGEST or not text.isprintable() or re.search(r"\s", text):
@@ -123,7 +123,7 @@ def parse(text: str) -> Address:
         host = _clean_host(short["host"])
         if "@" in short["path"] or host in _SCHEMES:
             # An address whose scheme is missing or mistyped: what stands before the `@` may be a token.
-            raise Refused(
+            raise InvalidRequest(
                 "Write the whole address, such as https://host/path, and a token in its own field.",
                 "invalid_repo_url",
             )
@@ -144,7 +144,7 @@ def parse(text: str) -> Address:
     host = _clean_host(found["host"])
     if scheme == "ssh":
         if (user and not _USER.fullmatch(user)) or password:
-            raise Refused(
+            raise InvalidRequest(
                 "An ssh:// address takes no password: leave it out, or use https:// with a token.",
                 "invalid_repo_url",
             )
@@ -209,8 +209,8 @@ def _decoded(text: str) -> str:
     return decoded
 
 
-def _refusal() -> Refused:
-    return Refused(
+def _refusal() -> InvalidRequest:
+    return InvalidRequest(
         "The repository's address must start with https://, http:// or ssh:// and name a host, "
         "or look like git@host:path.",
         "invalid_repo_url",

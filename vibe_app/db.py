@@ -39,7 +39,7 @@ MIGRATION_LOCK = QUEUE_LOCK + 2
 
 # Without these a server whose machine vanished would be waited for as long as TCP does: hours.
 # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS (all but the last in seconds)
-_POSTGRES_PATIENCE = {
+_POSTGRES_TIMEOUTS = {
     "connect_timeout": "5",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -172,7 +172,7 @@ class Database:
             self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", pool_size=1)
             self._reader = _sqlite_engine(url, "BEGIN", pool_size=8)
         else:
-            url = _with_patience(url)
+            url = _with_timeouts(url)
             self._writer = create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
             # Its own snapshot for the whole of a reading, which READ COMMITTED takes for each statement.
             self._reader = self._writer.execution_options(
@@ -309,10 +309,10 @@ def _sqlite_engine(url: str, begin: str, pool_size: int) -> AsyncEngine:
     return engine
 
 
-def _with_patience(url: str) -> str:
+def _with_timeouts(url: str) -> str:
     """Add to a PostgreSQL's address how long its connections wait, where it does not say so itself."""
     address = make_url(url)
-    missing = {name: value for name, value in _POSTGRES_PATIENCE.items() if name not in address.query}
+    missing = {name: value for name, value in _POSTGRES_TIMEOUTS.items() if name not in address.query}
     return address.update_query_dict(missing).render_as_string(hide_password=False)
 
 

@@ -3,7 +3,7 @@
     VibeError
     ├─ NotFound         there is no such thing, or none that you may see
     ├─ Conflict         it is there, but in a state that does not allow this
-    ├─ Refused          the request itself cannot be accepted as written
+    ├─ InvalidRequest          the request itself cannot be accepted as written
     ├─ Unavailable      a part this depends on does not answer
     │  └─ DiskFull      it cannot, for want of room: trying again is of no use
     ├─ Unauthenticated  nobody is signed in
@@ -75,13 +75,13 @@ class LeaseLost(Conflict):
     default_code = "lease_lost"
 
 
-class Refused(VibeError):
+class InvalidRequest(VibeError):
     """The request cannot be accepted as written."""
 
     default_code = "invalid_request"
 
 
-class TooLarge(Refused):
+class TooLarge(InvalidRequest):
     """What was sent or asked for is larger than the limit."""
 
     default_code = "too_large"

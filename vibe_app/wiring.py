@@ -20,7 +20,7 @@ from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database
-from vibe_app.runs.feed import Feed
+from vibe_app.runs.event_log import EventLog
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings, load_settings
 from vibe_app.workspaces.files import Files
@@ -39,7 +39,7 @@ class Services:
     projects: Projects
     tasks: Tasks
     sessions: Sessions
-    feed: Feed
+    event_log: EventLog
     workspaces: Workspaces
     files: Files
     runtime: Runtime
@@ -94,7 +94,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> Services:
     credentials = Credentials(Secrets(settings.signing_key()))
     workspaces = Workspaces(database, runtime, agent, settings.workspace_idle_minutes, credentials)
     statuses.append(workspaces)
-    feed = Feed(database, settings.lease)
+    event_log = EventLog(database, settings.lease)
     return Services(
         settings=settings,
         database=database,
@@ -103,13 +103,13 @@ def build(settings: Settings, runtime: Runtime | None = None) -> Services:
         projects=Projects(database, workspaces.erase, credentials, settings.project_limit),
         tasks=Tasks(database, settings.installation_limit, settings.quiet_notice),
         sessions=Sessions(database, settings.installation_limit, model, quiet_notice=settings.quiet_notice),
-        feed=feed,
+        event_log=event_log,
         workspaces=workspaces,
         files=Files(database, workspaces, client),
         runtime=runtime,
         agent=agent,
         workspace_client=client,
-        supervisor=Supervisor(database, workspaces, agent, feed, settings),
+        supervisor=Supervisor(database, workspaces, agent, event_log, settings),
     )
 
 

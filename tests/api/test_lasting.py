@@ -113,7 +113,7 @@ async def open_everything(stack: AsyncExitStack, address: str, board: Board, tok
         "output": (f"{task}/output?session_id={session}", bearer),
         "download": (f"{files}/download?path=a", bearer),
         "archive": (f"{files}/archive", bearer),
-        "passage": (f"{board.path}/opencode/event", bearer),
+        "proxy": (f"{board.path}/opencode/event", bearer),
     }
     if not token.startswith("vibe_"):
         doors["output with the cookie"] = (doors["output"][0], cookie)
@@ -246,10 +246,10 @@ async def test_the_passage_ends_with_the_right_to_execute(
         began = time.monotonic()
         admin = await _admin(parts, board)
         await parts.accounts.change_user(admin, UUID(board.ids["editor"]), can_execute=False)
-        passage, running = opened.pop("passage")
+        proxy, running = opened.pop("proxy")
         async with asyncio.timeout(PROMISED + 5):
             await running
-        assert passage.last - began < PROMISED
+        assert proxy.last - began < PROMISED
         assert not any(running.done() for _, running in opened.values())
 
 
@@ -259,10 +259,10 @@ async def test_who_may_only_look_from_now_on_goes_on_looking(
     async with AsyncExitStack() as stack:
         opened = await open_everything(stack, address, board, board.tokens["editor"])
         await demoted(parts, board)
-        looking = len(opened) - len({"passage", "upload"} | {each for each in opened if "output" in each})
+        looking = len(opened) - len({"proxy", "upload"} | {each for each in opened if "output" in each})
         await eventually(lambda: ticking.readers == looking)
         opened.pop("upload")[1].cancel()
-        await opened.pop("passage")[1]
+        await opened.pop("proxy")[1]
         for one, running in opened.values():
             pieces = one.pieces
             await eventually(lambda one=one, pieces=pieces: one.pieces > pieces + 3)

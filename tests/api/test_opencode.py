@@ -1,4 +1,4 @@
-"""The passage to a workspace's OpenCode through the API: the real proxy, before a stand-in for OpenCode."""
+"""The proxy to a workspace's OpenCode through the API: the real proxy, before a stand-in for OpenCode."""
 
 from __future__ import annotations
 

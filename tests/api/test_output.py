@@ -53,9 +53,9 @@ async def execute(board: Board) -> tuple[str, str]:
 
 
 async def stored(parts: Services, session: str) -> Seen:
-    """Return the book of a session that is over."""
+    """Return the logged of a session that is over."""
     seen: Seen = []
-    async for batch in parts.feed.follow(UUID(session)):
+    async for batch in parts.event_log.follow(UUID(session)):
         seen += [(event.seq, event.type.value, event.text) for event in batch.events]
     return seen
 
@@ -101,7 +101,7 @@ async def test_a_stream_opened_in_mid_run_has_the_past_and_the_rest(
     board: Board, reader: httpx.AsyncClient, parts: Services
 ) -> None:
     path, session = await execute(board)
-    await eventually(lambda: parts.feed.written >= 10)
+    await eventually(lambda: parts.event_log.written >= 10)
     seen = await read(reader, path, session)
     assert seen == await stored(parts, session)
     assert [text for _, kind, text in seen if kind == "output"] == [

@@ -25,7 +25,7 @@ from tests.scripted import Script, ScriptedSidecar
 from tests.setting_up import token_of
 from tests.waiting import eventually
 from vibe_app.db import Database
-from vibe_app.runs.feed import Feed
+from vibe_app.runs.event_log import EventLog
 from vibe_app.wire import iso
 
 KEY = "a key for tests only, thirty-two bytes"
@@ -131,11 +131,11 @@ async def test_cut_a_hundred_times_over_two_replicas(
 
         database = Database(database_url)
         stack.push_async_callback(database.close)
-        book = [event async for batch in Feed(database).follow(UUID(session)) for event in batch.events]
+        logged = [event async for batch in EventLog(database).follow(UUID(session)) for event in batch.events]
         assert reader.seen == [
-            (event.seq, event.type.value, event.text, iso(event.timestamp)) for event in book
+            (event.seq, event.type.value, event.text, iso(event.timestamp)) for event in logged
         ]
-        assert len(book) == len(sidecar.session(session).frames)
+        assert len(logged) == len(sidecar.session(session).frames)
 
 
 async def test_a_right_that_ends_on_one_replica_ends_the_stream_of_the_other(

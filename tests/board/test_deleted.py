@@ -14,7 +14,7 @@ from vibe_app.board import repository
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.models import Session
 from vibe_app.board.views import SessionView, TaskView
-from vibe_app.errors import Conflict, IllegalMove, NotFound, Refused
+from vibe_app.errors import Conflict, IllegalMove, InvalidRequest, NotFound
 from vibe_app.runs.queue import Queue
 from vibe_app.wire import now
 from vibe_app.wiring import Services
@@ -75,10 +75,10 @@ class Shown:
         return await _found(self.parts.sessions.wait_until_over(self.session.id, 0.0))
 
     async def in_output(self) -> bool:
-        return await _found(self.parts.feed.read(self.session.id))
+        return await _found(self.parts.event_log.read(self.session.id))
 
     async def in_stream(self) -> bool:
-        return await _found(anext(self.parts.feed.follow(self.session.id)))
+        return await _found(anext(self.parts.event_log.follow(self.session.id)))
 
     async def in_live_count(self) -> bool:
         project = await self.parts.projects.read(*self.place[:2])
@@ -95,7 +95,7 @@ class Shown:
     async def to_be_stopped(self) -> bool:
         try:
             await self.parts.sessions.stop(*self.place)
-        except Refused:
+        except InvalidRequest:
             return False
         return True
 

@@ -11,7 +11,7 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import Priority, TaskStatus
 from vibe_app.board.models import Session
 from vibe_app.board.sessions import compose_prompt
-from vibe_app.errors import Conflict, Refused, VibeError
+from vibe_app.errors import Conflict, InvalidRequest, VibeError
 from vibe_app.wiring import Services
 
 
@@ -60,9 +60,9 @@ async def test_stopping_what_nobody_runs_ends_it_at_once(resting: Services, owne
     session = await resting.sessions.execute(owner, project, task)
     stopped = await resting.sessions.stop(owner, project, task)
     assert stopped.status == "cancelled"
-    [event] = (await resting.feed.read(session.id)).events
+    [event] = (await resting.event_log.read(session.id)).events
     assert (event.seq, event.type, event.text) == (1, "done", "Session cancelled")
-    with pytest.raises(Refused, match="no running session"):
+    with pytest.raises(InvalidRequest, match="no running session"):
         await resting.sessions.stop(owner, project, task)
 
 

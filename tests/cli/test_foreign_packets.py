@@ -10,7 +10,7 @@ import pytest
 import websocket
 
 from tests.cli.conftest import Served
-from vibe_app.web.packets import PATIENCE
+from vibe_app.web.packets import MOST_UNKNOWN
 
 JOIN = "40/_event,"
 FORGED = "x\n2026-01-01 00:00:00,000 INFO vibe_app: forged"
@@ -118,7 +118,7 @@ async def test_no_kind_of_message_breaks_a_handler_or_fills_the_log(served: Serv
             if kind == JOIN and not join:
                 continue
             with joined(served) if join else opened(served) as socket:
-                for _ in range(PATIENCE - 1):
+                for _ in range(MOST_UNKNOWN - 1):
                     send(socket, kind)
                 assert answers(socket) is join, kind
         assert answers(other)
@@ -141,11 +141,11 @@ async def test_a_socket_that_goes_on_with_it_is_closed(served: Served) -> None:
 async def test_greetings_that_are_no_page_s(served: Served) -> None:
     for greeting in ("[]", '"x"', '{"event":7}', '{"event":{"name":"x"}}', '{"state_schema":["x"]}'):
         with opened(served) as socket:
-            for _ in range(PATIENCE - 1):
+            for _ in range(MOST_UNKNOWN - 1):
                 send(socket, JOIN + greeting)
             assert not answers(socket), greeting
     with opened(served, token="") as nobody:
-        for _ in range(PATIENCE - 1):
+        for _ in range(MOST_UNKNOWN - 1):
             send(nobody, JOIN)
         assert not answers(nobody)
     assert "Traceback" not in log_of(served)

@@ -12,7 +12,7 @@ import pytest
 from tests import fakes
 from tests.scripted import Script, ScriptedSidecar
 from vibe_app.clients.sidecar import Agent
-from vibe_app.errors import Conflict, NotFound, Refused, Unavailable
+from vibe_app.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from vibe_app.wire import Event, EventType, Failure, SidecarStatus, StartSession, Usage
 from vibe_app.workspaces.runtimes.base import Endpoint
 
@@ -161,7 +161,7 @@ async def test_a_server_that_never_answers(call: str) -> None:
         (503, "OpenCode is not ready.", Unavailable),
         (401, "The token is wrong.", Unavailable),
         (409, "It ran with another prompt.", Conflict),
-        (422, "A prompt is needed.", Refused),
+        (422, "A prompt is needed.", InvalidRequest),
         (404, "", Unavailable),
         (302, "Elsewhere.", Unavailable),
     ],

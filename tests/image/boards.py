@@ -18,7 +18,7 @@ STRICT = (
     "--passwd=false",
 )
 # Seconds after which podman kills what was told to stop.
-PATIENCE = 30
+GRACE = 30
 
 
 class Board:
@@ -69,7 +69,7 @@ class Board:
 
     def stop(self) -> int:
         """Send SIGTERM and return the exit status: 137 where it did not end in time."""
-        self._podman("stop", "--time", str(PATIENCE), self.name, timeout=PATIENCE + 30)
+        self._podman("stop", "--time", str(GRACE), self.name, timeout=GRACE + 30)
         return self._podman.inspect(self.name)["State"]["ExitCode"]
 
     def remove(self) -> None:

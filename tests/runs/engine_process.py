@@ -18,7 +18,7 @@ from uuid import UUID
 from tests.runs.rig import CREDENTIALS, QUICK
 from vibe_app.clients.sidecar import Agent
 from vibe_app.db import Database
-from vibe_app.runs.feed import Feed
+from vibe_app.runs.event_log import EventLog
 from vibe_app.runs.record import Record
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import load_settings
@@ -70,8 +70,8 @@ async def main() -> None:
     runtime = RuntimeElsewhere(Endpoint(options.url, options.token))
     async with Agent() as agent:
         workspaces = Workspaces(database, runtime, agent, settings.workspace_idle_minutes, CREDENTIALS)
-        feed = Feed(database, settings.lease)
-        supervisor = Supervisor(database, workspaces, agent, feed, settings, QUICK)
+        event_log = EventLog(database, settings.lease)
+        supervisor = Supervisor(database, workspaces, agent, event_log, settings, QUICK)
         terminated = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
         await database.open()

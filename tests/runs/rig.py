@@ -18,15 +18,15 @@ from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database
-from vibe_app.runs.feed import Feed
-from vibe_app.runs.retry_policy import Patience
+from vibe_app.runs.event_log import EventLog
+from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings
 from vibe_app.wire import Event, EventType
 from vibe_app.workspaces.service import Workspaces
 
 CREDENTIALS = Credentials(Secrets("a key for tests"))
-QUICK = Patience(
+QUICK = RetryPolicy(
     notice=0.02,
     answer=1.0,
     pause=0.02,
@@ -44,15 +44,15 @@ class Rig:
     """One engine and what it stands on. `actor` owns every project that `card` makes."""
 
     def __init__(
-        self, settings: Settings, database: Database, runtime: FakeRuntime, patience: Patience
+        self, settings: Settings, database: Database, runtime: FakeRuntime, retry_policy: RetryPolicy
     ) -> None:
         self.settings = settings
         self.database = database
         self.runtime = runtime
-        self.patience = patience
-        quick = patience.answer == QUICK.answer
+        self.retry_policy = retry_policy
+        quick = retry_policy.answer == QUICK.answer
         self.agent = Agent(connect=1, answer=1, silence=0.4) if quick else Agent()
-        self.feed = Feed(database, settings.lease, pace=0.0)
+        self.event_log = EventLog(database, settings.lease, pace=0.0)
         self.workspaces = Workspaces(
             database, runtime, self.agent, settings.workspace_idle_minutes, CREDENTIALS
         )
@@ -64,7 +64,9 @@ class Rig:
 
     def engine(self) -> Supervisor:
         """Another engine on the same database, as after a restart. It is not opened yet."""
-        return Supervisor(self.database, self.workspaces, self.agent, self.feed, self.settings, self.patience)
+        return Supervisor(
+            self.database, self.workspaces, self.agent, self.event_log, self.settings, self.retry_policy
+        )
 
     async def restart(self) -> None:
         """Hand everything over to a new engine."""
@@ -115,10 +117,10 @@ class Rig:
     async def task(self, session: SessionView) -> TaskView:
         return await self.tasks.read(self.actor, session.project_id, session.task_id)
 
-    async def book(self, session: SessionView) -> list[Event]:
-        """Every event of the session that stands in the book now."""
+    async def logged(self, session: SessionView) -> list[Event]:
+        """Every event of the session that stands in the logged now."""
         events: list[Event] = []
-        while batch := (await self.feed.read(session.id, len(events))).events:
+        while batch := (await self.event_log.read(session.id, len(events))).events:
             events += batch
         return events
 
@@ -128,7 +130,7 @@ async def rigged(
     settings: Settings,
     runtime: FakeRuntime | None = None,
     database: Database | None = None,
-    patience: Patience = QUICK,
+    retry_policy: RetryPolicy = QUICK,
     *,
     opened: bool = True,
     actor: Actor | None = None,
@@ -137,7 +139,7 @@ async def rigged(
 
     A further one on the same database needs the `actor` of the first.
     """
-    rig = Rig(settings, database or Database(settings.database), runtime or FakeRuntime(), patience)
+    rig = Rig(settings, database or Database(settings.database), runtime or FakeRuntime(), retry_policy)
     accounts = Accounts(rig.database, settings.secret_key)
     await rig.agent.open()
     try:
@@ -168,6 +170,6 @@ def lines(count: int) -> list[str]:
 
 
 def assert_whole(events: list[Event]) -> None:
-    """The book is numbered from 1 without gaps, and `done` stands in it once, at the end."""
+    """The logged is numbered from 1 without gaps, and `done` stands in it once, at the end."""
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert [event.seq for event in events if event.type is EventType.DONE] == [len(events)]

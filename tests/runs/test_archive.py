@@ -72,7 +72,7 @@ async def count(rig: Rig, table: type, session: SessionView) -> int:
 
 
 async def followed(rig: Rig, session: SessionView, after: int = 0) -> list[Event]:
-    return [event async for batch in rig.feed.follow(session.id, after) for event in batch.events]
+    return [event async for batch in rig.event_log.follow(session.id, after) for event in batch.events]
 
 
 async def seen(rig: Rig, session: SessionView) -> tuple[object, ...]:
@@ -80,9 +80,9 @@ async def seen(rig: Rig, session: SessionView) -> tuple[object, ...]:
     where = (rig.actor, session.project_id, session.task_id)
     last = session.last_seq
     return (
-        await rig.book(session),
+        await rig.logged(session),
         [await followed(rig, session, after) for after in (0, 1, PORTION - 1, PORTION, last - 1, last)],
-        (await rig.feed.read(session.id, 3, limit=5)).events,
+        (await rig.event_log.read(session.id, 3, limit=5)).events,
         await rig.read(session),
         await rig.sessions.history(*where),
         await rig.sessions.previews(*where, page=1, page_size=20, chars=form.BEGINNING),
@@ -148,7 +148,7 @@ async def test_a_deleted_session_is_compressed_and_stays_deleted(rig: Rig) -> No
     await rig.sessions.delete(rig.actor, session.project_id, session.task_id, session.id)
     assert await Archive(rig.database, 30).compress_due() == 1
     with pytest.raises(NotFound):
-        await rig.feed.read(session.id)
+        await rig.event_log.read(session.id)
     with pytest.raises(NotFound):
         await rig.read(session)
 
@@ -173,11 +173,11 @@ async def test_several_at_once_compress_each_session_once(rig: Rig) -> None:
 
 async def test_readers_see_no_seam_while_it_is_done(rig: Rig) -> None:
     session = await old(rig, Script.lines(LONG))
-    whole = await rig.book(session)
+    whole = await rig.logged(session)
     compressing = asyncio.create_task(Archive(rig.database, 30).compress_due())
     readings = 0
     while not compressing.done():
-        assert [await followed(rig, session), await rig.book(session)] == [whole, whole]
+        assert [await followed(rig, session), await rig.logged(session)] == [whole, whole]
         assert (await rig.read(session)).output == session.output
         readings += 1
     assert await compressing == 1
@@ -235,7 +235,7 @@ async def test_deleted_while_it_is_compressed(rig: Rig, what: str, monkeypatch: 
 @pytest.mark.parametrize("data", [b"", b"rubbish", form.pack_text("[1,2]"), form.pack_text('[1,"x",0,""]')])
 async def test_a_damaged_part_is_a_sentence_and_no_more_is_lost(rig: Rig, data: bytes) -> None:
     session = await old(rig, Script.lines(LONG))
-    whole = await rig.book(session)
+    whole = await rig.logged(session)
     await Archive(rig.database, 30).compress_due()
     await damage(rig, session.id, PORTION, data=data)
     events = await followed(rig, session)

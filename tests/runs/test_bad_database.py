@@ -1,4 +1,4 @@
-"""The database away, full or unsure in mid-run: the run waits and goes on, and the book is exact."""
+"""The database away, full or unsure in mid-run: the run waits and goes on, and the logged is exact."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.runs.rig import assert_whole, lines, rigged, texts
 from tests.scripted import Script, ScriptedSidecar
 from tests.waiting import eventually
 from vibe_app.errors import Unavailable
-from vibe_app.runs.feed import Entry, Taken
+from vibe_app.runs.event_log import Entry, Taken
 from vibe_app.runs.queue import Queue
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, Failure, now
@@ -40,9 +40,9 @@ async def test_away_for_a_while(settings: Settings, after: int) -> None:
         await eventually(lambda: database.refused == 6)
         session = await rig.over(session)
         assert (session.status, session.attempt) == ("completed", 1)
-        book = await rig.book(session)
-        assert_whole(book)
-        assert texts(book) == lines(60)
+        logged = await rig.logged(session)
+        assert_whole(logged)
+        assert texts(logged) == lines(60)
 
 
 async def test_away_for_longer_than_a_lease(settings: Settings) -> None:
@@ -60,7 +60,7 @@ async def test_away_for_longer_than_a_lease(settings: Settings) -> None:
         database.times = 0
         session = await rig.over(session)
         assert (session.status, session.attempt) == ("completed", 1)
-        assert texts(await rig.book(session)) == lines(40)
+        assert texts(await rig.logged(session)) == lines(40)
         assert sidecar.most_readers[str(session.id)] == 1
 
 
@@ -80,10 +80,10 @@ async def test_commits_of_which_nobody_knows(settings: Settings, every: int) -> 
         session = await rig.read(session)
         assert session.attempt == 2
         assert database.unanswered > 3
-        book = await rig.book(session)
-        assert_whole(book)
-        assert texts(book) == ["Hello\n", *lines(50)]
-        assert len(texts(book, EventType.STATUS)) == 1
+        logged = await rig.logged(session)
+        assert_whole(logged)
+        assert texts(logged) == ["Hello\n", *lines(50)]
+        assert len(texts(logged, EventType.STATUS)) == 1
         assert (await rig.task(session)).status == "AI_REVIEW"
         assert len(sidecar.started) == 2
 
@@ -96,11 +96,11 @@ async def test_a_batch_written_already_is_not_written_again(settings: Settings) 
         batch = [Entry(EventType.OUTPUT, f"{number}\n", now()) for number in (1, 2, 3)]
         database.every = 1
         with pytest.raises(Unavailable):
-            await rig.feed.append(lease, batch, Taken(0, 3))
+            await rig.event_log.append(lease, batch, Taken(0, 3))
         database.every = 0
-        assert await rig.feed.append(lease, batch, Taken(0, 3)) == 3
-        assert await rig.feed.append(lease, batch[:1], Taken(3, 4)) == 4
-        assert texts(await rig.book(session)) == ["1\n", "2\n", "3\n", "1\n"]
+        assert await rig.event_log.append(lease, batch, Taken(0, 3)) == 3
+        assert await rig.event_log.append(lease, batch[:1], Taken(3, 4)) == 4
+        assert texts(await rig.logged(session)) == ["1\n", "2\n", "3\n", "1\n"]
 
 
 async def test_a_full_disk(settings: Settings) -> None:
@@ -111,7 +111,7 @@ async def test_a_full_disk(settings: Settings) -> None:
         session = await rig.running(card)
         await database.fill(20)
         await rig.runtime.sidecars[card.project_id].reached(session.id, 101)
-        written = len(await rig.book(session))
+        written = len(await rig.logged(session))
         assert written < 100
         cards = [rig.tasks.create(rig.actor, card.project_id, "Too much", "x" * 60_000) for _ in range(10)]
         with pytest.raises(Unavailable, match=r"The disk is full.*Free some space"):
@@ -119,9 +119,9 @@ async def test_a_full_disk(settings: Settings) -> None:
         await database.free()
         session = await rig.over(session, 20)
         assert (session.status, session.attempt) == ("completed", 1)
-        book = await rig.book(session)
-        assert_whole(book)
-        assert texts(book) == [text for _, text, _ in script.events]
+        logged = await rig.logged(session)
+        assert_whole(logged)
+        assert texts(logged) == [text for _, text, _ in script.events]
 
 
 async def test_an_idle_engine_asks_for_little(settings: Settings) -> None:

@@ -25,8 +25,8 @@ def in_order(*scripts: Script) -> ScriptedSidecar:
 
 
 async def attempts(rig: Rig, session: SessionView) -> list[str]:
-    """What the book says of failed attempts."""
-    return [text for text in texts(await rig.book(session), EventType.STATUS) if "Attempt" in text]
+    """What the logged says of failed attempts."""
+    return [text for text in texts(await rig.logged(session), EventType.STATUS) if "Attempt" in text]
 
 
 async def test_a_forgotten_session_is_tried_three_more_times(settings: Settings) -> None:
@@ -41,9 +41,9 @@ async def test_a_forgotten_session_is_tried_three_more_times(settings: Settings)
         assert [text.partition(":")[0] for text in await attempts(rig, session)] == [
             f"Attempt {number} failed" for number in (1, 2, 3)
         ]
-        book = await rig.book(session)
-        assert_whole(book)
-        assert texts(book) == ["Hello\n"] * 4
+        logged = await rig.logged(session)
+        assert_whole(logged)
+        assert texts(logged) == ["Hello\n"] * 4
         assert (await rig.task(session)).status == "TODO"
 
 
@@ -52,9 +52,9 @@ async def test_a_workspace_that_dies_once(settings: Settings) -> None:
     async with rigged(settings, runtime) as rig:
         session = await rig.over(await rig.execute())
         assert (session.status, session.attempt, runtime.deaths) == ("completed", 2, 1)
-        book = await rig.book(session)
-        assert_whole(book)
-        assert texts(book) == lines(10)[:3] + lines(10)
+        logged = await rig.logged(session)
+        assert_whole(logged)
+        assert texts(logged) == lines(10)[:3] + lines(10)
         assert len(await attempts(rig, session)) == 1
         assert (await rig.task(session)).status == "AI_REVIEW"
 
@@ -113,8 +113,8 @@ async def test_a_workspace_that_died_and_finds_no_room_to_start_again(settings: 
         await runtime.sidecars[session.project_id].die()
         ended = await rig.over(session)
         assert (ended.status, ended.failure, ended.attempt) == ("failed", "disk_full", 1)
-        book = await rig.book(session)
-        told = [event.text for event in book if "disk is full" in event.text]
+        logged = await rig.logged(session)
+        told = [event.text for event in logged if "disk is full" in event.text]
         assert told == [f"Session failed: {ended.error}"]
 
 
@@ -139,7 +139,7 @@ async def test_a_wait_between_attempts_is_shown(settings: Settings) -> None:
     sidecar = fakes.SidecarThatForgets()
     async with (
         sidecar,
-        rigged(settings, fakes.FakeRuntime(sidecar), patience=replace(QUICK, repeat=20)) as rig,
+        rigged(settings, fakes.FakeRuntime(sidecar), retry_policy=replace(QUICK, repeat=20)) as rig,
     ):
         session = await rig.execute()
         waiting = await rig.until(session, lambda view: view.attempt == 2)
@@ -166,7 +166,7 @@ async def test_an_overloaded_provider_is_tried_again_and_every_attempt_is_paid_f
         session = await rig.over(await rig.execute())
         assert (session.status, session.attempt, session.failure) == ("completed", 3, None)
         assert (session.tokens_input, session.tokens_output, session.cost) == (40, 4, 1.0)
-        assert_whole(await rig.book(session))
+        assert_whole(await rig.logged(session))
 
 
 @pytest.mark.parametrize("failure", [Failure.PROVIDER_REFUSED, Failure.BROKEN, None])
@@ -211,7 +211,10 @@ class SidecarAwayInTheMiddle(ScriptedSidecar):
 
 async def test_a_short_absence_is_no_loss(settings: Settings) -> None:
     sidecar = SidecarAwayInTheMiddle(Script.lines(300, rate=400))
-    async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar), patience=replace(QUICK, lost=30)) as rig:
+    async with (
+        sidecar,
+        rigged(settings, fakes.FakeRuntime(sidecar), retry_policy=replace(QUICK, lost=30)) as rig,
+    ):
         session = await rig.running()
         await sidecar.reached(session.id, 50)
         sidecar.leave()
@@ -219,9 +222,9 @@ async def test_a_short_absence_is_no_loss(settings: Settings) -> None:
         sidecar.away = False
         session = await rig.over(session)
         assert (session.status, session.attempt) == ("completed", 1)
-        book = await rig.book(session)
-        assert_whole(book)
-        assert texts(book) == lines(300)
+        logged = await rig.logged(session)
+        assert_whole(logged)
+        assert texts(logged) == lines(300)
 
 
 @pytest.mark.parametrize(
@@ -240,9 +243,9 @@ async def test_the_book_is_exact_over_a_bad_line(
     async with bad() as sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
         session = await rig.over(await rig.execute())
         assert (session.status, session.attempt) == ("completed", 1)
-        book = await rig.book(session)
-        assert_whole(book)
-        assert texts(book) == lines(len(book) - 1)
+        logged = await rig.logged(session)
+        assert_whole(logged)
+        assert texts(logged) == lines(len(logged) - 1)
         assert len(sidecar.started) == 1
 
 
@@ -250,12 +253,14 @@ async def test_an_event_that_is_withheld_for_ever(settings: Settings) -> None:
     sidecar = fakes.SidecarThatSkips(missing=4, script=Script.lines(10))
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
         session = await rig.over(await rig.execute())
-        book = await rig.book(session)
-        assert_whole(book)
-        assert texts(book) == lines(10)[: len(book) - 1], "nothing of what comes after the gap"
-        assert len(book) <= 4
+        logged = await rig.logged(session)
+        assert_whole(logged)
+        assert texts(logged) == lines(10)[: len(logged) - 1], "nothing of what comes after the gap"
+        assert len(logged) <= 4
         assert (session.status, session.failure, session.attempt) == ("failed", "broken", 1)
-        assert session.error == f"The workspace does not give out number {len(book)} of the session's output."
+        assert (
+            session.error == f"The workspace does not give out number {len(logged)} of the session's output."
+        )
         assert sidecar.calls["GET /sessions/stream"] < 12
 
 
@@ -265,7 +270,7 @@ async def test_a_sidecar_that_falls_silent_with_more_to_say(settings: Settings) 
         session = await rig.over(await rig.execute(), 20)
         assert (session.status, session.failure) == ("failed", "broken")
         assert "number 3" in (session.error or "")
-        assert texts(await rig.book(session)) == lines(5)[:2]
+        assert texts(await rig.logged(session)) == lines(5)[:2]
 
 
 async def test_an_agent_that_only_thinks_is_waited_for(settings: Settings) -> None:
@@ -274,7 +279,7 @@ async def test_an_agent_that_only_thinks_is_waited_for(settings: Settings) -> No
     async with rigged(settings, fakes.FakeRuntime(thinking)) as rig:
         session = await rig.over(await rig.execute())
         assert (session.status, session.attempt) == ("completed", 1)
-        assert texts(await rig.book(session)) == ["one\n", "two\n"]
+        assert texts(await rig.logged(session)) == ["one\n", "two\n"]
         assert rig.runtime.sidecars[session.project_id].calls["GET /sessions/stream"] > 2
 
 
@@ -294,5 +299,5 @@ async def test_a_session_found_forgotten_after_a_restart_is_not_mixed_with_a_new
         await rig.supervisor.open()
         session = await rig.over(session)
         assert (session.status, session.attempt) == ("completed", 2)
-        assert texts(await rig.book(session)) == ["Hello\n", *lines(3)]
+        assert texts(await rig.logged(session)) == ["Hello\n", *lines(3)]
         assert [start.session_id for start in sidecar.started] == [str(session.id), f"{session.id}-2"]

@@ -19,7 +19,7 @@ from vibe_app.board.models import Session
 from vibe_app.board.views import SessionView
 from vibe_app.db import db_clock
 from vibe_app.errors import LeaseLost
-from vibe_app.runs.feed import Entry, Lease, Taken
+from vibe_app.runs.event_log import Entry, Lease, Taken
 from vibe_app.runs.queue import Queue
 from vibe_app.runs.record import Record
 from vibe_app.settings import Settings
@@ -47,7 +47,7 @@ async def change(rig: Rig, session: UUID, **values: object) -> None:
 
 
 async def finish(rig: Rig, lease: Lease, row: Session) -> None:
-    await Record(lease, row, rig.database, rig.feed).end(SessionStatus.CANCELLED)
+    await Record(lease, row, rig.database, rig.event_log).end(SessionStatus.CANCELLED)
 
 
 async def test_the_order_is_priority_then_age(rig: Rig) -> None:
@@ -241,9 +241,9 @@ async def test_an_old_lease_writes_nothing(rig: Rig) -> None:
     ((old, row),) = await queue(rig, "one", lease=-1.0).claim(1)
     ((new, _),) = await queue(rig, "two").claim(1)
     entry = Entry(EventType.OUTPUT, "from the grave\n", now())
-    record = Record(old, row, rig.database, rig.feed)
+    record = Record(old, row, rig.database, rig.event_log)
     with pytest.raises(LeaseLost):
-        await rig.feed.append(old, [entry], Taken(0, 1))
+        await rig.event_log.append(old, [entry], Taken(0, 1))
     for write in (
         record.started(),
         record.repeat(1.0, "no", "agent_lost", None),
@@ -252,11 +252,11 @@ async def test_an_old_lease_writes_nothing(rig: Rig) -> None:
         with pytest.raises(LeaseLost):
             await write
     await record.workspace_starting()
-    assert await rig.book(session) == []
+    assert await rig.logged(session) == []
     view = await rig.read(session)
     assert (view.status, view.attempt, view.last_line) == ("pending", 1, "")
     assert (await rig.task(session)).status == "IN_PROGRESS"
-    assert await rig.feed.append(new, [entry], Taken(0, 1)) == 1
+    assert await rig.event_log.append(new, [entry], Taken(0, 1)) == 1
 
 
 async def test_nobody_writes_to_a_session_that_is_over(rig: Rig) -> None:
@@ -264,8 +264,8 @@ async def test_nobody_writes_to_a_session_that_is_over(rig: Rig) -> None:
     ((lease, row),) = await queue(rig).claim(1)
     await finish(rig, lease, row)
     with pytest.raises(LeaseLost):
-        await rig.feed.append(lease, [Entry(EventType.OUTPUT, "late\n", now())])
-    assert [event.text for event in await rig.book(session)] == ["Session cancelled"]
+        await rig.event_log.append(lease, [Entry(EventType.OUTPUT, "late\n", now())])
+    assert [event.text for event in await rig.logged(session)] == ["Session cancelled"]
 
 
 async def test_renewing_tells_what_is_held_and_what_is_to_stop(rig: Rig) -> None:
@@ -284,7 +284,7 @@ async def test_renewing_tells_what_is_held_and_what_is_to_stop(rig: Rig) -> None
 async def test_every_write_of_a_run_renews_its_lease(rig: Rig) -> None:
     await rig.execute()
     ((lease, _),) = await queue(rig, lease=0.1).claim(1)
-    await rig.feed.append(lease, [Entry(EventType.OUTPUT, "still here\n", now())])
+    await rig.event_log.append(lease, [Entry(EventType.OUTPUT, "still here\n", now())])
     async with rig.database.read() as db:
         left = await db.scalar(select(col(Session.lease_until) - db_clock()))
     assert left is not None
@@ -304,7 +304,7 @@ async def test_the_next_attempt_waits_for_its_moment_unless_it_is_to_stop(rig: R
     line = queue(rig)
     session = await rig.execute()
     ((lease, row),) = await line.claim(1)
-    record = Record(lease, row, rig.database, rig.feed)
+    record = Record(lease, row, rig.database, rig.event_log)
     await record.started()
     await record.repeat(30.0, "The pod was evicted.", "agent_lost", None)
     due = await line.due()

@@ -19,7 +19,7 @@ from vibe_app.board.sessions import Sessions
 from vibe_app.board.tasks import Tasks
 from vibe_app.board.views import SessionView
 from vibe_app.runs import writer
-from vibe_app.runs.feed import Entry
+from vibe_app.runs.event_log import Entry
 from vibe_app.wire import EventType, now
 
 NOTICE = 0.4
@@ -120,7 +120,7 @@ async def test_no_hosts_clock_makes_it_quiet(rig: Rig, monkeypatch: pytest.Monke
         for module in (writer, repository, verbs):
             monkeypatch.setattr(module, "now", lambda hours=hours: hours_ago(hours))
         lease = rig.supervisor._runs[session.id].run.record.lease
-        await rig.feed.append(lease, [Entry(EventType.OUTPUT, "A word\n", hours_ago(-hours))])
+        await rig.event_log.append(lease, [Entry(EventType.OUTPUT, "A word\n", hours_ago(-hours))])
         shown = await view(rig, session, 30.0)
         assert shown.last_event_at
         assert abs(shown.last_event_at - now()) > timedelta(minutes=59)

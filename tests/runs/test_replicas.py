@@ -1,4 +1,4 @@
-"""Several replicas on one PostgreSQL: a session has one owner, and whoever dies, the book is exact.
+"""Several replicas on one PostgreSQL: a session has one owner, and whoever dies, the logged is exact.
 
 Replicas that only cooperate are two engines in this process, each with its own
 connections and its own name; those that die or freeze are processes.
@@ -26,7 +26,7 @@ from tests.scripted import Request, Script, ScriptedSidecar
 from tests.waiting import eventually
 from vibe_app.board.models import Session
 from vibe_app.board.views import SessionView
-from vibe_app.runs import feed, supervisor
+from vibe_app.runs import event_log, supervisor
 from vibe_app.runs.queue import Queue
 from vibe_app.settings import Settings
 
@@ -41,7 +41,7 @@ def database_kind() -> str:
 def only_notified(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks by himself before the test is over: what is known came over the bus."""
     monkeypatch.setattr(supervisor, "POLL", 60.0)
-    monkeypatch.setattr(feed, "LOOK_AGAIN", 60.0)
+    monkeypatch.setattr(event_log, "LOOK_AGAIN", 60.0)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ async def sidecar() -> AsyncIterator[ScriptedSidecar]:
 @pytest.mark.usefixtures("only_notified", "there")
 async def test_executed_and_followed_on_the_replica_that_does_not_run_it(here: Rig) -> None:
     session = await here.execute()
-    said = [text async for batch in here.feed.follow(session.id) for text in texts(batch.events)]
+    said = [text async for batch in here.event_log.follow(session.id) for text in texts(batch.events)]
     assert said == lines(1000)
     assert (await here.read(session)).status == "completed"
     assert here.supervisor.running == 0

@@ -1,4 +1,4 @@
-"""The engine ended in mid-run, with and without a goodbye: the next one goes on, and the book is exact."""
+"""The engine ended in mid-run, with and without a goodbye: the next one goes on, and the logged is exact."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ async def crashes(rig: Rig, session: SessionView) -> int:
 async def assert_exact(rig: Rig, sidecar: ScriptedSidecar, session: SessionView, count: int) -> None:
     ended = await rig.over(session, 30)
     assert (ended.status, ended.attempt) == ("completed", 1)
-    book = await rig.book(session)
-    assert_whole(book)
-    assert texts(book) == lines(count)
+    logged = await rig.logged(session)
+    assert_whole(logged)
+    assert texts(logged) == lines(count)
     assert ended.output == "".join(lines(count))
     assert (await rig.task(session)).status == "AI_REVIEW"
     assert len(sidecar.started) == 1, "the agent was started once"
@@ -56,7 +56,7 @@ async def test_handed_over_again_and_again(settings: Settings) -> None:
 
 
 async def _follow(rig: Rig, session: SessionView) -> list[str]:
-    return [text async for batch in rig.feed.follow(session.id) for text in texts(batch.events)]
+    return [text async for batch in rig.event_log.follow(session.id) for text in texts(batch.events)]
 
 
 async def test_handed_over_while_the_workspace_starts(settings: Settings) -> None:
@@ -157,15 +157,15 @@ async def test_stopped_before_anybody_took_what_it_had_said(settings: Settings) 
         assert (await rig.stop(session)).stop_requested
         await rig.supervisor.open()
         assert (await rig.over(session)).status == "cancelled"
-        book = await rig.book(session)
-        assert_whole(book)
-        assert texts(book) == ["Hello\n"]
+        logged = await rig.logged(session)
+        assert_whole(logged)
+        assert texts(logged) == ["Hello\n"]
         assert sidecar.session(session.id).status == "cancelled"
         assert len(sidecar.started) == 1
 
 
 async def _until_stored(rig: Rig, session: SessionView, seq: int) -> None:
-    """Return once the book holds event number `seq`; another process writes it, so no wake-up comes."""
+    """Return once the logged holds event number `seq`; another process writes it, so no wake-up comes."""
 
     async def stored() -> bool:
         return (await rig.read(session)).last_seq >= seq
@@ -185,6 +185,6 @@ async def test_a_run_that_kills_its_process_is_not_tried_for_ever(settings: Sett
         assert (ended.status, ended.failure) == ("failed", "broken")
         assert ended.error == "It was broken off by a crash 3 times and is not tried again."
         assert (await rig.task(session)).status == "TODO"
-        assert_whole(await rig.book(session))
+        assert_whole(await rig.logged(session))
         assert sidecar.calls["POST /sessions"] == 3
         await eventually(lambda: sidecar.session(session.id).status == "cancelled")

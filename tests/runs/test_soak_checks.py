@@ -1,4 +1,4 @@
-"""The checks of the soaks: silent about an exact book, they name each thing that is wrong with another."""
+"""The checks of the soaks: silent about an exact logged, they name each thing that is wrong with another."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def moment(seconds: float) -> str:
     return iso(BEGAN + timedelta(seconds=seconds))
 
 
-def reader_of(session: Session, book: list[SessionEvent]) -> Reader:
+def reader_of(session: Session, logged: list[SessionEvent]) -> Reader:
     reader = Reader(CLIENT, str, "", str(session.id), Random(0))
-    reader.seen = [(event.seq, event.type, event.text, iso(event.created_at)) for event in book]
+    reader.seen = [(event.seq, event.type, event.text, iso(event.created_at)) for event in logged]
     return reader
 
 
@@ -54,7 +54,7 @@ class Story:
         return self.evidence.sessions[0]
 
     @property
-    def book(self) -> list[SessionEvent]:
+    def logged(self) -> list[SessionEvent]:
         return self.evidence.events[self.session.id]
 
     def add(self, plan: Plan, status: str) -> None:
@@ -68,20 +68,20 @@ class Story:
         lines = self._said(session, plan)
         words = {"completed": "Session completed", "cancelled": "Session cancelled"}[status]
         lines.append(("done", words, moment(self.clock)))
-        book = [
+        logged = [
             SessionEvent(
                 session_id=session.id, seq=seq, type=kind, text=text, created_at=datetime.fromisoformat(at)
             )
             for seq, (kind, text, at) in enumerate(lines, 1)
         ]
         session.last_seq, session.output = (
-            len(book),
+            len(logged),
             "".join(line[1] for line in lines if line[0] == "output"),
         )
         found = self.evidence
         found.sessions, found.tasks = [*found.sessions, session], [*found.tasks, task]
-        found.events[session.id] = book
-        reader = reader_of(session, book)
+        found.events[session.id] = logged
+        reader = reader_of(session, logged)
         found.asked[str(session.id)] = Asked(plan, session.idempotency_key or "", str(task.id), [reader])
         if session.stop_requested:
             found.stops.add(str(task.id))
@@ -137,11 +137,11 @@ class Story:
         session, moves = self.session, list(self.evidence.moves)
         session.status, session.crashes, session.error = "failed", 3, "It was broken off by a crash 3 times"
         self.evidence.tasks[0].status = "TODO"
-        self.book[-1].text = f"Session failed: {session.error}"
-        session.output = session.output.removesuffix(self.book[-2].text)
-        del self.book[-2]
-        self.book[-1].seq = session.last_seq = len(self.book)
-        self.evidence.asked[str(session.id)].readers = [reader_of(session, self.book)]
+        self.logged[-1].text = f"Session failed: {session.error}"
+        session.output = session.output.removesuffix(self.logged[-2].text)
+        del self.logged[-2]
+        self.logged[-1].seq = session.last_seq = len(self.logged)
+        self.evidence.asked[str(session.id)].readers = [reader_of(session, self.logged)]
         for crash in range(1, 4):
             last = moves[2 + crash - 1]
             owner = f"host-{10 + crash}-a"
@@ -167,30 +167,30 @@ def test_what_went_well_is_not_complained_of(story: Story) -> None:
 
 
 def lose_the_last_line(story: Story) -> None:
-    story.book[-1].seq -= 1
-    story.session.output = story.session.output.removesuffix(story.book[-2].text)
-    del story.book[-2]
+    story.logged[-1].seq -= 1
+    story.session.output = story.session.output.removesuffix(story.logged[-2].text)
+    del story.logged[-2]
     story.session.last_seq -= 1
 
 
 def lose_a_row(story: Story) -> None:
-    del story.book[1]
+    del story.logged[1]
 
 
 def store_a_line_twice(story: Story) -> None:
-    story.book.insert(1, SessionEvent(**story.book[0].model_dump()))
-    story.session.output += story.book[0].text
-    for seq, event in enumerate(story.book, 1):
+    story.logged.insert(1, SessionEvent(**story.logged[0].model_dump()))
+    story.session.output += story.logged[0].text
+    for seq, event in enumerate(story.logged, 1):
         event.seq = seq
     story.session.last_seq += 1
 
 
 def change_a_line(story: Story) -> None:
-    story.book[1].text = "something else\n"
+    story.logged[1].text = "something else\n"
 
 
 def change_a_time(story: Story) -> None:
-    story.book[1].created_at += timedelta(seconds=1)
+    story.logged[1].created_at += timedelta(seconds=1)
 
 
 def change_the_output(story: Story) -> None:
@@ -203,7 +203,7 @@ def add_what_nobody_said(story: Story) -> None:
 
 
 def end_without_done(story: Story) -> None:
-    story.book[-1].type = "status"
+    story.logged[-1].type = "status"
 
 
 def leave_it_running(story: Story) -> None:
@@ -346,7 +346,7 @@ def test_a_session_that_crashed_three_times_may_lack_its_end(story: Story) -> No
 def test_evidence_is_written_out(story: Story, tmp_path: Path) -> None:
     write_out(story.evidence, tmp_path)
     written = {path.stem: len(path.read_text().splitlines()) for path in tmp_path.glob("*.jsonl")}
-    events = sum(len(book) for book in story.evidence.events.values())
+    events = sum(len(logged) for logged in story.evidence.events.values())
     assert written == {
         "sessions": 3, "tasks": 3, "projects": 1, "events": events, "history": 12, "faults": 0, "said": 4,
         "read": 3,

@@ -25,8 +25,8 @@ BOOK = [*(frame(seq) for seq in range(1, 50)), frame(50, "done", "Session comple
 class Output(httpx.AsyncBaseTransport):
     """Answers with the events after the last one that the reader has; `asked` keeps which that was."""
 
-    def __init__(self, book: list[bytes], *, chunk: int = 37, breaks: int = 0, status: int = 200) -> None:
-        self.book = book
+    def __init__(self, logged: list[bytes], *, chunk: int = 37, breaks: int = 0, status: int = 200) -> None:
+        self.logged = logged
         self.chunk = chunk
         self.breaks = breaks
         self.status = status
@@ -35,7 +35,7 @@ class Output(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         after = int(request.headers.get("last-event-id", 0))
         self.asked.append(after)
-        body = b"retry: 1000\n: nothing new\n" + b"".join(self.book[after:])
+        body = b"retry: 1000\n: nothing new\n" + b"".join(self.logged[after:])
         return httpx.Response(self.status, stream=_Stream(self, body))
 
 
@@ -83,7 +83,7 @@ async def test_a_steady_reader_needs_one_connection() -> None:
 
 
 @pytest.mark.parametrize(
-    ("book", "trouble"),
+    ("logged", "trouble"),
     [
         ([frame(1), frame(3), frame(4, "done")], "got event 3 after 1"),
         ([frame(1), frame(1), frame(2, "done")], "got event 1 after 1"),
@@ -91,8 +91,8 @@ async def test_a_steady_reader_needs_one_connection() -> None:
         ([frame(1), frame(2, "done"), frame(3)[:20]], "ended in mid-event"),
     ],
 )
-async def test_what_is_missing_or_comes_twice_is_noticed(book: list[bytes], trouble: str) -> None:
-    steady = reader(Output(book), steadiness=1.0)
+async def test_what_is_missing_or_comes_twice_is_noticed(logged: list[bytes], trouble: str) -> None:
+    steady = reader(Output(logged), steadiness=1.0)
     await steady.follow()
     assert any(trouble in sentence for sentence in steady.troubles)
 

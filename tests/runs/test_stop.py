@@ -14,8 +14,8 @@ from tests.runs.rig import QUICK, Rig, assert_whole, lines, rigged, texts
 from tests.scripted import Request, Script, ScriptedSession, ScriptedSidecar, send_chunk
 from tests.waiting import eventually
 from vibe_app.board.views import SessionView
-from vibe_app.errors import Refused
-from vibe_app.runs.retry_policy import Patience
+from vibe_app.errors import InvalidRequest
+from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, Failure, SidecarStatus
 from vibe_app.workspaces.runtimes.base import Endpoint, Progress, WorkspaceSpec
@@ -75,9 +75,9 @@ async def assert_cancelled(rig: Rig, session: SessionView, seconds: float = 10.0
     ended = await rig.over(session, seconds)
     assert (ended.status, ended.stop_requested) == ("cancelled", True)
     assert (await rig.task(session)).status == "TODO"
-    book = await rig.book(session)
-    assert_whole(book)
-    assert book[-1].text == "Session cancelled"
+    logged = await rig.logged(session)
+    assert_whole(logged)
+    assert logged[-1].text == "Session cancelled"
     return ended
 
 
@@ -110,7 +110,7 @@ async def test_in_mid_run(settings: Settings) -> None:
         await assert_cancelled(rig, session)
         sidecar = rig.runtime.sidecars[session.project_id]
         assert sidecar.session(session.id).status is SidecarStatus.CANCELLED
-        assert texts(await rig.book(session)) == ["Hello\n"]
+        assert texts(await rig.logged(session)) == ["Hello\n"]
 
 
 async def test_it_is_heard_at_once_and_not_only_with_the_heartbeat(settings: Settings) -> None:
@@ -134,7 +134,7 @@ async def test_twice_is_once(settings: Settings) -> None:
 
 async def test_after_the_end_it_is_refused(rig: Rig) -> None:
     session = await rig.over(await rig.execute())
-    with pytest.raises(Refused, match="no running session"):
+    with pytest.raises(InvalidRequest, match="no running session"):
         await rig.stop(session)
     assert (await rig.read(session)).status == "completed"
 
@@ -145,11 +145,11 @@ async def test_a_sidecar_that_takes_its_time(settings: Settings) -> None:
         session = await rig.running()
         await rig.stop(session)
         # Longer than one call may take: the engine has to ask again.
-        await asyncio.sleep(rig.patience.stop * 1.5)
+        await asyncio.sleep(rig.retry_policy.stop * 1.5)
         assert (await rig.read(session)).status == "running"
         sidecar.may_stop.set()
         await assert_cancelled(rig, session)
-        assert texts(await rig.book(session), EventType.ERROR) == []
+        assert texts(await rig.logged(session), EventType.ERROR) == []
 
 
 async def test_a_sidecar_that_never_stops_is_not_waited_for_for_ever(settings: Settings) -> None:
@@ -157,8 +157,8 @@ async def test_a_sidecar_that_never_stops_is_not_waited_for_for_ever(settings: S
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
         session = await rig.running()
         await rig.stop(session)
-        await assert_cancelled(rig, session, 2 * rig.patience.stopping + 3)
-        assert texts(await rig.book(session), EventType.ERROR) == [
+        await assert_cancelled(rig, session, 2 * rig.retry_policy.stopping + 3)
+        assert texts(await rig.logged(session), EventType.ERROR) == [
             "The workspace did not confirm the stop: the agent may still be at work there."
         ]
 
@@ -166,7 +166,7 @@ async def test_a_sidecar_that_never_stops_is_not_waited_for_for_ever(settings: S
 async def test_a_sidecar_that_is_dead(settings: Settings) -> None:
     """The runtime cannot bring it back either; with the waiting times of real life."""
     runtime = RuntimeOnItsLastLegs(Script.endless())
-    async with rigged(settings, runtime, patience=Patience()) as rig:
+    async with rigged(settings, runtime, retry_policy=RetryPolicy()) as rig:
         session = await rig.running()
         await runtime.sidecars[session.project_id].die()
         began = time.monotonic()
@@ -177,7 +177,7 @@ async def test_a_sidecar_that_is_dead(settings: Settings) -> None:
 
 async def test_a_sidecar_that_hangs(settings: Settings) -> None:
     sidecar = SidecarThatFreezes(Script.endless())
-    async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar), patience=Patience()) as rig:
+    async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar), retry_policy=RetryPolicy()) as rig:
         session = await rig.running()
         sidecar.frozen = True
         began = time.monotonic()
@@ -197,7 +197,7 @@ async def test_a_workspace_that_answers_elsewhere_by_now(settings: Settings) -> 
         await rig.stop(session)
         await assert_cancelled(rig, session)
         assert new.calls["POST /sessions/stop"] == 1
-        assert texts(await rig.book(session), EventType.ERROR) == []
+        assert texts(await rig.logged(session), EventType.ERROR) == []
 
 
 async def test_a_workspace_that_died_and_was_started_again(settings: Settings) -> None:
@@ -209,16 +209,16 @@ async def test_a_workspace_that_died_and_was_started_again(settings: Settings) -
 
 
 async def test_what_was_said_before_it_comes_slowly(settings: Settings) -> None:
-    """For longer than a silent sidecar is waited for: all of it stands in the book."""
+    """For longer than a silent sidecar is waited for: all of it stands in the logged."""
     script = Script.lines(30, rate=1000, outcome=None)
     async with SidecarThatDribbles(script) as sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
         session = await rig.running()
         await sidecar.reached(session.id, 30)
         await rig.stop(session)
         await assert_cancelled(rig, session)
-        book = await rig.book(session)
-        assert texts(book) == lines(30)
-        assert texts(book, EventType.ERROR) == []
+        logged = await rig.logged(session)
+        assert texts(logged) == lines(30)
+        assert texts(logged, EventType.ERROR) == []
 
 
 async def test_while_nobody_runs_it(settings: Settings) -> None:
@@ -234,7 +234,7 @@ async def test_while_nobody_runs_it(settings: Settings) -> None:
         await assert_cancelled(rig, session)
         journal = sidecar.session(session.id)
         assert journal.status is SidecarStatus.CANCELLED
-        assert texts(await rig.book(session)) == lines(200)[: len(journal.frames) - 1]
+        assert texts(await rig.logged(session)) == lines(200)[: len(journal.frames) - 1]
 
 
 async def test_while_nobody_runs_it_and_its_workspace_does_not_start(settings: Settings) -> None:
@@ -252,9 +252,9 @@ async def test_while_nobody_runs_it_and_its_workspace_does_not_start(settings: S
 
 
 async def test_while_it_waits_for_its_next_attempt(settings: Settings) -> None:
-    patience = replace(QUICK, repeat=60.0)
+    retry_policy = replace(QUICK, repeat=60.0)
     script = Script.failing("The provider is overloaded.", Failure.PROVIDER_BUSY)
-    async with rigged(settings, fakes.FakeRuntime(script), patience=patience) as rig:
+    async with rigged(settings, fakes.FakeRuntime(script), retry_policy=retry_policy) as rig:
         session = await rig.execute()
         await rig.until(session, lambda view: view.attempt == 2)
         await rig.stop(session)
@@ -273,7 +273,7 @@ async def test_racing_with_the_end(settings: Settings, count: int) -> None:
         for _ in range(8):
             session = await rig.execute()
             await sidecar.reached(session.id, count)
-            with suppress(Refused):
+            with suppress(InvalidRequest):
                 await rig.stop(session)
             ended = await rig.over(session)
             outcomes.add(ended.status)
@@ -281,9 +281,9 @@ async def test_racing_with_the_end(settings: Settings, count: int) -> None:
             assert (await rig.task(session)).status == (
                 "TODO" if ended.status == "cancelled" else "AI_REVIEW"
             )
-            book = await rig.book(session)
-            assert_whole(book)
-            assert texts(book) == lines(count)
+            logged = await rig.logged(session)
+            assert_whole(logged)
+            assert texts(logged) == lines(count)
         assert outcomes <= {"completed", "cancelled"}
 
 

@@ -81,7 +81,7 @@ async def test_a_run_that_breaks_is_taken_up_again_when_its_lease_is_over(
         monkeypatch.setattr(Record, "started", buggy_started)
         session = await rig.over(await rig.execute())
         assert (session.status, session.attempt) == ("completed", 1)
-        assert_whole(await rig.book(session))
+        assert_whole(await rig.logged(session))
         assert (await rig.read(other)).status == "running"
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [
         f"the run of session {session.id} broke"
@@ -124,7 +124,7 @@ async def test_a_run_claimed_while_leases_are_being_renewed_is_not_taken_for_los
             await rig.stop(session)
             ended = await rig.over(session)
             assert (ended.status, ended.attempt) == ("cancelled", 1)
-            assert_whole(await rig.book(session))
+            assert_whole(await rig.logged(session))
     assert "was lost" not in caplog.text
 
 
@@ -143,7 +143,7 @@ async def test_a_run_whose_lease_was_taken_lets_go(
         await eventually(lambda: rig.supervisor.running == 0)
         assert caplog.text.count("was lost") == 1
         assert (await rig.read(session)).status == "running"
-        assert len(await rig.book(session)) == 1
+        assert len(await rig.logged(session)) == 1
 
 
 async def test_leases_are_kept_for_as_long_as_a_run_is_silent(settings: Settings) -> None:

@@ -53,7 +53,7 @@ async def test_a_wait_of_two_hours_holds_no_place(settings: Settings) -> None:
         }
         assert (shown.status, shown.attempt, shown.queue_position) == ("running", 2, None)
         assert (await rig.over(await rig.execute(await rig.card(project)))).status == "completed"
-        assert "its place is free" in texts(await rig.book(session), EventType.STATUS)[-1]
+        assert "its place is free" in texts(await rig.logged(session), EventType.STATUS)[-1]
         await rig.restart()
         assert (await rig.read(session)).waiting_for == shown.waiting_for
 
@@ -64,7 +64,7 @@ async def test_it_comes_back_when_the_time_has_come_and_has_all_its_repeats_left
     async with in_order(*scripts) as sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
         session = await rig.over(await rig.execute(), 40)
         assert (session.status, session.attempt) == ("completed", 8)
-        assert_whole(await rig.book(session))
+        assert_whole(await rig.logged(session))
 
 
 async def test_stop_ends_it_at_once_also_where_its_place_is_taken(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""What many runs say goes into the book together, and each of them gets its own answer."""
+"""What many runs say goes into the logged together, and each of them gets its own answer."""
 
 from __future__ import annotations
 
@@ -54,16 +54,18 @@ class Book:
         self.leases = [lease for _, lease in held]
 
     async def write(self, index: int, words: str, taken: Taken | None = None) -> int:
-        return await self.rig.feed.append(self.leases[index], [Entry(EventType.OUTPUT, words, now())], taken)
+        return await self.rig.event_log.append(
+            self.leases[index], [Entry(EventType.OUTPUT, words, now())], taken
+        )
 
     async def texts(self, index: int) -> list[str]:
-        events = await self.rig.book(self.sessions[index])
+        events = await self.rig.logged(self.sessions[index])
         assert [event.seq for event in events] == list(range(1, len(events) + 1))
         return texts(events)
 
 
 @pytest.fixture
-async def book(settings: Settings) -> AsyncIterator[Book]:
+async def logged(settings: Settings) -> AsyncIterator[Book]:
     database = CommittingDatabase(settings.database)
     async with rigged(settings, database=database, opened=False) as rig:
         project = await rig.project(RUNS)
@@ -73,100 +75,102 @@ async def book(settings: Settings) -> AsyncIterator[Book]:
         yield Book(rig, database, [(session, claims[session.id]) for session in sessions])
 
 
-async def test_what_comes_together_is_one_transaction(book: Book) -> None:
-    answers = await asyncio.gather(*(book.write(index, f"{index}\n") for index in range(RUNS)))
+async def test_what_comes_together_is_one_transaction(logged: Book) -> None:
+    answers = await asyncio.gather(*(logged.write(index, f"{index}\n") for index in range(RUNS)))
     assert answers == [1] * RUNS
-    assert book.database.commits == 1
+    assert logged.database.commits == 1
     for index in range(RUNS):
-        assert await book.texts(index) == [f"{index}\n"]
+        assert await logged.texts(index) == [f"{index}\n"]
 
 
-async def test_what_comes_while_one_is_written_is_the_next(book: Book) -> None:
-    book.database.begun.clear()
-    book.database.may_commit.clear()
-    first = asyncio.create_task(book.write(0, "first\n"))
-    await book.database.begun.wait()
-    rest = [asyncio.create_task(book.write(index, "then\n")) for index in range(RUNS)]
-    book.database.may_commit.set()
+async def test_what_comes_while_one_is_written_is_the_next(logged: Book) -> None:
+    logged.database.begun.clear()
+    logged.database.may_commit.clear()
+    first = asyncio.create_task(logged.write(0, "first\n"))
+    await logged.database.begun.wait()
+    rest = [asyncio.create_task(logged.write(index, "then\n")) for index in range(RUNS)]
+    logged.database.may_commit.set()
     assert await first == 1
     assert await asyncio.gather(*rest) == [2] + [1] * (RUNS - 1)
-    assert book.database.commits == 2
-    assert await book.texts(0) == ["first\n", "then\n"]
+    assert logged.database.commits == 2
+    assert await logged.texts(0) == ["first\n", "then\n"]
 
 
-async def test_two_pieces_of_one_session_keep_their_order(book: Book) -> None:
-    assert await asyncio.gather(*(book.write(0, f"{number}\n") for number in range(5))) == [1, 2, 3, 4, 5]
-    assert await book.texts(0) == [f"{number}\n" for number in range(5)]
+async def test_two_pieces_of_one_session_keep_their_order(logged: Book) -> None:
+    assert await asyncio.gather(*(logged.write(0, f"{number}\n") for number in range(5))) == [1, 2, 3, 4, 5]
+    assert await logged.texts(0) == [f"{number}\n" for number in range(5)]
 
 
-async def test_a_lost_lease_is_nobody_elses_loss(book: Book) -> None:
-    book.leases[3] = replace(book.leases[3], epoch=book.leases[3].epoch - 1)
-    book.leases[5] = replace(book.leases[5], owner="somebody else")
+async def test_a_lost_lease_is_nobody_elses_loss(logged: Book) -> None:
+    logged.leases[3] = replace(logged.leases[3], epoch=logged.leases[3].epoch - 1)
+    logged.leases[5] = replace(logged.leases[5], owner="somebody else")
     answers = await asyncio.gather(
-        *(book.write(index, "Hello\n") for index in range(RUNS)), return_exceptions=True
+        *(logged.write(index, "Hello\n") for index in range(RUNS)), return_exceptions=True
     )
     assert [index for index, answer in enumerate(answers) if isinstance(answer, LeaseLost)] == [3, 5]
     assert [answer for answer in answers if not isinstance(answer, LeaseLost)] == [1] * (RUNS - 2)
-    assert await book.texts(3) == []
-    assert await book.texts(4) == ["Hello\n"]
+    assert await logged.texts(3) == []
+    assert await logged.texts(4) == ["Hello\n"]
 
 
-async def test_what_the_database_refuses_is_nobody_elses_fault(book: Book) -> None:
-    stray = {"session_id": book.sessions[2].id, "seq": 1, "type": "output", "text": "", "created_at": now()}
-    async with book.database.transaction() as db:
+async def test_what_the_database_refuses_is_nobody_elses_fault(logged: Book) -> None:
+    stray = {"session_id": logged.sessions[2].id, "seq": 1, "type": "output", "text": "", "created_at": now()}
+    async with logged.database.transaction() as db:
         await db.execute(insert(SessionEvent), [stray])
     answers = await asyncio.gather(
-        *(book.write(index, "Hello\n") for index in range(RUNS)), return_exceptions=True
+        *(logged.write(index, "Hello\n") for index in range(RUNS)), return_exceptions=True
     )
     assert isinstance(answers[2], IntegrityError)
     assert [answer for index, answer in enumerate(answers) if index != 2] == [1] * (RUNS - 1)
-    assert await book.texts(1) == ["Hello\n"]
+    assert await logged.texts(1) == ["Hello\n"]
 
 
-async def test_nobody_knows_whether_it_was_written(book: Book) -> None:
+async def test_nobody_knows_whether_it_was_written(logged: Book) -> None:
     """All of the transaction hear so, and all of them may say it again."""
-    book.database.every = 1
+    logged.database.every = 1
     writes = [Taken(0, 1)] * RUNS
     told = await asyncio.gather(
-        *(book.write(index, "Hello\n", taken) for index, taken in enumerate(writes)), return_exceptions=True
+        *(logged.write(index, "Hello\n", taken) for index, taken in enumerate(writes)), return_exceptions=True
     )
     assert all(isinstance(answer, Unavailable) for answer in told)
-    book.database.every = 0
-    again = await asyncio.gather(*(book.write(index, "Hello\n", taken) for index, taken in enumerate(writes)))
+    logged.database.every = 0
+    again = await asyncio.gather(
+        *(logged.write(index, "Hello\n", taken) for index, taken in enumerate(writes))
+    )
     assert again == [1] * RUNS
-    assert await book.texts(7) == ["Hello\n"]
+    assert await logged.texts(7) == ["Hello\n"]
 
 
-async def test_whoever_leaves_the_line_is_not_written(book: Book) -> None:
-    book.database.begun.clear()
-    book.database.may_commit.clear()
-    under_way, waiting = (asyncio.create_task(book.write(index, "Hello\n")) for index in (0, 1))
-    await book.database.begun.wait()
-    late = asyncio.create_task(book.write(2, "Hello\n"))
+async def test_whoever_leaves_the_line_is_not_written(logged: Book) -> None:
+    logged.database.begun.clear()
+    logged.database.may_commit.clear()
+    under_way, waiting = (asyncio.create_task(logged.write(index, "Hello\n")) for index in (0, 1))
+    await logged.database.begun.wait()
+    late = asyncio.create_task(logged.write(2, "Hello\n"))
     await asyncio.sleep(0)
     late.cancel()
     under_way.cancel()
     await asyncio.wait({late})
     assert late.cancelled()
     assert not under_way.done(), "its transaction is under way: it leaves when that is over"
-    book.database.may_commit.set()
+    logged.database.may_commit.set()
     assert await waiting == 1
     await asyncio.wait({under_way})
     assert under_way.cancelled()
-    assert await book.texts(0) == ["Hello\n"]
-    assert await book.texts(2) == []
+    assert await logged.texts(0) == ["Hello\n"]
+    assert await logged.texts(2) == []
 
 
 @pytest.mark.parametrize("database_kind", [POSTGRESQL])
 @pytest.mark.parametrize("taker", ["writes", "renews"])
-async def test_whoever_takes_many_sessions_takes_them_in_one_order(book: Book, taker: str) -> None:
+async def test_whoever_takes_many_sessions_takes_them_in_one_order(logged: Book, taker: str) -> None:
     """Nobody who holds some of them waits for one who holds others: PostgreSQL would end one of the two."""
-    ids = sorted(lease.session_id for lease in book.leases)
-    renewals = Queue(book.database, "test", 60, RUNS)
-    async with book.database.transaction() as db:
+    ids = sorted(lease.session_id for lease in logged.leases)
+    renewals = Queue(logged.database, "test", 60, RUNS)
+    async with logged.database.transaction() as db:
         await db.execute(_LOCK, {"id": ids[0]})
         if taker == "writes":
-            taking = asyncio.gather(*(book.write(index, "Hello\n") for index in range(RUNS)))
+            taking = asyncio.gather(*(logged.write(index, "Hello\n") for index in range(RUNS)))
         else:
             taking = asyncio.ensure_future(renewals.renew(ids))
 

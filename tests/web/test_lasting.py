@@ -86,9 +86,9 @@ async def test_a_page_ends_with_the_right_to_it(
     await eventually(lambda: told(board, "BoardState") and told(files, "FilesState"), 5.0)
     await eventually(lambda: not parts.rights._watches)
     batches = len(board.all_of("OutputState", "batch"))
-    written = (await parts.feed.read(session.id)).events
+    written = (await parts.event_log.read(session.id)).events
     assert written
-    await eventually(lambda: parts.feed.written > batches + 60)
+    await eventually(lambda: parts.event_log.written > batches + 60)
     assert len(board.all_of("OutputState", "batch")) <= batches + 1
 
     await board.disconnect()

@@ -116,9 +116,9 @@ async def test_an_end_that_the_stream_keeps_to_itself_is_found_by_comparison(set
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
         session = await rig.over(await rig.execute())
         assert session.status == "completed"
-        book = await rig.book(session)
-        assert_whole(book)
-        assert len(texts(book, EventType.OUTPUT)) == 8
+        logged = await rig.logged(session)
+        assert_whole(logged)
+        assert len(texts(logged, EventType.OUTPUT)) == 8
         assert sidecar.streams == 2
 
 

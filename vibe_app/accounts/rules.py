@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from vibe_app.accounts.roles import UserRole
-from vibe_app.errors import Refused
+from vibe_app.errors import InvalidRequest
 from vibe_app.wire import plain_text
 
 PASSWORD_CHARS = 10
@@ -24,11 +24,11 @@ def new_address(email: str) -> str:
     """Return the address of a new account.
 
     Raises:
-        Refused: It is none.
+        InvalidRequest: It is none.
     """
     address = clean_address(email)
     if len(address) > 254 or not re.fullmatch(r"[^@\s]+@[^@\s]+", address):
-        raise Refused("Give an e-mail address such as ada@example.org.", "invalid_email")
+        raise InvalidRequest("Give an e-mail address such as ada@example.org.", "invalid_email")
     return address
 
 
@@ -36,11 +36,11 @@ def clean_name(value: str) -> str:
     """Return a name on one line.
 
     Raises:
-        Refused: It is empty or longer than 100 characters.
+        InvalidRequest: It is empty or longer than 100 characters.
     """
     name = " ".join(plain_text(value).split())
     if not 1 <= len(name) <= 100:
-        raise Refused("The name must have 1 to 100 characters.", "invalid_name")
+        raise InvalidRequest("The name must have 1 to 100 characters.", "invalid_name")
     return name
 
 
@@ -48,12 +48,12 @@ def parse_role(value: str) -> UserRole:
     """Return the role of this name.
 
     Raises:
-        Refused: There is none.
+        InvalidRequest: There is none.
     """
     try:
         return UserRole(value)
     except ValueError:
-        raise Refused("The role must be admin or member.", "invalid_role") from None
+        raise InvalidRequest("The role must be admin or member.", "invalid_role") from None
 
 
 def strong(password: str) -> str:
@@ -62,12 +62,12 @@ def strong(password: str) -> str:
     What cannot be seen at its ends does not count: spaces, control characters, and what is drawn as nothing.
 
     Raises:
-        Refused: It is too short or too long.
+        InvalidRequest: It is too short or too long.
     """
     seen = [index for index, char in enumerate(password) if not _unseen(char)]
     counted = seen[-1] - seen[0] + 1 if seen else 0
     if counted < PASSWORD_CHARS or len(password) > 200:
-        raise Refused(
+        raise InvalidRequest(
             f"The password must have {PASSWORD_CHARS} to 200 characters; spaces at its ends do not count.",
             "weak_password",
         )

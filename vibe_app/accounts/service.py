@@ -25,7 +25,7 @@ from vibe_app.accounts.roles import ALL_SCOPES, Actor, Scope, UserRole
 from vibe_app.accounts.rules import clean_address, clean_name, new_address, parse_role, strong
 from vibe_app.accounts.tokens import TOKEN_PREFIX, Tokens, scopes_of
 from vibe_app.db import Database, Transaction
-from vibe_app.errors import Conflict, Forbidden, NotFound, Refused, Unauthenticated
+from vibe_app.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unauthenticated
 from vibe_app.wire import now
 
 _SET_UP = "This installation is set up already. Sign in instead."
@@ -113,7 +113,7 @@ class Accounts:
 
         Raises:
             Conflict: There is an account already.
-            Refused: A value cannot be accepted.
+            InvalidRequest: A value cannot be accepted.
         """
         user = await self._new_user(email, name, password, UserRole.ADMIN)
         async with self._database.transaction() as db:
@@ -229,7 +229,7 @@ class Accounts:
             keep_tokens: With a new password: one's access tokens stay. Else they end, too.
 
         Raises:
-            Refused: A value cannot be accepted, or the current password is wrong.
+            InvalidRequest: A value cannot be accepted, or the current password is wrong.
             TooMany: It was wrong too often; says how long to wait.
             Forbidden: An access token asks.
         """
@@ -264,7 +264,7 @@ class Accounts:
             else:
                 await throttle.count(db, key)
         if not good:
-            raise Refused("The current password is wrong.", "wrong_password")
+            raise InvalidRequest("The current password is wrong.", "wrong_password")
 
     async def users(self, actor: Actor) -> list[UserView]:
         """Return everyone with an account.
@@ -320,7 +320,7 @@ class Accounts:
 
         Raises:
             Conflict: The address has an account.
-            Refused: A value cannot be accepted.
+            InvalidRequest: A value cannot be accepted.
         """
         if actor is not None:
             _require_admin(actor)
@@ -352,7 +352,7 @@ class Accounts:
 
         Raises:
             Conflict: It would leave the installation without an admin.
-            Refused: A value cannot be accepted; an admin may always create projects and execute.
+            InvalidRequest: A value cannot be accepted; an admin may always create projects and execute.
             Forbidden: The asker is no admin, or an access token gives a password.
         """
         _require_admin(actor)
@@ -437,7 +437,7 @@ async def _end_everything(db: Transaction, user_id: UUID, *, keep_tokens: bool) 
 
 def _member_only(role: str) -> None:
     if role == UserRole.ADMIN:
-        raise Refused(
+        raise InvalidRequest(
             "An admin may always create projects and execute. Make this person a member first.",
             "admin_may_all",
         )

@@ -21,7 +21,7 @@ from vibe_app.accounts.models import AccessToken, User
 from vibe_app.accounts.roles import Actor, Scope
 from vibe_app.accounts.rules import clean_name
 from vibe_app.db import Database
-from vibe_app.errors import NotFound, Refused, Unauthenticated
+from vibe_app.errors import InvalidRequest, NotFound, Unauthenticated
 from vibe_app.wire import now
 
 TOKEN_PREFIX = "vibe_"
@@ -82,13 +82,13 @@ class Tokens:
             project_id: The only project that it is for, which the asker must be known to see; None for all.
 
         Raises:
-            Refused: A value cannot be accepted.
+            InvalidRequest: A value cannot be accepted.
             NotFound: There is no such project.
             Forbidden: An access token asks for another one.
         """
         actor.need_login()
         if not 1 <= days <= 365:
-            raise Refused("A token can last between 1 and 365 days.", "invalid_days")
+            raise InvalidRequest("A token can last between 1 and 365 days.", "invalid_days")
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         kept = AccessToken(
             user_id=actor.user_id,
@@ -112,7 +112,7 @@ class Tokens:
 
         Raises:
             NotFound: The asker has no such token.
-            Refused: The name cannot be accepted.
+            InvalidRequest: The name cannot be accepted.
             Forbidden: An access token asks.
         """
         actor.need_login()
@@ -179,11 +179,11 @@ def scopes_of(row: AccessToken) -> list[Scope]:
 def _parse_scopes(words: Iterable[str]) -> list[Scope]:
     given = set(words)
     if unknown := given - set(Scope):
-        raise Refused(
+        raise InvalidRequest(
             f"There is no scope {sorted(unknown)[0]!r}. The scopes are {', '.join(Scope)}.", "invalid_scope"
         )
     if not given:
-        raise Refused(f"Give at least one scope of {', '.join(Scope)}.", "invalid_scope")
+        raise InvalidRequest(f"Give at least one scope of {', '.join(Scope)}.", "invalid_scope")
     return [scope for scope in Scope if scope is Scope.READ or scope in given]
 
 

@@ -17,7 +17,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from vibe_app.accounts.proof import Proof
 from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.service import Grant
-from vibe_app.errors import Forbidden, Refused
+from vibe_app.errors import Forbidden, InvalidRequest
 from vibe_app.origins import COOKIE_NEEDS_HTTPS, Mismatch, is_same_origin, mismatch, own_origin
 from vibe_app.wiring import services
 
@@ -89,11 +89,11 @@ async def own_page(request: Request) -> None:
 
     Raises:
         Forbidden: It says that it comes from elsewhere.
-        Refused: A browser came over plain http, and would drop the cookie.
+        InvalidRequest: A browser came over plain http, and would drop the cookie.
     """
     # Chromium would keep it on this machine's own host, but the pages' socket is refused there too.
     if services().settings.cookie_secure and _source(request).startswith("http:"):
-        raise Refused(COOKIE_NEEDS_HTTPS.sentence, COOKIE_NEEDS_HTTPS.code)
+        raise InvalidRequest(COOKIE_NEEDS_HTTPS.sentence, COOKIE_NEEDS_HTTPS.code)
     if not is_own_origin(request, silent=True):
         raise _foreign(request)
 

@@ -24,8 +24,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vibe_app.errors import (
     Conflict,
     Forbidden,
+    InvalidRequest,
     NotFound,
-    Refused,
     TooLarge,
     TooMany,
     Unauthenticated,
@@ -43,7 +43,7 @@ _STOPPING = (
 STATUS: Mapping[type[VibeError], int] = {
     NotFound: 404,
     Conflict: 409,
-    Refused: 400,
+    InvalidRequest: 400,
     TooLarge: 413,
     Unavailable: 502,
     Unauthenticated: 401,
@@ -164,7 +164,7 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     sentence = _sentence(faults[0])
     if len(faults) > 1:
         sentence += f" (And {len(faults) - 1} more.)"
-    return error_response(400, sentence, Refused.default_code)
+    return error_response(400, sentence, InvalidRequest.default_code)
 
 
 def _sentence(fault: Mapping[str, Any]) -> str:

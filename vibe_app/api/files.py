@@ -1,4 +1,4 @@
-"""Routes of a workspace's files, and the passage to its OpenCode. A workspace is started if need be."""
+"""Routes of a workspace's files, and the proxy to its OpenCode. A workspace is started if need be."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from vibe_app.api import schemas
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import error_response, errors
 from vibe_app.api.lasting import EditorsRoute, LastingRoute
-from vibe_app.api.streams import HandedOn
-from vibe_app.errors import Refused, Unavailable
+from vibe_app.api.streams import Forwarded
+from vibe_app.errors import InvalidRequest, Unavailable
 from vibe_app.wiring import services
 from vibe_app.workspaces.files import PAGE_SIZE
 
@@ -143,7 +143,7 @@ async def write_file(
 @files.get(
     "/download",
     status_code=200,
-    response_class=HandedOn,
+    response_class=Forwarded,
     responses=_streamed(
         {
             200: _binary("The file"),
@@ -167,26 +167,26 @@ async def download_file(
         return error_response(416, "The file has no such part.", "no_such_part", size)
     picture = _PICTURES.get(PurePosixPath(path).suffix.lower()) if inline else None
     more = {"Content-Disposition": "inline"} if picture else None
-    return HandedOn(answer, _DOWNLOADED, more, picture)
+    return Forwarded(answer, _DOWNLOADED, more, picture)
 
 
 @files.get(
     "/archive",
     status_code=200,
-    response_class=HandedOn,
+    response_class=Forwarded,
     responses=_streamed(
         {200: _binary("The folder, packed while it is read", "application/gzip")}, 400, 404, 413, 502
     ),
 )
 async def download_archive(actor: Asker, project_id: UUID, path: _FilePath = "") -> Response:
     """Stream a folder as `.tar.gz`, without `.git`, special files and links that lead out of it."""
-    return HandedOn(await services().files.archive(actor, project_id, path), _DOWNLOADED)
+    return Forwarded(await services().files.archive(actor, project_id, path), _DOWNLOADED)
 
 
 @files.get(
     "/outputs/{name}",
     status_code=200,
-    response_class=HandedOn,
+    response_class=Forwarded,
     responses=_streamed({200: _binary("The output, 8 MiB of it at most", "text/plain")}, 400, 404, 502),
 )
 async def download_output(
@@ -197,7 +197,7 @@ async def download_output(
     """Return all of a command's output that is too long to be shown, as OpenCode keeps it for a week."""
     answer = await services().files.output(actor, project_id, name)
     more = {"Content-Disposition": "attachment; filename=output.txt"}
-    return HandedOn(answer, ("content-length",), more, "text/plain; charset=utf-8")
+    return Forwarded(answer, ("content-length",), more, "text/plain; charset=utf-8")
 
 
 @files.get("/search", responses=errors(400, 404, 429, 502))
@@ -264,7 +264,7 @@ _UP = ("accept", "content-type", "last-event-id")
 _DOWN = ("etag", "last-modified")
 
 
-@opencode.get("/{path:path}", status_code=200, response_class=HandedOn, responses=_OPENCODE)
+@opencode.get("/{path:path}", status_code=200, response_class=Forwarded, responses=_OPENCODE)
 async def ask_opencode(request: Request, actor: Asker, project_id: UUID, path: str) -> Response:
     """Read from the workspace's OpenCode, streams such as `event` included. For editors.
 
@@ -275,7 +275,7 @@ async def ask_opencode(request: Request, actor: Asker, project_id: UUID, path: s
 
 
 @opencode.post(
-    "/{path:path}", status_code=200, response_class=HandedOn, responses=_OPENCODE, openapi_extra=_JSON_BODY
+    "/{path:path}", status_code=200, response_class=Forwarded, responses=_OPENCODE, openapi_extra=_JSON_BODY
 )
 async def tell_opencode(request: Request, actor: Asker, project_id: UUID, path: str) -> Response:
     """Talk with the agent of the workspace's OpenCode, beside the board's sessions. For editors."""
@@ -283,14 +283,14 @@ async def tell_opencode(request: Request, actor: Asker, project_id: UUID, path: 
 
 
 @opencode.patch(
-    "/{path:path}", status_code=200, response_class=HandedOn, responses=_OPENCODE, openapi_extra=_JSON_BODY
+    "/{path:path}", status_code=200, response_class=Forwarded, responses=_OPENCODE, openapi_extra=_JSON_BODY
 )
 async def change_in_opencode(request: Request, actor: Asker, project_id: UUID, path: str) -> Response:
     """Change the title of a talk. For editors."""
     return await _passed(request, actor, project_id, path)
 
 
-@opencode.delete("/{path:path}", status_code=200, response_class=HandedOn, responses=_OPENCODE)
+@opencode.delete("/{path:path}", status_code=200, response_class=Forwarded, responses=_OPENCODE)
 async def delete_in_opencode(request: Request, actor: Asker, project_id: UUID, path: str) -> Response:
     """Delete a talk. For editors."""
     return await _passed(request, actor, project_id, path)
@@ -303,7 +303,7 @@ async def _passed(request: Request, actor: Asker, project_id: UUID, path: str) -
     answer = await services().files.opencode(
         actor, project_id, request.method, f"/{path}", query, headers, body
     )
-    return HandedOn(answer, _DOWN)
+    return Forwarded(answer, _DOWN)
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
@@ -317,7 +317,7 @@ def _version(condition: str | None) -> str | None:
         return None
     match = _VERSION.fullmatch(condition.strip())
     if match is None:
-        raise Refused(
+        raise InvalidRequest(
             "If-Match must be one version in quotes, as the file's ETag gives it.", "invalid_version"
         )
     return match[1]

@@ -47,7 +47,7 @@ class _EventsWritten(Collector):
         yield CounterMetricFamily(
             "vibe_events_written",
             "Events that this process has written to the database",
-            value=services().feed.written,
+            value=services().event_log.written,
         )
 
 

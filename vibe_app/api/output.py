@@ -1,6 +1,6 @@
-"""The output of a session as server-sent events: what the book holds, then what comes.
+"""The output of a session as server-sent events: what the event log holds, then what comes.
 
-A stream follows the book and keeps nothing: it reads the next batch only when
+A stream follows the event log and keeps nothing: it reads the next batch only when
 the reader has taken the last one, so a slow reader costs no memory. One that
 takes nothing for a while is closed and resumes from its last id.
 """
@@ -24,8 +24,8 @@ from vibe_app.api.errors import errors
 from vibe_app.api.lasting import LastingRoute
 from vibe_app.api.metrics import OPEN_STREAMS
 from vibe_app.board.lifecycle import LIVE, SessionStatus
-from vibe_app.errors import NotFound, Refused, Unavailable
-from vibe_app.runs.feed import Batch, Feed
+from vibe_app.errors import InvalidRequest, NotFound, Unavailable
+from vibe_app.runs.event_log import Batch, EventLog
 from vibe_app.wire import Event, iso
 from vibe_app.wiring import services
 
@@ -62,18 +62,18 @@ class EventStream(Response):
     """Sends the events of one session after number `after` until its `done`.
 
     Args:
-        feed: The book.
+        event_log: The event log.
         session_id: Whose events.
         after: Number of the last event that the reader has.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, feed: Feed, session_id: UUID, after: int) -> None:
+    def __init__(self, event_log: EventLog, session_id: UUID, after: int) -> None:
         headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
         super().__init__(headers=headers)
         del self.headers["content-length"]
-        self._feed = feed
+        self._event_log = event_log
         self._session_id = session_id
         self._after = after
 
@@ -92,10 +92,10 @@ class EventStream(Response):
             await _cancel(gone)
 
     async def _send_events(self, send: Send, gone: asyncio.Task[None]) -> None:
-        """Return when the session is over, when the book cannot be read, or when nobody wants more."""
+        """Return when the session is over, when the event log cannot be read, or when nobody wants more."""
         # It goes before the first event: some clients take a block of its own for an event without data.
         head = f"retry: {RETRY_MS}\n".encode()
-        async with aclosing(self._feed.follow(self._session_id, self._after)) as batches:
+        async with aclosing(self._event_log.follow(self._session_id, self._after)) as batches:
             while True:
                 step = asyncio.ensure_future(_next(batches))
                 try:
@@ -154,13 +154,13 @@ async def stream_output(
     session = await verbs.sessions.glance(actor, project_id, task_id, session_id)
     last = after if last_event_id is None else last_event_id
     if last > session.last_seq:
-        raise Refused(
+        raise InvalidRequest(
             f"This session has no event {last}; its last one is {session.last_seq}.", "invalid_last_event_id"
         )
     if last == session.last_seq and SessionStatus(session.status) not in LIVE:
         # The answer that makes a browser's EventSource stop (HTML standard, "Server-sent events").
         return Response(status_code=204, media_type=EventStream.media_type)
-    return EventStream(verbs.feed, session_id, last)
+    return EventStream(verbs.event_log, session_id, last)
 
 
 def encoded(events: Iterable[Event]) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from vibe_app.wiring import services
 
 sessions = APIRouter(prefix="/projects/{project_id}/tasks/{task_id}", tags=["sessions"])
 
-STOP_PATIENCE = 5.0
+STOP_TIMEOUT = 5.0
 """Seconds for which Stop waits for the agent to have stopped."""
 
 
@@ -48,7 +48,7 @@ async def stop_task(actor: Asker, project_id: UUID, task_id: UUID) -> schemas.Me
     """Stop the task's live session. `Stopping` means that the agent takes its time; it will stop."""
     verbs = services().sessions
     session = await verbs.stop(actor, project_id, task_id)
-    session = await verbs.wait_until_over(session.id, STOP_PATIENCE)
+    session = await verbs.wait_until_over(session.id, STOP_TIMEOUT)
     if SessionStatus(session.status) in LIVE:
         return schemas.Message(message="Stopping")
     if session.status == SessionStatus.CANCELLED:

@@ -1,4 +1,4 @@
-"""Hands on, piece by piece, what a workspace's service answers: downloads, archives, OpenCode's own answers.
+"""Forwards, piece by piece, what a workspace's service answers: downloads, archives, OpenCode's own answers.
 
 Nothing is kept: the next piece is asked for when the reader has taken the last one.
 Whatever comes from a workspace may be hostile, so no browser may take it for a page.
@@ -28,12 +28,12 @@ INERT: Mapping[str, str] = {
 }
 
 
-class HandedOn(StreamingResponse):
+class Forwarded(StreamingResponse):
     """An answer of a workspace's service as it comes; the connection is let go at the end.
 
     Args:
         answer: The other side's.
-        headers: Names of its headers that are handed on.
+        headers: Names of its headers that are forwarded.
         more: Headers to add.
         media_type: In the place of its own.
     """

@@ -11,12 +11,12 @@ from fastapi.responses import JSONResponse
 from vibe_app.api import schemas
 from vibe_app.api.access import unlike
 from vibe_app.api.errors import public_errors
-from vibe_app.errors import Refused, Unavailable
+from vibe_app.errors import InvalidRequest, Unavailable
 from vibe_app.wiring import services
 
 system = APIRouter(tags=["system"])
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 """Seconds in which each part must answer."""
 
 
@@ -40,12 +40,12 @@ async def ready() -> schemas.Ready:
     reasons: dict[str, str] = {}
     for name, check in checks.items():
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 await check
         except Unavailable as error:
             reasons[name] = error.message
         except TimeoutError:
-            reasons[name] = f"The {name} does not answer within {PATIENCE:.0f} s."
+            reasons[name] = f"The {name} does not answer within {TIMEOUT:.0f} s."
     if reasons:
         sentence = " ".join(reasons.values())
         body = schemas.NotReady(error=sentence, reasons=reasons)
@@ -63,4 +63,4 @@ async def front(
 ) -> None:
     """Tell whether what stands between a browser and the board lets it be used; 400 says what does not."""
     if found := unlike(request, page):
-        raise Refused(found.sentence, found.code)
+        raise InvalidRequest(found.sentence, found.code)

@@ -12,7 +12,7 @@ from vibe_app.api import schemas
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import error_response, errors
 from vibe_app.board.views import TaskView
-from vibe_app.errors import Refused, VersionChanged
+from vibe_app.errors import InvalidRequest, VersionChanged
 from vibe_app.wiring import services
 
 tasks = APIRouter(prefix="/projects/{project_id}/tasks", tags=["tasks"])
@@ -82,18 +82,18 @@ def _named_version(version: int | None, if_match: str) -> int:
     """Return the version that a change is founded on, from its body or its header.
 
     Raises:
-        Refused: It names none, or none that can be.
+        InvalidRequest: It names none, or none that can be.
     """
     if version is not None:
         return version
     tag = if_match.strip().removeprefix("W/").strip('"')
     if not tag:
-        raise Refused(
+        raise InvalidRequest(
             'Say which version of the task you read: in the field "version", or in the header If-Match.',
             "version_missing",
         )
     if not tag.isascii() or not tag.isdecimal() or len(tag) > 9:
-        raise Refused("If-Match must be the ETag of the task as you read it.", "invalid_version")
+        raise InvalidRequest("If-Match must be the ETag of the task as you read it.", "invalid_version")
     return int(tag)
 
 

@@ -126,8 +126,8 @@ class Session(SQLModel, table=True):
     A live row without an owner waits to be claimed. `epoch` is the fencing token:
     it grows with each claim, and every write of a run names the epoch it holds.
     `cursor` counts what was taken from the sidecar in this attempt, `last_seq`
-    what stands in the book; they differ where the engine wrote entries itself.
-    `heard_at` is when it started or the book last grew, in seconds since 1970 on
+    what stands in the event log; they differ where the engine wrote entries itself.
+    `heard_at` is when it started or the event log last grew, in seconds since 1970 on
     the database's clock: the events' own times come from the sidecar's host.
     `asking` is set where the last answer of a completed run ends with a question.
     `wait_from` is since when it waits for its model's provider, without a place of

@@ -20,7 +20,7 @@ from vibe_app.board.models import Member, Project, Task
 from vibe_app.board.remotes import KEEP, Credentials, Remote
 from vibe_app.board.views import MemberView, Page, ProjectView, WorkspaceView
 from vibe_app.db import Database, Transaction
-from vibe_app.errors import Conflict, NotFound, Refused
+from vibe_app.errors import Conflict, InvalidRequest, NotFound
 from vibe_app.wire import now
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Projects:
             credential: What signs in to its server; one that stands in the address is taken out of it.
 
         Raises:
-            Refused: A value cannot be accepted.
+            InvalidRequest: A value cannot be accepted.
             Forbidden: The actor may not create projects, or the repository is a folder of the server, and the
                 actor no admin.
         """
@@ -159,7 +159,7 @@ class Projects:
 
         Raises:
             Forbidden: The actor is no owner, or names a folder of the server and is no admin.
-            Refused: A value cannot be accepted.
+            InvalidRequest: A value cannot be accepted.
         """
         values: dict[str, object] = {}
         if name is not None:
@@ -168,7 +168,9 @@ class Projects:
             values["description"] = rules.clean_body(description)
         if session_limit is not None:
             if not 1 <= session_limit <= 100:
-                raise Refused("The limit of running sessions must be between 1 and 100.", "invalid_limit")
+                raise InvalidRequest(
+                    "The limit of running sessions must be between 1 and 100.", "invalid_limit"
+                )
             values["session_limit"] = session_limit
         async with self._database.transaction() as db:
             project, _ = await require(db, actor, project_id, ProjectRole.OWNER, Scope.WRITE, lock=True)
@@ -201,13 +203,13 @@ class Projects:
             confirm: The project's name, typed by the person.
 
         Raises:
-            Refused: `confirm` is not the name.
+            InvalidRequest: `confirm` is not the name.
             Conflict: A session of it is live.
         """
         async with self._database.transaction() as db:
             project, _ = await require(db, actor, project_id, ProjectRole.OWNER, Scope.WRITE, lock=True)
             if confirm.strip() != project.name:
-                raise Refused(
+                raise InvalidRequest(
                     f"To delete it, confirm with the project's name: {project.name}", "confirmation_needed"
                 )
             if await repository.live_counts(db, [project_id]):
@@ -254,7 +256,7 @@ class Projects:
         """Give a person a role in the project; one who has another role changes to it.
 
         Raises:
-            Refused: There is no such role.
+            InvalidRequest: There is no such role.
             NotFound: There is no such person.
             Conflict: It would leave the project without an owner.
         """
@@ -343,7 +345,7 @@ def _role(value: str) -> ProjectRole:
     try:
         return ProjectRole(value)
     except ValueError:
-        raise Refused(f"The role must be one of {', '.join(ProjectRole)}.", "invalid_role") from None
+        raise InvalidRequest(f"The role must be one of {', '.join(ProjectRole)}.", "invalid_role") from None
 
 
 async def _keep_an_owner(db: AsyncSession, leaving: Member) -> None:

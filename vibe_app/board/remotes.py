@@ -18,7 +18,7 @@ from vibe_app import addresses
 from vibe_app.accounts.roles import Actor
 from vibe_app.addresses import Address, Credential
 from vibe_app.board.models import Project
-from vibe_app.errors import Forbidden, Refused
+from vibe_app.errors import Forbidden, InvalidRequest
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def changed(actor: Actor, project: Project, remote: Remote) -> Credential | Keep
     A credential belongs to the server for which it was given: with another server, or none, it goes.
 
     Raises:
-        Refused: A value cannot be accepted.
+        InvalidRequest: A value cannot be accepted.
         Forbidden: The address is a folder of the server, and the actor no admin.
     """
     credential = remote.credential
@@ -91,13 +91,13 @@ def clean_branch(value: str | None) -> str | None:
     """Return the name of a branch, or None for the repository's own.
 
     Raises:
-        Refused: git knows no branch of such a name.
+        InvalidRequest: git knows no branch of such a name.
     """
     name = (value or "").strip()
     if not name:
         return None
     if len(name.encode()) > BRANCH_CHARS or not name.isprintable() or _NO_BRANCH.search(name):
-        raise Refused("This cannot be the name of a branch.", "invalid_branch")
+        raise InvalidRequest("This cannot be the name of a branch.", "invalid_branch")
     return name
 
 
@@ -134,17 +134,19 @@ def _known(url: str | None) -> Address | None:
     """Read a stored address; None where there is none, or one that is not taken any more."""
     try:
         return addresses.parse(url) if url else None
-    except Refused:
+    except InvalidRequest:
         return None
 
 
 def _check(credential: Credential, address: Address | None) -> None:
     if address is None or address.scheme not in ("https", "http"):
-        raise Refused("A token needs a repository with an https:// address.", "no_place_for_credential")
+        raise InvalidRequest(
+            "A token needs a repository with an https:// address.", "no_place_for_credential"
+        )
     for value in (credential.username, credential.token):
         if len(value) > CREDENTIAL_CHARS or not value.isprintable() or value != value.strip():
-            raise Refused(
+            raise InvalidRequest(
                 "The name and the token must be one line each, without spaces around.", "invalid_credential"
             )
     if not (credential.token or credential.username):
-        raise Refused("Give the token.", "invalid_credential")
+        raise InvalidRequest("Give the token.", "invalid_credential")

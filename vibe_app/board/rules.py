@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vibe_app.board.lifecycle import Priority, TaskStatus
-from vibe_app.errors import Refused
+from vibe_app.errors import InvalidRequest
 from vibe_app.wire import plain_text
 
 TITLE_CHARS = 200
@@ -19,13 +19,13 @@ def clean_line(value: str, what: str, limit: int) -> str:
     """Return `value` as one clean line of 1 to `limit` characters.
 
     Raises:
-        Refused: It is empty or longer.
+        InvalidRequest: It is empty or longer.
     """
     line = " ".join(plain_text(value).split())
     if not line:
-        raise Refused(f"Give the {what} at least one character.", "empty_" + what)
+        raise InvalidRequest(f"Give the {what} at least one character.", "empty_" + what)
     if len(line) > limit:
-        raise Refused(
+        raise InvalidRequest(
             f"The {what} has {len(line)} characters; shorten it to {limit} at most.", what + "_too_long"
         )
     return line
@@ -35,11 +35,11 @@ def clean_body(value: str, what: str = "description") -> str:
     """Return `value` without control characters and colours.
 
     Raises:
-        Refused: It is longer than 64 KiB.
+        InvalidRequest: It is longer than 64 KiB.
     """
     body = plain_text(value).strip("\n")
     if (size := len(body.encode())) > DESCRIPTION_BYTES:
-        raise Refused(
+        raise InvalidRequest(
             f"The {what} has {size:,} bytes; shorten it to {DESCRIPTION_BYTES:,} (64 KiB) at most.",
             what + "_too_long",
         )
@@ -50,11 +50,11 @@ def clean_labels(values: Iterable[str]) -> list[str]:
     """Return the labels cleaned, each once, in the order given.
 
     Raises:
-        Refused: There are more than 20, or one is longer than 40 characters.
+        InvalidRequest: There are more than 20, or one is longer than 40 characters.
     """
     labels = list(dict.fromkeys(clean_line(value, "label", LABEL_CHARS) for value in values if value.strip()))
     if len(labels) > LABELS:
-        raise Refused(f"A task can have {LABELS} labels at most; this one would have {len(labels)}.")
+        raise InvalidRequest(f"A task can have {LABELS} labels at most; this one would have {len(labels)}.")
     return labels
 
 
@@ -62,21 +62,25 @@ def parse_priority(value: str) -> Priority:
     """Read a priority.
 
     Raises:
-        Refused: There is none of this name.
+        InvalidRequest: There is none of this name.
     """
     try:
         return Priority(value)
     except ValueError:
-        raise Refused(f"The priority must be one of {', '.join(Priority)}.", "invalid_priority") from None
+        raise InvalidRequest(
+            f"The priority must be one of {', '.join(Priority)}.", "invalid_priority"
+        ) from None
 
 
 def parse_status(value: str) -> TaskStatus:
     """Read a column's name.
 
     Raises:
-        Refused: There is none of this name.
+        InvalidRequest: There is none of this name.
     """
     try:
         return TaskStatus(value)
     except ValueError:
-        raise Refused(f"The status must be one of {', '.join(TaskStatus)}.", "invalid_status") from None
+        raise InvalidRequest(
+            f"The status must be one of {', '.join(TaskStatus)}.", "invalid_status"
+        ) from None

@@ -22,7 +22,7 @@ from vibe_app.board.lifecycle import LIVE, TASK_AFTER, Priority, SessionStatus, 
 from vibe_app.board.models import Session, SessionEvent, Task
 from vibe_app.board.views import Page, SessionView
 from vibe_app.db import Database, Transaction
-from vibe_app.errors import Conflict, DiskFull, NotFound, Refused, Unavailable
+from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, Unavailable
 from vibe_app.wire import EventType, Failure, now
 
 UNREACHABLE = "unreachable"
@@ -40,7 +40,7 @@ class Sessions:
         database: Where they are kept.
         installation_limit: How many sessions may run at once in all.
         model: Which model answers, kept with each session.
-        patience: Seconds for which `wait_for_outcome` waits.
+        outcome_timeout: Seconds for which `wait_for_outcome` waits.
         quiet_notice: Seconds without a word after which a running session is shown as quiet.
     """
 
@@ -49,13 +49,13 @@ class Sessions:
         database: Database,
         installation_limit: int,
         model: str,
-        patience: float = 10.0,
+        outcome_timeout: float = 10.0,
         quiet_notice: float = 300.0,
     ) -> None:
         self._database = database
         self._installation_limit = installation_limit
         self._model = model
-        self._patience = patience
+        self._outcome_timeout = outcome_timeout
         self._quiet_notice = quiet_notice
 
     async def execute(
@@ -81,12 +81,14 @@ class Sessions:
 
         Raises:
             Conflict: A session of the task is live already, or the key's session was deleted.
-            Refused: The card is not in TODO, or the instructions are too long.
+            InvalidRequest: The card is not in TODO, or the instructions are too long.
             Forbidden: The actor may not execute.
         """
         extra = rules.clean_body(instructions, "instructions")
         if idempotency_key is not None and not 1 <= len(idempotency_key) <= 200:
-            raise Refused("The Idempotency-Key must have 1 to 200 characters.", "invalid_idempotency_key")
+            raise InvalidRequest(
+                "The Idempotency-Key must have 1 to 200 characters.", "invalid_idempotency_key"
+            )
         try:
             async with self._database.transaction() as db:
                 await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
@@ -109,7 +111,7 @@ class Sessions:
         if task.status == TaskStatus.IN_PROGRESS:
             raise Conflict(_ACTIVE, "already_active")
         if task.status != TaskStatus.TODO:
-            raise Refused(
+            raise InvalidRequest(
                 "Only a task in To do can be executed; this one is in "
                 f"{TaskStatus(task.status).column}. Move it to To do first.",
                 "not_in_todo",
@@ -137,7 +139,7 @@ class Sessions:
         return session
 
     async def wait_for_outcome(self, session_id: UUID) -> SessionView:
-        """Wait, at most `patience` seconds, for the first outcome of a session just made.
+        """Wait, at most `outcome_timeout` seconds, for the first outcome of a session just made.
 
         Returns when it runs, when it is over, or when it is known what it waits for.
 
@@ -146,7 +148,7 @@ class Sessions:
                 session is kept as failed with the reason and the task is in TODO.
             NotFound: It was deleted meanwhile.
         """
-        deadline = asyncio.get_running_loop().time() + self._patience
+        deadline = asyncio.get_running_loop().time() + self._outcome_timeout
         with self._database.bus.subscribe(f"session:{session_id}") as changes:
             while True:
                 view, starting = await self._glance(session_id)
@@ -164,7 +166,7 @@ class Sessions:
         """Ask the task's live session to stop. One that nobody has claimed is cancelled at once.
 
         Raises:
-            Refused: The task has no live session.
+            InvalidRequest: The task has no live session.
         """
         async with self._database.transaction() as db:
             await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
@@ -174,7 +176,7 @@ class Sessions:
                 select(Session).where(repository.live, col(Session.task_id) == task.id).with_for_update()
             )
             if session is None:
-                raise Refused("This task has no running session to stop.", "not_running")
+                raise InvalidRequest("This task has no running session to stop.", "not_running")
             await db.execute(
                 update(Session)
                 .where(col(Session.id) == session.id)

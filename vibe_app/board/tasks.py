@@ -18,7 +18,7 @@ from vibe_app.board.models import Session, Task
 from vibe_app.board.sessions import session_view
 from vibe_app.board.views import Page, TaskView
 from vibe_app.db import Database
-from vibe_app.errors import Conflict, IllegalMove, Refused, VersionChanged
+from vibe_app.errors import Conflict, IllegalMove, InvalidRequest, VersionChanged
 from vibe_app.wire import plain_text
 
 _LIVE = "A session of this task is running. Stop it first."
@@ -65,7 +65,7 @@ class Tasks:
             labels: Up to 20 of up to 40 characters.
 
         Raises:
-            Refused: A value cannot be accepted.
+            InvalidRequest: A value cannot be accepted.
         """
         task = Task(
             project_id=project_id,
@@ -151,7 +151,7 @@ class Tasks:
         Raises:
             VersionChanged: Somebody else has changed the card since that version.
             Conflict: A session is live and the change touches its prompt.
-            Refused: A value cannot be accepted.
+            InvalidRequest: A value cannot be accepted.
         """
         wanted: dict[str, Any] = {}
         if title is not None:
@@ -214,11 +214,11 @@ class Tasks:
 
         Raises:
             Conflict: A session of the card is live, or the column belongs to live sessions.
-            Refused: The neighbour is no card of that column, or two of them are named.
+            InvalidRequest: The neighbour is no card of that column, or two of them are named.
         """
         target = rules.parse_status(status)
         if before_id is not None and after_id is not None:
-            raise Refused(
+            raise InvalidRequest(
                 "Name the card above which to put it, or the one below, not both.", "two_neighbours"
             )
         async with self._database.transaction() as db:
@@ -275,7 +275,7 @@ async def _neighbour(
 ) -> Task:
     task = await task_of(db, project_id, task_id)
     if task.status != status:
-        raise Refused(f"The card to put it {where} is not in that column.", f"invalid_{where}_id")
+        raise InvalidRequest(f"The card to put it {where} is not in that column.", f"invalid_{where}_id")
     return task
 
 

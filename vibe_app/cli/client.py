@@ -22,7 +22,7 @@ _TOKEN_DAYS = 30
 _TOKEN_SCOPES = ("run", "write")
 _SILENCE = 45.0
 """Seconds without a byte after which a stream is taken for dead; a live one sends a comment every 15 s."""
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 """Seconds in which a lost server must be back."""
 
 
@@ -113,7 +113,7 @@ class Client:
             except (httpx.TransportError, SSEError) as error:
                 reason = str(error) or type(error).__name__
             lost_at = lost_at or time.monotonic()
-            if time.monotonic() - lost_at > _PATIENCE:
+            if time.monotonic() - lost_at > _TIMEOUT:
                 raise Fault(f"The server at {self.url} is gone ({reason}). The session goes on without you.")
             on_lost(f"Connection lost ({reason}), trying again")
             time.sleep(wait)  # a pause between two attempts, not a wait for something

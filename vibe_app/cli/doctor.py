@@ -23,7 +23,7 @@ from vibe_app.private import exposed
 from vibe_app.settings import OPENCODE_VERSION, Settings
 
 # Seconds for which the cluster's API is asked again.
-_CLUSTER_PATIENCE = 3.0
+_CLUSTER_TIMEOUT = 3.0
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _cluster(settings: Settings) -> Finding:
     from vibe_app.workspaces.runtimes.kubernetes.manifests import APP
 
     async def workspaces() -> int:
-        cluster = Cluster(settings.kubernetes_namespace, settings.kubeconfig, patience=_CLUSTER_PATIENCE)
+        cluster = Cluster(settings.kubernetes_namespace, settings.kubeconfig, timeout=_CLUSTER_TIMEOUT)
         try:
             await cluster.open()
             return len((await cluster.list("pods", labels=f"app={APP}"))[0])

@@ -87,7 +87,7 @@ def _source() -> Source | None:
     """Read what to clone from REPOSITORY, which the manifest fills from the workspace's Secret.
 
     Raises:
-        Refused: Its address cannot be used.
+        InvalidRequest: Its address cannot be used.
     """
     asked = json.loads(os.environ.pop("REPOSITORY", "") or "{}")
     credential = Credential(*asked["credential"]) if asked.get("credential") else None

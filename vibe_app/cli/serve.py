@@ -173,7 +173,7 @@ def file_browser() -> None:
 
 @click.command("session-proxy")
 def session_proxy() -> None:
-    """Run the passage to a workspace's OpenCode (set by OPENCODE_URL, PORT and their like)."""
+    """Run the proxy to a workspace's OpenCode (set by OPENCODE_URL, PORT and their like)."""
     from vibe_app.workspace_services.session_proxy.__main__ import main
 
     raise SystemExit(main())

@@ -26,7 +26,7 @@ import uvicorn
 
 from vibe_app import frontend
 from vibe_app.cli.options import console
-from vibe_app.cli.timeouts import PatientProtocol
+from vibe_app.cli.timeouts import TimedProtocol
 from vibe_app.log import set_up
 from vibe_app.settings import Settings
 from vibe_app.wire import KEEP_ALIVE
@@ -251,7 +251,7 @@ def serve_on(
     config = uvicorn.Config(
         "vibe_app.vibe_app:app",  # imported when it is served, with what was just prepared
         factory=True,
-        http=PatientProtocol,
+        http=TimedProtocol,
         ws="wsproto",
         lifespan="on",
         access_log=False,

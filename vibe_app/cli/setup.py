@@ -41,7 +41,7 @@ def frontend_step(settings: Settings, root: Path) -> Step:
 
     def do() -> str:
         bun = tools.stamped(settings, tools.BUN) or tools.install(settings, tools.BUN)
-        # npm's registry is handed on, so that Reflex neither probes for the fastest one nor asks another.
+        # npm's registry is passed along, so that Reflex neither probes for the fastest one nor asks another.
         environment = {
             "REFLEX_BUN_PATH": bun,
             "REFLEX_DIR": str(settings.tools / "reflex"),

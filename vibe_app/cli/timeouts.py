@@ -26,7 +26,7 @@ HALF_OPEN = 100
 _half_open: Counter[str] = Counter()
 
 
-class PatientProtocol(H11Protocol):
+class TimedProtocol(H11Protocol):
     """uvicorn's HTTP/1.1, which ends what does not go on: with 408, where nothing was answered yet."""
 
     _timer: asyncio.TimerHandle | None = None

@@ -1,7 +1,7 @@
 """The client of a workspace's file browser and session proxy: what they answer, and their errors as ours.
 
 For its sessions the sidecar has a client of its own, `agent`. Nothing is read whole here that has no
-limit at the other side: files and archives are handed on piece by piece.
+limit at the other side: files and archives are forwarded piece by piece.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import httpx
 
-from vibe_app.errors import Conflict, Forbidden, NotFound, Refused, TooLarge, Unavailable, VibeError
+from vibe_app.errors import Conflict, Forbidden, InvalidRequest, NotFound, TooLarge, Unavailable, VibeError
 
 _REFUSALS: Mapping[int, type[VibeError]] = {403: Forbidden, 404: NotFound, 409: Conflict, 413: TooLarge}
 # A service that died is started again within a few seconds.
@@ -105,7 +105,7 @@ class WorkspaceClient:
         """Return `{"path", "entries", "total_count"}` of a folder: one page, folders first.
 
         Raises:
-            Refused: The path leaves the workspace or names no folder.
+            InvalidRequest: The path leaves the workspace or names no folder.
             NotFound: There is no such folder.
             Unavailable: The file browser does not answer.
         """
@@ -115,7 +115,7 @@ class WorkspaceClient:
         """Return `{"path", "size", "offset", "encoding", "content", "version"}` of a file or a part of it.
 
         Raises:
-            Refused: The path leaves the workspace or names no plain file.
+            InvalidRequest: The path leaves the workspace or names no plain file.
             NotFound: There is no such file.
             TooLarge: It is larger than is read in one piece.
             Unavailable: The file browser does not answer.
@@ -136,7 +136,7 @@ class WorkspaceClient:
 
         Raises:
             Conflict: Something else is there than the version says.
-            Refused: The path leaves the workspace or names no plain file.
+            InvalidRequest: The path leaves the workspace or names no plain file.
             NotFound: A folder on the way is missing.
             TooLarge: It is larger than the limit.
             Unavailable: The file browser does not answer, or the disk is full.
@@ -157,7 +157,7 @@ class WorkspaceClient:
         """Return `{"results", "truncated"}` of a search.
 
         Raises:
-            Refused: There is nothing to look for.
+            InvalidRequest: There is nothing to look for.
             NotFound: There is no such folder.
             Unavailable: The file browser does not answer.
         """
@@ -212,7 +212,7 @@ class WorkspaceClient:
             headers: `Range` and `If-Range` are passed on.
 
         Raises:
-            Refused: The path leaves the workspace or names no plain file.
+            InvalidRequest: The path leaves the workspace or names no plain file.
             NotFound: There is no such file.
             Unavailable: The file browser does not answer.
         """
@@ -223,7 +223,7 @@ class WorkspaceClient:
         """Return a folder as a `.tar.gz` to be streamed. Close the answer.
 
         Raises:
-            Refused: The path leaves the workspace or names no folder.
+            InvalidRequest: The path leaves the workspace or names no folder.
             NotFound: There is no such folder.
             TooLarge: It holds more than an archive may.
             Unavailable: The file browser does not answer.
@@ -259,7 +259,7 @@ class WorkspaceClient:
 
         Raises:
             Forbidden: This call does not pass.
-            Refused: What the call asks for does not pass.
+            InvalidRequest: What the call asks for does not pass.
             TooLarge: The body is too large.
             Unavailable: OpenCode or the proxy does not answer.
         """
@@ -375,7 +375,7 @@ async def _refusal(answer: Answer) -> VibeError:
         )
     if answer.status >= 500:
         return Unavailable(sentence, code)
-    return _REFUSALS.get(answer.status, Refused)(sentence, code)
+    return _REFUSALS.get(answer.status, InvalidRequest)(sentence, code)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from vibe_app.errors import Conflict, DiskFull, NotFound, Refused, TooLarge, Unavailable, VibeError
+from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, TooLarge, Unavailable, VibeError
 from vibe_app.wire import Event, EventType, LiveSessions, SessionState, StartSession
 
 _LONGEST_FRAME = 8 * 1024 * 1024
@@ -77,7 +77,7 @@ class Agent:
 
         Raises:
             Conflict: The id already ran with another prompt.
-            Refused: The sidecar does not accept the request as written.
+            InvalidRequest: The sidecar does not accept the request as written.
             Unavailable: The sidecar, or OpenCode behind it, does not answer.
         """
         return await self._state(endpoint, "POST", "/sessions", start.session_id, start)
@@ -271,7 +271,7 @@ async def _check(response: httpx.Response, content_type: str) -> None:
     if code == DiskFull.default_code:
         raise DiskFull(reason)
     if 400 <= status < 500 and kind == "application/json":
-        refusal = _REFUSALS.get(status, Refused)
+        refusal = _REFUSALS.get(status, InvalidRequest)
         raise refusal(reason or f"The workspace's sidecar refused the request ({status}).")
     raise Unavailable(reason or f"The workspace's sidecar answered with an error ({status}).")
 

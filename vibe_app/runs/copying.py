@@ -1,4 +1,4 @@
-"""Copies what a sidecar streams of one session into the book, until the session is over.
+"""Copies what a sidecar streams of one session into the event log, until the session is over.
 
 The end is what the sidecar's own record of the session says: a stream that breaks,
 stands still or leaves something out is asked again. Nothing here starts or stops.
@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 from vibe_app.clients.sidecar import Agent
-from vibe_app.errors import DiskFull, NotFound, Refused, Unavailable
+from vibe_app.errors import DiskFull, InvalidRequest, NotFound, Unavailable
 from vibe_app.runs.aio import cancel
 from vibe_app.runs.record import Record
-from vibe_app.runs.retry_policy import FRUITLESS, Patience
+from vibe_app.runs.retry_policy import FRUITLESS, RetryPolicy
 from vibe_app.wire import Event, EventType, Failure, SessionState, SidecarStatus
 from vibe_app.workspaces.runtimes.base import Endpoint
 
@@ -35,7 +35,7 @@ class Lost(Exception):
     Args:
         reason: Why, in a sentence.
         failure: The kind of the failure.
-        remark: A further line for the book.
+        remark: A further line for the event log.
     """
 
     def __init__(self, reason: str, failure: str, remark: str = "") -> None:
@@ -62,12 +62,12 @@ class Copy:
     """The copying of one attempt.
 
     Args:
-        record: Where to write; its cursor says how far the book has come.
+        record: Where to write; its cursor says how far the event log has come.
         agent: Talks to the sidecar.
         sidecar_id: The attempt's id there.
         endpoint: Where it answers now.
         ready: Says where it answers after it was away, starting it if need be.
-        patience: How long to wait for what.
+        retry_policy: How long to wait for what.
 
     Attributes:
         endpoint: Where the sidecar answered last; it changes when a workspace is started again.
@@ -80,14 +80,14 @@ class Copy:
         sidecar_id: str,
         endpoint: Endpoint,
         ready: Callable[[], Awaitable[Endpoint]],
-        patience: Patience,
+        retry_policy: RetryPolicy,
     ) -> None:
         self._record = record
         self._agent = agent
         self._sidecar_id = sidecar_id
         self.endpoint = endpoint
         self._ready = ready
-        self._patience = patience
+        self._retry_policy = retry_policy
 
     async def to_the_end(self, state: SessionState) -> SessionState:
         """Write what the sidecar streams until its session is over; connect again whenever that breaks.
@@ -97,7 +97,7 @@ class Copy:
         """
         clock = asyncio.get_running_loop().time
         away_since: float | None = None
-        pause, fruitless = self._patience.reconnect, 0
+        pause, fruitless = self._retry_policy.reconnect, 0
         while not self._has_all(state):
             before = self._record.cursor
             whole = await self._write_stream()
@@ -108,20 +108,20 @@ class Copy:
                 away_since = None
             except DiskFull as error:
                 raise Lost(error.message, Failure.DISK_FULL) from error
-            except (Unavailable, Refused) as error:
+            except (Unavailable, InvalidRequest) as error:
                 log.info("session %s: %s", self._sidecar_id, error)
                 away_since = away_since or clock()
-                if clock() - away_since > self._patience.lost:
+                if clock() - away_since > self._retry_policy.lost:
                     raise Lost(error.message, Failure.AGENT_LOST) from error
             if self._record.cursor > before:
-                pause, fruitless = self._patience.reconnect, 0
+                pause, fruitless = self._retry_policy.reconnect, 0
             elif not self._has_all(state):
                 fruitless += away_since is None and state.last_seq > before
                 if fruitless == FRUITLESS:
                     reason = f"The workspace does not give out number {before + 1} of the session's output."
                     raise Lost(reason, Failure.BROKEN)
                 await asyncio.sleep(pause)
-                pause = min(pause * 1.5, 10 * self._patience.reconnect)
+                pause = min(pause * 1.5, 10 * self._retry_policy.reconnect)
         return state
 
     def _has_all(self, state: SessionState) -> bool:
@@ -129,7 +129,7 @@ class Copy:
         return state.status is not SidecarStatus.RUNNING and self._record.cursor >= state.last_seq - 1
 
     async def _write_stream(self) -> bool:
-        """Copy the stream into the book up to, and without, its `done`; tell whether it came so far.
+        """Copy the stream into the event log up to, and without, its `done`; tell whether it came so far.
 
         Reading and writing go side by side, so that events that come while one
         batch is written make up the next.
@@ -167,7 +167,7 @@ class Copy:
             if reader.cancelled():
                 return False
             await reader
-        except (Unavailable, NotFound, Refused) as error:
+        except (Unavailable, NotFound, InvalidRequest) as error:
             log.info("session %s: %s", self._sidecar_id, error)
             return False
         finally:
@@ -181,10 +181,10 @@ class Copy:
         """
         before = newest()
         while True:
-            await asyncio.sleep(self._patience.compare)
+            await asyncio.sleep(self._retry_policy.compare)
             try:
                 state = await self._agent.state(self.endpoint, self._sidecar_id)
-            except (Unavailable, Refused) as error:
+            except (Unavailable, InvalidRequest) as error:
                 log.info("session %s cannot be compared: %s", self._sidecar_id, error)
                 continue
             more = state is None or state.status is not SidecarStatus.RUNNING or state.last_seq > before

@@ -19,7 +19,7 @@ from sqlmodel import col
 from vibe_app.board import repository
 from vibe_app.board.models import Project, Session
 from vibe_app.db import Database, Transaction, db_clock
-from vibe_app.runs.feed import Lease
+from vibe_app.runs.event_log import Lease
 
 LONGEST_WAIT = 600.0
 """Seconds that a session is ever told to wait, with room to spare. One that seems to wait longer is due: the

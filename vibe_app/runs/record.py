@@ -22,7 +22,7 @@ from vibe_app.board.models import Project, Session, Task
 from vibe_app.board.sessions import end_session
 from vibe_app.db import Database, db_clock
 from vibe_app.errors import LeaseLost, Unavailable
-from vibe_app.runs.feed import Feed
+from vibe_app.runs.event_log import EventLog
 from vibe_app.runs.writer import Entry, Lease, Taken, fence
 from vibe_app.wire import Event, EventType, Failure, Usage, clean_text, now, plain_text
 
@@ -39,22 +39,22 @@ class Record:
     Args:
         lease: The right to write.
         session: The row as claimed.
-        database, feed: Where to write.
+        database, event_log: Where to write.
 
     Attributes:
-        cursor: The number of the sidecar's last event that stands in the book.
+        cursor: The number of the sidecar's last event that stands in the event log.
         closing: Whether the run is giving its lease up by itself.
         hidden: Secrets that are taken out of whatever is written.
     """
 
-    def __init__(self, lease: Lease, session: Session, database: Database, feed: Feed) -> None:
+    def __init__(self, lease: Lease, session: Session, database: Database, event_log: EventLog) -> None:
         self.lease = lease
         self.cursor = session.cursor
         self.closing = False
         self.hidden: tuple[str, ...] = ()
         self._session = session
         self._database = database
-        self._feed = feed
+        self._event_log = event_log
 
     async def task(self) -> tuple[Project | None, str]:
         """Return the session's project, None where it was deleted, and its task's title."""
@@ -116,7 +116,7 @@ class Record:
         """
         entries = [Entry(event.type, self._hide(clean_text(event.text)), event.timestamp) for event in events]
         taken = Taken(self.cursor, events[-1].seq)
-        await self._insist(lambda: self._feed.append(self.lease, entries, taken))
+        await self._insist(lambda: self._event_log.append(self.lease, entries, taken))
         self.cursor = taken.upto
 
     async def repeat(self, delay: float, reason: str, failure: str, usage: Usage | None) -> None:
@@ -134,7 +134,7 @@ class Record:
 
         async def write() -> None:
             async with self._database.transaction() as db:
-                await self._feed.append_in(db, self.lease, [entry])
+                await self._event_log.append_in(db, self.lease, [entry])
                 await db.execute(
                     update(Session)
                     .where(fence(self.lease))
@@ -169,7 +169,7 @@ class Record:
 
         async def write() -> None:
             async with self._database.transaction() as db:
-                await self._feed.append_in(db, self.lease, [Entry(EventType.STATUS, sentence, now())])
+                await self._event_log.append_in(db, self.lease, [Entry(EventType.STATUS, sentence, now())])
                 await db.execute(
                     update(Session)
                     .where(fence(self.lease))
@@ -217,10 +217,10 @@ class Record:
         }
 
         async def write() -> None:
-            output = await self._feed.output_text(self.lease.session_id)
+            output = await self._event_log.output_text(self.lease.session_id)
             async with self._database.transaction() as db:
                 if remark:
-                    await self._feed.append_in(
+                    await self._event_log.append_in(
                         db, self.lease, [Entry(EventType.ERROR, self._hide(remark), now())]
                     )
                 session = await db.scalar(select(Session).where(fence(self.lease)))

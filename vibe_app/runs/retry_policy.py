@@ -17,7 +17,7 @@ FRUITLESS = 6
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """For how many seconds a run waits for what.
 
     Args:

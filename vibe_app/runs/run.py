@@ -1,9 +1,8 @@
-"""One run's story: make the workspace ready, start the agent, write what it says, end.
+"""Executes one session: make the workspace ready, start the agent, write what it says, end.
 
-The story may be broken off at any line by the death of this process; the next
-one to claim the session tells it again from the start, and every step finds
-what was done already. Nothing is decided by an event alone: the end is what the
-sidecar's own record of the session says.
+This may be broken off at any line by the death of this process; the next one to claim
+the session executes it again from the start, and every step finds what was done already. Nothing is
+decided by an event alone: the end is what the sidecar's own record of the session says.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ from vibe_app.errors import (
     Conflict,
     DiskFull,
     IllegalMove,
+    InvalidRequest,
     LeaseLost,
     NotFound,
-    Refused,
     Unavailable,
     VibeError,
 )
 from vibe_app.runs.aio import cancel
 from vibe_app.runs.copying import Copy, Lost, known
 from vibe_app.runs.record import Record
-from vibe_app.runs.retry_policy import MAX_CRASHES, MAX_REPEATS, TRIES, WAITS, Patience
+from vibe_app.runs.retry_policy import MAX_CRASHES, MAX_REPEATS, TRIES, WAITS, RetryPolicy
 from vibe_app.wire import RETRYABLE, Failure, SessionState, SidecarStatus, StartSession, now
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
@@ -48,14 +47,14 @@ class _Stopped(Exception):
 
 
 class Run:
-    """A claimed session, to be told by `story`.
+    """A claimed session, carried out by `execute`.
 
     Args:
         session: Its row as claimed.
         record: What the run writes to.
         workspaces: Makes its workspace ready.
         agent: Talks to the sidecar.
-        patience: How long to wait for what.
+        retry_policy: How long to wait for what.
         start_limit: Seconds in which the agent must have been started, or found again.
         time_limit: Seconds after which the session is stopped.
 
@@ -69,7 +68,7 @@ class Run:
         record: Record,
         workspaces: Workspaces,
         agent: Agent,
-        patience: Patience,
+        retry_policy: RetryPolicy,
         start_limit: float,
         time_limit: float,
     ) -> None:
@@ -78,7 +77,7 @@ class Run:
         self._session = session
         self._workspaces = workspaces
         self._agent = agent
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._start_limit = start_limit
         self._time_limit = time_limit
         self._step = "the workspace was still starting"
@@ -93,17 +92,17 @@ class Run:
         if session.stop_requested:
             self.stop.set()
 
-    async def story(self) -> None:
+    async def execute(self) -> None:
         """Carry the session to its end, or to its next attempt.
 
-        A lost lease ends the story without a word: somebody else tells it now.
+        A lost lease ends it without a word: somebody else executes it now.
         """
         try:
-            await self._tell()
+            await self._execute()
         except (LeaseLost, IllegalMove) as error:
             log.warning("session %s: %s", self._session.id, error)
 
-    async def _tell(self) -> None:
+    async def _execute(self) -> None:
         project, title = await self.record.task()
         if project is None:
             raise LeaseLost("The project was deleted, and its sessions with it.")
@@ -156,7 +155,7 @@ class Run:
                 self._endpoint = await self._unless_stopped(self._ready())
                 # Not broken off by Stop: an accepted session must be known here, or nobody could end it.
                 return await self._accepted(start)
-            except (Refused, Conflict, NotFound) as error:
+            except (InvalidRequest, Conflict, NotFound) as error:
                 raise Lost(error.message, Failure.BROKEN) from error
             except DiskFull as error:
                 raise Lost(error.message, Failure.DISK_FULL) from error
@@ -165,7 +164,7 @@ class Run:
                     raise Lost(error.message, self._unreached) from error
                 # Should the limit end the next try, this is why.
                 self._note_step(error.message)
-                await self._unless_stopped(asyncio.sleep(self._patience.pause * tries))
+                await self._unless_stopped(asyncio.sleep(self._retry_policy.pause * tries))
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def _ready(self) -> Endpoint:
@@ -176,7 +175,7 @@ class Run:
 
         ready = asyncio.ensure_future(self._workspaces.ensure(self._project, progress))
         try:
-            done, _ = await asyncio.wait({ready}, timeout=self._patience.notice)
+            done, _ = await asyncio.wait({ready}, timeout=self._retry_policy.notice)
             if not done and self._session.status == SessionStatus.PENDING:
                 await self.record.workspace_starting()
             return await ready
@@ -189,10 +188,10 @@ class Run:
     async def _accepted(self, start: StartSession) -> SessionState:
         self._may_work = True
         try:
-            async with asyncio.timeout(self._patience.answer):
+            async with asyncio.timeout(self._retry_policy.answer):
                 if self.record.cursor or self.stop.is_set():
                     # Starting it anew under the same id would number its events from 1 again; and what is
-                    # to stop is not started, but what it has said already belongs into the book.
+                    # to stop is not started, but what it has said already belongs into the event log.
                     return await known(self._agent, self._endpoint, self._sidecar_id)
                 if self._session.attempt > 1:
                     await self._end_attempt(self._session.attempt - 1)
@@ -213,7 +212,9 @@ class Run:
         Raises:
             Lost: The sidecar forgot the session, stays away, or does not confirm a stop.
         """
-        copy = Copy(self.record, self._agent, self._sidecar_id, self._endpoint, self._ready, self._patience)
+        copy = Copy(
+            self.record, self._agent, self._sidecar_id, self._endpoint, self._ready, self._retry_policy
+        )
         copying = asyncio.create_task(copy.to_the_end(state), name=f"copy {self._sidecar_id}")
         asked = asyncio.create_task(self.stop.wait(), name="stop asked")
         stopping: asyncio.Task[bool] | None = None
@@ -239,10 +240,10 @@ class Run:
     async def _hear_out(self, copying: asyncio.Task[SessionState]) -> None:
         """Let what an agent had said before it stopped be written, for as long as some of it still comes."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._patience.stopping):
+            async with asyncio.timeout(self._retry_policy.stopping):
                 while not copying.done():
                     before = self.record.cursor
-                    await asyncio.wait({copying}, timeout=self._patience.stop)
+                    await asyncio.wait({copying}, timeout=self._retry_policy.stop)
                     if self.record.cursor == before:
                         return
 
@@ -263,9 +264,9 @@ class Run:
         """
         clock = asyncio.get_running_loop().time
         began = heard = clock()
-        while clock() - began < self._patience.stopping:
+        while clock() - began < self._retry_policy.stopping:
             try:
-                async with asyncio.timeout(self._patience.stop):
+                async with asyncio.timeout(self._retry_policy.stop):
                     await self._agent.stop(copy.endpoint, self._sidecar_id)
                 return True
             except NotFound:
@@ -273,15 +274,15 @@ class Run:
             except (VibeError, TimeoutError) as error:
                 log.info("session %s: stopping: %s", self._session.id, error)
             try:
-                async with asyncio.timeout_at(began + self._patience.stopping):
+                async with asyncio.timeout_at(began + self._retry_policy.stopping):
                     copy.endpoint = await self._ready()
                 async with asyncio.timeout(1.0):
                     await self._agent.state(copy.endpoint, self._sidecar_id)
                 heard = clock()
             except (VibeError, TimeoutError):
-                if clock() - heard > self._patience.stop:
+                if clock() - heard > self._retry_policy.stop:
                     return False
-            await asyncio.sleep(self._patience.reconnect)
+            await asyncio.sleep(self._retry_policy.reconnect)
         return False
 
     async def _conclude(self, state: SessionState) -> None:
@@ -311,7 +312,7 @@ class Run:
         ):
             reason = f"{reason} {trouble}"
         if not self.stop.is_set() and lost.failure in RETRYABLE and attempt <= MAX_REPEATS:
-            delay = self._patience.repeat * 2 ** (attempt - 1) * random.uniform(1.0, 1.5)
+            delay = self._retry_policy.repeat * 2 ** (attempt - 1) * random.uniform(1.0, 1.5)
             await self.record.repeat(delay, reason, lost.failure, usage)
             return
         if self.stop.is_set():
@@ -326,7 +327,7 @@ class Run:
         if not self._may_work:
             return
         try:
-            async with asyncio.timeout(self._patience.stop):
+            async with asyncio.timeout(self._retry_policy.stop):
                 endpoint = await self._workspaces.ensure(self._project)
                 await self._agent.stop(endpoint, self._sidecar_id)
         except (VibeError, TimeoutError) as error:
@@ -345,7 +346,7 @@ class Run:
         async def enough() -> None:
             await self.stop.wait()
             if self._may_work:
-                await asyncio.sleep(self._patience.stop)
+                await asyncio.sleep(self._retry_policy.stop)
 
         task = asyncio.ensure_future(work)
         asked = asyncio.create_task(enough(), name="stop asked")

@@ -23,10 +23,10 @@ from vibe_app.db import Database
 from vibe_app.errors import Unavailable
 from vibe_app.runs.aio import cancel
 from vibe_app.runs.archive import Archive
-from vibe_app.runs.feed import Feed, Lease
+from vibe_app.runs.event_log import EventLog, Lease
 from vibe_app.runs.queue import Queue, Renewal
 from vibe_app.runs.record import Record
-from vibe_app.runs.retry_policy import Patience
+from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.run import Run
 from vibe_app.settings import Settings
 from vibe_app.workspaces.service import Workspaces
@@ -53,9 +53,9 @@ class Supervisor:
         database: Holds the queue and the bus.
         workspaces: Makes workspaces ready.
         agent: Talks to their sidecars.
-        feed: Takes the events.
+        event_log: Takes the events.
         settings: Limits and times.
-        patience: How long a run waits for what.
+        retry_policy: How long a run waits for what.
     """
 
     def __init__(
@@ -63,17 +63,17 @@ class Supervisor:
         database: Database,
         workspaces: Workspaces,
         agent: Agent,
-        feed: Feed,
+        event_log: EventLog,
         settings: Settings,
-        patience: Patience | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         self.owner = f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(4)}"
         self._database = database
         self._workspaces = workspaces
         self._agent = agent
-        self._feed = feed
+        self._event_log = event_log
         self._settings = settings
-        self._patience = patience or Patience()
+        self._retry_policy = retry_policy or RetryPolicy()
         self._queue = Queue(database, self.owner, settings.lease, settings.installation_limit)
         self._runs: dict[UUID, _Live] = {}
         self._loops: list[asyncio.Task[None]] = []
@@ -120,17 +120,17 @@ class Supervisor:
                 await changes.wait(min(due, POLL) if due is not None and due > 0 else POLL)
 
     def _begin(self, lease: Lease, session: Session) -> None:
-        record = Record(lease, session, self._database, self._feed)
+        record = Record(lease, session, self._database, self._event_log)
         run = Run(
             session,
             record,
             self._workspaces,
             self._agent,
-            self._patience,
+            self._retry_policy,
             self._settings.start_timeout,
             self._settings.session_timeout,
         )
-        task = asyncio.create_task(run.story(), name=f"session {session.id}")
+        task = asyncio.create_task(run.execute(), name=f"session {session.id}")
         self._runs[session.id] = _Live(run, task)
         task.add_done_callback(lambda done: self._ended(session.id, done))
 

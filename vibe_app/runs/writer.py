@@ -1,4 +1,4 @@
-"""The writing side of the book: what all runs of this replica say goes into it together.
+"""The writing side of the event log: what all runs of this replica say goes into it together.
 
 A transaction for each line of each of many agents is more than SQLite's one
 writer can take, or the processor on any database. So whatever has come while one
@@ -42,7 +42,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class Entry:
-    """Something to write into the book; its number is given when it is written."""
+    """Something to write into the event log; its number is given when it is written."""
 
     type: EventType
     text: str
@@ -86,7 +86,7 @@ class Writer:
     """Writes pieces of the runs of this replica, those that come at the same time in one transaction.
 
     Args:
-        database: Where the book is kept.
+        database: Where the event log is kept.
         lease_seconds: How far each piece extends its run's lease.
         on_written: Called after the commit, before anybody runs whom it woke, with each piece that was
             written now and the number of its last event.

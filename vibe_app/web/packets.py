@@ -30,7 +30,7 @@ from vibe_app.log import Seldom
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 10
+MOST_UNKNOWN = 10
 """Messages that no page sends, after which a socket is closed."""
 _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 # Every State has it, and none of our pages uses it.
@@ -93,7 +93,7 @@ class KnownPackets:
                     return {**message, "text": reader.read(message.get("text"))}
                 except _Foreign as fault:
                     wrong += 1
-                    if wrong >= PATIENCE:
+                    if wrong >= MOST_UNKNOWN:
                         _tell("a socket is closed after %d messages that no page sends", wrong)
                         # Whoever serves it takes it for gone, and closes it.
                         return {"type": "websocket.disconnect", "code": _POLICY_VIOLATION}

@@ -1,4 +1,4 @@
-"""The verbs of a workspace's files, and the passage to its OpenCode: who may, and where it is.
+"""The verbs of a workspace's files, and the proxy to its OpenCode: who may, and where it is.
 
 Viewers read, editors write. Paths are relative to the workspace and written as the
 file browser writes them: a byte that is no UTF-8, or a control character, as `\\xNN`,
@@ -16,7 +16,7 @@ from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board.access import require
 from vibe_app.clients.services import Answer, WorkspaceClient
 from vibe_app.db import Database
-from vibe_app.errors import Refused
+from vibe_app.errors import InvalidRequest
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
 
@@ -50,7 +50,7 @@ class Files:
         `modified`, and a link `leads_to` (`file`, `directory` or None) as well.
 
         Raises:
-            Refused: The path leaves the workspace or names no folder.
+            InvalidRequest: The path leaves the workspace or names no folder.
             NotFound: There is no such folder.
         """
         endpoint = await self._at(actor, project_id, ProjectRole.VIEWER)
@@ -72,7 +72,7 @@ class Files:
             length: Bytes wanted at most; all by default, which must then be within the limit (5 MiB).
 
         Raises:
-            Refused: The path leaves the workspace or names no plain file.
+            InvalidRequest: The path leaves the workspace or names no plain file.
             NotFound: There is no such file.
             TooLarge: The file is larger than is read in one piece.
         """
@@ -104,7 +104,7 @@ class Files:
         Raises:
             Conflict: The file was changed or deleted since (`changed_meanwhile`, `deleted_meanwhile`),
                 or is there already (`exists`).
-            Refused: The path leaves the workspace or names no plain file.
+            InvalidRequest: The path leaves the workspace or names no plain file.
             NotFound: A folder on the way is missing.
             TooLarge: It is larger than the installation's limit.
         """
@@ -120,7 +120,7 @@ class Files:
         """Return a file to be streamed; close the answer. `Range` and `If-Range` of `headers` are honoured.
 
         Raises:
-            Refused: The path leaves the workspace or names no plain file.
+            InvalidRequest: The path leaves the workspace or names no plain file.
             NotFound: There is no such file.
         """
         endpoint = await self._at(actor, project_id, ProjectRole.VIEWER)
@@ -130,7 +130,7 @@ class Files:
         """Return a folder as a `.tar.gz` to be streamed; close the answer.
 
         Raises:
-            Refused: The path leaves the workspace or names no folder.
+            InvalidRequest: The path leaves the workspace or names no folder.
             NotFound: There is no such folder.
             TooLarge: It holds more than the installation's limit.
         """
@@ -174,7 +174,7 @@ class Files:
             ignored: Look at what git ignores, too.
 
         Raises:
-            Refused: There is nothing to look for, or the path names no folder.
+            InvalidRequest: There is nothing to look for, or the path names no folder.
             NotFound: There is no such folder.
         """
         endpoint = await self._at(actor, project_id, ProjectRole.VIEWER)
@@ -203,7 +203,7 @@ class Files:
 
         Raises:
             Conflict: Something is there already.
-            Refused: The path leaves the workspace.
+            InvalidRequest: The path leaves the workspace.
             NotFound: A folder on the way is missing.
         """
         endpoint = await self._at(actor, project_id, ProjectRole.EDITOR)
@@ -214,7 +214,7 @@ class Files:
 
         Raises:
             Conflict: Something is at the new place already.
-            Refused: A path leaves the workspace.
+            InvalidRequest: A path leaves the workspace.
             NotFound: There is nothing to move, or no folder to move it to.
         """
         endpoint = await self._at(actor, project_id, ProjectRole.EDITOR)
@@ -224,7 +224,7 @@ class Files:
         """Delete a file, or a folder with all that it holds.
 
         Raises:
-            Refused: The path leaves the workspace, or is the workspace.
+            InvalidRequest: The path leaves the workspace, or is the workspace.
             NotFound: There is no such thing.
         """
         await self._client.delete(await self._at(actor, project_id, ProjectRole.EDITOR), path)
@@ -243,14 +243,16 @@ class Files:
 
         Raises:
             Forbidden: This call does not pass, or the actor may not execute.
-            Refused: What it asks for does not pass, or it asks for OpenCode's web page.
+            InvalidRequest: What it asks for does not pass, or it asks for OpenCode's web page.
         """
         scope = Scope.READ if method == "GET" else Scope.RUN
         endpoint = await self._at(actor, project_id, ProjectRole.EDITOR, scope, executes=True)
         answer = await self._client.opencode(endpoint, method, path, query, headers, body)
         if answer.status != 204 and answer.kind not in ("application/json", "text/event-stream"):
             await answer.close()
-            raise Refused("OpenCode's web page is not served here, only its interface.", "not_an_interface")
+            raise InvalidRequest(
+                "OpenCode's web page is not served here, only its interface.", "not_an_interface"
+            )
         return answer
 
     async def _at(

@@ -104,7 +104,7 @@ class Workspaces:
 
         Raises:
             Unavailable: It cannot be started.
-            Refused: Its repository's address cannot be used.
+            InvalidRequest: Its repository's address cannot be used.
         """
         try:
             async with self._database.transaction() as db:

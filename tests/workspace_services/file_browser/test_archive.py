@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vibe_app.errors import NotFound, Refused, TooLarge
+from vibe_app.errors import InvalidRequest, NotFound, TooLarge
 from vibe_app.workspace_services.file_browser.archive import archive_of
 from vibe_app.workspace_services.file_browser.places import Workspace
 
@@ -122,9 +122,9 @@ def test_what_is_too_large_or_no_folder_is_refused_beforehand(folder: Path, work
     os.truncate(folder / "src" / "sparse", 2 * LIMIT)
     with pytest.raises(TooLarge, match="more than 1 MiB"):
         archive_of(workspace, "src", LIMIT)
-    with pytest.raises(Refused):
+    with pytest.raises(InvalidRequest):
         archive_of(workspace, "file", LIMIT)
-    with pytest.raises(Refused):
+    with pytest.raises(InvalidRequest):
         archive_of(workspace, "out", LIMIT)
     with pytest.raises(NotFound):
         archive_of(workspace, ".git", LIMIT)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vibe_app.errors import Conflict, NotFound, Refused, TooLarge, Unavailable
+from vibe_app.errors import Conflict, InvalidRequest, NotFound, TooLarge, Unavailable
 from vibe_app.workspace_services.file_browser import files
 from vibe_app.workspace_services.file_browser.files import Draft, version_of
 from vibe_app.workspace_services.file_browser.places import Workspace
@@ -194,7 +194,7 @@ def test_moving_overwrites_nothing(folder: Path, workspace: Workspace) -> None:
         with pytest.raises(Conflict):
             files.move(workspace, path, to)
     for path, to in (("src", "src/deep/x"), ("", "x"), ("src", ".git/x"), ("src/../a", "b")):
-        with pytest.raises((Refused, NotFound)):
+        with pytest.raises((InvalidRequest, NotFound)):
             files.move(workspace, path, to)
     with pytest.raises(NotFound):
         files.move(workspace, "missing", "b")
@@ -213,7 +213,7 @@ def test_deleting_removes_links_and_not_what_they_lead_to(folder: Path, workspac
     assert (folder.parent / "outside" / "deep" / "file").exists()
     assert drafts(folder) == []
     for path in ("", ".", ".git", ".opencode"):
-        with pytest.raises((Refused, NotFound)):
+        with pytest.raises((InvalidRequest, NotFound)):
             files.delete(workspace, path)
     with pytest.raises(NotFound):
         files.delete(workspace, "src")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vibe_app.errors import NotFound, Refused, VibeError
+from vibe_app.errors import InvalidRequest, NotFound, VibeError
 from vibe_app.workspace_services.file_browser import files
 from vibe_app.workspace_services.file_browser.names import raw, shown
 from vibe_app.workspace_services.file_browser.places import Workspace
@@ -125,7 +125,7 @@ def test_links_that_stay_inside_are_followed(workspace: Workspace, path: str, pl
 @pytest.mark.parametrize("path", ["pipe", "socket", "src"])
 def test_what_is_no_plain_file_is_never_opened(workspace: Workspace, path: str) -> None:
     for verb in (files.open_file, lambda w, p: files.read_file(w, p, LIMIT), lambda w, p: write(w, p, b"x")):
-        with pytest.raises(Refused) as refusal:
+        with pytest.raises(InvalidRequest) as refusal:
             verb(workspace, path)
         assert refusal.value.code == "not_a_file"
 
@@ -192,5 +192,5 @@ def test_every_name_can_be_written_and_read_back() -> None:
 
 @pytest.mark.parametrize("text", ["\\", "a\\b", "\\x4", "\\xgg", "\ud800", "a\\x00", "x" * 4097])
 def test_what_is_no_name_is_refused(text: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(InvalidRequest):
         raw(text)

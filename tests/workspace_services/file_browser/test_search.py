@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vibe_app.errors import NotFound, Refused, Unavailable
+from vibe_app.errors import InvalidRequest, NotFound, Unavailable
 from vibe_app.workspace_services.file_browser import search as module
 from vibe_app.workspace_services.file_browser.places import Workspace
 from vibe_app.workspace_services.file_browser.search import LONGEST_QUERY, MOST_RESULTS, changed, search
@@ -53,7 +53,7 @@ async def test_nothing_hidden_or_outside_is_found(folder: Path, workspace: Works
     assert await paths(workspace, "outside", text=True, ignored=True) == []
     assert await paths(workspace, "inside", text=True) == ["file", "src/file", "src/deep/file"]
     for path in ("out", "neighbour", "src/deep/far"):
-        with pytest.raises(Refused):
+        with pytest.raises(InvalidRequest):
             await search(workspace, "file", path)
     for path in (".git", "missing", ".opencode"):
         with pytest.raises(NotFound):
@@ -104,7 +104,7 @@ async def test_results_and_time_are_bounded(
 
 @pytest.mark.parametrize("query", ["", "  ", "a\nb", "a\0b", "x" * (LONGEST_QUERY + 1)])
 async def test_queries_that_are_refused(workspace: Workspace, query: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(InvalidRequest):
         await search(workspace, query)
 
 

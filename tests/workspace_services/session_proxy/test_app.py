@@ -1,4 +1,4 @@
-"""How the proxy hands on: with an upstream that behaves as it should, and as it should not."""
+"""How the proxy forwards: with an upstream that behaves as it should, and as it should not."""
 
 from __future__ import annotations
 

@@ -10,9 +10,8 @@ import pytest
 
 from vibe_app.inside import Spot, exclude_from_git
 from vibe_app.wire import Event, EventType, Failure, SidecarStatus, now
-from vibe_app.workspace_services.sidecar import journal
 from vibe_app.workspace_services.sidecar.journal import End, Header, Journal, Line
-from vibe_app.workspace_services.sidecar.sessions import Session, Shelf
+from vibe_app.workspace_services.sidecar.sessions import Session, SessionStore
 
 HEADER = Header(session_id="one", prompt_sha256="00", opencode_session="ses_1")
 
@@ -23,13 +22,13 @@ def line(seq: int, text: str = "text", end: End | None = None, **marks: object) 
 
 def test_what_was_written_is_read_again_with_its_marks(tmp_path: Path) -> None:
     spot = Spot(tmp_path, ("sessions", "one.jsonl"))
-    book = Journal.create(spot, HEADER)
+    journal = Journal.create(spot, HEADER)
     lines = [
         line(1, "a\u2028b\n", p={"n": 3}),
         line(2, "lone \ud83d".encode("utf-8", "replace").decode(), line="p"),
     ]
-    book.append(lines)
-    book.close()
+    journal.append(lines)
+    journal.close()
     contents = journal.read(spot)
     assert contents.header == HEADER
     assert contents.events == [entry.event for entry in lines]
@@ -42,9 +41,9 @@ def test_what_was_written_is_read_again_with_its_marks(tmp_path: Path) -> None:
 )
 def test_a_torn_or_damaged_tail_is_cut_off_and_the_story_goes_on(tmp_path: Path, torn: bytes) -> None:
     spot = Spot(tmp_path, ("one.jsonl",))
-    book = Journal.create(spot, HEADER)
-    book.append([line(1), line(2)])
-    book.close()
+    journal = Journal.create(spot, HEADER)
+    journal.append([line(1), line(2)])
+    journal.close()
     with spot.path.open("ab") as file:
         file.write(torn)
     contents = journal.read(spot)
@@ -58,20 +57,20 @@ def test_a_torn_or_damaged_tail_is_cut_off_and_the_story_goes_on(tmp_path: Path,
 
 
 def test_a_journal_without_a_whole_header_is_nobodys(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
+    store = SessionStore(tmp_path)
     folder = tmp_path / ".opencode" / "sessions"
     folder.mkdir(parents=True)
     (folder / "one.jsonl").write_bytes(b'{"version":1,"sess')
-    assert shelf.unfinished() == []
-    assert shelf.find("one") is None
-    session = shelf.create("one", "prompt", "ses_1")  # the same id may start anew
+    assert store.unfinished() == []
+    assert store.find("one") is None
+    session = store.create("one", "prompt", "ses_1")  # the same id may start anew
     assert session.state().status is SidecarStatus.RUNNING
 
 
 def test_a_full_disk_takes_all_of_a_batch_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spot = Spot(tmp_path, ("one.jsonl",))
-    book = Journal.create(spot, HEADER)
-    book.append([line(1)])
+    journal = Journal.create(spot, HEADER)
+    journal.append([line(1)])
     write = os.write
     room = [40]
 
@@ -84,16 +83,16 @@ def test_a_full_disk_takes_all_of_a_batch_or_nothing(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(os, "write", nearly_full)
     with pytest.raises(OSError, match="No space left"):
-        book.append([line(2), line(3)])
+        journal.append([line(2), line(3)])
     monkeypatch.undo()
-    book.append([line(2, "after room was made")])
+    journal.append([line(2, "after room was made")])
     assert [event.text for event in journal.read(spot).events] == ["text", "after room was made"]
 
 
 async def test_when_the_disk_is_full_the_end_is_still_told_to_readers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = Shelf(tmp_path).create("one", "prompt", "ses_1")
+    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
     session.append([(EventType.OUTPUT, "kept\n", {})])
 
     def full(descriptor: int, data: bytes) -> int:
@@ -113,7 +112,7 @@ async def test_when_the_disk_is_full_the_end_is_still_told_to_readers(
 def test_on_a_full_disk_the_end_goes_where_room_was_kept_and_is_found_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = Shelf(tmp_path).create("one", "prompt", "ses_1")
+    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
     session.append([(EventType.OUTPUT, "kept\n", {})])
 
     def full(descriptor: int, data: bytes) -> int:
@@ -123,14 +122,14 @@ def test_on_a_full_disk_the_end_goes_where_room_was_kept_and_is_found_again(
     end = End(status=SidecarStatus.FAILED, error="full", failure=Failure.BROKEN)
     session.finish("Session failed: full", end)
     monkeypatch.undo()
-    again = Shelf(tmp_path)
+    again = SessionStore(tmp_path)
     assert again.unfinished() == []
     assert [event.text for event in again.get("one").events] == ["kept\n", "Session failed: full"]
     assert again.get("one").end == end
 
 
 def test_an_ordinary_end_leaves_only_the_journal(tmp_path: Path) -> None:
-    session = Shelf(tmp_path).create("one", "prompt", "ses_1")
+    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
     session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
     assert [path.name for path in (tmp_path / ".opencode" / "sessions").iterdir()] == ["one.jsonl"]
 
@@ -138,17 +137,17 @@ def test_an_ordinary_end_leaves_only_the_journal(tmp_path: Path) -> None:
 def test_a_journal_that_the_agent_removed_is_written_anew_at_the_end(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     exclude_from_git(tmp_path)
-    session = Shelf(tmp_path).create("one", "prompt", "ses_1")
+    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
     session.append([(EventType.OUTPUT, "before\n", {})])
     subprocess.run(["git", "clean", "-fdxq"], cwd=tmp_path, check=True)
     session.append([(EventType.OUTPUT, "after\n", {})])
     session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
-    again = Shelf(tmp_path).get("one")
+    again = SessionStore(tmp_path).get("one")
     assert [event.text for event in again.events] == ["before\n", "after\n", "Session completed"]
 
 
 async def test_readers_see_past_and_live_events_once_each_and_then_the_end(tmp_path: Path) -> None:
-    session = Shelf(tmp_path).create("one", "prompt", "ses_1")
+    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
     session.append([(EventType.OUTPUT, str(n), {}) for n in range(3)])
     reader = session.follow(1, 5)
     assert [event.seq for event in await anext(reader)] == [2, 3]
@@ -161,7 +160,7 @@ async def test_readers_see_past_and_live_events_once_each_and_then_the_end(tmp_p
 
 
 async def test_silence_is_said(tmp_path: Path) -> None:
-    session = Shelf(tmp_path).create("one", "prompt", "ses_1")
+    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
     assert await anext(session.follow(0, 0.01)) == []
 
 
@@ -183,9 +182,9 @@ def test_git_is_told_once_and_the_teams_own_file_is_left_alone(tmp_path: Path) -
 def test_only_the_newest_finished_sessions_stay_in_memory_and_older_ones_are_read_again(
     tmp_path: Path,
 ) -> None:
-    shelf = Shelf(tmp_path)
+    store = SessionStore(tmp_path)
     for number in range(20):
-        session: Session = shelf.create(f"s{number}", "prompt", "ses_1")
+        session: Session = store.create(f"s{number}", "prompt", "ses_1")
         session.append([(EventType.OUTPUT, str(number), {})])
         session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
-    assert [event.text for event in shelf.get("s0").events] == ["0", "Session completed"]
+    assert [event.text for event in store.get("s0").events] == ["0", "Session completed"]

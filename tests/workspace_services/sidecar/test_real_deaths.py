@@ -114,7 +114,7 @@ async def test_when_sidecar_and_opencode_are_both_killed_the_session_fails_with_
 async def test_a_permission_that_is_asked_after_all_is_refused_at_once(mortal: Stack) -> None:
     session = await mortal.begin("rehearse: run touch asked\nrehearse: run echo on")
     events = await mortal.events(session)
-    assert "Refused: bash touch asked (nobody can be asked for permission during a run)" in texts(
+    assert "InvalidRequest: bash touch asked (nobody can be asked for permission during a run)" in texts(
         events, "status"
     )
     assert output(events) == "on\nThe rehearsal is over.\n"

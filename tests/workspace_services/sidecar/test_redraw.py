@@ -64,7 +64,7 @@ def whole(text: str) -> str:
 
 
 def cut(text: str, chance: random.Random) -> str:
-    """Feed a text in pieces, each to a reducer that only knows the last one's state."""
+    """EventLog a text in pieces, each to a reducer that only knows the last one's state."""
     state, shown, held = None, "", ""
     while text:
         size = chance.randint(1, 20)

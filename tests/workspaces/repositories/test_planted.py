@@ -12,7 +12,7 @@ import pytest
 from vibe_app.inside import Spot, exclude_from_git
 from vibe_app.wire import SidecarStatus
 from vibe_app.workspace_services.sidecar.journal import End
-from vibe_app.workspace_services.sidecar.sessions import Shelf
+from vibe_app.workspace_services.sidecar.sessions import SessionStore
 from vibe_app.workspaces.runtimes import hermetic
 
 SECRET = "not yours\n"
@@ -124,25 +124,25 @@ def test_a_start_and_a_run_write_through_nothing_that_was_planted_in_the_workspa
     plant(workspace, name, how, outside)
     exclude_from_git(workspace)
     hermetic.write_config(workspace, {"model": "a/b"})
-    shelf = Shelf(workspace)
-    assert shelf.unfinished() == []
-    assert shelf.find("one") is None
-    session = shelf.create("one", "prompt", "ses_1")
+    store = SessionStore(workspace)
+    assert store.unfinished() == []
+    assert store.find("one") is None
+    session = store.create("one", "prompt", "ses_1")
     session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
     assert contents(outside) == before
-    assert Shelf(workspace).get("one").end == End(status=SidecarStatus.COMPLETED)
+    assert SessionStore(workspace).get("one").end == End(status=SidecarStatus.COMPLETED)
 
 
 def test_a_journal_that_is_exchanged_for_a_link_during_a_run_is_written_anew(
     tmp_path: Path, outside: Path
 ) -> None:
-    session = Shelf(tmp_path).create("one", "prompt", "ses_1")
+    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
     before = contents(outside)
     for name in ("one.jsonl", "one.end"):
         plant(tmp_path, f".opencode/sessions/{name}", to_file, outside)
     session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
     assert contents(outside) == before
-    assert [event.text for event in Shelf(tmp_path).get("one").events] == ["Session completed"]
+    assert [event.text for event in SessionStore(tmp_path).get("one").events] == ["Session completed"]
 
 
 def test_git_s_folder_elsewhere_is_not_written(tmp_path: Path, outside: Path) -> None:

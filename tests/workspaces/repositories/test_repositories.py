@@ -16,7 +16,7 @@ import pytest
 from tests.workspaces.repositories.git_server import GitServer, git_server
 from tests.workspaces.repositories.test_checkout import git, ignore
 from vibe_app.addresses import Credential
-from vibe_app.errors import Refused, Unavailable, VibeError
+from vibe_app.errors import InvalidRequest, Unavailable, VibeError
 from vibe_app.workspaces.repositories import checkout, reach
 from vibe_app.workspaces.runtimes.base import WorkspaceSpec
 from vibe_app.workspaces.runtimes.local import processes
@@ -205,7 +205,7 @@ async def test_an_open_and_a_closed_port_of_this_machine_are_told_alike(
         said = set[str]()
         for port in (served.port, closed.getsockname()[1]):
             for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "[::1]"):
-                with pytest.raises(Refused) as caught:
+                with pytest.raises(InvalidRequest) as caught:
                     await make(workspaces, f"http://{host}:{port}/team.git", private="")
                 said.add(caught.value.message)
     assert len(said) == 1
@@ -245,7 +245,7 @@ async def test_a_token_is_sent_encrypted_or_not_at_all(workspaces, monkeypatch) 
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", port))]
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
-    with pytest.raises(Refused, match="unencrypted"):
+    with pytest.raises(InvalidRequest, match="unencrypted"):
         await make(workspaces, "http://example.org/a.git", credential=Credential("me", TOKEN))
 
 

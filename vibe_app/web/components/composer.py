@@ -8,7 +8,7 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import Priority
-from vibe_app.errors import Refused
+from vibe_app.errors import InvalidRequest
 from vibe_app.web.auth import acts
 from vibe_app.web.components.draft import draft, forget, typed
 from vibe_app.web.components.parts import choice, field
@@ -47,7 +47,7 @@ class ComposerState(rx.State):
                 str(form.get("priority", Priority.NORMAL.value)),
                 split_labels(str(form.get("labels", ""))),
             )
-        except Refused as error:
+        except InvalidRequest as error:
             self.problem = error.message
             return None
         self.opened, self.problem = "", ""

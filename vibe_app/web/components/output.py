@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 WHOLE_OUTPUT = "all of it is kept as (tool_[A-Za-z0-9]+)"
 """How the output names what it leaves out; see `vibe_app.workspace_services.sidecar.command_output`."""
 ASK_AGAIN = 1.0
-"""Seconds to wait after the book could not be read."""
+"""Seconds to wait after the event log could not be read."""
 
 
 class OutputState(rx.State):
@@ -55,7 +55,7 @@ class OutputState(rx.State):
         after = max(0, last_seq)
         await self._send(session_id, after, [])  # the answer to the terminal, even while nothing is new
         try:
-            async for batch in services().feed.follow(session, after):
+            async for batch in services().event_log.follow(session, after):
                 if not is_connected(tab.client_token, tab.session_id):
                     return
                 if batch.events:

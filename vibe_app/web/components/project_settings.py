@@ -10,7 +10,7 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board import rules
-from vibe_app.errors import Refused
+from vibe_app.errors import InvalidRequest
 from vibe_app.web.auth import acts
 from vibe_app.web.components.parts import choice, field
 from vibe_app.web.components.project_repository import RepositoryState, repository_part, show
@@ -72,7 +72,7 @@ class ProjectSettingsState(rx.State):
         """Keep name, description and limit."""
         typed = str(form.get("limit", ""))
         if not (typed.isascii() and typed.isdecimal()):
-            raise Refused("The limit of running sessions must be a whole number.")
+            raise InvalidRequest("The limit of running sessions must be a whole number.")
         name, description = str(form.get("name", "")), str(form.get("description", ""))
         # What this person left as it was may have been changed by another owner since the dialog was opened.
         project = await services().projects.change(

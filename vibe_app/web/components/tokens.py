@@ -10,7 +10,7 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.tokens import TokenView
-from vibe_app.errors import Refused
+from vibe_app.errors import InvalidRequest
 from vibe_app.web.auth import acts
 from vibe_app.web.components.parts import ask, choice
 from vibe_app.web.components.sections import labelled, row_of, section
@@ -96,7 +96,7 @@ class TokensState(rx.State):
             await services().projects.read(actor, project_id)
         days = str(form.get("days", "90"))
         if not (days.isascii() and days.isdecimal()):
-            raise Refused("The number of days must be a whole number.")
+            raise InvalidRequest("The number of days must be a whole number.")
         token = await services().accounts.tokens.add(
             actor,
             name,

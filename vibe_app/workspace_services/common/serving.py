@@ -36,7 +36,7 @@ _STATUS: Mapping[type[errors.VibeError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.TooLarge: 413,
-    errors.Refused: 400,
+    errors.InvalidRequest: 400,
     errors.Forbidden: 403,
     errors.Unavailable: 503,
     errors.Unauthenticated: 401,

@@ -36,7 +36,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from vibe_app.errors import Refused, TooLarge, Unavailable, VibeError
+from vibe_app.errors import InvalidRequest, TooLarge, Unavailable, VibeError
 from vibe_app.wire import whole
 from vibe_app.workspace_services.common.serving import Environment, Listening, Stream, answer, application
 from vibe_app.workspace_services.file_browser import files
@@ -233,7 +233,7 @@ class _Routes:
     async def move(self, request: Request) -> Response:
         to = request.query_params.get("to", "")
         if not to:
-            raise Refused('The query parameter "to" is missing.')
+            raise InvalidRequest('The query parameter "to" is missing.')
         return JSONResponse(await self._do(files.move, _path(request), to, _flag(request, "parents")))
 
     async def delete(self, request: Request) -> Response:
@@ -269,14 +269,14 @@ def disposition(name: bytes) -> str:
 def _path(request: Request, default: str | None = None) -> str:
     path = request.query_params.get("path", default)
     if path is None:
-        raise Refused('The query parameter "path" is missing.')
+        raise InvalidRequest('The query parameter "path" is missing.')
     return path
 
 
 def _flag(request: Request, name: str) -> bool:
     given = request.query_params.get(name, "").lower()
     if given not in _FLAGS:
-        raise Refused(f'The query parameter "{name}" must be true or false.')
+        raise InvalidRequest(f'The query parameter "{name}" must be true or false.')
     return _FLAGS[given]
 
 
@@ -285,7 +285,7 @@ def _number(request: Request, name: str, default: int, *, least: int = 0, most: 
     if given is None:
         return default
     if not (given.isascii() and given.isdigit() and len(given) < 20 and least <= int(given) <= most):
-        raise Refused(f'The query parameter "{name}" must be a number from {least} to {most}.')
+        raise InvalidRequest(f'The query parameter "{name}" must be a number from {least} to {most}.')
     return int(given)
 
 
@@ -294,7 +294,7 @@ def _version(condition: str | None) -> str | None:
         return None
     match = _VERSION.fullmatch(condition.strip())
     if match is None:
-        raise Refused(
+        raise InvalidRequest(
             "If-Match must be one version in quotes, as the file's ETag gave it.", "invalid_version"
         )
     return match[1]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from vibe_app.errors import Refused, TooLarge, VibeError
+from vibe_app.errors import InvalidRequest, TooLarge, VibeError
 from vibe_app.workspace_services.file_browser.files import PIECE
 from vibe_app.workspace_services.file_browser.places import FILE, HIDDEN, Workspace
 
@@ -104,13 +104,13 @@ def archive_of(workspace: Workspace, path: str, limit: int) -> Archive:
         limit: Bytes of files that an archive may hold, before they are packed.
 
     Raises:
-        Refused: The path leaves the workspace, or names no folder.
+        InvalidRequest: The path leaves the workspace, or names no folder.
         NotFound: There is no such folder.
         TooLarge: It holds more than the limit.
     """
     with workspace.at(path) as place:
         if not stat.S_ISDIR(place.stat().st_mode):
-            raise Refused(f"{path} is a file, not a folder: download it.", "not_a_folder")
+            raise InvalidRequest(f"{path} is a file, not a folder: download it.", "not_a_folder")
         top = place.parts
     members: list[_Member] = []
     size = 0

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from vibe_app.errors import Conflict, Refused, TooLarge, Unavailable, VibeError
+from vibe_app.errors import Conflict, InvalidRequest, TooLarge, Unavailable, VibeError
 from vibe_app.workspace_services.file_browser.names import raw, shown
 from vibe_app.workspace_services.file_browser.places import FOLDER, HIDDEN, Place, Workspace, in_words
 
@@ -32,13 +32,13 @@ def list_folder(workspace: Workspace, path: str, page: int = 1, page_size: int =
     """Return `{"path", "entries", "total_count"}` of a folder: one page, folders first, each by name.
 
     Raises:
-        Refused: The path leaves the workspace, or names no folder.
+        InvalidRequest: The path leaves the workspace, or names no folder.
         NotFound: There is no such folder.
         TooLarge: It holds more than can be sorted.
     """
     with workspace.at(path) as place:
         if not stat.S_ISDIR(place.stat().st_mode):
-            raise Refused(f"{path} is a file, not a folder.", "not_a_folder")
+            raise InvalidRequest(f"{path} is a file, not a folder.", "not_a_folder")
         folder = place.open_folder()
         try:
             names = _sorted_names(folder, path)
@@ -110,7 +110,7 @@ def read_file(
         length: Bytes wanted; by default all, which must then be within `limit`.
 
     Raises:
-        Refused: The path leaves the workspace or does not name a plain file.
+        InvalidRequest: The path leaves the workspace or does not name a plain file.
         NotFound: There is no such file.
         TooLarge: What was asked for is over the limit.
     """
@@ -197,7 +197,7 @@ def open_file(workspace: Workspace, path: str) -> Opened:
     """Open a file to be streamed.
 
     Raises:
-        Refused: The path leaves the workspace or does not name a plain file.
+        InvalidRequest: The path leaves the workspace or does not name a plain file.
         NotFound: There is no such file.
     """
     with workspace.at(path) as place:
@@ -263,7 +263,7 @@ class Draft:
 
         Raises:
             Conflict: Something else is there, or nothing where a version was expected.
-            Refused: The path leaves the workspace, or names no file.
+            InvalidRequest: The path leaves the workspace, or names no file.
             NotFound: A folder on the way is missing.
         """
         with self._workspace.at(path, parents=parents) as place:
@@ -297,13 +297,13 @@ class Draft:
 
 def _before(place: Place, path: str) -> os.stat_result | None:
     if place.is_root:
-        raise Refused("A file needs a name.", "invalid_path")
+        raise InvalidRequest("A file needs a name.", "invalid_path")
     try:
         info = place.stat()
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(info.st_mode):
-        raise Refused(f"{path} is not a file.", "not_a_file")
+        raise InvalidRequest(f"{path} is not a file.", "not_a_file")
     return info
 
 
@@ -327,7 +327,7 @@ def make_folder(workspace: Workspace, path: str, parents: bool = False) -> dict[
     Raises:
         Conflict: Something is there already.
         NotFound: A folder on the way is missing.
-        Refused: The path leaves the workspace.
+        InvalidRequest: The path leaves the workspace.
     """
     with workspace.at(path, parents=parents) as place:
         os.mkdir(place.name, dir_fd=place.folder)
@@ -340,15 +340,15 @@ def move(workspace: Workspace, path: str, to: str, parents: bool = False) -> dic
     Raises:
         Conflict: Something is at the new place already.
         NotFound: There is nothing to move, or a folder on the way is missing.
-        Refused: A path leaves the workspace, or a folder would go into itself.
+        InvalidRequest: A path leaves the workspace, or a folder would go into itself.
     """
     with workspace.at(path, follow=False) as old:
         info = old.stat()
         if old.is_root:
-            raise Refused("The workspace itself cannot be moved.", "invalid_path")
+            raise InvalidRequest("The workspace itself cannot be moved.", "invalid_path")
         with workspace.at(to, follow=False, parents=parents) as new:
             if new.parts[: len(old.parts)] == old.parts and len(new.parts) > len(old.parts):
-                raise Refused("A folder cannot be moved into itself.", "invalid_path")
+                raise InvalidRequest("A folder cannot be moved into itself.", "invalid_path")
             _rename(old, new, stat.S_ISDIR(info.st_mode), to)
             return {"path": shown(b"/".join(new.parts))}
 
@@ -393,11 +393,11 @@ def delete(workspace: Workspace, path: str) -> None:
 
     Raises:
         NotFound: There is no such thing.
-        Refused: The path leaves the workspace, or is the workspace.
+        InvalidRequest: The path leaves the workspace, or is the workspace.
     """
     with workspace.at(path, follow=False) as place:
         if place.is_root:
-            raise Refused("The workspace itself cannot be deleted here.", "invalid_path")
+            raise InvalidRequest("The workspace itself cannot be deleted here.", "invalid_path")
         if not stat.S_ISDIR(place.stat().st_mode):
             return os.unlink(place.name, dir_fd=place.folder)
         drafts = _own_folder(workspace, _DRAFTS)

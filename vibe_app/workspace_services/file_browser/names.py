@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from vibe_app.errors import Refused
+from vibe_app.errors import InvalidRequest
 
 LONGEST = 4096
 """Bytes of a path; Linux takes no longer ones (PATH_MAX)."""
@@ -28,18 +28,18 @@ def raw(text: str) -> bytes:
     """Read what `shown` wrote.
 
     Raises:
-        Refused: It is none of that, or too long for a path.
+        InvalidRequest: It is none of that, or too long for a path.
     """
     try:
         name = _ESCAPE.sub(_byte, text.encode("utf-8"))
     except UnicodeEncodeError:
-        raise Refused(
+        raise InvalidRequest(
             "The path holds half a character. Write bytes that are no UTF-8 as \\xNN.", "invalid_path"
         ) from None
     if b"\0" in name:
-        raise Refused("A path cannot hold a zero byte.", "invalid_path")
+        raise InvalidRequest("A path cannot hold a zero byte.", "invalid_path")
     if len(name) > LONGEST:
-        raise Refused(f"The path is longer than {LONGEST} bytes.", "invalid_path")
+        raise InvalidRequest(f"The path is longer than {LONGEST} bytes.", "invalid_path")
     return name
 
 
@@ -51,5 +51,5 @@ def _escaped(match: re.Match[str]) -> str:
 
 def _byte(match: re.Match[bytes]) -> bytes:
     if not match[1]:
-        raise Refused("A backslash in a path is written twice, a byte as \\xNN.", "invalid_path")
+        raise InvalidRequest("A backslash in a path is written twice, a byte as \\xNN.", "invalid_path")
     return b"\\" if match[1] == b"\\" else bytes([int(match[1][1:], 16)])

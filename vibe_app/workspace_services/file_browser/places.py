@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vibe_app.errors import Conflict, NotFound, Refused, Unavailable, VibeError
+from vibe_app.errors import Conflict, InvalidRequest, NotFound, Unavailable, VibeError
 from vibe_app.workspace_services.file_browser.names import raw, shown
 
 HIDDEN = frozenset({b".git", b".opencode"})
@@ -68,7 +68,7 @@ class Place:
         """Open the plain file that is there for reading and return its descriptor.
 
         Raises:
-            Refused: It is something else.
+            InvalidRequest: It is something else.
             OSError: There is none, or it may not be read.
         """
         # Looked at before it is opened: opening a device may already do something.
@@ -77,7 +77,7 @@ class Place:
             if stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return descriptor
             os.close(descriptor)
-        raise Refused(f"{shown(b'/'.join(self.parts)) or 'This'} is not a file.", "not_a_file")
+        raise InvalidRequest(f"{shown(b'/'.join(self.parts)) or 'This'} is not a file.", "not_a_file")
 
 
 class Workspace:
@@ -131,17 +131,17 @@ class Workspace:
             parents: Whether missing folders on the way are made.
 
         Raises:
-            Refused: The path leaves the workspace, itself or by a link.
+            InvalidRequest: The path leaves the workspace, itself or by a link.
             NotFound: A folder on the way is missing, or hidden.
         """
         name = raw(path)
         parts = [part for part in name.split(b"/") if part not in (b"", b".")]
         if name.startswith(b"/") or b".." in parts:
-            raise Refused(
+            raise InvalidRequest(
                 "The path must stay inside the workspace: relative, without '..'.", "outside_workspace"
             )
         if len(parts) > _MOST_PARTS:
-            raise Refused(f"The path has more than {_MOST_PARTS} folders.", "invalid_path")
+            raise InvalidRequest(f"The path has more than {_MOST_PARTS} folders.", "invalid_path")
         with in_words(path):
             place = _Walk(self, self._prefix, follow, parents).to(parts)
             try:
@@ -222,7 +222,7 @@ class _Walk:
         """Go on where a link points to."""
         self._links += 1
         if self._links > _MOST_LINKS:
-            raise Refused("The path goes through too many links.", "too_many_links")
+            raise InvalidRequest("The path goes through too many links.", "too_many_links")
         if target.startswith(b"/"):
             if target != self._prefix and not target.startswith(self._prefix + b"/"):
                 raise _outside()
@@ -237,8 +237,8 @@ class _Walk:
         self._folder = folder
 
 
-def _outside() -> Refused:
-    return Refused("The path leads out of the workspace through a link.", "outside_workspace")
+def _outside() -> InvalidRequest:
+    return InvalidRequest("The path leads out of the workspace through a link.", "outside_workspace")
 
 
 @contextmanager
@@ -255,19 +255,19 @@ def _words(error: OSError, path: str) -> VibeError:
         case errno.ENOENT | errno.ENOTDIR | errno.ELOOP | errno.ESTALE:
             return NotFound(f"There is no {path} in the workspace.")
         case errno.EACCES | errno.EPERM:
-            return Refused(f"The system does not allow this for {path}.", "not_permitted")
+            return InvalidRequest(f"The system does not allow this for {path}.", "not_permitted")
         case errno.EEXIST | errno.ENOTEMPTY:
             return Conflict(f"{path} exists already.", "exists")
         case errno.EISDIR:
-            return Refused(f"{path} is a folder, not a file.", "not_a_file")
+            return InvalidRequest(f"{path} is a folder, not a file.", "not_a_file")
         case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
             return Unavailable("The workspace's disk is full: delete something first.", "disk_full")
         case errno.EROFS:
             return Unavailable("The workspace cannot be written to.", "read_only")
         case errno.ENAMETOOLONG:
-            return Refused("The name is too long for the disk.", "invalid_path")
+            return InvalidRequest("The name is too long for the disk.", "invalid_path")
         case errno.ENXIO | errno.ENODEV:
-            return Refused(f"{path} is not a file.", "not_a_file")
+            return InvalidRequest(f"{path} is not a file.", "not_a_file")
         case errno.EBUSY | errno.ETXTBSY:
             return Conflict(f"{path} is in use.", "in_use")
         case _:

@@ -16,7 +16,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
-from vibe_app.errors import NotFound, Refused, Unavailable, VibeError
+from vibe_app.errors import InvalidRequest, NotFound, Unavailable, VibeError
 from vibe_app.workspace_services.file_browser.files import iso, kind_of
 from vibe_app.workspace_services.file_browser.names import shown
 from vibe_app.workspace_services.file_browser.places import Workspace
@@ -58,15 +58,15 @@ async def search(
         ignored: Whether to look at what git ignores, too.
 
     Raises:
-        Refused: There is nothing to look for, or the path names no folder.
+        InvalidRequest: There is nothing to look for, or the path names no folder.
         NotFound: There is no such folder.
         Unavailable: ripgrep is not installed.
     """
     if not query.strip() or len(query) > LONGEST_QUERY or re.search(r"[\n\r\0]", query):
-        raise Refused(f"Search for one line of 1 to {LONGEST_QUERY} characters.", "invalid_query")
+        raise InvalidRequest(f"Search for one line of 1 to {LONGEST_QUERY} characters.", "invalid_query")
     with workspace.at(path) as place:
         if not stat.S_ISDIR(place.stat().st_mode):
-            raise Refused(f"{path} is a file, not a folder.", "not_a_folder")
+            raise InvalidRequest(f"{path} is a file, not a folder.", "not_a_folder")
         above = place.parts
     found: list[Result] = []
     truncated = False

@@ -1,4 +1,4 @@
-"""The session proxy's HTTP interface: takes a request, hands on what may pass, streams the answer back.
+"""The session proxy's HTTP interface: takes a request, forwards what may pass, streams the answer back.
 
 Which requests may is in `allowed`. OpenCode's password goes in here and comes out
 nowhere; the folder that OpenCode works in is always the workspace. Answers are
@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from vibe_app.errors import Forbidden, NotFound, Refused, TooLarge, Unavailable
+from vibe_app.errors import Forbidden, InvalidRequest, NotFound, TooLarge, Unavailable
 from vibe_app.workspace_services.common.serving import Environment, Listening, Stream, answer, application
 from vibe_app.workspace_services.session_proxy import allowed, attachments
 
@@ -73,18 +73,18 @@ class Config:
 
 def create_app(config: Config) -> Starlette:
     """Build the application."""
-    passage = _Passage(config)
+    proxy = _Proxy(config)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         yield
-        await passage.close()
+        await proxy.close()
 
     return application(
         [
-            Route("/health", passage.health),
-            Route("/ready", passage.ready),
-            Route("/{path:path}", passage.hand_on, methods=_METHODS),
+            Route("/health", proxy.health),
+            Route("/ready", proxy.ready),
+            Route("/{path:path}", proxy.forward, methods=_METHODS),
         ],
         config.listening,
         name="The session proxy",
@@ -93,7 +93,7 @@ def create_app(config: Config) -> Starlette:
     )
 
 
-class _Passage:
+class _Proxy:
     def __init__(self, config: Config) -> None:
         self._workspace = config.workspace
         self._client = httpx.AsyncClient(
@@ -122,7 +122,7 @@ class _Passage:
             )
         return JSONResponse({"status": "ready"})
 
-    async def hand_on(self, request: Request) -> Response:
+    async def forward(self, request: Request) -> Response:
         path = request.url.path
         is_route = allowed.is_route(request.method, path)
         if not is_route and not allowed.is_page(request.method, path):
@@ -132,7 +132,7 @@ class _Passage:
             raise Forbidden("This request comes from another site's page.", "foreign_origin")
         body = await _body(request)
         if reason := allowed.refusal(path, body, self._workspace):
-            raise Refused(reason)
+            raise InvalidRequest(reason)
         workspace = Path(self._workspace)
         body = await asyncio.to_thread(attachments.enclosed, body, workspace)
         if asked := request.query_params.get("path"):

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from vibe_app.errors import Refused, TooLarge
+from vibe_app.errors import InvalidRequest, TooLarge
 from vibe_app.inside import Spot
 
 LARGEST = 8 * 1024 * 1024
@@ -31,7 +31,7 @@ def enclosed(body: bytes, workspace: Path) -> bytes:
         workspace: The workspace's folder.
 
     Raises:
-        Refused: A file is none, or only a link leads to it.
+        InvalidRequest: A file is none, or only a link leads to it.
         TooLarge: A file is too large.
     """
     if b'"parts"' not in body or b"file:" not in body:
@@ -51,7 +51,7 @@ def _enclose(part: dict[str, Any], workspace: Path) -> None:
         with os.fdopen(spot.open(os.O_RDONLY), "rb") as file:
             content = file.read(LARGEST + 1)
     except (OSError, ValueError):  # a name that cannot be one: half of a surrogate pair, a zero byte
-        raise Refused(f"{name} {_NOT_PLAIN}") from None
+        raise InvalidRequest(f"{name} {_NOT_PLAIN}") from None
     if len(content) > LARGEST:
         raise TooLarge(f"{name} has more than {LARGEST >> 20} MiB: attach a smaller file.")
     kind = str(part.get("mime") or "text/plain")
@@ -63,7 +63,7 @@ def check_path(path: str, workspace: Path) -> None:
     """Return if no link is on the way to a path of the workspace; what is not there, OpenCode says itself.
 
     Raises:
-        Refused: A link is.
+        InvalidRequest: A link is.
     """
     names = PurePosixPath(os.path.normpath(path.lstrip("/") or ".")).parts
     if not names or ".." in names or "\0" in path:
@@ -74,4 +74,4 @@ def check_path(path: str, workspace: Path) -> None:
         except OSError:
             return
         if stat.S_ISLNK(found.st_mode):
-            raise Refused(f"{path[:200]}: a link is on the way, and links are not followed.")
+            raise InvalidRequest(f"{path[:200]}: a link is on the way, and links are not followed.")

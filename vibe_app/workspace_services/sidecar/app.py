@@ -35,7 +35,7 @@ _STATUS: Mapping[type[errors.VibeError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.TooLarge: 413,
-    errors.Refused: 400,
+    errors.InvalidRequest: 400,
     errors.Unavailable: 503,
     errors.Unauthenticated: 401,
 }
@@ -160,7 +160,7 @@ def _session_routes(service: Service) -> APIRouter:
         try:
             wanted = StartSession.model_validate_json(body)
         except ValidationError as error:
-            raise errors.Refused(_sentence(error.errors())) from None
+            raise errors.InvalidRequest(_sentence(error.errors())) from None
         return await service.start(wanted)
 
     @router.get("")
@@ -185,7 +185,9 @@ def _session_routes(service: Service) -> APIRouter:
         # A reconnecting EventSource repeats its first address, so what its header says is newer.
         if last_event_id:
             if not last_event_id.isdecimal():
-                raise errors.Refused("Last-Event-ID must be the number of an event.", "invalid_last_event_id")
+                raise errors.InvalidRequest(
+                    "Last-Event-ID must be the number of an event.", "invalid_last_event_id"
+                )
             after = whole(last_event_id)
         return _EventStream(_frames(session, after), media_type="text/event-stream", headers=_STREAM_HEADERS)
 
@@ -217,7 +219,7 @@ def _rehearsal_routes(model: Rehearsal) -> APIRouter:
             messages = json.loads(body)["messages"]
             status, chosen = model.decide(x_session_id, messages)
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise errors.Refused("The body must be a chat completion request in JSON.") from None
+            raise errors.InvalidRequest("The body must be a chat completion request in JSON.") from None
         if status != 200:
             content = {"error": {"message": f"the rehearsal answers {status}, as the task says"}}
             return JSONResponse(content, status, headers={"retry-after-ms": str(model.retry_after_ms)})

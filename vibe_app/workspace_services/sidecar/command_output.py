@@ -20,7 +20,7 @@ OUTPUT_CAP = 64 * 1024
 END_SHOWN = 8_000
 """Characters that are shown from its end where it is longer."""
 LONGEST_CHUNK = 16 * 1024
-_PATIENCE = 20
+_MOST_LOST = 20
 _GOES_ON = "[the output goes on; its end is shown when the command has ended]\n"
 _GAP = "[a part of the output came too fast and is left out here]\n"
 
@@ -120,7 +120,7 @@ class CommandOutput:
             return
         # Most outputs that come in one gush are whole in the final report: wait for it, but not for ever.
         self._lost += 1
-        if over or self._lost > _PATIENCE:
+        if over or self._lost > _MOST_LOST:
             self._lost = 0
             yield from self._skip(tail)
 

@@ -121,7 +121,7 @@ class OpenCode:
         Raises:
             OpenCodeError: It does not answer.
         """
-        await self._call("GET", "/global/health", patience=_KNOCK)
+        await self._call("GET", "/global/health", limit=_KNOCK)
 
     @asynccontextmanager
     async def events(self) -> AsyncIterator[AsyncIterator[Json]]:
@@ -145,9 +145,9 @@ class OpenCode:
         except httpx.HTTPError as error:
             raise _gone(error, "The connection to OpenCode broke") from error
 
-    async def _call(self, method: str, path: str, body: Json | None = None, patience: float = _ANSWER) -> Any:
+    async def _call(self, method: str, path: str, body: Json | None = None, limit: float = _ANSWER) -> Any:
         try:
-            response = await self._client.request(method, path, json=body, timeout=patience)
+            response = await self._client.request(method, path, json=body, timeout=limit)
         except httpx.HTTPError as error:
             raise _gone(error, f"OpenCode does not answer {method} {path}") from error
         if response.status_code == 404:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from vibe_app.disk import disk_full, is_full
-from vibe_app.errors import Refused, Unavailable
+from vibe_app.errors import InvalidRequest, Unavailable
 from vibe_app.inside import exclude_from_git
 from vibe_app.wire import EventType, Failure, SessionState, SidecarStatus, StartSession
 from vibe_app.workspace_services.sidecar.commands import Commands
@@ -19,7 +19,7 @@ from vibe_app.workspace_services.sidecar.journal import End
 from vibe_app.workspace_services.sidecar.opencode import Json, OpenCode, OpenCodeError
 from vibe_app.workspace_services.sidecar.progress import SILENCE
 from vibe_app.workspace_services.sidecar.run import Run
-from vibe_app.workspace_services.sidecar.sessions import Session, Shelf
+from vibe_app.workspace_services.sidecar.sessions import Session, SessionStore
 from vibe_app.workspace_services.sidecar.sweep import end_command, open_commands, sweep
 from vibe_app.workspace_services.sidecar.sweeper import commands_beside, end_beside, sweep_beside
 from vibe_app.workspace_services.sidecar.tool_outputs import ToolOutputs
@@ -76,7 +76,7 @@ class Service:
         self.outputs = ToolOutputs(home)
         """What OpenCode keeps of long outputs."""
         self._watch = Watch(client)
-        self._shelf = Shelf(workspace)
+        self._store = SessionStore(workspace)
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
@@ -84,7 +84,7 @@ class Service:
     async def open(self) -> None:
         """Take up the sessions that were live, and begin to watch OpenCode."""
         self._exclude()
-        for session in self._shelf.unfinished():
+        for session in self._store.unfinished():
             logger.info("taking up session %s at event %s", session.id, len(session.events))
             self._begin(self._run(session))
         self._keep(asyncio.create_task(self._watch.run(), name="watch"))
@@ -116,13 +116,13 @@ class Service:
 
         Raises:
             Conflict: The id ran with another prompt.
-            Refused: The model is not written as provider/model.
+            InvalidRequest: The model is not written as provider/model.
             Unavailable: OpenCode is not ready, or does not answer in time.
         """
         if request.model and not all(request.model.partition("/")[::2]):
-            raise Refused("The model must be written as provider/model.", "invalid_model")
+            raise InvalidRequest("The model must be written as provider/model.", "invalid_model")
         async with self._starting:
-            if known := self._shelf.same(request.session_id, request.prompt):
+            if known := self._store.same(request.session_id, request.prompt):
                 return known.state()
             self.ready()
             try:
@@ -141,7 +141,7 @@ class Service:
         Raises:
             NotFound: There is none.
         """
-        return self._shelf.get(session_id)
+        return self._store.get(session_id)
 
     def live(self) -> list[SessionState]:
         """Return the state of every session that is not over."""
@@ -153,7 +153,7 @@ class Service:
         Raises:
             NotFound: There is none.
         """
-        session = self._shelf.get(session_id)
+        session = self._store.get(session_id)
         if run := self._runs.get(session_id):
             await run.stop()
         return session.state()
@@ -163,7 +163,7 @@ class Service:
         unread = await self._refresh_guidance()
         title = request.title or f"Session {request.session_id[:8]}"
         opencode_session = await self._client.create_session(title, _RULES)
-        session = self._shelf.create(request.session_id, request.prompt, opencode_session)
+        session = self._store.create(request.session_id, request.prompt, opencode_session)
         # The run listens before the prompt is out, so that nothing can be missed, and is known
         # before it has processes, so that a run which ends now does not take them for its own.
         run = self._runs[session.id] = self._run(session)
@@ -172,7 +172,7 @@ class Service:
         except (OpenCodeError, asyncio.CancelledError):
             del self._runs[session.id]
             run.abandon()
-            self._shelf.forget(session)
+            self._store.forget(session)
             self._keep(asyncio.create_task(self._call_off(opencode_session)))
             raise
         # A disk without room ends the run by its own first line, not the request that started it.

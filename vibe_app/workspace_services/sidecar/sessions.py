@@ -140,7 +140,7 @@ class Session:
         changed.set()
 
 
-class Shelf:
+class SessionStore:
     """The sessions by id: live ones in memory, finished ones in their journals.
 
     Args:

@@ -61,13 +61,13 @@ class Watch:
     async def run(self) -> None:
         """Connect, deliver, connect again; ends only by cancellation."""
         loop = asyncio.get_running_loop()
-        lost_at, patience = loop.time(), self._long_grace
+        lost_at, grace = loop.time(), self._long_grace
         while True:
             silent = False
             try:
                 await self._client.knock()
                 async with self._client.events() as events:
-                    self.connected, patience = True, self._grace
+                    self.connected, grace = True, self._grace
                     self._tell(Signal.RESYNC)
                     async for event in events:
                         self._tell(event)
@@ -77,7 +77,7 @@ class Watch:
             if self.connected:
                 logger.warning("lost the event stream: %s", self.trouble)
                 self.connected, lost_at = False, loop.time()
-            if loop.time() - lost_at > (self._long_grace if silent else patience):
+            if loop.time() - lost_at > (self._long_grace if silent else grace):
                 self._tell(Signal.LOST)
             # OpenCode may be starting: there is nothing to wait on but its port.
             await asyncio.sleep(0.2)

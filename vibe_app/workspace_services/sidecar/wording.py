@@ -171,4 +171,4 @@ def request(kind: str, properties: Mapping[str, Any]) -> str:
             f"The agent asked: {questions} (nobody can be asked during a run; it decides by itself)"
         )
     what = " ".join([str(properties.get("permission", "")), *map(str, properties.get("patterns", []))])
-    return one_line(f"Refused: {what} (nobody can be asked for permission during a run)")
+    return one_line(f"InvalidRequest: {what} (nobody can be asked for permission during a run)")

@@ -48,7 +48,7 @@ async def make_workspace(
         Sentences on what of the repository is not in the folder, also where it was there already.
 
     Raises:
-        Refused: The address may not be reached.
+        InvalidRequest: The address may not be reached.
         Unavailable: git is missing or the repository cannot be cloned.
         OSError: The folder cannot be written.
     """

@@ -57,7 +57,7 @@ async def clone(source: Source, draft: Path, mark: dict[str, str], progress: Pro
     """Clone into an empty folder, with submodules; return sentences on what did not come along.
 
     Raises:
-        Refused: Its address is not allowed.
+        InvalidRequest: Its address is not allowed.
         Unavailable: It cannot be cloned, or has no such branch.
     """
     await _new_enough(draft, mark)

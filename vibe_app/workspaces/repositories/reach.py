@@ -14,7 +14,7 @@ import socket
 from collections.abc import Iterable, Mapping
 
 from vibe_app.addresses import Address, Credential
-from vibe_app.errors import Refused, Unavailable
+from vibe_app.errors import InvalidRequest, Unavailable
 from vibe_app.workspaces.repositories.git import Call
 
 Number = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -89,7 +89,7 @@ async def allow(
         mark: See `Call`.
 
     Raises:
-        Refused: It is at an address that is not allowed, or would be sent a secret in the clear.
+        InvalidRequest: It is at an address that is not allowed, or would be sent a secret in the clear.
         Unavailable: Its name leads nowhere.
     """
     env = {"GIT_ALLOW_PROTOCOL": address.scheme}
@@ -99,7 +99,7 @@ async def allow(
     found = await _resolved(address)
     numbers = [number for number in found if is_allowed(number, private)]
     if not numbers:
-        raise Refused(
+        raise InvalidRequest(
             "The repository's address leads to a private network, which is not reached from here."
             " Whoever runs this board can allow networks with VIBE_REPOSITORY_NETWORKS.",
             "private_address",
@@ -114,7 +114,7 @@ async def allow(
     hidden: tuple[str, ...] = ()
     if credential is not None:
         if address.scheme == "http" and any(_inner(number).is_global for number in numbers):
-            raise Refused(
+            raise InvalidRequest(
                 "The repository's token would be sent unencrypted: use its https:// address.", "not_encrypted"
             )
         config.append((f"credential.{address.origin}.helper", _HELPER))

@@ -39,7 +39,7 @@ class WorkspaceSpec:
             private: Networks of private addresses that may be reached, as in the settings.
 
         Raises:
-            Refused: The address cannot be used.
+            InvalidRequest: The address cannot be used.
         """
         if not self.repo_url:
             return None
@@ -108,7 +108,7 @@ class Runtime(Protocol):
 
         Raises:
             Unavailable: It cannot be started; the message says why and what to do.
-            Refused: The repository's address cannot be used.
+            InvalidRequest: The repository's address cannot be used.
         """
         ...
 

@@ -9,7 +9,7 @@ the last of a long output.
 
 So the first shell of each command becomes a small supervisor, by the file that bash reads
 before each command. It runs the command in a shell and a process group of its own and
-hands on what comes through a pipe of its own, both kinds of output in their order. It
+forwards what comes through a pipe of its own, both kinds of output in their order. It
 passes OpenCode's SIGTERM on to the group, and kills it 2 s later. Where the command was
 ended by a signal, or at its limit, what it left behind goes with it, and what cannot be
 found no longer holds anybody up. It ends with the command's status, which is a plain

@@ -10,7 +10,7 @@ import reflex as rx
 
 from vibe_app.web.components.terminal import terminal
 
-BOOK: dict[str, list[list[Any]]] = {}
+EVENTS: dict[str, list[list[Any]]] = {}
 
 # A line in three chunks, colours over an interruption in mid-line, escapes that must not survive.
 ODD = [
@@ -56,22 +56,22 @@ class StreamState(rx.State):
         async with self:
             self.live = True
             session, rate, total = self.session_id, self.rate, self.total
-        book = BOOK.setdefault(session, [])
+        events_of = EVENTS.setdefault(session, [])
         started = time.time()
-        while len(book) < total:
+        while len(events_of) < total:
             due = total if not rate else min(total, int((time.time() - started) * rate) + 1)
-            for number in range(len(book) + 1, due + 1):
+            for number in range(len(events_of) + 1, due + 1):
                 at = int(time.time() * 1000)
                 if number % 40 == 1:
-                    book.append([number, "s", at, f"Running a tool, step {number}"])
+                    events_of.append([number, "s", at, f"Running a tool, step {number}"])
                 elif number % 97 == 0:
-                    book.append([number, "e", at, f"A tool failed at {number}: no such file"])
+                    events_of.append([number, "e", at, f"A tool failed at {number}: no such file"])
                 else:
-                    book.append(
+                    events_of.append(
                         [number, "o", at, f"L{number} {at} \x1b[32m{'x' * 20}\x1b[0m {'word ' * 8}\n"]
                     )
             await asyncio.sleep(0.02)
-        book.append([len(book) + 1, "d", int(time.time() * 1000), "Session completed"])
+        events_of.append([len(events_of) + 1, "d", int(time.time() * 1000), "Session completed"])
         async with self:
             self.live = False
 
@@ -82,8 +82,8 @@ class StreamState(rx.State):
             number = int(self.batch.get("n", 0))
         first = True
         while True:
-            book = BOOK.setdefault(session_id, [])
-            events = book[last : last + 1000]
+            events_of = EVENTS.setdefault(session_id, [])
+            events = events_of[last : last + 1000]
             if events or first:
                 first = False
                 number += 1
@@ -101,9 +101,9 @@ class StreamState(rx.State):
     def write(self, session_id: str, entries: list[tuple[str, str]]):
         """Append entries of one letter and a text each, and show their session."""
         self.session_id = session_id
-        book = BOOK.setdefault(session_id, [])
+        events_of = EVENTS.setdefault(session_id, [])
         for letter, text in entries:
-            book.append([len(book) + 1, letter, int(time.time() * 1000), text])
+            events_of.append([len(events_of) + 1, letter, int(time.time() * 1000), text])
 
     @rx.event
     def skip(self):

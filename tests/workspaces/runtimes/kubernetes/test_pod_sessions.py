@@ -13,7 +13,7 @@ from tests.workspaces.runtimes.kubernetes.kube.agent import NodeAgent
 from tests.workspaces.runtimes.kubernetes.kube.api import FakeApi
 from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
 from vibe_app.board.views import SessionView
-from vibe_app.runs.retry_policy import Patience
+from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings
 from vibe_app.wiring import Services, build, running
@@ -40,8 +40,10 @@ async def parts(settings: Settings, node: NodeAgent, tmp_path: Path) -> AsyncIte
     }
     built = build(settings.model_copy(update=changes))
     assert isinstance(built.runtime, KubernetesRuntime)
-    patience = Patience(repeat=0.1)
-    engine = Supervisor(built.database, built.workspaces, built.agent, built.feed, built.settings, patience)
+    retry_policy = RetryPolicy(repeat=0.1)
+    engine = Supervisor(
+        built.database, built.workspaces, built.agent, built.event_log, built.settings, retry_policy
+    )
     async with running(replace(built, supervisor=engine)) as parts:
         yield parts
 

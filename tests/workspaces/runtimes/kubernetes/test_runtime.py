@@ -13,7 +13,7 @@ import pytest
 from tests.waiting import eventually
 from tests.workspaces.runtimes.kubernetes.kube.houses import PretendHouse, pretend_house
 from tests.workspaces.runtimes.kubernetes.kube.pretend import running, waiting
-from vibe_app.errors import Refused, Unavailable
+from vibe_app.errors import InvalidRequest, Unavailable
 from vibe_app.workspaces.runtimes.base import Endpoint, WorkspaceSpec
 from vibe_app.workspaces.runtimes.kubernetes import events
 from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name, secret_name
@@ -106,7 +106,7 @@ async def test_a_pod_that_comes_back_with_another_address_is_found_there(house):
 
 
 async def test_a_repository_that_cannot_be_cloned_is_refused_before_anything_is_made(house):
-    with pytest.raises(Refused):
+    with pytest.raises(InvalidRequest):
         await house.runtime.ensure(WorkspaceSpec(house.project, "ext::sh -c id"))
     assert not house.api.objects["pods"]
 
@@ -594,7 +594,7 @@ async def test_a_pod_that_a_dead_replica_left_half_started_is_ended(idle, monkey
 
 async def test_a_pod_in_use_or_making_its_files_is_not_given_up(house, monkeypatch):
     monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._TIDY", 0.01)
-    monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._PATIENCE_OF_OTHERS", 0)
+    monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._LONGEST_START_OF_OTHERS", 0)
     await house.runtime.ensure(WorkspaceSpec(house.project))
     house.node.auto = False
     other = house.replica()

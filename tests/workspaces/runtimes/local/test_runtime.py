@@ -18,7 +18,7 @@ import pytest
 from tests.disks import fill, needs_mount, small_disk
 from tests.waiting import eventually, kill
 from tests.workspaces.runtimes.conftest import STAND_IN, local_settings, program
-from vibe_app.errors import DiskFull, Refused, Unavailable
+from vibe_app.errors import DiskFull, InvalidRequest, Unavailable
 from vibe_app.workspace_services.sidecar.sweep import sweep
 from vibe_app.workspaces.runtimes.base import OTHER_SETTINGS, WorkspaceSpec
 from vibe_app.workspaces.runtimes.local import processes, records
@@ -173,7 +173,7 @@ async def test_a_start_without_room_says_so_and_can_be_tried_again(place: Place)
 
 async def test_an_address_that_cannot_be_cloned(place: Place) -> None:
     runtime, project = await place.open(), uuid4()
-    with pytest.raises(Refused, match="address"):
+    with pytest.raises(InvalidRequest, match="address"):
         await runtime.ensure(WorkspaceSpec(project, "ext::sh -c true"))
     with pytest.raises(Unavailable, match="could not be cloned"):
         await runtime.ensure(WorkspaceSpec(project, f"file://{place.data}/nothing"))

@@ -30,7 +30,7 @@ from vibe_app.workspaces.runtimes.local.shared import SharedLocalRuntime
 SHARER = Path(__file__).with_name("sharer.py")
 
 
-class Refused(Exception):
+class InvalidRequest(Exception):
     """What a sharer was told could not be done."""
 
 
@@ -56,7 +56,7 @@ class Sharer:
                 case "host":
                     self.became_host_with.append(what)
                 case "refused":
-                    self._answers.pop(number).set_exception(Refused(what))
+                    self._answers.pop(number).set_exception(InvalidRequest(what))
                 case _:
                     self._answers.pop(number).set_result(what)
 
@@ -175,7 +175,7 @@ async def test_a_refusal_comes_through_in_its_own_words(share: Share, tmp_path: 
     broken = program(tmp_path / "broken", "#!/bin/sh\necho no room >&2\nexit 3\n")
     await share(broken)
     client = await share(broken)
-    with pytest.raises(Refused, match="no room"):
+    with pytest.raises(InvalidRequest, match="no room"):
         await client.ensure(uuid4())
 
 

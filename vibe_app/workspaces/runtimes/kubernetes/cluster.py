@@ -34,7 +34,7 @@ _WORDS: Mapping[Kind, str] = {
 # Seconds.
 _CONNECT = 3.0
 _ANSWER = 10.0
-_PATIENCE = 15.0
+_TIMEOUT = 15.0
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _LONGEST_LINE = 1000
@@ -75,13 +75,13 @@ class Cluster:
     Args:
         namespace: Where everything is.
         kubeconfig: A kubeconfig file, or None for the service account of the app's own pod.
-        patience: Seconds for which a request is repeated while the API does not answer.
+        timeout: Seconds for which a request is repeated while the API does not answer.
     """
 
-    def __init__(self, namespace: str, kubeconfig: Path | None, *, patience: float = _PATIENCE) -> None:
+    def __init__(self, namespace: str, kubeconfig: Path | None, *, timeout: float = _TIMEOUT) -> None:
         self._namespace = namespace
         self._kubeconfig = kubeconfig
-        self._patience = patience
+        self._timeout = timeout
         self._client: ApiClient | None = None
 
     async def open(self) -> None:
@@ -125,7 +125,7 @@ class Cluster:
             ApiError: It cannot be created.
         """
         name = manifest["metadata"]["name"]
-        deadline = _clock() + self._patience
+        deadline = _clock() + self._timeout
         for attempt in range(1_000):
             try:
                 return await self._call("POST", kind, "", body=manifest, done="create"), True
@@ -252,7 +252,7 @@ class Cluster:
         missing: bool = False,
     ) -> Json | None:
         """Send a request that may be repeated until it is answered; None for 404 where that is an answer."""
-        deadline = deadline or _clock() + self._patience
+        deadline = deadline or _clock() + self._timeout
         for attempt in range(1_000):
             try:
                 return await self._call(method, kind, name, query=query, body=body, done=done)

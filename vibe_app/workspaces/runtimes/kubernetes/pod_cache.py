@@ -26,7 +26,7 @@ OnChange = Callable[[UUID, Pod | None], Awaitable[None]]
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
-class Picture:
+class PodCache:
     """The pods of all workspaces as they were last seen.
 
     Args:

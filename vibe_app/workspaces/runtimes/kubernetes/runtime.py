@@ -30,7 +30,7 @@ from vibe_app.workspaces.runtimes.base import (
 from vibe_app.workspaces.runtimes.kubernetes import manifests, pods
 from vibe_app.workspaces.runtimes.kubernetes.cluster import ApiError, Cluster
 from vibe_app.workspaces.runtimes.kubernetes.events import Causes, with_cause
-from vibe_app.workspaces.runtimes.kubernetes.pod_cache import Picture
+from vibe_app.workspaces.runtimes.kubernetes.pod_cache import PodCache
 from vibe_app.workspaces.runtimes.kubernetes.pods import Pod
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ _LOOK_AT_API = 2.0
 _GRACE_MARGIN = 15.0
 _TIDY = 30.0
 # Another replica may be starting a pod; none waits for one much longer than its own limit.
-_PATIENCE_OF_OTHERS = 2
+_LONGEST_START_OF_OTHERS = 2
 
 
 @dataclass
@@ -86,7 +86,7 @@ class KubernetesRuntime:
         cluster: Cluster | None = None,
     ) -> None:
         self._cluster = cluster or Cluster(settings.kubernetes_namespace, settings.kubeconfig)
-        self._picture = Picture(self._cluster, _LABELS, self._befallen)
+        self._pods = PodCache(self._cluster, _LABELS, self._befallen)
         self._settings = settings
         self._on_status = on_status
         self._on_trouble = on_trouble
@@ -104,7 +104,7 @@ class KubernetesRuntime:
         """
         self._key = self._settings.signing_key()
         await self._cluster.open()
-        await self._picture.open()
+        await self._pods.open()
         self._tidier = asyncio.create_task(self._tidy(), name="end abandoned pods")
 
     async def close(self, keep: Collection[UUID] | None = None) -> None:
@@ -117,7 +117,7 @@ class KubernetesRuntime:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._picture.close()
+        await self._pods.close()
         await self._cluster.close()
 
     async def ensure(self, spec: WorkspaceSpec, progress: Progress | None = None) -> Endpoint:
@@ -125,10 +125,10 @@ class KubernetesRuntime:
 
         Raises:
             Unavailable: It cannot be started; the message says why and what to do.
-            Refused: The repository's address cannot be used.
+            InvalidRequest: The repository's address cannot be used.
         """
         workspace = self._workspace(spec.project_id)
-        pod = self._picture.pod(spec.project_id)
+        pod = self._pods.pod(spec.project_id)
         if not workspace.starting and pod is not None and self._usable(pod):
             answered, _ = await _ask(pod.ip)
             if answered and not workspace.starting:
@@ -157,7 +157,7 @@ class KubernetesRuntime:
             raise _stopped_meanwhile()
         if (failure := start.result()) is not None:
             raise failure
-        if (pod := self._picture.pod(spec.project_id)) is None:
+        if (pod := self._pods.pod(spec.project_id)) is None:
             raise _stopped_meanwhile()
         return self._endpoint(pod)
 
@@ -180,7 +180,7 @@ class KubernetesRuntime:
 
     async def alive(self) -> set[UUID]:
         """Return the projects whose pod runs now, with what a session needs."""
-        return {pod.project_id for pod in self._picture.all() if pod.running}
+        return {pod.project_id for pod in self._pods.all() if pod.running}
 
     def _workspace(self, project_id: UUID) -> _Workspace:
         return self._workspaces.setdefault(project_id, _Workspace(project_id))
@@ -223,7 +223,7 @@ class KubernetesRuntime:
 
     def _may_be_sound(self, workspace: _Workspace, failure: VibeError) -> bool:
         """Whether the failure lies between Vibe and the pod, which others may be using."""
-        pod = self._picture.pod(workspace.project_id)
+        pod = self._pods.pod(workspace.project_id)
         return (isinstance(failure, ApiError) and failure.passing) or (pod is not None and pod.ready)
 
     async def _bring_up(self, workspace: _Workspace, spec: WorkspaceSpec) -> Pod:
@@ -237,7 +237,7 @@ class KubernetesRuntime:
         said, renewed = "", False
         causes = Causes(self._cluster)
         while True:
-            pod = self._picture.pod(spec.project_id)
+            pod = self._pods.pod(spec.project_id)
             if pod is None:
                 await self._create(spec)
                 renewed = True
@@ -272,7 +272,7 @@ class KubernetesRuntime:
                 overdue = pods.overdue(pod, self._settings.start_timeout, said)
                 raise Unavailable(overdue if pod.running else with_cause(overdue, await causes.look(pod)))
             await self._tell(workspace, "starting", step)
-            await self._picture.changed(pod.project_id, pod, _LOOK_AT_LOG if pod.preparing else _LOOK)
+            await self._pods.changed(pod.project_id, pod, _LOOK_AT_LOG if pod.preparing else _LOOK)
 
     async def _cloning(self, pod: Pod) -> str:
         """What the container that makes the files says of its progress."""
@@ -292,7 +292,7 @@ class KubernetesRuntime:
         if not made and found.get("data") != secret["data"]:
             await self._cluster.replace("secrets", secret)
         manifest = manifests.pod(spec, secrets, self._settings, pace=self._pace)
-        self._picture.take((await self._cluster.create("pods", manifest))[0])
+        self._pods.take((await self._cluster.create("pods", manifest))[0])
 
     async def _end(self, project_id: UUID) -> None:
         """Delete the pod, if there is one, and return once it is gone.
@@ -302,10 +302,10 @@ class KubernetesRuntime:
         name = manifests.pod_name(project_id)
         found = await self._cluster.read("pods", name)
         if found is None:
-            if (known := self._picture.pod(project_id)) is not None:
-                self._picture.forget(project_id, known.uid)
+            if (known := self._pods.pod(project_id)) is not None:
+                self._pods.forget(project_id, known.uid)
             return
-        self._picture.take(found)
+        self._pods.take(found)
         await self._cluster.delete("pods", name)
         await self._await_end(project_id, str(found["metadata"].get("uid", "")))
 
@@ -317,19 +317,19 @@ class KubernetesRuntime:
         """
         clock = asyncio.get_running_loop().time
         name = manifests.pod_name(project_id)
-        patience = manifests.GRACE + _GRACE_MARGIN
+        limit = manifests.GRACE + _GRACE_MARGIN
         for forced in (False, True):
-            deadline = clock() + patience
+            deadline = clock() + limit
             while clock() < deadline:
-                pod = self._picture.pod(project_id)
+                pod = self._pods.pod(project_id)
                 if pod is None or pod.uid != uid:
                     return
-                if await self._picture.changed(project_id, pod, _LOOK_AT_API):
+                if await self._pods.changed(project_id, pod, _LOOK_AT_API):
                     continue
                 # The watch may be behind or broken: the API itself knows.
                 found = await self._cluster.read("pods", name)
                 if found is None or found["metadata"].get("uid") != uid:
-                    self._picture.forget(project_id, uid)
+                    self._pods.forget(project_id, uid)
             if not forced:
                 logger.warning("pod %s does not end: its node may be lost; it is removed by force", name)
                 await self._cluster.delete("pods", name, grace=0)
@@ -341,10 +341,10 @@ class KubernetesRuntime:
         Such a one is left by a replica that died in the middle of a start, or crashes again and again.
         """
         clock = asyncio.get_running_loop().time
-        longest = _PATIENCE_OF_OTHERS * self._settings.start_timeout
+        longest = _LONGEST_START_OF_OTHERS * self._settings.start_timeout
         while True:
             await asyncio.sleep(_TIDY)
-            for pod in self._picture.all():
+            for pod in self._pods.all():
                 workspace = self._workspace(pod.project_id)
                 since = self._down_since(workspace, pod)
                 if since is None or pod.preparing or workspace.lock.locked() or clock() - since <= longest:

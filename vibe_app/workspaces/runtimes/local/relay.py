@@ -23,7 +23,7 @@ from uuid import UUID
 
 from vibe_app import errors
 from vibe_app.addresses import Credential
-from vibe_app.errors import Refused, Unavailable, VibeError
+from vibe_app.errors import InvalidRequest, Unavailable, VibeError
 from vibe_app.workspaces.runtimes.base import Endpoint, Progress, Runtime, WorkspaceSpec
 
 logger = logging.getLogger(__name__)
@@ -135,7 +135,9 @@ class Relay:
             case "alive":
                 return [str(project_id) for project_id in await self._runtime.alive()]
             case other:
-                raise Refused(f"This version of Vibe does not know {other!r}: restart all of its processes.")
+                raise InvalidRequest(
+                    f"This version of Vibe does not know {other!r}: restart all of its processes."
+                )
 
 
 class RemoteRuntime:
@@ -213,7 +215,7 @@ class RemoteRuntime:
         Raises:
             HostGone: The other process is gone.
             Unavailable: It cannot be started.
-            Refused: The repository's address cannot be used.
+            InvalidRequest: The repository's address cannot be used.
         """
         credential = spec.credential and (spec.credential.username, spec.credential.token)
         asked = {

@@ -131,7 +131,7 @@ class LocalRuntime:
 
         Raises:
             Unavailable: It cannot be started; the message says why and what to do.
-            Refused: The repository's address cannot be used.
+            InvalidRequest: The repository's address cannot be used.
         """
         workspace = self._workspace(spec.project_id)
         if workspace.settled and workspace.running:

@@ -30,7 +30,7 @@ OnHost = Callable[[set[UUID]], Awaitable[None]]
 
 Answer = TypeVar("Answer")
 
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 _LOOK_AGAIN = 0.05
 _TRIES = 5
 # A call may end before the news of the host's end is here.
@@ -114,7 +114,7 @@ class SharedLocalRuntime:
 
         Raises:
             Unavailable: It cannot be started; the message says why and what to do.
-            Refused: The repository's address cannot be used.
+            InvalidRequest: The repository's address cannot be used.
         """
         return await self._ask(lambda side: side.ensure(spec, progress))
 
@@ -166,7 +166,7 @@ class SharedLocalRuntime:
             await side.until_gone()
 
     async def _join(self) -> LocalRuntime | RemoteRuntime:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         socket = self._run / "host.sock"
         while True:
             host = LocalRuntime(self._settings, self._on_status, self._on_trouble, pace=self._pace)

@@ -248,9 +248,9 @@ class FakeApi:
         return web.Response()
 
     async def _answer(self, request: web.Request, kind: str, name: str) -> web.Response:
-        shelf = self.objects[kind]
+        objects = self.objects[kind]
         if request.method == "GET" and not name:
-            found = [item for item in shelf.values() if _matches(request, item)]
+            found = [item for item in objects.values() if _matches(request, item)]
             listed = {
                 "apiVersion": "v1",
                 "kind": f"{_KINDS[kind]}List",
@@ -261,12 +261,12 @@ class FakeApi:
         if request.method == "POST":
             made = await request.json()
             name = made["metadata"]["name"]
-            if name in shelf:
+            if name in objects:
                 return _status(409, "AlreadyExists", f'{kind} "{name}" already exists')
             return web.json_response(self.put(kind, made), status=201)
-        if name not in shelf:
+        if name not in objects:
             return _status(404, "NotFound", f'{kind} "{name}" not found')
-        found = shelf[name]
+        found = objects[name]
         if request.method == "PUT":
             changed = await request.json()
             found |= {key: value for key, value in changed.items() if key != "metadata"}

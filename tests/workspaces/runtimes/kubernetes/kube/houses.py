@@ -56,7 +56,7 @@ class PretendHouse:
 
     def replica(self) -> KubernetesRuntime:
         """A runtime as another replica of the app has it; what it tells comes to the same list."""
-        cluster = Cluster(self.settings.kubernetes_namespace, self.settings.kubeconfig, patience=2.0)
+        cluster = Cluster(self.settings.kubernetes_namespace, self.settings.kubeconfig, timeout=2.0)
         return KubernetesRuntime(self.settings, self._on_status, self._on_trouble, pace=0, cluster=cluster)
 
     def _on_trouble(self, project_id: UUID, sentence: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from tests.waiting import eventually
-from vibe_app.cli import timeouts as patience
+from vibe_app.cli import timeouts
 
 GET = b"GET / HTTP/1.1\r\nHost: board.test\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: board.test\r\nContent-Length: 4\r\n\r\n"
@@ -54,12 +54,10 @@ def echo() -> Echo:
 
 @pytest.fixture
 async def port(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr(patience, "HEAD", 0.5)
-    monkeypatch.setattr(patience, "BODY", 0.5)
-    monkeypatch.setattr(patience, "HALF_OPEN", 5)
-    config = uvicorn.Config(
-        echo, http=patience.PatientProtocol, ws="wsproto", lifespan="off", log_config=None
-    )
+    monkeypatch.setattr(timeouts, "HEAD", 0.5)
+    monkeypatch.setattr(timeouts, "BODY", 0.5)
+    monkeypatch.setattr(timeouts, "HALF_OPEN", 5)
+    config = uvicorn.Config(echo, http=timeouts.TimedProtocol, ws="wsproto", lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serving = asyncio.create_task(server.serve([listener]))
@@ -67,7 +65,7 @@ async def port(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int
         yield listener.getsockname()[1]
         server.should_exit = True
         await serving
-    assert not patience._half_open
+    assert not timeouts._half_open
 
 
 async def said(port: int, *pieces: bytes) -> bytes:
@@ -135,9 +133,9 @@ async def test_what_goes_on_is_answered(port: int) -> None:
 async def test_half_open_connections_of_one_address_are_bounded(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "HEAD", 600.0)
+    monkeypatch.setattr(timeouts, "HEAD", 600.0)
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
-    await eventually(lambda: patience._half_open["127.0.0.1"] == 5)
+    await eventually(lambda: timeouts._half_open["127.0.0.1"] == 5)
     try:
         refused = await said(port)
     except ConnectionResetError:
@@ -146,10 +144,10 @@ async def test_half_open_connections_of_one_address_are_bounded(
     held[0][1].write(GET)  # who says what it wants makes room
     assert (await held[0][0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
     _, another = await asyncio.open_connection("127.0.0.1", port)
-    await eventually(lambda: patience._half_open["127.0.0.1"] == 5)
+    await eventually(lambda: timeouts._half_open["127.0.0.1"] == 5)
     for _, writer in [*held, (None, another)]:
         writer.close()
-    await eventually(lambda: not patience._half_open)
+    await eventually(lambda: not timeouts._half_open)
 
 
 async def test_a_socket_that_was_opened_stays_open(
@@ -161,7 +159,7 @@ async def test_a_socket_that_was_opened_stays_open(
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
-    assert not patience._half_open
+    assert not timeouts._half_open
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(reader.read(), 1.0)  # twice as long as a head or a body may take
     assert not caplog.records

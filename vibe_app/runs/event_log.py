@@ -1,4 +1,4 @@
-"""The book of events: appended once, followed by many.
+"""the event log: appended once, followed by many.
 
 Whoever wants a session's output, past or live, on whichever door, follows the
 book; nobody else reads the events table. A wake-up is only a hint: a follower
@@ -72,11 +72,11 @@ class _Tail:
         return list(self.events)[skipped:]
 
 
-class Feed:
-    """Appends to the book and follows it.
+class EventLog:
+    """Appends to the event log and follows it.
 
     Args:
-        database: Where the book is kept.
+        database: Where the event log is kept.
         lease_seconds: How far each append extends its run's lease.
         pace: Least seconds between two batches to one follower: bounds what a reader costs.
     """
@@ -101,7 +101,7 @@ class Feed:
             taken: Which of the sidecar's events they are, where they come from there.
 
         Returns:
-            The number of the last event in the book.
+            The number of the last event in the event log.
 
         Raises:
             LeaseLost: Somebody else owns the run, or it is over; nothing was written.

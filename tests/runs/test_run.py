@@ -1,4 +1,4 @@
-"""One run from Execute to its end: what stands in the book, in the row and on the card."""
+"""One run from Execute to its end: what stands in the logged, in the row and on the card."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import SQLITE
 from tests.runs.rig import QUICK, Rig, assert_whole, lines, rigged, texts
 from tests.scripted import Script, ScriptedSidecar
 from vibe_app.errors import NotFound, Unavailable
-from vibe_app.runs.retry_policy import Patience
+from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, Failure, SidecarStatus, Usage
 
@@ -36,21 +36,21 @@ async def test_a_completed_session(settings: Settings) -> None:
         card = await rig.card()
         reviewed = await rig.over(await rig.execute(await rig.card(card.project_id)))
         session = await rig.over(await rig.execute(card))
-        book = await rig.book(session)
-        assert_whole(book)
-        assert [(event.type, event.text) for event in book] == [
+        logged = await rig.logged(session)
+        assert_whole(logged)
+        assert [(event.type, event.text) for event in logged] == [
             *((EventType(kind), text) for kind, text, _ in SCRIPT.events),
             (EventType.DONE, "Session completed"),
         ]
         journal = [
             (e.type, e.text, e.timestamp) async for e in rig.agent.stream(sidecar.endpoint, session.id)
         ]
-        assert [(e.type, e.text, e.timestamp) for e in book[:-1]] == journal[:-1]
+        assert [(e.type, e.text, e.timestamp) for e in logged[:-1]] == journal[:-1]
         assert (session.status, session.error, session.failure) == ("completed", None, None)
         assert session.output == "Now I write the file.\nAll done.\n"
         assert session.last_line == "All done."
         assert (session.tokens_input, session.tokens_output, session.cost) == (12, 34, 0.5)
-        assert session.last_seq == len(book)
+        assert session.last_seq == len(logged)
         assert session.started_at is not None
         assert session.completed_at is not None
         assert session.duration_ms == round(
@@ -68,9 +68,9 @@ async def test_a_failed_session_says_why_and_goes_back(settings: Settings) -> No
         session = await rig.over(await rig.execute())
         assert (session.status, session.error) == ("failed", "The model refused the key.")
         assert (session.failure, session.attempt) == ("provider_refused", 1)
-        book = await rig.book(session)
-        assert_whole(book)
-        assert book[-1].text == "Session failed: The model refused the key."
+        logged = await rig.logged(session)
+        assert_whole(logged)
+        assert logged[-1].text == "Session failed: The model refused the key."
         assert (await rig.task(session)).status == "TODO"
         again = await rig.over(await rig.execute(await rig.task(session)))
         assert again.id != session.id
@@ -81,15 +81,15 @@ async def test_a_session_cancelled_by_its_own_sidecar(settings: Settings) -> Non
     async with rigged(settings, fakes.FakeRuntime(script)) as rig:
         session = await rig.over(await rig.execute())
         assert (session.status, (await rig.task(session)).status) == ("cancelled", "TODO")
-        assert_whole(await rig.book(session))
+        assert_whole(await rig.logged(session))
 
 
 async def test_a_long_run_is_written_whole_and_in_order(settings: Settings) -> None:
     async with rigged(settings, fakes.FakeRuntime(Script.lines(12_000))) as rig:
         session = await rig.over(await rig.execute(), 60)
-        book = await rig.book(session)
-        assert_whole(book)
-        assert texts(book) == lines(12_000)
+        logged = await rig.logged(session)
+        assert_whole(logged)
+        assert texts(logged) == lines(12_000)
         assert session.output == "".join(lines(12_000))
 
 
@@ -97,7 +97,7 @@ async def test_what_a_workspace_says_is_made_safe_to_show(settings: Settings) ->
     nasty = "a\x00b\x1b]0;title\x07c\x1b[2Jd\x1b[31mred\x1b[0m </script>\ud800\n"
     async with rigged(settings, fakes.FakeRuntime(Script(events=[("output", nasty, 0)]))) as rig:
         session = await rig.over(await rig.execute())
-        assert texts(await rig.book(session)) == ["abcd\x1b[31mred\x1b[0m </script>?\n"]
+        assert texts(await rig.logged(session)) == ["abcd\x1b[31mred\x1b[0m </script>?\n"]
         assert session.output == "abcdred </script>?\n"
 
 
@@ -107,7 +107,7 @@ UNHURRIED = replace(QUICK, notice=5.0)
 
 
 async def test_execute_answers_running_once_the_sidecar_accepted(settings: Settings) -> None:
-    async with rigged(settings, patience=UNHURRIED) as rig:
+    async with rigged(settings, retry_policy=UNHURRIED) as rig:
         session = await rig.execute()
         outcome = await rig.sessions.wait_for_outcome(session.id)
         assert outcome.status in ("running", "completed")
@@ -137,7 +137,7 @@ async def test_execute_answers_pending_while_the_workspace_starts(settings: Sett
 async def test_a_sidecar_that_cannot_be_reached(
     settings: Settings, away: Callable[[], ScriptedSidecar], attempts: str
 ) -> None:
-    async with away() as sidecar, rigged(settings, fakes.FakeRuntime(sidecar), patience=UNHURRIED) as rig:
+    async with away() as sidecar, rigged(settings, fakes.FakeRuntime(sidecar), retry_policy=UNHURRIED) as rig:
         session = await rig.execute()
         with pytest.raises(Unavailable) as raised:
             await rig.sessions.wait_for_outcome(session.id)
@@ -145,15 +145,15 @@ async def test_a_sidecar_that_cannot_be_reached(
         assert (ended.status, ended.failure, ended.error) == ("failed", "unreachable", raised.value.message)
         assert (await rig.task(session)).status == "TODO"
         assert sidecar.calls[attempts] >= 3
-        book = await rig.book(session)
-        assert_whole(book)
-        assert len(book) == 1
+        logged = await rig.logged(session)
+        assert_whole(logged)
+        assert len(logged) == 1
 
 
 @pytest.mark.parametrize("database_kind", [SQLITE])  # eight seconds, none of them the database's
 async def test_real_waiting_times_fit_into_the_ten_seconds_of_execute(settings: Settings) -> None:
     sidecar = fakes.SidecarThatNeverAnswers()
-    async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar), patience=Patience()) as rig:
+    async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar), retry_policy=RetryPolicy()) as rig:
         began = time.monotonic()
         session = await rig.execute()
         with pytest.raises(Unavailable):
@@ -163,7 +163,7 @@ async def test_real_waiting_times_fit_into_the_ten_seconds_of_execute(settings: 
 
 async def test_a_workspace_that_cannot_start(settings: Settings) -> None:
     runtime = fakes.BrokenRuntime("OpenCode ended while starting: out of memory.")
-    async with rigged(settings, runtime, patience=UNHURRIED) as rig:
+    async with rigged(settings, runtime, retry_policy=UNHURRIED) as rig:
         session = await rig.execute()
         with pytest.raises(Unavailable, match="out of memory"):
             await rig.sessions.wait_for_outcome(session.id)
@@ -211,7 +211,7 @@ async def test_a_session_that_runs_too_long_is_stopped(settings: Settings) -> No
         assert (session.status, session.failure) == ("failed", "broken")
         assert "longer than" in (session.error or "")
         assert rig.runtime.sidecars[session.project_id].session(session.id).status == "cancelled"
-        assert_whole(await rig.book(session))
+        assert_whole(await rig.logged(session))
 
 
 async def test_ten_projects_run_side_by_side(settings: Settings) -> None:
@@ -221,7 +221,7 @@ async def test_ten_projects_run_side_by_side(settings: Settings) -> None:
         ended = await asyncio.gather(*(rig.over(session, 30) for session in sessions))
         assert {session.status for session in ended} == {"completed"}
         for session in ended:
-            assert texts(await rig.book(session)) == lines(300)
+            assert texts(await rig.logged(session)) == lines(300)
 
 
 async def test_the_outcome_of_a_session_that_never_was(rig: Rig) -> None:

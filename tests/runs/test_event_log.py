@@ -1,4 +1,4 @@
-"""Following the book: each event once and in order, whoever comes when."""
+"""Following the logged: each event once and in order, whoever comes when."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.models import Session
 from vibe_app.board.views import SessionView
 from vibe_app.errors import NotFound
-from vibe_app.runs import feed as feed_module
-from vibe_app.runs.feed import PAGE, Batch, Entry, Feed, Lease
+from vibe_app.runs import event_log as feed_module
+from vibe_app.runs.event_log import PAGE, Batch, Entry, EventLog, Lease
 from vibe_app.runs.queue import Queue
 from vibe_app.runs.record import Record
 from vibe_app.settings import Settings
 from vibe_app.wire import Event, EventType, now
 
 
-async def everything(feed: Feed, session: SessionView, after: int = 0) -> list[Event]:
+async def everything(event_log: EventLog, session: SessionView, after: int = 0) -> list[Event]:
     """What a follower is given until the end; the last batch is the only final one."""
-    batches: list[Batch] = [batch async for batch in feed.follow(session.id, after)]
+    batches: list[Batch] = [batch async for batch in event_log.follow(session.id, after)]
     assert [batch.final for batch in batches] == [False] * (len(batches) - 1) + [True]
     return [event for batch in batches for event in batch.events]
 
@@ -46,12 +46,12 @@ def entries(count: int) -> list[Entry]:
 async def test_followers_and_latecomers_are_told_the_same(settings: Settings) -> None:
     async with rigged(settings, fakes.FakeRuntime(Script.lines(500, rate=1000))) as rig:
         session = await rig.execute()
-        early = [asyncio.create_task(everything(rig.feed, session)) for _ in range(5)]
+        early = [asyncio.create_task(everything(rig.event_log, session)) for _ in range(5)]
         await rig.until(session, lambda view: view.last_seq > 100)
-        late = asyncio.create_task(everything(rig.feed, session))
-        from_the_middle = asyncio.create_task(everything(rig.feed, session, after=250))
+        late = asyncio.create_task(everything(rig.event_log, session))
+        from_the_middle = asyncio.create_task(everything(rig.event_log, session, after=250))
         told = await asyncio.gather(*early, late)
-        afterwards = await everything(rig.feed, session)
+        afterwards = await everything(rig.event_log, session)
         assert texts(afterwards) == lines(500)
         assert_whole(afterwards)
         assert all(events == afterwards for events in told)
@@ -62,28 +62,28 @@ async def test_followers_and_latecomers_are_told_the_same(settings: Settings) ->
 async def test_pages_have_no_seams(settings: Settings, count: int) -> None:
     async with rigged(settings, fakes.FakeRuntime(Script.lines(count))) as rig:
         session = await rig.over(await rig.execute())
-        events = await everything(rig.feed, session)
+        events = await everything(rig.event_log, session)
         assert_whole(events)
         assert texts(events) == lines(count)
-        assert (await rig.feed.read(session.id, 0, limit=count + 1)).final
-        assert not (await rig.feed.read(session.id, 0, limit=count)).final or count == 0
+        assert (await rig.event_log.read(session.id, 0, limit=count + 1)).final
+        assert not (await rig.event_log.read(session.id, 0, limit=count)).final or count == 0
 
 
 async def test_from_the_end_of_a_session_that_is_over(rig: Rig) -> None:
     session = await rig.over(await rig.execute())
     for after in (session.last_seq, session.last_seq + 7):
-        assert [batch async for batch in rig.feed.follow(session.id, after)] == [Batch([], True)]
+        assert [batch async for batch in rig.event_log.follow(session.id, after)] == [Batch([], True)]
 
 
 async def test_a_follower_of_nothing(rig: Rig) -> None:
     with pytest.raises(NotFound):
-        await anext(rig.feed.follow(uuid4()))
+        await anext(rig.event_log.follow(uuid4()))
 
 
 async def test_a_session_deleted_under_its_follower(rig: Rig) -> None:
     session, lease = await claimed_by_test(rig)
-    await rig.feed.append(lease, entries(1))
-    async with aclosing(rig.feed.follow(session.id)) as batches:
+    await rig.event_log.append(lease, entries(1))
+    async with aclosing(rig.event_log.follow(session.id)) as batches:
         assert len((await anext(batches)).events) == 1
         async with rig.database.transaction() as db:
             await db.execute(delete(Session).where(col(Session.id) == session.id))
@@ -105,12 +105,12 @@ async def test_no_wake_up_is_lost_between_reading_and_waiting(
     monkeypatch.setattr(feed_module, "LOOK_AGAIN", 3600.0)
     session, lease = await claimed_by_test(rig)
     seen = 0
-    async with asyncio.timeout(20), aclosing(rig.feed.follow(session.id)) as batches:
-        writing = asyncio.create_task(rig.feed.append(lease, entries(1)))
+    async with asyncio.timeout(20), aclosing(rig.event_log.follow(session.id)) as batches:
+        writing = asyncio.create_task(rig.event_log.append(lease, entries(1)))
         while seen < 200:
             seen += len((await anext(batches)).events)
             await writing
-            writing = asyncio.create_task(rig.feed.append(lease, entries(1)))
+            writing = asyncio.create_task(rig.event_log.append(lease, entries(1)))
             if seen % 3:
                 await writing
         await writing
@@ -119,28 +119,36 @@ async def test_no_wake_up_is_lost_between_reading_and_waiting(
 
 async def test_what_this_process_wrote_is_not_read_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     session, lease = await claimed_by_test(rig)
-    async with asyncio.timeout(10), aclosing(rig.feed.follow(session.id)) as batches:
-        await rig.feed.append(lease, entries(1))
+    async with asyncio.timeout(10), aclosing(rig.event_log.follow(session.id)) as batches:
+        await rig.event_log.append(lease, entries(1))
         told = (await anext(batches)).events
         with monkeypatch.context() as closed:
             closed.setattr(rig.database, "read", None)
             for count in (3, 1, 2):
-                await rig.feed.append(lease, entries(count))
+                await rig.event_log.append(lease, entries(count))
                 told += (await anext(batches)).events
-        assert told == (await rig.feed.read(session.id)).events
+        assert told == (await rig.event_log.read(session.id)).events
         assert len(told) == 7
 
 
 async def test_what_another_process_wrote_is_read(rig: Rig) -> None:
     session, lease = await claimed_by_test(rig)
-    elsewhere = Feed(rig.database)
+    elsewhere = EventLog(rig.database)
     told: list[Event] = []
-    async with asyncio.timeout(10), aclosing(rig.feed.follow(session.id)) as batches:
-        for writer in (rig.feed, rig.feed, elsewhere, rig.feed, elsewhere, elsewhere, rig.feed):
+    async with asyncio.timeout(10), aclosing(rig.event_log.follow(session.id)) as batches:
+        for writer in (
+            rig.event_log,
+            rig.event_log,
+            elsewhere,
+            rig.event_log,
+            elsewhere,
+            elsewhere,
+            rig.event_log,
+        ):
             await writer.append(lease, entries(2))
-            while len(told) < (await rig.feed.read(session.id)).events[-1].seq:
+            while len(told) < (await rig.event_log.read(session.id)).events[-1].seq:
                 told += (await anext(batches)).events
-    assert told == (await rig.feed.read(session.id)).events
+    assert told == (await rig.event_log.read(session.id)).events
 
 
 async def test_the_end_is_seen_behind_what_was_in_memory(rig: Rig) -> None:
@@ -148,11 +156,11 @@ async def test_the_end_is_seen_behind_what_was_in_memory(rig: Rig) -> None:
     await rig.supervisor.close()
     session = await rig.execute()
     ((lease, row),) = await Queue(rig.database, "test", 60, 99).claim(1)
-    await rig.feed.append(lease, entries(1))
-    async with asyncio.timeout(2), aclosing(rig.feed.follow(session.id)) as batches:
+    await rig.event_log.append(lease, entries(1))
+    async with asyncio.timeout(2), aclosing(rig.event_log.follow(session.id)) as batches:
         await anext(batches)
-        await rig.feed.append(lease, entries(2))
-        await Record(lease, row, rig.database, rig.feed).end(SessionStatus.CANCELLED)
+        await rig.event_log.append(lease, entries(2))
+        await Record(lease, row, rig.database, rig.event_log).end(SessionStatus.CANCELLED)
         assert not (await anext(batches)).final
         last = await anext(batches)
     assert last.final
@@ -163,23 +171,23 @@ async def test_a_wake_up_is_only_a_hint(rig: Rig, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(feed_module, "LOOK_AGAIN", 0.05)
     monkeypatch.setattr(rig.database.bus, "publish", lambda topics: None)
     session, lease = await claimed_by_test(rig)
-    async with asyncio.timeout(10), aclosing(rig.feed.follow(session.id)) as batches:
-        await rig.feed.append(lease, entries(2))
+    async with asyncio.timeout(10), aclosing(rig.event_log.follow(session.id)) as batches:
+        await rig.event_log.append(lease, entries(2))
         assert len((await anext(batches)).events) == 2
-        await rig.feed.append(lease, entries(3))
+        await rig.event_log.append(lease, entries(3))
         assert len((await anext(batches)).events) == 3
 
 
 async def test_a_follower_is_not_woken_more_often_than_its_pace(rig: Rig) -> None:
     session, lease = await claimed_by_test(rig)
     loop = asyncio.get_running_loop()
-    paced = Feed(rig.database, pace=0.2)
+    paced = EventLog(rig.database, pace=0.2)
     batches_seen = 0
     written = asyncio.Event()
 
     async def write() -> None:
         for _ in range(60):
-            await rig.feed.append(lease, entries(1))
+            await rig.event_log.append(lease, entries(1))
         written.set()
 
     writing = asyncio.create_task(write())
@@ -197,7 +205,7 @@ async def test_a_follower_is_not_woken_more_often_than_its_pace(rig: Rig) -> Non
 async def test_a_follower_ends_with_its_session(settings: Settings) -> None:
     async with rigged(settings, fakes.FakeRuntime(Script.endless())) as rig:
         session = await rig.running()
-        following = asyncio.create_task(everything(rig.feed, session))
+        following = asyncio.create_task(everything(rig.event_log, session))
         await rig.stop(session)
         await rig.over(session)
         async with asyncio.timeout(2):
@@ -207,12 +215,12 @@ async def test_a_follower_ends_with_its_session(settings: Settings) -> None:
 async def test_a_follower_that_leaves_is_forgotten(rig: Rig) -> None:
     session, lease = await claimed_by_test(rig)
     listeners = len(rig.database.bus._listeners)
-    following = asyncio.create_task(everything(rig.feed, session))
-    await rig.feed.append(lease, entries(1))
+    following = asyncio.create_task(everything(rig.event_log, session))
+    await rig.event_log.append(lease, entries(1))
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
     assert len(rig.database.bus._listeners) == listeners
-    assert not rig.feed._tails
+    assert not rig.event_log._tails
 
 
 async def test_the_last_line_is_what_a_card_shows(rig: Rig) -> None:
@@ -222,5 +230,5 @@ async def test_the_last_line_is_what_a_card_shows(rig: Rig) -> None:
         ("\n  \n", "second"),
         ("x" * 1000, "x" * 300),
     ):
-        await rig.feed.append(lease, [Entry(EventType.OUTPUT, text, now())])
+        await rig.event_log.append(lease, [Entry(EventType.OUTPUT, text, now())])
         assert (await rig.read(session)).last_line == shown
