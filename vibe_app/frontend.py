@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 # Parts of the package whose code no page can contain.
-_NOT_IN_PAGES = frozenset({"api", "cli", "runs", "runtimes", "sidecar"})
+_NOT_IN_PAGES = frozenset({"api", "cli", "clients", "runs", "workspace_services", "workspaces"})
 
 # What a server needs of `.web`, as `reflex run --env prod` reads it (Reflex 0.10.1).
 _SERVED = ("build/client", "backend", "routes.json", "reflex.json")

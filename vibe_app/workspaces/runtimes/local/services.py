@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import sys
+from itertools import chain
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -233,8 +234,9 @@ def ask(port: int, path: str, token: str = "") -> tuple[int, str]:
 
 def _sidecar_build() -> str:
     """A fingerprint of the services' own sources: after an upgrade the old ones must not be kept."""
-    shared = (_PACKAGE / name for name in ("wire.py", "errors.py", "inside.py", "disk.py"))
-    sources = [*sorted((_PACKAGE / "sidecar").rglob("*.py")), *shared]
+    shared = (_PACKAGE / name for name in ("errors.py", "inside.py", "disk.py", "log.py"))
+    rooms = ((_PACKAGE / name).rglob("*.py") for name in ("workspace_services", "wire"))
+    sources = [*sorted(chain(*rooms)), *shared]
     return _fingerprint(b"".join(source.read_bytes() for source in sources))
 
 
