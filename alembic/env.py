@@ -14,7 +14,9 @@ from sqlmodel import SQLModel
 
 import vibe_app.accounts.models
 import vibe_app.board.models
-import vibe_app.configuration.models  # noqa: F401 - they fill the metadata
+import vibe_app.configuration.models
+import vibe_app.jobs.models
+import vibe_app.workspaces.models  # noqa: F401 - they fill the metadata
 from alembic import context
 from vibe_app.db import MIGRATION_LOCK, UtcDateTime
 from vibe_app.settings import load_settings

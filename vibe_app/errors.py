@@ -93,6 +93,12 @@ class Unavailable(VibeError):
     default_code = "unavailable"
 
 
+class CannotStart(Unavailable):
+    """Something does not start, and will not by being asked again: somebody has to change something first."""
+
+    default_code = "cannot_start"
+
+
 class DiskFull(Unavailable):
     """There is no room left where this must be written."""
 

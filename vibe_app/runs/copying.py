@@ -11,9 +11,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
+from vibe_app.aio import cancel
 from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import DiskFull, InvalidRequest, NotFound, Unavailable
-from vibe_app.runs.aio import cancel
 from vibe_app.runs.record import Record
 from vibe_app.runs.retry_policy import FRUITLESS, RetryPolicy
 from vibe_app.wire import Event, EventType, Failure, SessionState, SidecarStatus

@@ -16,6 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from vibe_app.aio import cancel
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.models import Project, Session
 from vibe_app.board.sessions import UNREACHABLE
@@ -30,7 +31,6 @@ from vibe_app.errors import (
     Unavailable,
     VibeError,
 )
-from vibe_app.runs.aio import cancel
 from vibe_app.runs.copying import Copy, Lost, known
 from vibe_app.runs.record import Record
 from vibe_app.runs.retry_policy import MAX_CRASHES, MAX_REPEATS, TRIES, WAITS, RetryPolicy

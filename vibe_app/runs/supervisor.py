@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from vibe_app.aio import cancel
 from vibe_app.board.models import Session
 from vibe_app.clients.sidecar import Agent
 from vibe_app.db import Database
 from vibe_app.errors import Unavailable
-from vibe_app.runs.aio import cancel
 from vibe_app.runs.archive import Archive
 from vibe_app.runs.event_log import EventLog, Lease
 from vibe_app.runs.queue import Queue, Renewal

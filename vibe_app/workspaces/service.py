@@ -1,70 +1,69 @@
-"""The verbs of workspaces: keep one warm, stop it when idle. Their files are in `files`.
+"""The verbs of workspaces: what is wanted of one is written, and who waits reads how it is.
 
-The runtime knows how to make a workspace; this knows when: when a board is
-opened, when a session runs, and not after half an hour without either.
+Nothing here starts or ends anything: the reconciler makes what runs agree with the rows
+(`reconcile`). So any process of an installation may ask, and none needs to know who runs it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
-from sqlmodel import col
-
-from vibe_app.accounts.roles import Actor, ProjectRole
-from vibe_app.addresses import Credential
-from vibe_app.board import repository
+from vibe_app import errors
+from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board.access import require
-from vibe_app.board.models import Project, Session
-from vibe_app.clients.sidecar import Agent
-from vibe_app.configuration.credentials import Credentials
+from vibe_app.board.models import Project
 from vibe_app.db import Database
-from vibe_app.errors import TooMany, Unavailable, VibeError
-from vibe_app.log import visible
+from vibe_app.errors import Conflict, TooMany, Unavailable, VibeError
+from vibe_app.jobs.registry import Jobs
 from vibe_app.wire import now
-from vibe_app.workspaces.orphans import end_strays
-from vibe_app.workspaces.runtimes.base import Endpoint, Progress, Runtime, WorkspaceSpec
+from vibe_app.workspaces import rows
+from vibe_app.workspaces.keys import ServiceKeys
+from vibe_app.workspaces.models import Workspace
+from vibe_app.workspaces.runtimes.base import Endpoint, Progress
+from vibe_app.workspaces.states import Desired, WorkspaceStatus
+from vibe_app.workspaces.usage import Usage
 from vibe_app.workspaces.waking import Waking
 
 log = logging.getLogger(__name__)
 
-CLOSE_SECONDS = 10.0
+LOOK = 2.0
+"""Seconds between two looks at a row that somebody waits for, where nothing is announced."""
+RECONCILER = "reconcile workspaces"
+"""The name of the job that makes what runs agree with the rows."""
+NOBODY = 10.0
+"""Seconds after which who waits is told that nobody looks after workspaces."""
+USED_EVERY = timedelta(minutes=1)
 
 
 class Workspaces:
     """Workspaces of projects, on whichever runtime.
 
     Args:
-        database: Where each project's workspace status is kept for all to see.
-        runtime: Makes and ends them.
-        agent: Asks their sidecars what still runs.
+        database: Where their rows are.
+        key: The installation's signing key, from which their secrets derive.
+        usage: The leases of this process.
+        jobs: Tells whether anybody looks after them.
         idle_minutes: Minutes without use after which one is stopped.
-        credentials: Those of the projects' repositories.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        runtime: Runtime,
-        agent: Agent,
-        idle_minutes: float,
-        credentials: Credentials,
-    ) -> None:
+    def __init__(self, database: Database, key: str, usage: Usage, jobs: Jobs, idle_minutes: float) -> None:
         self._database = database
-        self._runtime = runtime
-        self._agent = agent
-        self._credentials = credentials
-        self._idle = timedelta(minutes=idle_minutes)
-        self._waking = Waking(self._idle)
-        self._starting: dict[UUID, asyncio.Task[None]] = {}
-        self._troubles: dict[UUID, tuple[datetime, str]] = {}
+        self._key = key
+        self._usage = usage
+        self._jobs = jobs
+        self._waking = Waking(timedelta(minutes=idle_minutes))
+
+    def keys(self, project_id: UUID, epoch: int) -> ServiceKeys:
+        """Return the secrets of a workspace's services in an epoch."""
+        return ServiceKeys.of(self._key, project_id, epoch)
 
     async def opened(self, actor: Actor, project_id: UUID) -> None:
-        """Say that somebody looks at the board: its workspace starts in the background and stays warm.
+        """Say that somebody looks at the board: its workspace starts by and by, and stays warm.
 
         Whoever keeps the board open says so again every few minutes, well within `idle_minutes`.
 
@@ -73,191 +72,199 @@ class Workspaces:
             Forbidden: The actor is no member.
         """
         async with self._database.read() as db:
-            project, _ = await require(db, actor, project_id, ProjectRole.VIEWER)
+            await require(db, actor, project_id, ProjectRole.VIEWER)
         try:
-            self.wake(actor, project)
+            await self.wake(actor, project_id)
         except TooMany as error:
             log.info("workspace of project %s stays as it is: %s", project_id, error)
             return
-        if project_id not in self._starting:
-            task = asyncio.create_task(self._warm(project), name=f"warm {project_id}")
-            self._starting[project_id] = task
-            task.add_done_callback(lambda _: self._starting.pop(project_id))
+        await self._ask(project_id)
 
-    def wake(self, actor: Actor, project: Project) -> None:
+    async def wake(self, actor: Actor, project_id: UUID) -> None:
         """Note that a person needs a workspace for looking at it, unless it is awake anyway.
 
         Raises:
             TooMany: They have woken as many others as one person may.
         """
-        if project.workspace_status != "ready":
-            self._waking.count(actor.user_id, project.id)
+        async with self._database.read() as db:
+            row = await rows.read(db, project_id)
+        if row is None or row.status != WorkspaceStatus.READY:
+            self._waking.count(actor.user_id, project_id)
 
-    async def _warm(self, project: Project) -> None:
-        try:
-            await self.ensure(project)
-        except VibeError as error:
-            log.warning("workspace of project %s could not start: %s", project.id, error)
+    def held(self, project_id: UUID) -> AbstractAsyncContextManager[None]:
+        """Hold a workspace awake for as long as the block lasts; it is not started by this."""
+        return self._usage.held(project_id)
 
-    async def ensure(self, project: Project, progress: Progress | None = None) -> Endpoint:
-        """Make the project's workspace ready, note that it is in use, and say where it answers.
-
-        Raises:
-            Unavailable: It cannot be started.
-            InvalidRequest: Its repository's address cannot be used.
-        """
-        try:
-            async with self._database.transaction() as db:
-                await db.execute(
-                    update(Project).where(col(Project.id) == project.id).values(workspace_used_at=now())
-                )
-        except Unavailable as error:
-            # Only how long it stays warm depends on this note; a run must not end for it.
-            log.warning("use of project %s's workspace was not noted: %s", project.id, error)
-        credential = await self.credential(project)
-        spec = WorkspaceSpec(project.id, project.repo_url, project.repo_branch, credential)
-        try:
-            endpoint = await self._runtime.ensure(spec, progress)
-        except VibeError:
-            self._waking.forget(project.id)
-            raise
-        await self._note_notices(project, list(endpoint.notices))
-        return endpoint
-
-    async def credential(self, project: Project) -> Credential | None:
-        """Return what signs in to the project's repository; None where there is nothing usable."""
-        if not project.repo_url:
-            return None
-        try:
-            async with self._database.read() as db:
-                return await self._credentials.get(db, project.id)
-        except Unavailable as error:
-            # A workspace that exists needs none, and a clone without it says what is missing.
-            log.warning("the repository's credential of project %s is not used: %s", project.id, error)
-            return None
-
-    async def _note_notices(self, project: Project, notices: list[str]) -> None:
-        # They repeat names out of the repository.
-        notices = [visible(notice) for notice in notices]
-        if (project.workspace_notices or []) == notices:
-            return
-        try:
-            async with self._database.transaction() as db:
-                await db.execute(
-                    update(Project).where(col(Project.id) == project.id).values(workspace_notices=notices)
-                )
-                db.announce(f"project:{project.id}", "projects")
-        except Unavailable as error:
-            log.warning("what is missing in project %s's workspace was not noted: %s", project.id, error)
-
-    async def note_status(self, project_id: UUID, status: str, reason: str | None) -> None:
-        """Keep a workspace's new state in its project's row, for every board to show."""
-        reason = visible(reason) if reason else None
-        async with self._database.transaction() as db:
-            await db.execute(
-                update(Project)
-                .where(col(Project.id) == project_id)
-                .values(workspace_status=status, workspace_reason=reason)
-            )
-            db.announce(f"project:{project_id}", "projects")
-
-    def note_trouble(self, project_id: UUID, sentence: str) -> None:
-        """Remember how something of a workspace ended that runs may need."""
-        self._troubles[project_id] = (now(), sentence)
-
-    def trouble(self, project_id: UUID, since: datetime) -> str | None:
-        """Return how something of a workspace has ended since then, as this process has seen it."""
-        noted, sentence = self._troubles.get(project_id, (since, ""))
-        return sentence if sentence and noted >= since else None
-
-    async def erase(self, project_id: UUID) -> None:
-        """End a project's workspace and delete its files."""
-        self._waking.forget(project_id)
-        await self._runtime.stop(project_id, erase=True)
-
-    async def correct_statuses(self, alive: Collection[UUID] | None = None) -> None:
-        """Make the rows agree with what really runs; for the start of the app.
+    async def ensure(
+        self,
+        project_id: UUID,
+        progress: Progress | None = None,
+        *,
+        session: UUID | None = None,
+        doubted: Endpoint | None = None,
+    ) -> Endpoint:
+        """Want a workspace, wait until it is ready, and say where it answers.
 
         Args:
-            alive: What runs, said by the one process in charge of all workspaces when it takes charge:
-                no start that a row speaks of goes on. Without it the runtime is asked, and a row that
-                speaks of a start is left alone, as another process may be at it.
-        """
-        in_charge = alive is not None
-        alive = alive if alive is not None else await self._runtime.alive()
-        past = col(Project.workspace_status).not_in(("failed",) if in_charge else ("failed", "starting"))
-        async with self._database.transaction() as db:
-            # Replicas that start together would wait for each other's rows.
-            await self._database.lock_queue(db)
-            await db.execute(
-                update(Project)
-                .where(col(Project.id).not_in(alive), past)
-                .values(workspace_status="stopped", workspace_reason=None)
-            )
-            await db.execute(
-                update(Project)
-                .where(col(Project.id).in_(alive))
-                .values(workspace_status="ready", workspace_reason=None)
-            )
-
-    async def end_strays(self) -> None:
-        """End, in every running workspace, what it works on although nobody waits for it any more.
+            project_id: Whose.
+            progress: Told each step of a start.
+            session: A session that is about to begin in it: one that runs with other settings than
+                those of now is started anew first, unless another session is at work there.
+            doubted: Where it did not answer just now: it is looked at again, and mended.
 
         Raises:
-            Unavailable: The database or the runtime does not answer.
+            Unavailable: It cannot be started, nobody looks after workspaces, or the database is away.
+            InvalidRequest: Its repository's address cannot be used.
         """
-        await end_strays(self._database, self._runtime, self._agent)
+        asked = await self._ask(project_id, session=session, doubted=doubted)
+        return await self._until_ready(project_id, asked, progress)
 
-    async def stop_idle(self) -> None:
-        """Stop every workspace that nobody has used for `idle_minutes` and that runs no session."""
-        for project_id in await self._runtime.alive():
-            # Asked for each one right before it is stopped, since a stop takes its time. Who wants it in
-            # between finds it stopped and starts it again.
-            if not await self._in_use(project_id):
-                log.info("stopping the idle workspace of project %s", project_id)
-                await self._stop(project_id)
+    async def restart(self, actor: Actor, project_id: UUID, *, interrupt: bool = False) -> None:
+        """Want a workspace ended, and started anew.
 
-    async def _in_use(self, project_id: UUID) -> bool:
-        recently = now() - self._idle
-        async with self._database.read() as db:
-            if await repository.live_counts(db, [project_id]):
-                return True
-            opened = await db.scalar(
-                select(col(Project.id)).where(
-                    col(Project.id) == project_id, col(Project.workspace_used_at) > recently
-                )
-            )
-            ended = await db.scalar(
-                select(col(Session.id))
-                .where(
-                    col(Session.project_id) == project_id,
-                    col(Session.deleted_at).is_(None),
-                    col(Session.completed_at) > recently,
-                )
-                .limit(1)
-            )
-        return opened is not None or ended is not None
+        Args:
+            actor: Who asks; one who may execute in the project.
+            project_id: Whose.
+            interrupt: Also while sessions run in it. What their agents were doing is broken off, and
+                begins again in the new one.
 
-    async def _stop(self, project_id: UUID) -> None:
-        try:
-            await self._runtime.stop(project_id)
-        except (VibeError, OSError) as error:
-            log.warning("workspace of project %s did not stop: %s", project_id, error)
-
-    async def close(self) -> None:
-        """Stop, within `CLOSE_SECONDS`, all workspaces but those with a live session.
-
-        Such a session goes on in its workspace and is taken up again at the next start. Where other
-        processes share the workspaces, the runtime stops none until the last of them closes.
+        Raises:
+            Forbidden: The actor may not.
+            Conflict: A session runs in it.
         """
-        starting = list(self._starting.values())
-        for task in starting:
-            task.cancel()
-        await asyncio.gather(*starting, return_exceptions=True)
+        async with self._database.transaction() as db:
+            await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
+            actor.need_execution()
+            if not interrupt and project_id in await rows.with_running_session(db):
+                raise Conflict(
+                    "A session runs in this workspace: stop it first, or restart it nevertheless. What the "
+                    "agent is doing then begins again.",
+                    "session_live",
+                )
+            await rows.want(db, project_id, Desired.RUNNING, restart=True)
+
+    async def erased(self, project_id: UUID, seconds: float) -> bool:
+        """Wait until nothing is left of a workspace that is to be erased; tell whether that came in time."""
+        with self._database.bus.subscribe(rows.topic(project_id)) as changes:
+            try:
+                async with asyncio.timeout(seconds):
+                    while True:
+                        async with self._database.read() as db:
+                            row = await rows.read(db, project_id)
+                        if row is None:
+                            return True
+                        if row.failure and row.observed == row.generation:
+                            return False
+                        await changes.wait(LOOK)
+            except (TimeoutError, Unavailable):
+                return False
+
+    async def trouble(self, project_id: UUID, since: datetime) -> str | None:
+        """Return how something of a workspace has ended unasked since then."""
         try:
             async with self._database.read() as db:
-                keep = set(await db.scalars(select(col(Session.project_id)).where(repository.live)))
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._runtime.close(keep)
-        except (VibeError, TimeoutError) as error:
-            log.warning("not every workspace was stopped: %s", error or "it took too long")
+                row = await rows.read(db, project_id)
+        except Unavailable:
+            return None
+        return row.trouble if row and row.trouble_at and row.trouble_at >= since else None
+
+    async def _ask(
+        self, project_id: UUID, *, session: UUID | None = None, doubted: Endpoint | None = None
+    ) -> int:
+        """Write that a workspace is wanted, where it is not so already; return the wish's generation."""
+        async with self._database.read() as db:
+            row = await rows.read(db, project_id)
+            restart = (
+                session is not None
+                and row is not None
+                and row.outdated
+                and project_id not in await rows.with_running_session(db, other_than=session)
+            )
+        if row is not None and not restart and self._stands(row, doubted):
+            if now() - row.used_at > USED_EVERY:
+                await self._note_use(project_id)
+            return row.generation
+        async with self._database.transaction() as db:
+            if await db.get(Project, project_id) is None:
+                raise Unavailable("The project was deleted, and its workspace with it.", "workspace_stopped")
+            await rows.want(db, project_id, Desired.RUNNING, restart=restart)
+            row = await rows.read(db, project_id)
+        return row.generation if row else 0
+
+    def _stands(self, row: Workspace, doubted: Endpoint | None) -> bool:
+        """Whether a row already says that the workspace is wanted, and nothing speaks against it."""
+        if row.desired != Desired.RUNNING:
+            return False
+        if row.generation != row.observed:
+            return True
+        if row.status == WorkspaceStatus.FAILED:
+            return False
+        return doubted is None or row.status != WorkspaceStatus.READY or self._endpoint(row) != doubted
+
+    async def _note_use(self, project_id: UUID) -> None:
+        try:
+            async with self._usage.held(project_id):
+                return
+        except Unavailable as error:
+            log.warning("use of project %s's workspace was not noted: %s", project_id, error)
+
+    async def _until_ready(self, project_id: UUID, asked: int, progress: Progress | None) -> Endpoint:
+        told = ""
+        clock = asyncio.get_running_loop().time
+        since = clock()
+        with self._database.bus.subscribe(rows.topic(project_id)) as changes:
+            while True:
+                async with self._database.read() as db:
+                    row = await rows.read(db, project_id)
+                if row is None or row.desired != Desired.RUNNING:
+                    raise _stopped_meanwhile()
+                if row.observed >= asked:
+                    if row.status == WorkspaceStatus.READY and row.address:
+                        return self._endpoint(row)
+                    if row.status == WorkspaceStatus.FAILED:
+                        raise _as_error(row)
+                if progress and row.reason and row.reason != told:
+                    told = row.reason
+                    await progress(told)
+                if not await changes.wait(LOOK) and clock() - since > NOBODY:
+                    await self._need_reconciler()
+
+    async def _need_reconciler(self) -> None:
+        """Raise `Unavailable` where nobody makes workspaces ready, with the reason where it is known."""
+        job = next((job for job in await self._jobs.views() if job.name == RECONCILER), None)
+        if job is not None and job.owner is not None:
+            return
+        reason = f" {job.failure}" if job is not None and job.failure else ""
+        raise Unavailable(
+            f"Nobody starts workspaces at the moment.{reason} Is a process with the role `engine` or `all` "
+            "running?",
+            "no_engine",
+        )
+
+    def _endpoint(self, row: Workspace) -> Endpoint:
+        address = row.address or {}
+        return Endpoint(
+            url=address.get("url", ""),
+            token=self.keys(row.project_id, row.epoch).token,
+            files_url=address.get("files_url", ""),
+            proxy_url=address.get("proxy_url", ""),
+            notices=tuple(row.notices or ()),
+        )
+
+
+def _stopped_meanwhile() -> Unavailable:
+    return Unavailable("The workspace was stopped while it was starting.", "workspace_stopped")
+
+
+def as_failure(error: VibeError) -> dict[str, Any]:
+    """Write an error down, for `_as_error`."""
+    return {"kind": type(error).__name__, "message": error.message, "code": error.code}
+
+
+def _as_error(row: Workspace) -> VibeError:
+    failure = row.failure or {}
+    kind = getattr(errors, str(failure.get("kind")), Unavailable)
+    if not (isinstance(kind, type) and issubclass(kind, VibeError)):
+        kind = Unavailable
+    message = failure.get("message") or row.reason or "The workspace could not be started."
+    return kind(str(message), failure.get("code"))

@@ -1,6 +1,6 @@
-"""What a runtime is: the place where workspaces live, behind three verbs.
+"""What a runtime is: the place where workspaces live, behind a few verbs.
 
-The engine knows this protocol and nothing of processes or pods. One suite of
+The reconciler knows this protocol and nothing of processes or pods. One suite of
 contract tests runs against every runtime and against the fakes.
 """
 
@@ -12,8 +12,10 @@ from typing import Protocol
 from uuid import UUID
 
 from vibe_app.addresses import Credential, parse
+from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.repositories.cloning import Source
 from vibe_app.workspaces.repositories.reach import networks
+from vibe_app.workspaces.states import WorkspaceStatus
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,18 @@ class WorkspaceSpec:
         repo_url: A repository to clone into a new workspace, or None for an empty one.
         branch: Which branch of it; None for the one that it names itself.
         credential: What signs in to its server, if anything.
+        epoch: Which start of the workspace this is, from 1.
+        keys: The secrets of its services in that epoch.
+        remade: Whether there were files before: where there are none any more, people are told.
     """
 
     project_id: UUID
     repo_url: str | None = None
     branch: str | None = None
     credential: Credential | None = field(default=None, repr=False)
+    epoch: int = 0
+    keys: ServiceKeys = field(default=ServiceKeys("", "", ""), repr=False)
+    remade: bool = False
 
     def source(self, private: str) -> Source | None:
         """What is to be cloned, if anything.
@@ -70,27 +78,37 @@ class Endpoint:
 Progress = Callable[[str], Awaitable[None]]
 """Takes one sentence of progress for people ("Cloning the repository: 42 %")."""
 
-OnStatus = Callable[[UUID, str, str | None], Awaitable[None]]
-"""Takes a project, `stopped`, `starting`, `ready` or `failed`, and a reason or step in words."""
+OnStatus = Callable[[UUID, WorkspaceStatus, str | None, Endpoint | None], Awaitable[None]]
+"""Takes a project, how its workspace is, a reason or step in words, and where it answers once it is ready."""
+
+KeysOf = Callable[[UUID, int], ServiceKeys]
+"""Takes a project and an epoch, and says the secrets of its services."""
 
 OnTrouble = Callable[[UUID, str], None]
 """Takes a project and a sentence on how a service of its workspace, or all of it, ended unasked."""
 
 
-OTHER_SETTINGS = "The model, its key or another setting of OpenCode was changed, so it was started anew."
-"""What is told of a workspace that was at work with settings that are not those of now."""
+FILES_GONE = "The workspace's files were gone, so it was made anew."
+"""Is told of a workspace whose folder or volume was deleted between two starts."""
 
 
 class Runtime(Protocol):
-    """A place where workspaces live.
+    """A place where workspaces live. The reconciler alone calls it, one process at a time.
 
     `ensure` and `stop` are idempotent: asking twice is asking once, also at the
     same time. A half-made workspace can always be stopped by the project's id
     alone, with no memory of the start. Names derive from the project's id.
     """
 
-    async def open(self) -> None:
-        """Get ready for use: find again what an earlier process of this app left running, or clean it up."""
+    async def open(self, keys: KeysOf) -> None:
+        """Get ready for use: find again what an earlier process left running, or clean it up.
+
+        Args:
+            keys: Says the secrets of a workspace in an epoch.
+
+        Raises:
+            Unavailable: The place cannot be reached, or another process still uses it.
+        """
 
     async def close(self, keep: Collection[UUID] | None = None) -> None:
         """Let go. What goes on is found again by the next `open`.
@@ -104,9 +122,10 @@ class Runtime(Protocol):
         """Make the workspace exist and answer, and say where.
 
         Returns once the sidecar reports ready. Any service of it that has died
-        is started again; one that lives is left alone.
+        is started again; one that lives is left alone, whatever epoch is asked for.
 
         Raises:
+            CannotStart: It cannot be started, and trying again is of no use before something is changed.
             Unavailable: It cannot be started; the message says why and what to do.
             InvalidRequest: The repository's address cannot be used.
         """
@@ -117,8 +136,28 @@ class Runtime(Protocol):
 
         Returns when nothing of it runs any more. A workspace that does not
         exist is already stopped.
+
+        Raises:
+            Unavailable: Something of it does not end.
+            OSError: The files cannot be removed.
         """
 
-    async def alive(self) -> set[UUID]:
-        """Return the projects whose workspace runs now."""
+    async def alive(self) -> dict[UUID, int]:
+        """Return the projects whose workspace runs now, and the epoch in which each was started."""
+        ...
+
+    async def held(self) -> dict[UUID, int]:
+        """Return the projects of which anything runs, whether or not all that is needed, with its epoch."""
+        ...
+
+    async def found(self) -> set[UUID]:
+        """Return the projects of which anything is here, running or not.
+
+        Raises:
+            Unavailable: The place cannot be looked into.
+        """
+        ...
+
+    async def outdated(self) -> set[UUID]:
+        """Return the projects whose workspace runs with other settings than it would be started with now."""
         ...

@@ -1,7 +1,6 @@
 """What the local runtime writes down about a running workspace, to find it again after its own death.
 
-One file for each workspace, readable by this user only as it holds the secrets
-of its services. It says what was started, not what still runs.
+One file for each workspace. It says what was started, not what still runs.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import os
 import socket
 from enum import StrEnum
 from pathlib import Path
-from secrets import token_urlsafe
 from uuid import UUID
 
 import psutil
@@ -66,7 +64,7 @@ class Service(BaseModel):
 
 
 class Record(BaseModel):
-    """A workspace's addresses, secrets and processes."""
+    """A workspace's addresses and processes, and the epoch in which it was started."""
 
     project_id: UUID
     opencode_port: int
@@ -74,20 +72,21 @@ class Record(BaseModel):
     # Given where an earlier version, which did not have these two services, wrote the record.
     files_port: int = Field(default_factory=lambda: _free_ports(1)[0])
     proxy_port: int = Field(default_factory=lambda: _free_ports(1)[0])
-    token: str = Field(default_factory=lambda: token_urlsafe(32))
-    password: str = Field(default_factory=lambda: token_urlsafe(32))
-    rehearsal_key: str = Field(default_factory=lambda: token_urlsafe(32))
+    epoch: int = 0
+    # Of an OpenCode that a version started which drew them by lot. Nothing else is kept here of secrets.
+    password: str = ""
+    rehearsal_key: str = ""
     opencode: Service | None = None
     files: Service | None = None
     proxy: Service | None = None
     sidecar: Service | None = None
 
     @classmethod
-    def new(cls, project_id: UUID) -> Record:
-        """A record with new secrets and ports that are free now."""
+    def new(cls, project_id: UUID, epoch: int) -> Record:
+        """A record with ports that are free now."""
         names = ("opencode_port", "sidecar_port", "files_port", "proxy_port")
         ports = dict(zip(names, _free_ports(len(names)), strict=True))
-        return cls(project_id=project_id, **ports)
+        return cls(project_id=project_id, epoch=epoch, **ports)
 
     def service(self, name: Name) -> Service | None:
         """What was started as this service."""

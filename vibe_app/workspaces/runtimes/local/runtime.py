@@ -26,8 +26,9 @@ from vibe_app.errors import Unavailable, VibeError
 from vibe_app.settings import Settings
 from vibe_app.workspaces.repositories import checkout
 from vibe_app.workspaces.runtimes.base import (
-    OTHER_SETTINGS,
+    FILES_GONE,
     Endpoint,
+    KeysOf,
     OnStatus,
     OnTrouble,
     Progress,
@@ -37,6 +38,7 @@ from vibe_app.workspaces.runtimes.local import processes
 from vibe_app.workspaces.runtimes.local.records import Name, Record, Records, Service, port_is_free
 from vibe_app.workspaces.runtimes.local.services import Services, ask
 from vibe_app.workspaces.runtimes.local.workspace import CORE, LocalWorkspace, stopped_meanwhile
+from vibe_app.workspaces.states import WorkspaceStatus
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +76,7 @@ class LocalRuntime:
     Args:
         settings: The installation's settings; `data` holds everything.
         on_status: Told of each change of a workspace's status, in order.
-        on_trouble: Told when a workspace that may be at work is started anew for other settings.
+        on_trouble: Told when a workspace that may be at work is ended unasked.
         pace: Factor on the rehearsal model's pauses: 1 for people, 0 for tests.
     """
 
@@ -97,8 +99,11 @@ class LocalRuntime:
         self._watcher: asyncio.Task[None] | None = None
         self._claim: int | None = None
 
-    async def open(self) -> None:
+    async def open(self, keys: KeysOf) -> None:
         """Find again what an earlier process left running, and end what cannot be used any more.
+
+        Args:
+            keys: Says the secrets of a workspace in an epoch.
 
         Raises:
             Unavailable: Another process uses this data folder.
@@ -106,6 +111,8 @@ class LocalRuntime:
         """
         self._run.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._claim = self._claim_folder()
+        self._workspaces.clear()
+        self._services.keys_of = keys
         await asyncio.to_thread(checkout.tidy, self._settings.workspaces)
         await asyncio.to_thread(self._services.empty_trash)
         await _all(self._adopt(record) for record in self._records.read_all())
@@ -134,9 +141,11 @@ class LocalRuntime:
             InvalidRequest: The repository's address cannot be used.
         """
         workspace = self._workspace(spec.project_id)
-        if workspace.settled and workspace.running:
+        if workspace.settled and workspace.running and not self._check_folder(workspace):
+            await workspace.start
+        elif workspace.settled and workspace.running:
             self._mend(workspace)
-            return workspace.endpoint()
+            return self._endpoint(workspace)
         if not workspace.starting:
             workspace.spec = spec
             self._begin(workspace, self._start(workspace, "Starting the workspace"))
@@ -155,7 +164,7 @@ class LocalRuntime:
             raise stopped_meanwhile()
         if (failure := start.result()) is not None:
             raise failure
-        return workspace.endpoint()
+        return self._endpoint(workspace)
 
     async def stop(self, project_id: UUID, *, erase: bool = False) -> None:
         """End every process of the workspace; see `Runtime.stop`.
@@ -172,11 +181,43 @@ class LocalRuntime:
             await self._end(workspace)
             if erase:
                 await asyncio.to_thread(self._services.erase, project_id)
-            await self._tell(workspace, "stopped", None)
+            await self._tell(workspace, WorkspaceStatus.STOPPED, None)
 
-    async def alive(self) -> set[UUID]:
-        """Return the projects of which all runs now that a session needs."""
-        return {project_id for project_id, workspace in self._workspaces.items() if workspace.running}
+    async def alive(self) -> dict[UUID, int]:
+        """Return the projects of which all runs now that a session needs; see `Runtime.alive`."""
+        held = await self.held()
+        return {project: epoch for project, epoch in held.items() if self._workspaces[project].running}
+
+    async def held(self) -> dict[UUID, int]:
+        """Return the projects of which anything runs, with its epoch."""
+        return {id: workspace.record.epoch for id, workspace in self._workspaces.items() if workspace.record}
+
+    async def found(self) -> set[UUID]:
+        """Return the projects of which anything is here, running or not.
+
+        Raises:
+            Unavailable: The data folder cannot be read.
+        """
+        try:
+            return set(await self.held()) | await asyncio.to_thread(self._services.found)
+        except OSError as error:
+            raise Unavailable(f"The workspaces' folders cannot be read: {_words(error)}.") from error
+
+    async def outdated(self) -> set[UUID]:
+        """Return the projects whose OpenCode runs with other settings than it would be started with now."""
+        return {
+            workspace.project_id
+            for workspace in self._workspaces.values()
+            if (record := workspace.record)
+            and (service := record.opencode)
+            and service.build != self._services.build(Name.OPENCODE, record)
+        }
+
+    def _endpoint(self, workspace: LocalWorkspace) -> Endpoint:
+        record = workspace.record
+        if record is None:
+            raise stopped_meanwhile()
+        return workspace.endpoint(self._services.keys(record))
 
     def _workspace(self, project_id: UUID) -> LocalWorkspace:
         return self._workspaces.setdefault(project_id, LocalWorkspace(project_id))
@@ -208,26 +249,28 @@ class LocalRuntime:
         workspace = self._workspace(record.project_id)
         for name in Name:
             if (service := record.service(name)) and (process := service.process(self._settings.data)):
-                usable = service.build == self._services.build(name, record)
+                # One that runs with other settings works on what it was asked for: see `outdated`.
+                usable = name is Name.OPENCODE or service.build == self._services.build(name, record)
                 if usable and name is not Name.OPENCODE:
-                    status, _ = await asyncio.to_thread(ask, record.port(name), _ASKED[name], record.token)
+                    token = self._services.keys(record).token
+                    status, _ = await asyncio.to_thread(ask, record.port(name), _ASKED[name], token)
                     usable = status not in (0, 401)
                 if usable:
                     workspace.services[name] = process
                 else:
-                    if name is Name.OPENCODE and self._on_trouble is not None:
-                        self._on_trouble(record.project_id, OTHER_SETTINGS)
                     await processes.end(lambda process=process: [process])
         if not any(map(workspace.runs, CORE)):
             workspace.services.clear()
             return self._records.forget(record.project_id)
         workspace.record = record
+        if not self._services.workspace(record.project_id).is_dir():
+            return await self._end(workspace)
         if workspace.running:
             status, _ = await asyncio.to_thread(ask, record.sidecar_port, "/ready")
             if status == 200:
                 folder = self._services.workspace(record.project_id)
                 workspace.notices = await asyncio.to_thread(checkout.notices, folder)
-                return await self._tell(workspace, "ready", None)
+                return await self._tell(workspace, WorkspaceStatus.READY, None)
             # Whoever started it ended before it was ready.
             return self._begin(workspace, self._start(workspace, "Starting the workspace"))
         missing = "its sidecar" if workspace.runs(Name.OPENCODE) else "OpenCode"
@@ -244,11 +287,13 @@ class LocalRuntime:
         """
         async with workspace.lock:
             try:
-                await self._tell(workspace, "starting", reason)
+                await self._tell(workspace, WorkspaceStatus.STARTING, reason)
                 await asyncio.sleep(delay)
                 await self._prepare(workspace)
                 if self._slots.locked():
-                    await self._tell(workspace, "starting", "Waiting for other workspaces to start")
+                    await self._tell(
+                        workspace, WorkspaceStatus.STARTING, "Waiting for other workspaces to start"
+                    )
                 async with self._slots:
                     await self._bring_up(workspace)
             except VibeError as error:
@@ -262,7 +307,7 @@ class LocalRuntime:
                     else Unavailable(f"The workspace could not be started: {_words(error)}.")
                 )
             else:
-                await self._tell(workspace, "ready", None)
+                await self._tell(workspace, WorkspaceStatus.READY, None)
                 return None
             return await self._give_up(workspace, failure)
 
@@ -271,7 +316,7 @@ class LocalRuntime:
             await self._end(workspace)
         except VibeError as error:
             failure = Unavailable(f"{failure.message} {error.message}")
-        await self._tell(workspace, "failed", failure.message)
+        await self._tell(workspace, WorkspaceStatus.FAILED, failure.message)
         return failure
 
     async def _prepare(self, workspace: LocalWorkspace) -> None:
@@ -283,14 +328,17 @@ class LocalRuntime:
             return
 
         async def progress(sentence: str) -> None:
-            await self._tell(workspace, "starting", sentence)
+            await self._tell(workspace, WorkspaceStatus.STARTING, sentence)
 
+        new = not os.path.lexists(folder)
         workspace.notices = await checkout.make_workspace(
             folder,
-            source=None if folder.exists() else workspace.spec.source(self._settings.repository_networks),
+            source=None if not new else workspace.spec.source(self._settings.repository_networks),
             mark=processes.marker(self._settings.data, workspace.project_id),
             progress=progress,
         )
+        if new and workspace.spec.remade:
+            workspace.notices = [FILES_GONE, *workspace.notices]
 
     async def _bring_up(self, workspace: LocalWorkspace) -> None:
         for _ in range(_PORT_ATTEMPTS):
@@ -306,13 +354,15 @@ class LocalRuntime:
 
     async def _start_services(self, workspace: LocalWorkspace) -> None:
         """Start what does not run, all at the same time, and wait until every service answers."""
-        record = workspace.record = workspace.record or Record.new(workspace.project_id)
+        epoch = workspace.spec.epoch if workspace.spec else 0
+        record = workspace.record = workspace.record or Record.new(workspace.project_id, epoch)
         found = set(workspace.services.values())
         if not workspace.runs(Name.OPENCODE):
             # Commands that a dead OpenCode left running belong to no session any more.
             kept = [process for name, process in workspace.services.items() if name is not Name.OPENCODE]
             await self._end_all(workspace, keep=kept)
-            await self._tell(workspace, "starting", "Starting OpenCode")
+            record.password = record.rehearsal_key = ""
+            await self._tell(workspace, WorkspaceStatus.STARTING, "Starting OpenCode")
         for name in Name:
             if not workspace.runs(name):
                 self._note(workspace, record, name, await self._services.start(name, record))
@@ -395,10 +445,34 @@ class LocalRuntime:
             for workspace in list(self._workspaces.values()):
                 if workspace.settled and not workspace.running:
                     self._revive(workspace)
+                elif workspace.settled:
+                    self._check_folder(workspace)
                 self._mend(workspace)
                 if turn % _TRIM_EVERY == 0 and workspace.record is not None:
                     self._trim_logs(workspace)
             processes.collect()
+
+    def _check_folder(self, workspace: LocalWorkspace) -> bool:
+        """Tell whether a workspace's folder is there; without it nothing of it is of any use, and it is ended."""
+        folder = self._services.workspace(workspace.project_id)
+        if folder.is_dir():
+            return True
+        sentence = f"The workspace's folder {folder} was deleted."
+        logger.warning("workspace %s: %s", workspace.project_id, sentence)
+        if self._on_trouble is not None:
+            self._on_trouble(workspace.project_id, sentence)
+        self._begin(workspace, self._end_lost(workspace))
+        return False
+
+    async def _end_lost(self, workspace: LocalWorkspace) -> VibeError | None:
+        """End what runs of a workspace whose folder is gone. Whoever wants it has it made anew."""
+        async with workspace.lock:
+            try:
+                await self._end(workspace)
+            except VibeError as error:
+                return error
+            await self._tell(workspace, WorkspaceStatus.STOPPED, None)
+            return stopped_meanwhile()
 
     def _trim_logs(self, workspace: LocalWorkspace) -> None:
         for name in Name:
@@ -426,15 +500,16 @@ class LocalRuntime:
         delay = _RESTART_DELAYS[len(workspace.deaths) - 1]
         self._begin(workspace, self._start(workspace, f"{event}: starting it again", delay))
 
-    async def _tell(self, workspace: LocalWorkspace, status: str, reason: str | None) -> None:
+    async def _tell(self, workspace: LocalWorkspace, status: WorkspaceStatus, reason: str | None) -> None:
         if (workspace.status, workspace.reason) == (status, reason):
             return
         workspace.status, workspace.reason = status, reason
         try:
             if self._on_status is not None:
-                await self._on_status(workspace.project_id, status, reason)
+                endpoint = self._endpoint(workspace) if status is WorkspaceStatus.READY else None
+                await self._on_status(workspace.project_id, status, reason, endpoint)
             for listener in list(workspace.listeners):
-                if status == "starting" and reason:
+                if status is WorkspaceStatus.STARTING and reason:
                     await listener(reason)
         except Exception:
             # A listener's trouble, for example with its database, must not take the workspace down.

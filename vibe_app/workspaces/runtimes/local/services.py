@@ -13,6 +13,9 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -22,13 +25,16 @@ import psutil
 import vibe_app
 from vibe_app.errors import Unavailable
 from vibe_app.settings import Settings
+from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.repositories import checkout
 from vibe_app.workspaces.runtimes import hermetic
+from vibe_app.workspaces.runtimes.base import KeysOf
 from vibe_app.workspaces.runtimes.local import processes
 from vibe_app.workspaces.runtimes.local.records import Name, Record
 
 _PACKAGE = Path(vibe_app.__path__[0])
 _ANSWER = 5.0
+_UUID_CHARS = 36
 
 
 class Services:
@@ -37,12 +43,23 @@ class Services:
     Args:
         settings: The installation's settings.
         pace: Factor on the rehearsal model's pauses: 1 for people, 0 for tests.
+
+    Attributes:
+        keys_of: Says the secrets of a workspace in an epoch; set before anything is started.
     """
 
     def __init__(self, settings: Settings, pace: float) -> None:
+        self.keys_of: KeysOf = lambda project_id, epoch: ServiceKeys("", "", "")
         self._settings = settings
         self._pace = pace
         self._sidecar_build = _sidecar_build()
+
+    def keys(self, record: Record) -> ServiceKeys:
+        """The secrets of a workspace's services."""
+        keys = self.keys_of(record.project_id, record.epoch)
+        if record.password:
+            keys = replace(keys, password=record.password, rehearsal_key=record.rehearsal_key)
+        return keys
 
     def workspace(self, project_id: UUID) -> Path:
         """The folder in which the agent works."""
@@ -94,7 +111,7 @@ class Services:
             "PYTHONUNBUFFERED": "1",
             "WORKSPACE_DIR": str(self.workspace(record.project_id)),
             "PROJECT_ID": str(record.project_id),
-            "SIDECAR_TOKEN": record.token,
+            "SIDECAR_TOKEN": self.keys(record).token,
             "HOST": "127.0.0.1",
             "PORT": str(record.port(name)),
             "LOG_LEVEL": self._settings.log_level,
@@ -122,15 +139,16 @@ class Services:
                 "opencode_missing",
             )
         workspace, home = self.workspace(record.project_id), self.home(record.project_id)
+        keys = self.keys(record)
         await asyncio.to_thread(self._write_files, record, workspace, home)
         env = hermetic.opencode_env(
             project_id=str(record.project_id),
             workspace=workspace,
             home=home,
-            password=record.password,
+            password=keys.password,
             path=self._path(),
             api_key=self._settings.model_key,
-            rehearsal_key=record.rehearsal_key,
+            rehearsal_key=keys.rehearsal_key,
         )
         return processes.spawn(
             [binary, "serve", "--hostname", "127.0.0.1", "--port", str(record.opencode_port)],
@@ -143,18 +161,31 @@ class Services:
         return self._upstream(record) | {
             "OPENCODE_HOME": str(self.home(record.project_id)),
             "GUIDANCE_FILE": str(self._guidance(record.project_id)),
-            "REHEARSAL_KEY": record.rehearsal_key,
+            "REHEARSAL_KEY": self.keys(record).rehearsal_key,
             "REHEARSAL_PACE": f"{self._pace:g}",
         }
 
     def _upstream(self, record: Record) -> dict[str, str]:
-        return {"OPENCODE_URL": record.url(Name.OPENCODE), "OPENCODE_SERVER_PASSWORD": record.password}
+        return {
+            "OPENCODE_URL": record.url(Name.OPENCODE),
+            "OPENCODE_SERVER_PASSWORD": self.keys(record).password,
+        }
 
     def _file_limits(self) -> dict[str, str]:
         return {
             "FILES_UPLOAD_MIB": str(self._settings.upload_mib),
             "FILES_ARCHIVE_MIB": str(self._settings.archive_mib),
         }
+
+    def found(self) -> set[UUID]:
+        """Return the projects of which any file is here."""
+        return {project for name in self._names() if (project := _project(name))}
+
+    def _names(self) -> Iterator[str]:
+        data = self._settings.data
+        for folder in (self._settings.workspaces, data / "homes", data / "guidance", data / "logs"):
+            with suppress(FileNotFoundError):
+                yield from os.listdir(folder)
 
     def erase(self, project_id: UUID) -> None:
         """Remove the workspace, its home and its logs. They are moved away first, so nothing is half there.
@@ -208,6 +239,14 @@ class Services:
 
     def _path(self) -> str:
         return os.pathsep.join([str(self._settings.tools), os.environ.get("PATH", os.defpath)])
+
+
+def _project(name: str) -> UUID | None:
+    """Return whose a file or folder is, by its name; None where it is nobody's."""
+    try:
+        return UUID(name[:_UUID_CHARS])
+    except ValueError:
+        return None
 
 
 def ask(port: int, path: str, token: str = "") -> tuple[int, str]:

@@ -11,9 +11,11 @@ from uuid import UUID
 import psutil
 
 from vibe_app.errors import Unavailable, VibeError
+from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.runtimes.base import Endpoint, Progress, WorkspaceSpec
 from vibe_app.workspaces.runtimes.local import processes
 from vibe_app.workspaces.runtimes.local.records import Name, Record
+from vibe_app.workspaces.states import WorkspaceStatus
 
 CORE = (Name.OPENCODE, Name.SIDECAR)
 """What sessions need; with the others dead, they go on."""
@@ -24,7 +26,7 @@ class LocalWorkspace:
     """A workspace as the local runtime knows it; who changes it holds `lock`, or changes it at one stroke."""
 
     project_id: UUID
-    status: str = "stopped"
+    status: WorkspaceStatus = WorkspaceStatus.STOPPED
     reason: str | None = None
     spec: WorkspaceSpec | None = None
     notices: Sequence[str] = ()
@@ -44,7 +46,7 @@ class LocalWorkspace:
     @property
     def settled(self) -> bool:
         """Whether it is in use and nothing is being started or stopped."""
-        return self.status == "ready" and not self.starting and not self.lock.locked()
+        return self.status is WorkspaceStatus.READY and not self.starting and not self.lock.locked()
 
     @property
     def running(self) -> bool:
@@ -55,8 +57,11 @@ class LocalWorkspace:
         """Whether a service runs."""
         return processes.runs(self.services.get(name))
 
-    def endpoint(self) -> Endpoint:
+    def endpoint(self, keys: ServiceKeys) -> Endpoint:
         """Where it answers.
+
+        Args:
+            keys: The secrets of its services.
 
         Raises:
             Unavailable: It was stopped.
@@ -65,7 +70,7 @@ class LocalWorkspace:
             raise stopped_meanwhile()
         return Endpoint(
             url=record.url(Name.SIDECAR),
-            token=record.token,
+            token=keys.token,
             files_url=record.url(Name.FILES),
             proxy_url=record.url(Name.PROXY),
             notices=tuple(self.notices),

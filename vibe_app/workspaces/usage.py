@@ -1,0 +1,128 @@
+"""Usage of workspaces as leases: what lasts holds its workspace awake for as long as it lasts.
+
+One row for each process and project, renewed while anything of the process uses the workspace:
+an upload or a download, a request through the proxy, an open page of files. A process that dies
+lets go of its rows by time. Sessions need none, as their own rows say that they live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from vibe_app.aio import cancel
+from vibe_app.db import Database, db_clock
+from vibe_app.errors import Unavailable
+from vibe_app.wire import now
+from vibe_app.workspaces.models import Workspace, WorkspaceUse
+
+log = logging.getLogger(__name__)
+
+LEASE = 60.0
+"""Seconds for which a use counts without being renewed."""
+RENEW = 15.0
+
+
+class Usage:
+    """The leases of one process.
+
+    Args:
+        database: Where they are kept.
+        process: This process's name, unique for each start of it.
+    """
+
+    def __init__(self, database: Database, process: str) -> None:
+        self._database = database
+        self._process = process
+        self._holds: Counter[UUID] = Counter()
+        self._renewed: dict[UUID, float] = {}
+        self._renewing: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Begin to renew what is held."""
+        self._renewing = asyncio.create_task(self._renew_all(), name="leases on workspaces")
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        await cancel(self._renewing)
+        try:
+            async with self._database.transaction() as db:
+                await db.execute(delete(WorkspaceUse).where(col(WorkspaceUse.process) == self._process))
+        except Unavailable as error:
+            log.warning("the uses of workspaces end by time: %s", error)
+
+    @asynccontextmanager
+    async def held(self, project_id: UUID) -> AsyncIterator[None]:
+        """Hold a workspace awake for as long as the block lasts; it is not started by this."""
+        self._holds[project_id] += 1
+        try:
+            await self._note(project_id)
+            yield
+        finally:
+            self._holds[project_id] -= 1
+            if not self._holds[project_id]:
+                # The lease runs out by itself soon; until then a next use costs nothing.
+                del self._holds[project_id]
+
+    async def _note(self, project_id: UUID) -> None:
+        """Write that a workspace is used, unless that stands there for a while yet."""
+        clock = asyncio.get_running_loop().time()
+        if clock - self._renewed.get(project_id, float("-inf")) < RENEW:
+            return
+        self._renewed[project_id] = clock
+        try:
+            await self._write([project_id])
+        except Unavailable as error:
+            # Only how long it stays awake depends on this.
+            log.warning("use of project %s's workspace was not noted: %s", project_id, error)
+            self._renewed.pop(project_id, None)
+
+    async def _write(self, projects: Collection[UUID]) -> None:
+        insert = sqlite.insert if self._database.sqlite else postgresql.insert
+        async with self._database.transaction() as db:
+            for project_id in sorted(projects):
+                until = db_clock() + LEASE
+                row = insert(WorkspaceUse).values(project_id=project_id, process=self._process, until=until)
+                await db.execute(
+                    row.on_conflict_do_update(index_elements=["project_id", "process"], set_={"until": until})
+                )
+            await db.execute(
+                update(Workspace).where(col(Workspace.project_id).in_(projects)).values(used_at=now())
+            )
+
+    async def _renew_all(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW)
+            held = set(self._holds)
+            self._renewed = {project: at for project, at in self._renewed.items() if project in held}
+            if not held:
+                continue
+            try:
+                await self._write(held)
+            except Unavailable as error:
+                log.warning("uses of workspaces were not renewed: %s", error)
+            except Exception:
+                # Whatever befalls one renewal, the next one must come.
+                log.exception("uses of workspaces were not renewed")
+
+
+async def used(db: AsyncSession, projects: Collection[UUID] | None = None) -> set[UUID]:
+    """Return the projects whose workspaces some process uses now; of some or of all."""
+    query = select(col(WorkspaceUse.project_id)).where(col(WorkspaceUse.until) > db_clock()).distinct()
+    if projects is not None:
+        query = query.where(col(WorkspaceUse.project_id).in_(projects))
+    return set(await db.scalars(query))
+
+
+async def forget_past(db: AsyncSession) -> None:
+    """Delete the leases that have run out."""
+    await db.execute(delete(WorkspaceUse).where(col(WorkspaceUse.until) < db_clock()))
