@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("outdated", sa.Boolean(), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("trouble", sa.Text(), nullable=True),
+        sa.Column("trouble_final", sa.Boolean(), nullable=False),
         sa.Column("trouble_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("erase_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("desired IN ('stopped', 'running', 'erased')", name="workspaces_desired"),
@@ -61,10 +62,10 @@ def upgrade() -> None:
     # ready. Why one has failed, and what is missing in one, stays known.
     op.execute(
         "INSERT INTO workspaces (project_id, desired, generation, observed, status, reason, notices, epoch,"
-        " restart, outdated, used_at)"
+        " restart, outdated, trouble_final, used_at)"
         " SELECT id, CASE WHEN workspace_status IN ('ready', 'starting') THEN 'running' ELSE 'stopped' END,"
         " 0, 0, CASE workspace_status WHEN 'failed' THEN 'failed' ELSE 'stopped' END,"
-        " CASE workspace_status WHEN 'failed' THEN workspace_reason END, workspace_notices, 0, false, false,"
+        " CASE workspace_status WHEN 'failed' THEN workspace_reason END, workspace_notices, 0, false, false, false,"
         " workspace_used_at FROM projects"
     )
 

@@ -268,8 +268,8 @@ class Files:
             project, _ = await require(db, actor, project_id, needed, scope)
         if executes:
             actor.need_execution()
-        self._workspaces.wake(actor, project)
-        return await self._workspaces.ensure(project)
+        await self._workspaces.wake(actor, project.id)
+        return await self._workspaces.ensure(project.id)
 
 
 def _ms(moment: datetime) -> int:

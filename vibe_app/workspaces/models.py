@@ -30,8 +30,8 @@ class Workspace(SQLModel, table=True):
     answers; `restart` is set while what runs is to be ended first. Each start raises `epoch`, from
     which the secrets of its services derive. `address` holds the addresses of its services while it
     is ready. `failure` is how it failed, for who asked for it. `outdated` tells that it runs with
-    other settings than those of now. `trouble` is how something of it ended unasked. `erase_at` is
-    when what belongs to no project is erased.
+    other settings than those of now. `trouble` is how something of it ended unasked, and
+    `trouble_final` whether running again would end in the same way. `erase_at` is when what belongs to no project is erased.
     """
 
     __tablename__ = "workspaces"
@@ -55,6 +55,7 @@ class Workspace(SQLModel, table=True):
     outdated: bool = Field(default=False, nullable=False)
     used_at: datetime = Field(default_factory=now, sa_column=Column(UtcDateTime, nullable=False))
     trouble: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    trouble_final: bool = Field(default=False, nullable=False)
     trouble_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
     erase_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -28,7 +28,7 @@ from vibe_app.log import visible
 from vibe_app.wire import now
 from vibe_app.workspaces import rows, usage
 from vibe_app.workspaces.models import Workspace
-from vibe_app.workspaces.runtimes.base import Endpoint, KeysOf, Runtime, WorkspaceSpec
+from vibe_app.workspaces.runtimes.base import Endpoint, KeysOf, Runtime, Tenancy, WorkspaceSpec
 from vibe_app.workspaces.service import RECONCILER, as_failure
 from vibe_app.workspaces.states import Desired, WorkspaceStatus
 
@@ -56,13 +56,6 @@ class _Work:
 class _Failures:
     count: int = 0
     until: float = 0.0
-
-
-@dataclass
-class _Unwritten:
-    """What is to be written of a workspace: columns, and the generation that they answer where they answer one."""
-
-    values: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 class Reconciler:
@@ -112,7 +105,9 @@ class Reconciler:
         self._hold = hold
         writing: asyncio.Task[None] | None = None
         try:
-            await self._runtime.open(self._keys)
+            async with self._database.read() as db:
+                tenancy = Tenancy(await rows.installation(db), self._keys, await rows.known(db))
+            await self._runtime.open(tenancy)
             await self._take_stock()
             writing = asyncio.create_task(self._write_all(), name="write how workspaces are")
             await self._reconcile_all()
@@ -139,9 +134,9 @@ class Reconciler:
             values["address"] = None
         self._note(project_id, values)
 
-    def troubled(self, project_id: UUID, sentence: str) -> None:
+    def troubled(self, project_id: UUID, sentence: str, final: bool) -> None:
         """Take from the runtime how something of a workspace ended that runs may need."""
-        self._note(project_id, {"trouble": visible(sentence), "trouble_at": now()})
+        self._note(project_id, {"trouble": visible(sentence), "trouble_at": now(), "trouble_final": final})
 
     def _note(self, project_id: UUID, values: dict[str, Any]) -> None:
         self._unwritten.setdefault(project_id, {}).update(values)
@@ -282,9 +277,9 @@ class Reconciler:
         await self._write()
 
     async def _spec(self, row: Workspace) -> WorkspaceSpec:
-        """Say what to start, and note its epoch first: one that runs is mended in its own, others get a new one."""
+        """Say what to start, and note its epoch first: what runs is mended in its own, a start has a new one."""
         held = await self._runtime.held()
-        epoch = row.epoch if held.get(row.project_id) == row.epoch and row.epoch else row.epoch + 1
+        epoch = row.epoch if held.get(row.project_id) == row.epoch else row.epoch + 1
         async with self._database.transaction() as db:
             assert self._hold is not None
             project = await db.get(Project, row.project_id)
@@ -405,7 +400,7 @@ class Reconciler:
             await rows.want(db, project_id, desired, restart=restart)
 
     async def _report_orphan(self, project_id: UUID) -> None:
-        """Write down what is here of a project that has no row, and when it is erased if it has no project."""
+        """Write down what is here of a project without a row, and when it is erased if there is no project."""
         async with self._database.transaction() as db:
             if await db.get(Project, project_id) is not None:
                 return await rows.want(db, project_id, Desired.STOPPED)

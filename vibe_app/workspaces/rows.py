@@ -79,6 +79,7 @@ async def want(db: Transaction, project_id: UUID, desired: Desired, *, restart: 
         status=WorkspaceStatus.STOPPED,
         epoch=0,
         outdated=False,
+        trouble_final=False,
         **values,
     )
     await db.execute(

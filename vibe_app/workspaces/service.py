@@ -13,12 +13,20 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from vibe_app import errors
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board.access import require
 from vibe_app.board.models import Project
 from vibe_app.db import Database
-from vibe_app.errors import Conflict, TooMany, Unavailable, VibeError
+from vibe_app.errors import (
+    CannotStart,
+    Conflict,
+    DiskFull,
+    InvalidRequest,
+    TooLarge,
+    TooMany,
+    Unavailable,
+    VibeError,
+)
 from vibe_app.jobs.registry import Jobs
 from vibe_app.wire import now
 from vibe_app.workspaces import rows
@@ -38,6 +46,7 @@ RECONCILER = "reconcile workspaces"
 NOBODY = 10.0
 """Seconds after which who waits is told that nobody looks after workspaces."""
 USED_EVERY = timedelta(minutes=1)
+_KINDS = {kind.__name__: kind for kind in (CannotStart, DiskFull, InvalidRequest, TooLarge)}
 
 
 class Workspaces:
@@ -159,14 +168,16 @@ class Workspaces:
             except (TimeoutError, Unavailable):
                 return False
 
-    async def trouble(self, project_id: UUID, since: datetime) -> str | None:
-        """Return how something of a workspace has ended unasked since then."""
+    async def trouble(self, project_id: UUID, since: datetime) -> tuple[str, bool] | None:
+        """Return how something of a workspace has ended unasked since then, and whether that is final."""
         try:
             async with self._database.read() as db:
                 row = await rows.read(db, project_id)
         except Unavailable:
             return None
-        return row.trouble if row and row.trouble_at and row.trouble_at >= since else None
+        if row is None or row.trouble is None or row.trouble_at is None or row.trouble_at < since:
+            return None
+        return row.trouble, row.trouble_final
 
     async def _ask(
         self, project_id: UUID, *, session: UUID | None = None, doubted: Endpoint | None = None
@@ -263,8 +274,6 @@ def as_failure(error: VibeError) -> dict[str, Any]:
 
 def _as_error(row: Workspace) -> VibeError:
     failure = row.failure or {}
-    kind = getattr(errors, str(failure.get("kind")), Unavailable)
-    if not (isinstance(kind, type) and issubclass(kind, VibeError)):
-        kind = Unavailable
+    kind = _KINDS.get(str(failure.get("kind")), Unavailable)
     message = failure.get("message") or row.reason or "The workspace could not be started."
     return kind(str(message), failure.get("code"))

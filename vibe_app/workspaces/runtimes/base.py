@@ -81,11 +81,28 @@ Progress = Callable[[str], Awaitable[None]]
 OnStatus = Callable[[UUID, WorkspaceStatus, str | None, Endpoint | None], Awaitable[None]]
 """Takes a project, how its workspace is, a reason or step in words, and where it answers once it is ready."""
 
+
+@dataclass(frozen=True)
+class Tenancy:
+    """As whom a runtime works, beside others that may share the place.
+
+    Args:
+        installation: What names this installation.
+        keys: Says the secrets of a workspace in an epoch.
+        projects: Every project that has a workspace's row.
+    """
+
+    installation: UUID
+    keys: KeysOf
+    projects: Collection[UUID]
+
+
 KeysOf = Callable[[UUID, int], ServiceKeys]
 """Takes a project and an epoch, and says the secrets of its services."""
 
-OnTrouble = Callable[[UUID, str], None]
-"""Takes a project and a sentence on how a service of its workspace, or all of it, ended unasked."""
+OnTrouble = Callable[[UUID, str, bool], None]
+"""Takes a project, a sentence on how a service of its workspace, or all of it, ended unasked, and whether
+running again would end in the same way."""
 
 
 FILES_GONE = "The workspace's files were gone, so it was made anew."
@@ -100,11 +117,11 @@ class Runtime(Protocol):
     alone, with no memory of the start. Names derive from the project's id.
     """
 
-    async def open(self, keys: KeysOf) -> None:
+    async def open(self, tenancy: Tenancy) -> None:
         """Get ready for use: find again what an earlier process left running, or clean it up.
 
         Args:
-            keys: Says the secrets of a workspace in an epoch.
+            tenancy: Whose workspaces these are.
 
         Raises:
             Unavailable: The place cannot be reached, or another process still uses it.

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -30,8 +28,10 @@ SWEEPER = 3004
 """Port on the pod's loopback on which `opencode-server` ends the commands that a run left behind."""
 CHECKOUT = "checkout"
 
-SECRETS_MARK = "vibe/secrets"
-BUILD_MARK = "vibe/build"
+INSTALLATION_LABEL = "vibe/installation"
+KEYS_MARK = "vibe/keys"
+SETTINGS_MARK = "vibe/settings"
+EPOCH_MARK = "vibe/epoch"
 
 _USER = 10001
 _HOME = "/home/agent"
@@ -44,38 +44,6 @@ _GUIDANCE_FILE = f"{_GUIDANCE}/guidance.md"
 # A small service of ours, which SPEC leaves open: measured at 60 to 90 MB.
 _SMALL = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
 _SIDECAR = {"requests": {"cpu": "200m", "memory": "256Mi"}, "limits": {"cpu": "500m", "memory": "512Mi"}}
-
-
-@dataclass(frozen=True)
-class Secrets:
-    """The secrets of one workspace.
-
-    Args:
-        token: What each service wants as `Bearer` from the app.
-        password: Of OpenCode's HTTP interface; known to OpenCode, proxy and sidecar.
-        rehearsal_key: Of the sidecar's rehearsal model.
-        model_key: The configured provider's key; may be empty.
-    """
-
-    token: str
-    password: str
-    rehearsal_key: str
-    model_key: str = ""
-
-    @classmethod
-    def of(cls, project_id: UUID, key: str, model_key: str = "") -> Secrets:
-        """Derive a project's secrets from the installation's key, so that every replica knows them."""
-
-        def derive(purpose: str) -> str:
-            digest = hmac.digest(key.encode(), f"vibe workspace {project_id} {purpose}".encode(), "sha256")
-            return base64.urlsafe_b64encode(digest).decode().rstrip("=")
-
-        return cls(derive("token"), derive("password"), derive("rehearsal"), model_key)
-
-    @property
-    def mark(self) -> str:
-        """A fingerprint that tells whether a pod was started with these; it gives nothing of them away."""
-        return _fingerprint([self.token, self.password, self.rehearsal_key, self.model_key])
 
 
 def pod_name(project_id: UUID) -> str:
@@ -93,7 +61,7 @@ def secret_name(project_id: UUID) -> str:
     return f"opencode-secrets-{project_id}"
 
 
-def claim(project_id: UUID, settings: Settings) -> Json:
+def claim(project_id: UUID, settings: Settings, installation: UUID) -> Json:
     """The claim of the volume that outlives the pod."""
     wanted: Json = {
         "accessModes": ["ReadWriteOnce"],
@@ -104,12 +72,12 @@ def claim(project_id: UUID, settings: Settings) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": claim_name(project_id), "labels": _labels(project_id)},
+        "metadata": {"name": claim_name(project_id), "labels": labels(project_id, installation)},
         "spec": wanted,
     }
 
 
-def secret(spec: WorkspaceSpec, secrets: Secrets) -> Json:
+def secret(spec: WorkspaceSpec, settings: Settings, installation: UUID) -> Json:
     """The Secret from which each container is given its own part."""
     credential = spec.credential
     repository = {
@@ -118,31 +86,34 @@ def secret(spec: WorkspaceSpec, secrets: Secrets) -> Json:
         "credential": credential and [credential.username, credential.token],
     }
     values = {
-        "token": secrets.token,
-        "password": secrets.password,
-        "rehearsal-key": secrets.rehearsal_key,
-        "model-key": secrets.model_key,
+        "token": spec.keys.token,
+        "password": spec.keys.password,
+        "rehearsal-key": spec.keys.rehearsal_key,
+        "model-key": settings.model_key,
         "repository": json.dumps(repository),
     }
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": secret_name(spec.project_id), "labels": _labels(spec.project_id)},
+        "metadata": {
+            "name": secret_name(spec.project_id),
+            "labels": labels(spec.project_id, installation),
+        },
         "type": "Opaque",
         "data": {name: base64.b64encode(value.encode()).decode() for name, value in values.items()},
     }
 
 
-def pod(spec: WorkspaceSpec, secrets: Secrets, settings: Settings, *, pace: float = 1.0) -> Json:
+def pod(spec: WorkspaceSpec, settings: Settings, installation: UUID, *, pace: float = 1.0) -> Json:
     """The pod: OpenCode, file browser, session proxy and sidecar on one volume.
 
     The containers do not share their processes: what runs beside OpenCode, the agent's
     commands among it, sees neither the other services' environment nor their memory.
 
     Args:
-        spec: The project.
-        secrets: Its secrets; only their fingerprint is in the result.
+        spec: The project; only a fingerprint of its secrets is in the result.
         settings: Image, resources and model.
+        installation: Whose it is.
         pace: Factor on the rehearsal model's pauses.
     """
     wanted: Json = {
@@ -183,8 +154,13 @@ def pod(spec: WorkspaceSpec, secrets: Secrets, settings: Settings, *, pace: floa
         "kind": "Pod",
         "metadata": {
             "name": pod_name(spec.project_id),
-            "labels": _labels(spec.project_id),
-            "annotations": {SECRETS_MARK: secrets.mark, BUILD_MARK: _fingerprint(wanted)},
+            "labels": labels(spec.project_id, installation),
+            "annotations": {
+                EPOCH_MARK: str(spec.epoch),
+                KEYS_MARK: spec.keys.mark,
+                # The key of the model is in the Secret, so it is no part of what is described here.
+                SETTINGS_MARK: _fingerprint([wanted, settings.model_key]),
+            },
         },
         "spec": wanted,
     }
@@ -393,8 +369,14 @@ def _empty(name: str, limit: str) -> Json:
     return {"name": name, "emptyDir": {"sizeLimit": limit}}
 
 
-def _labels(project_id: UUID) -> dict[str, str]:
-    return {"app": APP, PROJECT_LABEL: str(project_id), "app.kubernetes.io/managed-by": "vibe"}
+def labels(project_id: UUID, installation: UUID) -> dict[str, str]:
+    """What everything of a workspace is labelled with, to be found again by its own installation alone."""
+    return {
+        "app": APP,
+        PROJECT_LABEL: str(project_id),
+        INSTALLATION_LABEL: str(installation),
+        "app.kubernetes.io/managed-by": "vibe",
+    }
 
 
 def quantities(text: str) -> dict[str, str]:

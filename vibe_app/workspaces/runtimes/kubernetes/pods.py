@@ -11,7 +11,13 @@ from uuid import UUID
 
 from vibe_app.wire import plain_text
 from vibe_app.workspaces.runtimes.endings import signal_name
-from vibe_app.workspaces.runtimes.kubernetes.manifests import CHECKOUT, PROJECT_LABEL, SECRETS_MARK
+from vibe_app.workspaces.runtimes.kubernetes.manifests import (
+    CHECKOUT,
+    EPOCH_MARK,
+    KEYS_MARK,
+    PROJECT_LABEL,
+    SETTINGS_MARK,
+)
 
 Json = Mapping[str, Any]
 
@@ -27,6 +33,9 @@ _IMAGE_REASONS = ("ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "
 _CONFIG_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _COMING = ("", "ContainerCreating", "PodInitializing")
 _CRASHING = "CrashLoopBackOff"
+# What the kubelet says of a pod that it evicts for the room that it takes itself (Kubernetes 1.36,
+# pkg/kubelet/eviction/eviction_manager.go): not of one that is evicted because its node is full.
+_FOR_SIZE = ("exceeds the total limit", "exceeds the limit", "exceeded its local ephemeral storage limit")
 _CORE = ("opencode-server", "opencode-server-sidecar")
 _WORDS = 600
 
@@ -86,7 +95,9 @@ class Pod:
         why: Kubernetes' own words on its end, eviction or wait for a place.
         disrupted: Whether the cluster itself is ending it.
         unplaced: Whether it waits for a place on a node.
-        secrets: The fingerprint of the secrets with which it was started.
+        epoch: Which start of its workspace it is; 0 of a version that did not count.
+        keys: The fingerprint of the secrets with which it was started.
+        settings: The fingerprint of all else with which it was started.
         containers: Its containers, without the one that makes its files.
         checkout: That one.
     """
@@ -102,7 +113,9 @@ class Pod:
     why: str
     disrupted: bool
     unplaced: bool
-    secrets: str
+    epoch: int
+    keys: str
+    settings: str
     containers: tuple[Container, ...]
     checkout: Container | None
     notices: tuple[str, ...] = ()
@@ -137,14 +150,21 @@ class Pod:
         return self.checkout is not None and self.checkout.running
 
 
+def project_of(raw: Json) -> UUID | None:
+    """Return whose an object of the API is, by its labels; None where it is no workspace's."""
+    labels = (raw.get("metadata") or {}).get("labels") or {}
+    try:
+        return UUID(str(labels.get(PROJECT_LABEL)))
+    except ValueError:
+        return None
+
+
 def read(raw: Json) -> Pod | None:
     """Understand a pod of the API; None if it is no workspace's."""
     meta, spec, status = (raw.get(part) or {} for part in ("metadata", "spec", "status"))
-    try:
-        project_id = UUID(str((meta.get("labels") or {}).get(PROJECT_LABEL)))
-    except ValueError:
+    if (project_id := project_of(raw)) is None:
         return None
-    version = str(meta.get("resourceVersion", ""))
+    marks = meta.get("annotations") or {}
     conditions = {entry.get("type"): entry for entry in status.get("conditions") or []}
     scheduled, disruption = (conditions.get(kind) or {} for kind in ("PodScheduled", "DisruptionTarget"))
     disrupted = disruption.get("status") == "True"
@@ -157,7 +177,7 @@ def read(raw: Json) -> Pod | None:
     return Pod(
         project_id=project_id,
         uid=str(meta.get("uid", "")),
-        version=int(version) if version.isdecimal() else 0,
+        version=_number(meta.get("resourceVersion")),
         created=_time(meta.get("creationTimestamp")),
         ip=str(status.get("podIP") or ""),
         phase=str(status.get("phase") or "Pending"),
@@ -166,7 +186,9 @@ def read(raw: Json) -> Pod | None:
         why=_short(why),
         disrupted=disrupted,
         unplaced=unplaced,
-        secrets=str((meta.get("annotations") or {}).get(SECRETS_MARK, "")),
+        epoch=_number(marks.get(EPOCH_MARK)),
+        keys=str(marks.get(KEYS_MARK, "")),
+        settings=str(marks.get(SETTINGS_MARK, "")),
         containers=_containers(spec.get("containers"), status.get("containerStatuses")),
         checkout=next(
             iter(_containers(spec.get("initContainers"), status.get("initContainerStatuses"))), None
@@ -202,6 +224,19 @@ def fault(pod: Pod) -> str | None:
         if container.waiting == _CRASHING:
             return f"{ended(container)}, again and again."
     return None
+
+
+def final(pod: Pod) -> bool:
+    """Whether what ails a pod would ail the next one as well: its image, its memory, the room it takes."""
+    if pod.over and any(word in pod.why for word in _FOR_SIZE):
+        return True
+    for container in (*pod.core, *([pod.checkout] if pod.checkout else [])):
+        if container.waiting in _IMAGE_REASONS:
+            return True
+        ended_for_memory = container.ending is not None and container.ending.reason == "OOMKilled"
+        if container.waiting == _CRASHING and ended_for_memory:
+            return True
+    return False
 
 
 def trouble(pod: Pod) -> str | None:
@@ -308,7 +343,7 @@ def _container(spec: Json, status: Json) -> Container:
     return Container(
         name=str(spec.get("name", "")),
         running="running" in state,
-        restarts=int(status.get("restartCount") or 0),
+        restarts=_number(status.get("restartCount")),
         waiting=str(waiting.get("reason") or ""),
         message=str(waiting.get("message") or ""),
         ending=_ending(ending) if ending else None,
@@ -321,7 +356,7 @@ def _ending(raw: Json) -> Ending:
     lines = [line.strip() for line in plain_text(str(raw.get("message") or "")).splitlines() if line.strip()]
     return Ending(
         reason=str(raw.get("reason") or ""),
-        status=int(raw.get("exitCode") or 0),
+        status=_number(raw.get("exitCode")),
         words=_short(" / ".join(lines[-4:])),
     )
 
@@ -330,6 +365,12 @@ def _short(text: str) -> str:
     """One line of plain text of bearable length, without a full stop."""
     line = " ".join(plain_text(str(text)).split())
     return (line if len(line) <= _WORDS else f"…{line[-_WORDS:]}").rstrip(". ")
+
+
+def _number(value: Any) -> int:
+    """Read a number of the API's; what is none, or longer than any of its, is 0."""
+    text = str(value or 0)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 20 else 0
 
 
 def _time(text: Any) -> datetime | None:

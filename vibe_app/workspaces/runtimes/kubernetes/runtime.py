@@ -1,8 +1,7 @@
 """Workspaces as pods of a cluster, each on a volume of its own.
 
-The cluster is the memory: names derive from the project's id and secrets from the
-installation's key, so that any number of replicas of the app work side by side and
-none has to tell the others anything. One watch in each replica keeps its picture of
+Names derive from the project's id; everything is labelled with the installation's id and found by
+it, so that two installations in one namespace do not see each other's. One watch keeps a cache of
 the pods; no request asks the cluster's API for an address.
 """
 
@@ -14,28 +13,31 @@ import logging
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
-from vibe_app.errors import Unavailable, VibeError
+from vibe_app.errors import CannotStart, Unavailable, VibeError
 from vibe_app.settings import Settings
 from vibe_app.wire import plain_text
+from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.runtimes.base import (
-    OTHER_SETTINGS,
+    FILES_GONE,
     Endpoint,
     OnStatus,
     OnTrouble,
     Progress,
+    Tenancy,
     WorkspaceSpec,
 )
 from vibe_app.workspaces.runtimes.kubernetes import manifests, pods
-from vibe_app.workspaces.runtimes.kubernetes.cluster import ApiError, Cluster
+from vibe_app.workspaces.runtimes.kubernetes.cluster import ApiError, Cluster, Kind
 from vibe_app.workspaces.runtimes.kubernetes.events import Causes, with_cause
 from vibe_app.workspaces.runtimes.kubernetes.pod_cache import PodCache
 from vibe_app.workspaces.runtimes.kubernetes.pods import Pod
+from vibe_app.workspaces.states import WorkspaceStatus
 
 logger = logging.getLogger(__name__)
 
-_LABELS = f"app={manifests.APP}"
 # Seconds.
 _ASK = 2.0
 _LOOK = 0.25
@@ -54,7 +56,7 @@ class _Workspace:
     worked: str = ""
     # The pod that does not run, and since when on the loop's clock.
     down: tuple[str, float] | None = None
-    status: str = "stopped"
+    status: WorkspaceStatus = WorkspaceStatus.STOPPED
     reason: str | None = None
     start: asyncio.Task[VibeError | None] | None = None
     listeners: list[Progress] = field(default_factory=list)
@@ -86,32 +88,61 @@ class KubernetesRuntime:
         cluster: Cluster | None = None,
     ) -> None:
         self._cluster = cluster or Cluster(settings.kubernetes_namespace, settings.kubeconfig)
-        self._pods = PodCache(self._cluster, _LABELS, self._befallen)
+        self._tenancy: Tenancy
+        self._pods: PodCache
+        self._wanted: dict[UUID, str] = {}
+        self._remade: set[UUID] = set()
         self._settings = settings
         self._on_status = on_status
         self._on_trouble = on_trouble
         self._pace = pace
-        self._key = ""
         self._workspaces: dict[UUID, _Workspace] = {}
         self._tidier: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
+    async def open(self, tenancy: Tenancy) -> None:
         """Find the workspaces that run, and begin to watch them.
+
+        Args:
+            tenancy: Whose workspaces these are.
 
         Raises:
             Unavailable: The cluster cannot be reached or refuses.
-            OSError: The installation's key cannot be read or made.
         """
-        self._key = self._settings.signing_key()
+        self._tenancy = tenancy
+        self._workspaces.clear()
         await self._cluster.open()
-        await self._pods.open()
+        try:
+            await self._label_what_is_ours()
+            labels = f"app={manifests.APP},{manifests.INSTALLATION_LABEL}={tenancy.installation}"
+            self._pods = PodCache(self._cluster, labels, self._befallen)
+            await self._pods.open()
+        except BaseException:
+            await self._cluster.close()
+            raise
         self._tidier = asyncio.create_task(self._tidy(), name="end abandoned pods")
 
-    async def close(self, keep: Collection[UUID] | None = None) -> None:
-        """Let go. Every workspace goes on, whatever `keep` says: other replicas may use it.
+    async def _label_what_is_ours(self) -> None:
+        """Label the pods of our projects that an earlier version made without the installation's id."""
+        unlabelled = f"app={manifests.APP},!{manifests.INSTALLATION_LABEL}"
+        for raw in (await self._cluster.list("pods", labels=unlabelled))[0]:
+            pod = pods.read(raw)
+            if pod is not None and pod.project_id in self._tenancy.projects:
+                await self._label("pods", raw)
 
-        Those that nobody uses are stopped by the housekeeping of the replicas that remain, or of the next.
-        """
+    async def _label(self, kind: Kind, raw: dict[str, Any]) -> None:
+        """Label an object as this installation's, where it belongs to none yet."""
+        found = raw.setdefault("metadata", {}).setdefault("labels", {})
+        if manifests.INSTALLATION_LABEL in found:
+            return
+        found[manifests.INSTALLATION_LABEL] = str(self._tenancy.installation)
+        try:
+            await self._cluster.replace(kind, raw)
+        except ApiError as error:
+            # It is used as it is; only that it is found without its name is lost.
+            logger.warning("%s is not labelled: %s", raw["metadata"].get("name"), error)
+
+    async def close(self, keep: Collection[UUID] | None = None) -> None:
+        """Let go. Every workspace goes on, whatever `keep` says: another replica takes them over."""
         starts = [workspace.start for workspace in self._workspaces.values()]
         tasks = [task for task in (self._tidier, *starts) if task is not None]
         for task in tasks:
@@ -129,12 +160,12 @@ class KubernetesRuntime:
         """
         workspace = self._workspace(spec.project_id)
         pod = self._pods.pod(spec.project_id)
-        if not workspace.starting and pod is not None and self._usable(pod):
+        if not workspace.starting and pod is not None and pod.running and self._has_keys(pod, spec):
             answered, _ = await _ask(pod.ip)
             if answered and not workspace.starting:
-                if workspace.status != "ready":
+                if workspace.status != WorkspaceStatus.READY:
                     await self._ready(workspace, pod)
-                return self._endpoint(pod)
+                return self._endpoint(pod, spec.keys)
         if not workspace.starting:
             if not (spec.repo_url or "").startswith("git://"):
                 # Earlier versions took these: whether one still has to be cloned, the pod finds out.
@@ -159,7 +190,7 @@ class KubernetesRuntime:
             raise failure
         if (pod := self._pods.pod(spec.project_id)) is None:
             raise _stopped_meanwhile()
-        return self._endpoint(pod)
+        return self._endpoint(pod, spec.keys)
 
     async def stop(self, project_id: UUID, *, erase: bool = False) -> None:
         """End every process of the workspace; see `Runtime.stop`.
@@ -176,37 +207,70 @@ class KubernetesRuntime:
             if erase:
                 await self._cluster.delete("secrets", manifests.secret_name(project_id))
                 await self._cluster.delete("persistentvolumeclaims", manifests.claim_name(project_id))
-            await self._tell(workspace, "stopped", None)
+            await self._tell(workspace, WorkspaceStatus.STOPPED, None)
 
-    async def alive(self) -> set[UUID]:
-        """Return the projects whose pod runs now, with what a session needs."""
-        return {pod.project_id for pod in self._pods.all() if pod.running}
+    async def alive(self) -> dict[UUID, int]:
+        """Return the projects whose pod runs now with what a session needs; see `Runtime.alive`."""
+        return {pod.project_id: pod.epoch for pod in self._pods.all() if pod.running}
+
+    async def held(self) -> dict[UUID, int]:
+        """Return the projects that have a pod, with its epoch."""
+        return {pod.project_id: pod.epoch for pod in self._pods.all() if not (pod.deleting or pod.over)}
+
+    async def found(self) -> set[UUID]:
+        """Return the projects of which a pod, a claim or a Secret is here.
+
+        Raises:
+            Unavailable: The cluster does not tell.
+        """
+        labels = f"app={manifests.APP},{manifests.INSTALLATION_LABEL}={self._tenancy.installation}"
+        found = {pod.project_id for pod in self._pods.all()}
+        for kind in ("persistentvolumeclaims", "secrets"):
+            listed, _ = await self._cluster.list(kind, labels=labels)
+            found |= {project for raw in listed if (project := pods.project_of(raw))}
+        return found
+
+    async def outdated(self) -> set[UUID]:
+        """Return the projects whose pod runs with other settings than it would be started with now."""
+        return {
+            pod.project_id
+            for pod in self._pods.all()
+            if pod.running and pod.settings != self._settings_mark(pod.project_id)
+        }
+
+    def _settings_mark(self, project_id: UUID) -> str:
+        if project_id not in self._wanted:
+            wanted = self._manifest(WorkspaceSpec(project_id))
+            self._wanted[project_id] = wanted["metadata"]["annotations"][manifests.SETTINGS_MARK]
+        return self._wanted[project_id]
+
+    def _manifest(self, spec: WorkspaceSpec) -> dict[str, Any]:
+        return manifests.pod(spec, self._settings, self._tenancy.installation, pace=self._pace)
 
     def _workspace(self, project_id: UUID) -> _Workspace:
         return self._workspaces.setdefault(project_id, _Workspace(project_id))
 
-    def _secrets(self, project_id: UUID) -> manifests.Secrets:
-        return manifests.Secrets.of(project_id, self._key, self._settings.model_key)
+    def _has_keys(self, pod: Pod, spec: WorkspaceSpec) -> bool:
+        """Whether the pod's services take the secrets of this epoch."""
+        # Those of versions that did not count have no fingerprint that could be compared.
+        return pod.epoch == spec.epoch and (not pod.keys or pod.keys == spec.keys.mark)
 
-    def _usable(self, pod: Pod) -> bool:
-        """Whether the pod's services run and take the token that this app has."""
-        return pod.running and pod.secrets == self._secrets(pod.project_id).mark
-
-    def _endpoint(self, pod: Pod) -> Endpoint:
+    def _endpoint(self, pod: Pod, keys: ServiceKeys) -> Endpoint:
         host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
+        remade = (FILES_GONE,) if pod.project_id in self._remade else ()
         return Endpoint(
             url=f"http://{host}:{manifests.SIDECAR}",
-            token=self._secrets(pod.project_id).token,
+            token=keys.token,
             files_url=f"http://{host}:{manifests.FILES}",
             proxy_url=f"http://{host}:{manifests.PROXY}",
-            notices=pod.notices,
+            notices=remade + pod.notices,
         )
 
     async def _start(self, workspace: _Workspace, spec: WorkspaceSpec) -> VibeError | None:
         """Bring the workspace up and return None, or say what failed, with its pod removed."""
         async with workspace.lock:
             try:
-                await self._tell(workspace, "starting", "Starting the workspace")
+                await self._tell(workspace, WorkspaceStatus.STARTING, "Starting the workspace")
                 pod = await self._bring_up(workspace, spec)
             except VibeError as error:
                 failure = error
@@ -218,7 +282,7 @@ class KubernetesRuntime:
                     await self._end(workspace.project_id)
                 except Unavailable as error:
                     logger.warning("workspace %s: %s", workspace.project_id, error)
-            await self._tell(workspace, "failed", failure.message)
+            await self._tell(workspace, WorkspaceStatus.FAILED, failure.message)
             return failure
 
     def _may_be_sound(self, workspace: _Workspace, failure: VibeError) -> bool:
@@ -243,20 +307,18 @@ class KubernetesRuntime:
                 renewed = True
                 continue
             reason = pods.fault(pod)
-            unknown = pod.secrets != self._secrets(pod.project_id).mark
+            unknown = not self._has_keys(pod, spec)
             if pod.deleting:
-                await self._tell(workspace, "starting", "Waiting for the earlier pod to end")
+                await self._tell(workspace, WorkspaceStatus.STARTING, "Waiting for the earlier pod to end")
                 await self._await_end(pod.project_id, pod.uid)
                 continue
             if not renewed and (reason is not None or unknown):
                 # What an earlier start left behind: once, it is given a fresh beginning.
-                if unknown and pod.running and self._on_trouble is not None:
-                    self._on_trouble(pod.project_id, OTHER_SETTINGS)
-                await self._tell(workspace, "starting", "Replacing the earlier pod")
+                await self._tell(workspace, WorkspaceStatus.STARTING, "Replacing the earlier pod")
                 await self._end(pod.project_id)
                 continue
             if reason is not None:
-                raise Unavailable(reason)
+                raise CannotStart(reason) if pods.final(pod) else Unavailable(reason)
             if pod.running and not pod.coming:
                 answered, said = await _ask(pod.ip)
                 if answered:
@@ -271,7 +333,7 @@ class KubernetesRuntime:
             if clock() > deadline:
                 overdue = pods.overdue(pod, self._settings.start_timeout, said)
                 raise Unavailable(overdue if pod.running else with_cause(overdue, await causes.look(pod)))
-            await self._tell(workspace, "starting", step)
+            await self._tell(workspace, WorkspaceStatus.STARTING, step)
             await self._pods.changed(pod.project_id, pod, _LOOK_AT_LOG if pod.preparing else _LOOK)
 
     async def _cloning(self, pod: Pod) -> str:
@@ -281,18 +343,22 @@ class KubernetesRuntime:
 
     async def _create(self, spec: WorkspaceSpec) -> None:
         """Make the claim, the Secret and the pod, whichever is missing, and note the pod."""
-        secrets = self._secrets(spec.project_id)
-        claim, _ = await self._cluster.create(
-            "persistentvolumeclaims", manifests.claim(spec.project_id, self._settings)
+        project_id, ours = spec.project_id, self._tenancy.installation
+        claim, made = await self._cluster.create(
+            "persistentvolumeclaims", manifests.claim(project_id, self._settings, ours)
         )
+        self._remade.discard(project_id)
+        if made and spec.remade:
+            self._remade.add(project_id)
+        elif not made:
+            await self._label("persistentvolumeclaims", claim)
         if (claim.get("metadata") or {}).get("deletionTimestamp"):
             raise Unavailable("The workspace's volume is being deleted: try again in a minute.")
-        secret = manifests.secret(spec, secrets)
+        secret = manifests.secret(spec, self._settings, ours)
         found, made = await self._cluster.create("secrets", secret)
         if not made and found.get("data") != secret["data"]:
             await self._cluster.replace("secrets", secret)
-        manifest = manifests.pod(spec, secrets, self._settings, pace=self._pace)
-        self._pods.take((await self._cluster.create("pods", manifest))[0])
+        self._pods.take((await self._cluster.create("pods", self._manifest(spec)))[0])
 
     async def _end(self, project_id: UUID) -> None:
         """Delete the pod, if there is one, and return once it is gone.
@@ -370,36 +436,42 @@ class KubernetesRuntime:
         if pod is not None and workspace.worked == pod.uid and (trouble := pods.trouble(pod)):
             logger.warning("workspace %s: %s", project_id, trouble)
             if self._on_trouble is not None:
-                self._on_trouble(project_id, trouble)
+                self._on_trouble(project_id, trouble, pods.final(pod))
         if workspace.lock.locked():
             return
         if pod is None:
             # An eviction has given its reason already; a plain end may as well be another replica's Stop.
-            if workspace.status != "failed":
-                await self._tell(workspace, "stopped", None)
+            if workspace.status != WorkspaceStatus.FAILED:
+                await self._tell(workspace, WorkspaceStatus.STOPPED, None)
         elif pod.ready and pod.running:
             await self._ready(workspace, pod)
         elif workspace.worked != pod.uid or (pod.deleting and not pod.disrupted):
             return
         elif (reason := pods.fault(pod)) is not None:
-            await self._tell(workspace, "failed", reason)
+            await self._tell(workspace, WorkspaceStatus.FAILED, reason)
         elif pods.fallen(pod) is not None:
             # Without its file browser or its session proxy, sessions go on.
-            await self._tell(workspace, "ready" if pod.running else "starting", pods.step(pod))
+            await self._tell(
+                workspace, WorkspaceStatus.READY if pod.running else WorkspaceStatus.STARTING, pods.step(pod)
+            )
 
     async def _ready(self, workspace: _Workspace, pod: Pod) -> None:
         workspace.worked = pod.uid
-        await self._tell(workspace, "ready", None)
+        await self._tell(workspace, WorkspaceStatus.READY, None)
 
-    async def _tell(self, workspace: _Workspace, status: str, reason: str | None) -> None:
+    async def _tell(self, workspace: _Workspace, status: WorkspaceStatus, reason: str | None) -> None:
         if (workspace.status, workspace.reason) == (status, reason):
             return
         workspace.status, workspace.reason = status, reason
         try:
             if self._on_status is not None:
-                await self._on_status(workspace.project_id, status, reason)
+                pod = self._pods.pod(workspace.project_id)
+                ready = status is WorkspaceStatus.READY and pod is not None
+                keys = self._tenancy.keys(workspace.project_id, pod.epoch) if pod else None
+                endpoint = self._endpoint(pod, keys) if ready and pod and keys else None
+                await self._on_status(workspace.project_id, status, reason, endpoint)
             for listener in list(workspace.listeners):
-                if status == "starting" and reason:
+                if status == WorkspaceStatus.STARTING and reason:
                     await listener(reason)
         except Exception:
             # A listener's trouble, for example with its database, must not take the workspace down.

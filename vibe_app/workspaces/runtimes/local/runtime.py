@@ -22,16 +22,16 @@ from uuid import UUID
 import psutil
 
 from vibe_app import disk
-from vibe_app.errors import Unavailable, VibeError
+from vibe_app.errors import CannotStart, Unavailable, VibeError
 from vibe_app.settings import Settings
 from vibe_app.workspaces.repositories import checkout
 from vibe_app.workspaces.runtimes.base import (
     FILES_GONE,
     Endpoint,
-    KeysOf,
     OnStatus,
     OnTrouble,
     Progress,
+    Tenancy,
     WorkspaceSpec,
 )
 from vibe_app.workspaces.runtimes.local import processes
@@ -99,11 +99,11 @@ class LocalRuntime:
         self._watcher: asyncio.Task[None] | None = None
         self._claim: int | None = None
 
-    async def open(self, keys: KeysOf) -> None:
+    async def open(self, tenancy: Tenancy) -> None:
         """Find again what an earlier process left running, and end what cannot be used any more.
 
         Args:
-            keys: Says the secrets of a workspace in an epoch.
+            tenancy: Whose workspaces these are.
 
         Raises:
             Unavailable: Another process uses this data folder.
@@ -112,7 +112,7 @@ class LocalRuntime:
         self._run.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._claim = self._claim_folder()
         self._workspaces.clear()
-        self._services.keys_of = keys
+        self._services.keys_of = tenancy.keys
         await asyncio.to_thread(checkout.tidy, self._settings.workspaces)
         await asyncio.to_thread(self._services.empty_trash)
         await _all(self._adopt(record) for record in self._records.read_all())
@@ -141,11 +141,12 @@ class LocalRuntime:
             InvalidRequest: The repository's address cannot be used.
         """
         workspace = self._workspace(spec.project_id)
-        if workspace.settled and workspace.running and not self._check_folder(workspace):
-            await workspace.start
-        elif workspace.settled and workspace.running:
-            self._mend(workspace)
-            return self._endpoint(workspace)
+        if workspace.settled and workspace.running:
+            if self._check_folder(workspace):
+                self._mend(workspace)
+                return self._endpoint(workspace)
+            assert workspace.start is not None
+            await asyncio.wait((workspace.start,))
         if not workspace.starting:
             workspace.spec = spec
             self._begin(workspace, self._start(workspace, "Starting the workspace"))
@@ -330,7 +331,7 @@ class LocalRuntime:
         async def progress(sentence: str) -> None:
             await self._tell(workspace, WorkspaceStatus.STARTING, sentence)
 
-        new = not os.path.lexists(folder)
+        new = not await asyncio.to_thread(os.path.lexists, folder)
         workspace.notices = await checkout.make_workspace(
             folder,
             source=None if not new else workspace.spec.source(self._settings.repository_networks),
@@ -453,14 +454,14 @@ class LocalRuntime:
             processes.collect()
 
     def _check_folder(self, workspace: LocalWorkspace) -> bool:
-        """Tell whether a workspace's folder is there; without it nothing of it is of any use, and it is ended."""
+        """Tell whether a workspace's folder is there; without it nothing is of any use, and it is ended."""
         folder = self._services.workspace(workspace.project_id)
         if folder.is_dir():
             return True
         sentence = f"The workspace's folder {folder} was deleted."
         logger.warning("workspace %s: %s", workspace.project_id, sentence)
         if self._on_trouble is not None:
-            self._on_trouble(workspace.project_id, sentence)
+            self._on_trouble(workspace.project_id, sentence, False)
         self._begin(workspace, self._end_lost(workspace))
         return False
 
@@ -496,7 +497,7 @@ class LocalRuntime:
                 f"{event}, as {len(workspace.deaths) - 1} times before within a minute:"
                 f" its last words are in {self._settings.data / 'logs'}."
             )
-            return self._begin(workspace, self._give_up(workspace, Unavailable(sentence)))
+            return self._begin(workspace, self._give_up(workspace, CannotStart(sentence)))
         delay = _RESTART_DELAYS[len(workspace.deaths) - 1]
         self._begin(workspace, self._start(workspace, f"{event}: starting it again", delay))
 
