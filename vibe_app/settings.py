@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     workers: int = Field(
         1, ge=1, le=64, description="Processes that serve; more than one needs PostgreSQL and Redis"
     )
+    role: Literal["all", "web", "engine"] = Field(
+        "all",
+        description="What a process does: serve, run cards and workspaces, or both; all but `all` need PostgreSQL",
+    )
     secret_key: str = Field(
         "", description="Signs logins; empty means one is made and kept in the data folder"
     )
@@ -106,6 +110,9 @@ class Settings(BaseSettings):
     project_limit: int = Field(1, ge=1, le=100, description="Sessions of a new project that may run at once")
     installation_limit: int = Field(4, ge=1, le=10_000, description="Sessions that may run at once in all")
     workspace_idle_minutes: float = Field(30, gt=0, description="Minutes without use until a workspace stops")
+    orphan_hours: float = Field(
+        72, gt=0, description="Hours from the report of files that belong to no project to their end"
+    )
     upload_mib: int = Field(
         512, ge=1, le=1_000_000, description="MiB that a file written into a workspace may have"
     )
@@ -262,6 +269,12 @@ class Settings(BaseSettings):
                 if lacking[sentence]
             )
             raise ValueError("\n".join(told))
+        return self
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.role != "all" and self.on_sqlite:
+            raise ValueError(f"VIBE_DATABASE_URL must name a PostgreSQL where VIBE_ROLE is {self.role}")
         return self
 
     @property

@@ -1,12 +1,17 @@
 """Builds every part once, opens and closes them in order, and holds the one global: `services()`.
 
-Both doors ask `services()` for the verbs. Tests fill the slot with `use`.
+Both doors ask `services()` for the verbs. Tests fill the slot with `use`. What runs by itself (the
+queue, the reconciler, the other jobs) runs in processes whose role is `all` or `engine`; a process
+that only serves pages reads the rows.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -20,12 +25,20 @@ from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database
+from vibe_app.jobs.registry import Job, Jobs
+from vibe_app.runs.archive import Archive
 from vibe_app.runs.event_log import EventLog
+from vibe_app.runs.orphans import Orphans
+from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings, load_settings
 from vibe_app.workspaces.files import Files
-from vibe_app.workspaces.runtimes.base import Runtime
+from vibe_app.workspaces.reconcile import Reconciler
+from vibe_app.workspaces.rows import WorkspaceRows
+from vibe_app.workspaces.runtimes.base import Endpoint, Runtime
 from vibe_app.workspaces.service import Workspaces
+from vibe_app.workspaces.states import WorkspaceStatus
+from vibe_app.workspaces.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -40,9 +53,11 @@ class Services:
     tasks: Tasks
     sessions: Sessions
     event_log: EventLog
+    jobs: Jobs
+    usage: Usage
     workspaces: Workspaces
+    reconciler: Reconciler
     files: Files
-    runtime: Runtime
     agent: Agent
     workspace_client: WorkspaceClient
     supervisor: Supervisor
@@ -62,78 +77,103 @@ def services() -> Services:
     return _slot[-1]
 
 
-def build(settings: Settings, runtime: Runtime | None = None) -> Services:
+def process_name() -> str:
+    """Return a name of this start of this process, unique among all of an installation."""
+    return f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolicy | None = None) -> Services:
     """Make every part; nothing is opened yet.
 
     Args:
         settings: What to build for.
         runtime: Where workspaces live, in place of the one that the settings name.
+        policy: How long runs wait for what, in place of the usual times.
     """
+    me = process_name()
     database = Database(settings.database)
     agent, client = Agent(), WorkspaceClient()
-    model = settings.model or "rehearsal"
-    statuses: list[Workspaces] = []
+    credentials = Credentials(Secrets(settings.signing_key()))
+    jobs = Jobs(database, me, settings.lease)
+    usage = Usage(database, me)
+    idle = settings.workspace_idle_minutes
+    workspaces = Workspaces(database, settings.signing_key(), usage, jobs, idle)
+    reconcilers: list[Reconciler] = []
 
-    async def on_status(project_id: UUID, status: str, reason: str | None) -> None:
-        await statuses[0].note_status(project_id, status, reason)
+    async def on_status(
+        project_id: UUID, status: WorkspaceStatus, reason: str | None, endpoint: Endpoint | None
+    ) -> None:
+        await reconcilers[0].told(project_id, status, reason, endpoint)
 
-    def on_trouble(project_id: UUID, sentence: str) -> None:
-        statuses[0].note_trouble(project_id, sentence)
-
-    async def on_host(alive: set[UUID]) -> None:
-        await statuses[0].correct_statuses(alive)
+    def on_trouble(project_id: UUID, sentence: str, final: bool) -> None:
+        reconcilers[0].troubled(project_id, sentence, final)
 
     if runtime is None and settings.runtime == "kubernetes":
         from vibe_app.workspaces.runtimes.kubernetes.runtime import KubernetesRuntime
 
         runtime = KubernetesRuntime(settings, on_status, on_trouble)
     elif runtime is None:
-        from vibe_app.workspaces.runtimes.local.shared import SharedLocalRuntime
+        from vibe_app.workspaces.runtimes.local.runtime import LocalRuntime
 
-        runtime = SharedLocalRuntime(settings, on_status, on_host, on_trouble)
-    credentials = Credentials(Secrets(settings.signing_key()))
-    workspaces = Workspaces(database, runtime, agent, settings.workspace_idle_minutes, credentials)
-    statuses.append(workspaces)
+        runtime = LocalRuntime(settings, on_status, on_trouble)
+    reconciler = Reconciler(database, runtime, workspaces.keys, credentials, idle, settings.orphan_hours)
+    reconcilers.append(reconciler)
     event_log = EventLog(database, settings.lease)
+    model = settings.model or "rehearsal"
     return Services(
         settings=settings,
         database=database,
         accounts=Accounts(database, settings.signing_key(), settings.login_days),
         rights=Rights(database.bus),
-        projects=Projects(database, workspaces.erase, credentials, settings.project_limit),
+        projects=Projects(database, WorkspaceRows(), credentials, settings.project_limit),
         tasks=Tasks(database, settings.installation_limit, settings.quiet_notice),
         sessions=Sessions(database, settings.installation_limit, model, quiet_notice=settings.quiet_notice),
         event_log=event_log,
+        jobs=jobs,
+        usage=usage,
         workspaces=workspaces,
+        reconciler=reconciler,
         files=Files(database, workspaces, client),
-        runtime=runtime,
         agent=agent,
         workspace_client=client,
-        supervisor=Supervisor(database, workspaces, agent, event_log, settings),
+        supervisor=Supervisor(database, workspaces, credentials, agent, event_log, settings, me, policy),
     )
+
+
+def jobs_of(parts: Services) -> list[Job]:
+    """Return what runs by itself."""
+    found = [parts.reconciler.job, Orphans(parts.database, parts.workspaces, parts.agent).job]
+    if parts.settings.compress_after_days:
+        found.append(Archive(parts.database, parts.settings.compress_after_days).job)
+    return found
 
 
 @asynccontextmanager
 async def running(parts: Services) -> AsyncIterator[Services]:
-    """Open every part in order, fill the slot, and close them in the opposite order."""
-    _slot.append(parts)
-    try:
+    """Open every part in order, fill the slot, and close all of them in the opposite order.
+
+    One that fails to close keeps none of the others from it.
+    """
+    async with AsyncExitStack() as stack:
+        _slot.append(parts)
+        stack.callback(_slot.remove, parts)
+        stack.push_async_callback(parts.database.close)
         await parts.database.open()
         await parts.projects.take_credentials_out()
+        stack.push_async_callback(parts.agent.close)
         await parts.agent.open()
+        stack.push_async_callback(parts.workspace_client.close)
         await parts.workspace_client.open()
-        await parts.runtime.open()
-        await parts.workspaces.correct_statuses()
-        await parts.supervisor.open()
+        if parts.settings.role != "web":
+            parts.jobs.add(*jobs_of(parts))
+            stack.push_async_callback(parts.jobs.close)
+            await parts.jobs.open()
+        stack.push_async_callback(parts.usage.close)
+        parts.usage.open()
+        if parts.settings.role != "web":
+            stack.push_async_callback(parts.supervisor.close)
+            await parts.supervisor.open()
         yield parts
-    finally:
-        await parts.supervisor.close()
-        await parts.workspaces.close()
-        await parts.runtime.close()
-        await parts.workspace_client.close()
-        await parts.agent.close()
-        await parts.database.close()
-        _slot.remove(parts)
 
 
 @asynccontextmanager

@@ -34,9 +34,9 @@ async def health() -> schemas.Health:
     },
 )
 async def ready() -> schemas.Ready:
-    """Tell whether the database and the runtime answer."""
+    """Tell whether the database answers, and whether workspaces are looked after."""
     parts = services()
-    checks = {"database": parts.database.ping(), "runtime": parts.runtime.alive()}
+    checks = {"database": parts.database.ping(), "runtime": parts.workspaces.check()}
     reasons: dict[str, str] = {}
     for name, check in checks.items():
         try:

@@ -49,11 +49,10 @@ def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Inde
 
 
 class Project(SQLModel, table=True):
-    """A board and its workspace. The workspace's last known state is kept for every replica to show.
+    """A board. What it says of its workspace was said by versions before 0008 and is not read any more.
 
     `repo_url` holds no credential, which is a secret of the project; without `repo_branch` the
-    branch is the one that the repository names itself. `workspace_notices` are sentences on what
-    a clone has left out.
+    branch is the one that the repository names itself.
     """
 
     __tablename__ = "projects"

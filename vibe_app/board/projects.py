@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Collection
+from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -25,8 +26,20 @@ from vibe_app.wire import now
 
 log = logging.getLogger(__name__)
 
-Erase = Callable[[UUID], Awaitable[None]]
-"""Ends a project's workspace and deletes its files."""
+
+class WorkspaceRows(Protocol):
+    """What the board needs of workspaces, in its own transactions."""
+
+    async def views(self, db: AsyncSession, projects: Collection[UUID]) -> dict[UUID, WorkspaceView]:
+        """Return how the workspaces of these projects are."""
+        ...
+
+    async def erase(self, db: Transaction, project_id: UUID) -> None:
+        """Want nothing left of a project's workspace."""
+
+    async def forgive(self, db: Transaction, project_id: UUID) -> None:
+        """Take the failure of a workspace back: what it came of may be mended."""
+
 
 SAMPLE_NAME = "Sample project"
 SAMPLE_TASKS = (
@@ -40,16 +53,16 @@ class Projects:
 
     Args:
         database: Where they are kept.
-        erase: Ends and deletes a project's workspace.
+        workspaces: Tells how their workspaces are, and has them erased.
         credentials: Where those of their repositories are kept.
         project_limit: How many sessions of a new project may run at once.
     """
 
     def __init__(
-        self, database: Database, erase: Erase, credentials: Credentials, project_limit: int = 1
+        self, database: Database, workspaces: WorkspaceRows, credentials: Credentials, project_limit: int = 1
     ) -> None:
         self._database = database
-        self._erase = erase
+        self._workspaces = workspaces
         self._credentials = credentials
         self._project_limit = project_limit
 
@@ -178,9 +191,7 @@ class Projects:
                 credential = remotes.changed(actor, project, remote)
                 if credential is not KEEP:
                     await self._credentials.put(db, project_id, credential)
-                if project.workspace_status == "failed":
-                    # What it failed by may be mended by this.
-                    values |= {"workspace_status": "stopped", "workspace_reason": None}
+                await self._workspaces.forgive(db, project_id)
             for name_of, value in {"updated_at": now(), **values}.items():
                 setattr(project, name_of, value)
             db.announce(f"project:{project_id}", "projects", "queue")
@@ -195,7 +206,7 @@ class Projects:
                 log.info("the credentials in the addresses of %d repositories are kept encrypted now", found)
 
     async def delete(self, actor: Actor, project_id: UUID, confirm: str) -> None:
-        """Delete a project with its tasks, sessions and workspace.
+        """Delete a project with its tasks and sessions. Its workspace is erased by and by, for certain.
 
         Args:
             actor: Who asks; an owner.
@@ -215,8 +226,8 @@ class Projects:
             if await repository.live_counts(db, [project_id]):
                 raise Conflict("A session of this project is running. Stop it first.", "session_live")
             await db.execute(delete(Project).where(col(Project.id) == project_id))
+            await self._workspaces.erase(db, project_id)
             db.announce(f"project:{project_id}", "projects", rights_of(project_id))
-        await self._erase(project_id)
 
     async def check(
         self, actor: Actor, project_id: UUID, needed: ProjectRole, scope: Scope | None = None
@@ -299,6 +310,7 @@ class Projects:
         live = await repository.live_counts(db, ids)
         tasks = await repository.task_counts(db, ids)
         signing = await self._credentials.having(db, ids)
+        workspaces = await self._workspaces.views(db, ids)
         mine = dict(
             (
                 await db.execute(
@@ -319,7 +331,7 @@ class Projects:
                 has_credential=project.id in signing,
                 session_limit=project.session_limit,
                 role=ProjectRole.OWNER if actor.is_admin else ProjectRole(mine[project.id]),
-                workspace=_workspace(project),
+                workspace=workspaces[project.id],
                 live_sessions=live.get(project.id, 0),
                 task_count=tasks.get(project.id, 0),
                 created_at=project.created_at,
@@ -358,9 +370,3 @@ async def _keep_an_owner(db: AsyncSession, leaving: Member) -> None:
     )
     if (owners or 0) <= 1:
         raise Conflict("A project needs an owner. Make somebody else an owner first.", "last_owner")
-
-
-def _workspace(project: Project) -> WorkspaceView:
-    return WorkspaceView(
-        project.workspace_status, project.workspace_reason, list(project.workspace_notices or ())
-    )

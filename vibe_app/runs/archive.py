@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -23,6 +22,7 @@ from vibe_app.board import archive
 from vibe_app.board.lifecycle import LIVE
 from vibe_app.board.models import Session, SessionArchive, SessionEvent
 from vibe_app.db import Database, Transaction
+from vibe_app.jobs.registry import Hold, Job
 from vibe_app.wire import Event, EventType, now
 
 log = logging.getLogger(__name__)
@@ -50,19 +50,14 @@ class Archive:
         self._database = database
         self._days = days
 
-    async def daily(self) -> None:
-        """Compress what is due some time after the start, and then every day; never ends by itself.
+    @property
+    def job(self) -> Job:
+        """This, as a job."""
 
-        Raises:
-            Unavailable: The database does not answer; start again.
-        """
-        if not self._days:
-            await asyncio.Event().wait()
-        # At random, so that replicas which start together do not work on the same session.
-        await asyncio.sleep(FIRST_LOOK * random.uniform(1, 2))
-        while True:
+        async def work(_: Hold) -> None:
             await self.compress_due()
-            await asyncio.sleep(DAY)
+
+        return Job("compress old output", work, period=DAY, first=FIRST_LOOK)
 
     async def compress_due(self) -> int:
         """Compress every session that finished long enough ago, and return how many those were.

@@ -20,6 +20,7 @@ from vibe_app.board import repository
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.models import Project, Session, Task
 from vibe_app.board.sessions import end_session
+from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database, db_clock
 from vibe_app.errors import LeaseLost, Unavailable
 from vibe_app.runs.event_log import EventLog
@@ -66,6 +67,18 @@ class Record:
                 return project, await db.scalar(query) or ""
 
         return await self._insist(read)
+
+    async def hide(self, credentials: Credentials) -> None:
+        """Keep the credential of the project's repository out of whatever is written from now on."""
+        try:
+            async with self._database.read() as db:
+                credential = await credentials.get(db, self.lease.project_id)
+        except Unavailable as error:
+            log.warning(
+                "the credential of session %s's repository is not known: %s", self.lease.session_id, error
+            )
+            return
+        self.hidden = credential.secrets if credential else ()
 
     async def workspace_starting(self) -> None:
         """Say that the session waits for its workspace."""

@@ -21,7 +21,9 @@ from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.models import Project, Session
 from vibe_app.board.sessions import UNREACHABLE
 from vibe_app.clients.sidecar import Agent
+from vibe_app.configuration.credentials import Credentials
 from vibe_app.errors import (
+    CannotStart,
     Conflict,
     DiskFull,
     IllegalMove,
@@ -53,6 +55,7 @@ class Run:
         session: Its row as claimed.
         record: What the run writes to.
         workspaces: Makes its workspace ready.
+        credentials: Those of repositories, which are kept out of what is written.
         agent: Talks to the sidecar.
         retry_policy: How long to wait for what.
         start_limit: Seconds in which the agent must have been started, or found again.
@@ -67,6 +70,7 @@ class Run:
         session: Session,
         record: Record,
         workspaces: Workspaces,
+        credentials: Credentials,
         agent: Agent,
         retry_policy: RetryPolicy,
         start_limit: float,
@@ -76,6 +80,7 @@ class Run:
         self.stop = asyncio.Event()
         self._session = session
         self._workspaces = workspaces
+        self._credentials = credentials
         self._agent = agent
         self._retry_policy = retry_policy
         self._start_limit = start_limit
@@ -89,6 +94,8 @@ class Run:
         # that was before this process took the run over.
         self._since = datetime.fromtimestamp(session.heard_at, UTC) if session.heard_at else now()
         self._endpoint: Endpoint
+        # Where it did not answer just now, though its workspace was said to be ready.
+        self._doubted: Endpoint | None = None
         if session.stop_requested:
             self.stop.set()
 
@@ -107,8 +114,7 @@ class Run:
         if project is None:
             raise LeaseLost("The project was deleted, and its sessions with it.")
         self._project = project
-        if credential := await self._workspaces.credential(project):
-            self.record.hidden = credential.secrets
+        await self.record.hide(self._credentials)
         try:
             if self._session.crashes >= MAX_CRASHES:
                 raise Lost(
@@ -153,12 +159,15 @@ class Run:
         for tries in range(1, TRIES + 1):
             try:
                 self._endpoint = await self._unless_stopped(self._ready())
+                self._doubted = self._endpoint
                 # Not broken off by Stop: an accepted session must be known here, or nobody could end it.
                 return await self._accepted(start)
             except (InvalidRequest, Conflict, NotFound) as error:
                 raise Lost(error.message, Failure.BROKEN) from error
             except DiskFull as error:
                 raise Lost(error.message, Failure.DISK_FULL) from error
+            except CannotStart as error:
+                raise Lost(error.message, Failure.BROKEN) from error
             except Unavailable as error:
                 if tries == TRIES:
                     raise Lost(error.message, self._unreached) from error
@@ -173,7 +182,10 @@ class Run:
         async def progress(sentence: str) -> None:
             self._note_step(sentence)
 
-        ready = asyncio.ensure_future(self._workspaces.ensure(self._project, progress))
+        ensured = self._workspaces.ensure(
+            self._project.id, progress, session=self._session.id, doubted=self._doubted
+        )
+        ready = asyncio.ensure_future(ensured)
         try:
             done, _ = await asyncio.wait({ready}, timeout=self._retry_policy.notice)
             if not done and self._session.status == SessionStatus.PENDING:
@@ -307,18 +319,22 @@ class Run:
                 await self.record.wait(delay, reason, usage)
                 return
             reason = f"{reason} That is longer than the {longest / 3600:.1f} h for which a run waits in all."
-        if lost.failure == Failure.AGENT_LOST and (
-            trouble := self._workspaces.trouble(self._project.id, self._since)
+        failure = lost.failure
+        if failure == Failure.AGENT_LOST and (
+            trouble := await self._workspaces.trouble(self._project.id, self._since)
         ):
-            reason = f"{reason} {trouble}"
-        if not self.stop.is_set() and lost.failure in RETRYABLE and attempt <= MAX_REPEATS:
+            sentence, final = trouble
+            reason = f"{reason} {sentence}"
+            # It would end in the same way again.
+            failure = Failure.BROKEN if final else failure
+        if not self.stop.is_set() and failure in RETRYABLE and attempt <= MAX_REPEATS:
             delay = self._retry_policy.repeat * 2 ** (attempt - 1) * random.uniform(1.0, 1.5)
-            await self.record.repeat(delay, reason, lost.failure, usage)
+            await self.record.repeat(delay, reason, failure, usage)
             return
         if self.stop.is_set():
             await self.record.end(SessionStatus.CANCELLED, usage=usage, remark=lost.remark)
         else:
-            await self.record.end(SessionStatus.FAILED, reason, lost.failure, usage, lost.remark)
+            await self.record.end(SessionStatus.FAILED, reason, failure, usage, lost.remark)
         if state is None:
             await self._silence()
 
@@ -328,7 +344,7 @@ class Run:
             return
         try:
             async with asyncio.timeout(self._retry_policy.stop):
-                endpoint = await self._workspaces.ensure(self._project)
+                endpoint = await self._workspaces.ensure(self._project.id)
                 await self._agent.stop(endpoint, self._sidecar_id)
         except (VibeError, TimeoutError) as error:
             log.info("session %s: nothing to stop: %s", self._session.id, error)

@@ -1,17 +1,14 @@
 """Keeps this replica's runs: claims them, renews their leases, stops, hands over.
 
-Each run is one task of its own. Two loops stand beside them, and a third for
-housekeeping; one that ends by an error is logged whole and started again, so
-that a fault in one place never silently ends the engine.
+Each run is one task of its own. Two loops stand beside them; one that ends by an
+error is logged whole and started again, so that a fault in one place never
+silently ends the engine.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
-import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +17,9 @@ from uuid import UUID
 from vibe_app.aio import cancel
 from vibe_app.board.models import Session
 from vibe_app.clients.sidecar import Agent
+from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database
 from vibe_app.errors import Unavailable
-from vibe_app.runs.archive import Archive
 from vibe_app.runs.event_log import EventLog, Lease
 from vibe_app.runs.queue import Queue, Renewal
 from vibe_app.runs.record import Record
@@ -35,7 +32,6 @@ log = logging.getLogger(__name__)
 
 POLL = 2.0
 """Seconds between two looks at the queue without a wake-up."""
-HOUSEKEEPING = 30.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 """Seconds before a loop that ended is started again: doubled each time, unless it had run for a while."""
 
@@ -52,9 +48,11 @@ class Supervisor:
     Args:
         database: Holds the queue and the bus.
         workspaces: Makes workspaces ready.
+        credentials: Those of repositories, which are kept out of what is written.
         agent: Talks to their sidecars.
         event_log: Takes the events.
         settings: Limits and times.
+        owner: This process's name, unique for each start of it.
         retry_policy: How long a run waits for what.
     """
 
@@ -62,14 +60,17 @@ class Supervisor:
         self,
         database: Database,
         workspaces: Workspaces,
+        credentials: Credentials,
         agent: Agent,
         event_log: EventLog,
         settings: Settings,
+        owner: str,
         retry_policy: RetryPolicy | None = None,
     ) -> None:
-        self.owner = f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.owner = owner
         self._database = database
         self._workspaces = workspaces
+        self._credentials = credentials
         self._agent = agent
         self._event_log = event_log
         self._settings = settings
@@ -87,8 +88,6 @@ class Supervisor:
             for name, loop in (
                 ("claim sessions", self._claim_loop),
                 ("renew leases", self._heartbeat_loop),
-                ("housekeeping", self._housekeeping_loop),
-                ("compress old output", Archive(self._database, self._settings.compress_after_days).daily),
             )
         ]
 
@@ -125,6 +124,7 @@ class Supervisor:
             session,
             record,
             self._workspaces,
+            self._credentials,
             self._agent,
             self._retry_policy,
             self._settings.start_timeout,
@@ -160,12 +160,6 @@ class Supervisor:
         elif not live.task.done() and not record.closing:
             log.warning("the lease of session %s was lost", record.lease.session_id)
             live.task.cancel()
-
-    async def _housekeeping_loop(self) -> None:
-        while True:
-            await self._workspaces.end_strays()
-            await asyncio.sleep(HOUSEKEEPING)
-            await self._workspaces.stop_idle()
 
 
 async def _forever(name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -31,7 +31,8 @@ class Workspace(SQLModel, table=True):
     which the secrets of its services derive. `address` holds the addresses of its services while it
     is ready. `failure` is how it failed, for who asked for it. `outdated` tells that it runs with
     other settings than those of now. `trouble` is how something of it ended unasked, and
-    `trouble_final` whether running again would end in the same way. `erase_at` is when what belongs to no project is erased.
+    `trouble_final` whether running again would end in the same way. `erase_at` is when what belongs to
+    no project is erased.
     """
 
     __tablename__ = "workspaces"

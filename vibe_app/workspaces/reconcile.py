@@ -277,7 +277,7 @@ class Reconciler:
         await self._write()
 
     async def _spec(self, row: Workspace) -> WorkspaceSpec:
-        """Say what to start, and note its epoch first: what runs is mended in its own, a start has a new one."""
+        """Say what to start, its epoch noted first: what runs is mended in its own, a start has a new one."""
         held = await self._runtime.held()
         epoch = row.epoch if held.get(row.project_id) == row.epoch else row.epoch + 1
         async with self._database.transaction() as db:
@@ -400,7 +400,7 @@ class Reconciler:
             await rows.want(db, project_id, desired, restart=restart)
 
     async def _report_orphan(self, project_id: UUID) -> None:
-        """Write down what is here of a project without a row, and when it is erased if there is no project."""
+        """Write down what is here of a project without a row, and when it is erased if it has no project."""
         async with self._database.transaction() as db:
             if await db.get(Project, project_id) is not None:
                 return await rows.want(db, project_id, Desired.STOPPED)

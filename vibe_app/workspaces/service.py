@@ -168,6 +168,15 @@ class Workspaces:
             except (TimeoutError, Unavailable):
                 return False
 
+    async def ready(self) -> dict[UUID, Endpoint]:
+        """Return the workspaces that are ready, and where they answer.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        async with self._database.read() as db:
+            return {row.project_id: self._endpoint(row) for row in await rows.running(db) if row.address}
+
     async def trouble(self, project_id: UUID, since: datetime) -> tuple[str, bool] | None:
         """Return how something of a workspace has ended unasked since then, and whether that is final."""
         try:
@@ -238,10 +247,14 @@ class Workspaces:
                     told = row.reason
                     await progress(told)
                 if not await changes.wait(LOOK) and clock() - since > NOBODY:
-                    await self._need_reconciler()
+                    await self.check()
 
-    async def _need_reconciler(self) -> None:
-        """Raise `Unavailable` where nobody makes workspaces ready, with the reason where it is known."""
+    async def check(self) -> None:
+        """Return if somebody looks after workspaces.
+
+        Raises:
+            Unavailable: Nobody does, with the reason where it is known; or the database does not answer.
+        """
         job = next((job for job in await self._jobs.views() if job.name == RECONCILER), None)
         if job is not None and job.owner is not None:
             return

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
+from vibe_app.workspaces.runtimes.local.shared import SharedLocalRuntime
 
 from tests.fakes import FakeRuntime
 from tests.waiting import kill
@@ -25,7 +26,6 @@ from vibe_app.settings import Settings
 from vibe_app.workspaces.runtimes.base import Endpoint, Runtime, WorkspaceSpec
 from vibe_app.workspaces.runtimes.local import processes
 from vibe_app.workspaces.runtimes.local.runtime import LocalRuntime
-from vibe_app.workspaces.runtimes.local.shared import SharedLocalRuntime
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,4 +1,4 @@
-"""Finds what a workspace works on although it is over here, and ends it there.
+"""Finds the sessions on which a workspace works although they are over here, and ends them there.
 
 A session may be over for the app while its agent still works: its sidecar was
 away when the end was decided. Every so often, and at start, each sidecar is asked
@@ -17,44 +17,64 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from vibe_app.board import repository
-from vibe_app.board.models import Project, Session
+from vibe_app.board.models import Session
 from vibe_app.clients.sidecar import Agent
 from vibe_app.db import Database
 from vibe_app.errors import NotFound, VibeError
-from vibe_app.workspaces.runtimes.base import Endpoint, Runtime, WorkspaceSpec
+from vibe_app.jobs.registry import Hold, Job
+from vibe_app.workspaces.runtimes.base import Endpoint
+from vibe_app.workspaces.service import Workspaces
 
 log = logging.getLogger(__name__)
 
+PERIOD = 30.0
 _ANSWER_SECONDS = 10.0
 _UUID_CHARS = 36
 
 
-async def end_strays(database: Database, runtime: Runtime, agent: Agent) -> None:
-    """Compare what the sidecars of all running workspaces work on with the rows; end what nobody waits for.
+class Orphans:
+    """The job that ends orphans of sessions.
 
-    A workspace that does not answer is left for the next time.
-
-    Raises:
-        Unavailable: The database or the runtime does not answer.
+    Args:
+        database: Knows which sessions live.
+        workspaces: Knows which workspaces are ready, and where.
+        agent: Asks their sidecars.
     """
-    alive = await runtime.alive()
-    if not alive:
-        return
-    async with database.read() as db:
-        projects = (await db.scalars(select(Project).where(col(Project.id).in_(alive)))).all()
-    await asyncio.gather(*(_look_into(project, database, runtime, agent) for project in projects))
 
+    def __init__(self, database: Database, workspaces: Workspaces, agent: Agent) -> None:
+        self._database = database
+        self._workspaces = workspaces
+        self._agent = agent
 
-async def _look_into(project: Project, database: Database, runtime: Runtime, agent: Agent) -> None:
-    try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            endpoint = await runtime.ensure(WorkspaceSpec(project.id, project.repo_url))
-            working = [state.session_id for state in await agent.live(endpoint)]
-            for sidecar_id in await _over(database, working):
-                log.warning("session %s is over, but its workspace works on it: ending it", sidecar_id)
-                await _end(agent, endpoint, sidecar_id)
-    except (VibeError, TimeoutError) as error:
-        log.info("the workspace of project %s cannot be compared: %s", project.id, error)
+    @property
+    def job(self) -> Job:
+        """This, as a job."""
+
+        async def work(_: Hold) -> None:
+            await self.end_all()
+
+        return Job("end orphans of sessions", work, period=PERIOD)
+
+    async def end_all(self) -> None:
+        """Compare what the sidecars of all ready workspaces work on with the rows; end what nobody waits for.
+
+        A workspace that does not answer is left for the next time.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        ready = await self._workspaces.ready()
+        await asyncio.gather(*(self._look_into(project, endpoint) for project, endpoint in ready.items()))
+
+    async def _look_into(self, project_id: UUID, endpoint: Endpoint) -> None:
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                working = [state.session_id for state in await self._agent.live(endpoint)]
+                for sidecar_id in await _over(self._database, working):
+                    log.warning("session %s is over, but its workspace works on it: ending it", sidecar_id)
+                    await _end(self._agent, endpoint, sidecar_id)
+        except (VibeError, TimeoutError) as error:
+            log.info("the workspace of project %s cannot be compared: %s", project_id, error)
 
 
 async def _end(agent: Agent, endpoint: Endpoint, sidecar_id: str) -> None:
