@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     )
     role: Literal["all", "web", "engine"] = Field(
         "all",
-        description="What a process does: serve, run cards and workspaces, or both; all but `all` need PostgreSQL",
+        description="What a process does: `web` serves, `engine` runs cards and workspaces, `all` both",
     )
     secret_key: str = Field(
         "", description="Signs logins; empty means one is made and kept in the data folder"

@@ -65,8 +65,8 @@ def upgrade() -> None:
         " restart, outdated, trouble_final, used_at)"
         " SELECT id, CASE WHEN workspace_status IN ('ready', 'starting') THEN 'running' ELSE 'stopped' END,"
         " 0, 0, CASE workspace_status WHEN 'failed' THEN 'failed' ELSE 'stopped' END,"
-        " CASE workspace_status WHEN 'failed' THEN workspace_reason END, workspace_notices, 0, false, false, false,"
-        " workspace_used_at FROM projects"
+        " CASE workspace_status WHEN 'failed' THEN workspace_reason END, workspace_notices, 0,"
+        " false, false, false, workspace_used_at FROM projects"
     )
 
 

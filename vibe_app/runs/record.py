@@ -75,7 +75,7 @@ class Record:
                 credential = await credentials.get(db, self.lease.project_id)
         except Unavailable as error:
             log.warning(
-                "the credential of session %s's repository is not known: %s", self.lease.session_id, error
+                "session %s: the credential of its repository is not known: %s", self.lease.session_id, error
             )
             return
         self.hidden = credential.secrets if credential else ()
