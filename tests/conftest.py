@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from tests import postgres, redis_server
 from tests.fakes import FakeRuntime
 from vibe_app.accounts.roles import Actor
 from vibe_app.runs.retry_policy import RetryPolicy
-from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings, load_settings
 from vibe_app.wiring import Services, build, running
 
@@ -145,13 +143,10 @@ def runtime() -> FakeRuntime:
 @pytest.fixture
 async def parts(settings: Settings, runtime: FakeRuntime) -> AsyncIterator[Services]:
     """The parts of a running app, engine included; `services()` returns them."""
-    built = build(settings, runtime)
     # On a busy machine the usual tenth of a second would let an instant workspace pass for a starting one.
-    retry_policy = RetryPolicy(notice=1.0)
-    engine = Supervisor(
-        built.database, built.workspaces, built.agent, built.event_log, settings, retry_policy
-    )
-    async with running(replace(built, supervisor=engine)) as parts:
+    built = build(settings, runtime, RetryPolicy(notice=1.0))
+    runtime.on_status = built.reconciler.told
+    async with running(built) as parts:
         yield parts
 
 

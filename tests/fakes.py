@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from uuid import UUID
 
 from tests.scripted import Request, Script, ScriptedSession, ScriptedSidecar, send, send_chunk, send_json
 from vibe_app.errors import DiskFull, Unavailable
 from vibe_app.wire import StartSession
-from vibe_app.workspaces.runtimes.base import Endpoint, Progress, WorkspaceSpec
+from vibe_app.workspaces.runtimes.base import Endpoint, OnStatus, Progress, Tenancy, WorkspaceSpec
+from vibe_app.workspaces.states import WorkspaceStatus
 
 __all__ = ["BrokenRuntime", "FakeRuntime", "RuntimeDyingMidRun", "Script", "ScriptedSidecar", "SlowRuntime"]
 
@@ -180,9 +180,13 @@ class FakeRuntime:
         self.ensured: Counter[UUID] = Counter()
         self.starts: Counter[UUID] = Counter()
         self.stops: Counter[UUID] = Counter()
+        self.epochs: dict[UUID, int] = {}
+        self.on_status: OnStatus | None = None
+        self.old: set[UUID] = set()
+        """Projects whose workspace is said to run with other settings than those of now."""
         self._locks: dict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def open(self) -> None:
+    async def open(self, tenancy: Tenancy) -> None:
         """There is nothing to find again."""
 
     async def close(self, keep: Collection[UUID] | None = None) -> None:
@@ -202,12 +206,19 @@ class FakeRuntime:
                 sidecar = self.sidecars[spec.project_id] = self._make(spec.project_id)
             if spec.project_id not in self.running or not sidecar.up:
                 self.starts[spec.project_id] += 1
+                if self.on_status is not None:
+                    await self.on_status(
+                        spec.project_id, WorkspaceStatus.STARTING, "Starting the workspace", None
+                    )
                 await self.starting(spec, progress)
                 if not sidecar.up:
                     await sidecar.revive()
                 self.running.add(spec.project_id)
+                self.epochs[spec.project_id] = spec.epoch
+                self.old.discard(spec.project_id)
+            sidecar.tokens.add(spec.keys.token)
             url = self.sidecar_url or sidecar.endpoint.url
-            return replace(sidecar.endpoint, url=url, files_url=self.files_url, proxy_url=self.proxy_url)
+            return Endpoint(url, spec.keys.token, self.files_url, self.proxy_url)
 
     async def starting(self, spec: WorkspaceSpec, progress: Progress | None) -> None:
         """What a start has to wait for; fakes that fail do it here."""
@@ -225,9 +236,21 @@ class FakeRuntime:
             if erase:
                 self.erased.append(project_id)
 
-    async def alive(self) -> set[UUID]:
+    async def alive(self) -> dict[UUID, int]:
         """The projects whose sidecar is up."""
-        return {project_id for project_id in self.running if self.sidecars[project_id].up}
+        return {id: epoch for id, epoch in (await self.held()).items() if self.sidecars[id].up}
+
+    async def held(self) -> dict[UUID, int]:
+        """The projects whose workspace was started and not stopped."""
+        return {project_id: self.epochs[project_id] for project_id in self.running}
+
+    async def found(self) -> set[UUID]:
+        """The projects that have ever had a sidecar, and were not erased since."""
+        return set(self.sidecars) - set(self.erased)
+
+    async def outdated(self) -> set[UUID]:
+        """The projects of `old` that run."""
+        return self.old & self.running
 
     def _make(self, project_id: UUID) -> ScriptedSidecar:
         if isinstance(self._given, ScriptedSidecar):

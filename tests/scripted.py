@@ -174,6 +174,7 @@ class ScriptedSidecar:
     ) -> None:
         self.script = script or Script()
         self.token = token
+        self.tokens = {token}
         self.keep_alive = keep_alive
         self.port = 0
         self.started: list[StartSession] = []
@@ -286,7 +287,7 @@ class ScriptedSidecar:
         self.calls[route] += 1
         if parts[0] in ("health", "ready"):
             return await send_json(writer, 200, {"status": "ok"})
-        if request.headers.get("authorization") != f"Bearer {self.token}":
+        if (request.headers.get("authorization") or "").removeprefix("Bearer ") not in self.tokens:
             return await send_json(
                 writer, 401, {"error": "The token is missing or wrong.", "code": "unauthenticated"}
             )

@@ -18,12 +18,18 @@ from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database
+from vibe_app.jobs.registry import Jobs
 from vibe_app.runs.event_log import EventLog
+from vibe_app.runs.orphans import Orphans
 from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings
 from vibe_app.wire import Event, EventType
+from vibe_app.wiring import process_name
+from vibe_app.workspaces.reconcile import Reconciler
+from vibe_app.workspaces.rows import WorkspaceRows
 from vibe_app.workspaces.service import Workspaces
+from vibe_app.workspaces.usage import Usage
 
 CREDENTIALS = Credentials(Secrets("a key for tests"))
 QUICK = RetryPolicy(
@@ -53,10 +59,18 @@ class Rig:
         quick = retry_policy.answer == QUICK.answer
         self.agent = Agent(connect=1, answer=1, silence=0.4) if quick else Agent()
         self.event_log = EventLog(database, settings.lease, pace=0.0)
-        self.workspaces = Workspaces(
-            database, runtime, self.agent, settings.workspace_idle_minutes, CREDENTIALS
+        self.name = process_name()
+        self.jobs = Jobs(database, self.name, settings.lease)
+        self.usage = Usage(database, self.name)
+        idle = settings.workspace_idle_minutes
+        self.workspaces = Workspaces(database, settings.secret_key, self.usage, self.jobs, idle)
+        self.reconciler = Reconciler(
+            database, runtime, self.workspaces.keys, CREDENTIALS, idle, settings.orphan_hours
         )
-        self.projects = Projects(database, self.workspaces.erase, CREDENTIALS)
+        runtime.on_status = self.reconciler.told
+        self.orphans = Orphans(database, self.workspaces, self.agent)
+        self.jobs.add(self.reconciler.job)
+        self.projects = Projects(database, WorkspaceRows(), CREDENTIALS)
         self.tasks = Tasks(database, settings.installation_limit)
         self.sessions = Sessions(database, settings.installation_limit, "rehearsal")
         self.supervisor = self.engine()
@@ -65,7 +79,14 @@ class Rig:
     def engine(self) -> Supervisor:
         """Another engine on the same database, as after a restart. It is not opened yet."""
         return Supervisor(
-            self.database, self.workspaces, self.agent, self.event_log, self.settings, self.retry_policy
+            self.database,
+            self.workspaces,
+            CREDENTIALS,
+            self.agent,
+            self.event_log,
+            self.settings,
+            process_name(),
+            self.retry_policy,
         )
 
     async def restart(self) -> None:
@@ -133,9 +154,12 @@ async def rigged(
     retry_policy: RetryPolicy = QUICK,
     *,
     opened: bool = True,
+    looked_after: bool = True,
     actor: Actor | None = None,
 ) -> AsyncIterator[Rig]:
     """Set an engine up for as long as the block lasts; its supervisor is opened unless told otherwise.
+
+    Its workspaces are `looked_after` by its own reconciler.
 
     A further one on the same database needs the `actor` of the first.
     """
@@ -148,12 +172,15 @@ async def rigged(
             actor = await accounts.who(grant.token)
         rig.actor = actor
         await rig.database.open()
+        if looked_after:
+            await rig.jobs.open()
         if opened:
             await rig.supervisor.open()
         yield rig
     finally:
         await rig.supervisor.close()
-        await rig.workspaces.close()
+        await rig.jobs.close()
+        await rig.usage.close()
         await rig.runtime.close()
         await rig.agent.close()
         await rig.database.close()
