@@ -4,18 +4,11 @@
   const NAME = "vibe.key";
   const key = () => window.localStorage.getItem(NAME) ?? "";
 
-  // What a person is told of an answer that is no success, or none of the board's own.
-  const told = (status, body) => {
-    if (body?.error) return body.error;
-    if (status === 413)
-      return (
-        "The proxy in front of Vibe refused this as too large (413): its own limit is smaller than the board's. " +
-        "Raise it (nginx: client_max_body_size)."
-      );
-    if ([502, 503, 504].includes(status))
-      return `The proxy in front of Vibe answered (${status}): the board did not. Try again in a moment.`;
-    return `Something in front of Vibe answered in its place (${status}).`;
-  };
+  // What a person is told of an answer that is no success, or none of the board's own
+  // (the page brings the words: vibe_app/web/front.py).
+  const words = JSON.parse(document.currentScript?.dataset.words ?? "{}");
+  const told = (status, body) =>
+    body?.error || (words[status] ?? words.other ?? "{status}").replace("{status}", status);
 
   window.vibeDoor = {
     told,

@@ -98,11 +98,11 @@ class Lane:
 
     def repeat(self) -> list[str]:
         """Run those that failed once more; return the names of those that passed this time."""
-        failed = self._failed()
+        failed = self._last_failed()
         if self._status != 1 or not 0 < len(failed) <= REPEATED:  # 1: it ended, and tests failed
             return []
         self._run("--last-failed")
-        passed = sorted(failed - self._failed())
+        passed = sorted(failed - self._last_failed())
         self.counts["failed"] = len(failed) - len(passed)
         self.counts["error"] = 0
         self.counts["passed"] += len(passed)
@@ -122,7 +122,7 @@ class Lane:
     def _remembered(self) -> Path:
         return self._cache / "v" / "cache" / "lastfailed"
 
-    def _failed(self) -> set[str]:
+    def _last_failed(self) -> set[str]:
         return set(json.loads(self._remembered.read_bytes())) if self._remembered.exists() else set()
 
     def _run(self, *options: str) -> Counter[str]:

@@ -20,9 +20,10 @@ from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a pipe whose other end nobody holds would wait for ever.
-_LARGEST_EXCLUDE = 1 << 20
-_NOT_OURS = (errno.ELOOP, errno.ENOTDIR, errno.EINVAL, errno.EISDIR, errno.ENXIO)
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_LARGEST_EXCLUDE = 1 << 20
+# A link, a folder, a pipe or a socket in the place of a file of ours, or one that is too large.
+_NOT_OURS = (errno.ELOOP, errno.ENOTDIR, errno.EINVAL, errno.EISDIR, errno.ENXIO, errno.EFBIG)
 
 
 @contextmanager
@@ -189,7 +190,7 @@ def exclude_from_git(workspace: Path) -> None:
             return
         present = b""
     except OSError as error:
-        if error.errno in (*_NOT_OURS, errno.EFBIG):
+        if error.errno in _NOT_OURS:
             return
         raise
     if b"/.opencode/" not in present.splitlines():

@@ -12,7 +12,7 @@ from vibe_app.log import Seldom
 from vibe_app.web.auth import OneReader
 from vibe_app.web.bounds import bound_socket
 from vibe_app.web.components.unreached import unreached
-from vibe_app.web.front import WITHOUT_PARTS
+from vibe_app.web.front import WITHOUT_PARTS, door
 from vibe_app.web.handshake import guard_socket
 from vibe_app.web.packets import KnownPackets
 from vibe_app.web.pages import add_pages
@@ -51,7 +51,7 @@ app = rx.App(
     stylesheets=STYLESHEETS,
     extra_app_wraps={(4, "Unreached"): lambda _: unreached()},
     # Before everything else, so that the first connection has the key of the login beside it.
-    head_components=[rx.el.script(src="/door.js"), rx.el.script(WITHOUT_PARTS)],
+    head_components=[door(), rx.el.script(WITHOUT_PARTS)],
 )
 guard_socket(app)
 bound_socket(app)

@@ -54,13 +54,28 @@ class Watch:
     away: bool = False
     refused: Iterable[int] = ()
     faults: list[str] = field(default_factory=list)
+    _context: BrowserContext = field(init=False)
 
     def follow(self, context: BrowserContext) -> None:
         """Begin to note."""
+        self._context = context
         context.on("console", self._console)
         context.on("weberror", lambda error: self.faults.append(f"error on the page: {error.error}"))
         context.on("request", self._request)
         context.on("response", self._response)
+
+    async def end(self) -> list[str]:
+        """Close the tabs and return what was not to happen in them.
+
+        What they were asked comes after all that they have told before. What closing itself breaks
+        off, a socket that was just opening, is the test's own doing.
+        """
+        for page in self._context.pages:
+            if await page.evaluate("window.probed || 0"):
+                self.faults.append(f"a planted script ran on {page.url}")
+        found = list(self.faults)
+        await self._context.close()
+        return found
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):

@@ -83,8 +83,8 @@ async def assembled(browser: Browser, server: Installation) -> AsyncIterator[Tea
     before = set(browser.contexts)
     team = Team(browser, api, cookies, url, project)
     yield team
+    faults = [fault for watch in team.watches for fault in await watch.end()]
     for context in set(browser.contexts) - before:
         await context.close()
     await api.close()
-    faults = [fault for watch in team.watches for fault in watch.faults]
     assert not faults, faults

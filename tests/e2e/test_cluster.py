@@ -53,8 +53,8 @@ async def newcomer(
         watch = Watch(installation.url)
         watch.follow(context)
         yield Newcomer(installation, await context.new_page(), watch)
-        await context.close()
-    assert watch.faults == []
+        faults = await watch.end()
+    assert faults == []
 
 
 async def test_two_projects_at_once_from_execute_to_their_files(newcomer: Newcomer, node: NodeAgent) -> None:

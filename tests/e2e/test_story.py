@@ -67,8 +67,8 @@ async def newcomer(browser: Browser, tmp_path: Path, migrated: Path) -> AsyncIte
         watch = Watch(installation.url)
         watch.follow(context)
         yield Newcomer(installation, await context.new_page(), watch)
-        await context.close()
-    assert watch.faults == []
+        faults = await watch.end()
+    assert faults == []
 
 
 async def test_from_the_first_account_to_a_file_in_the_workspace(newcomer: Newcomer) -> None:

@@ -40,7 +40,8 @@ def clean_body(value: str, what: str = "description") -> str:
     body = plain_text(value).strip("\n")
     if (size := len(body.encode())) > DESCRIPTION_BYTES:
         raise InvalidRequest(
-            f"The {what} has {size:,} bytes; shorten it to {DESCRIPTION_BYTES:,} (64 KiB) at most.",
+            f"The {what} has {size:,} bytes; shorten it to {DESCRIPTION_BYTES:,} "
+            f"({DESCRIPTION_BYTES >> 10} KiB) at most.",
             what + "_too_long",
         )
     return body

@@ -1,8 +1,23 @@
-"""What a page says whose parts do not come, as below a path of another site, where `/assets` is that site's.
+"""What a page says of a proxy in front of the board that answers in its place, or lets nothing by."""
 
-It stands in the page itself, since nothing else would come either; the policy of the
-pages allows it by its hash (`vibe_app/api/headers.py`).
-"""
+from __future__ import annotations
+
+import json
+
+import reflex as rx
+
+_SILENT = "The proxy in front of Vibe answered ({status}): the board did not. Try again in a moment."
+ANSWERED = {
+    "413": (
+        "The proxy in front of Vibe refused this as too large (413): its own limit is smaller than the "
+        "board's. Raise it (nginx: client_max_body_size)."
+    ),
+    "502": _SILENT,
+    "503": _SILENT,
+    "504": _SILENT,
+    "other": "Something in front of Vibe answered in its place ({status}).",
+}
+"""What a person is told of an answer without a sentence of the board's own, by its status."""
 
 WITHOUT_PARTS = r"""
 document.addEventListener("DOMContentLoaded", function () {
@@ -18,4 +33,11 @@ document.addEventListener("DOMContentLoaded", function () {
   document.body.replaceChildren(words);
 });
 """
-"""Shown in the place of the page when the first of its parts, `/door.js`, did not come."""
+"""Shown in the place of the page when the first of its parts, `/door.js`, did not come, as below a path of
+another site, where it is that site's. It stands in the page itself, since nothing else would come either; the
+policy of the pages allows it by its hash (`vibe_app/api/headers.py`)."""
+
+
+def door() -> rx.Component:
+    """The first part of every page: what it sends beside the login cookie, and how it reads answers."""
+    return rx.el.script(src="/door.js", custom_attrs={"data-words": json.dumps(ANSWERED)})

@@ -144,6 +144,8 @@ def rail() -> rx.Component:
                 rx.el.span(RailState.person, class_name="v-quiet v-rail-name", style={"text_align": "right"}),
                 url="/api/auth/logout",
                 done="/login",
+                still="You are still signed in.",
+                away="The server does not answer. Try again in a moment.",
                 class_name="v-rail-item",
             ),
             class_name="v-rail-foot",

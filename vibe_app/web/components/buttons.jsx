@@ -28,7 +28,7 @@ export function OnceButton({ onPress, children, className, label }) {
 
 // Only an answer to the browser itself can take the login cookie back; then a whole
 // page load, so that no socket lives on that was opened with it.
-export function SignOut({ url, done, className, children }) {
+export function SignOut({ url, done, still, away, className, children }) {
   const leave = async () => {
     const asked = { method: "POST", credentials: "same-origin", headers: window.vibeDoor.headers() };
     const answer = await fetch(url, asked).catch(() => null);
@@ -37,8 +37,7 @@ export function SignOut({ url, done, className, children }) {
       window.sessionStorage.clear(); // what was typed is nobody else's
       window.vibeDoor.forget();
       window.location.assign(done);
-    } else if (said) window.alert(`You are still signed in. ${said.error}`);
-    else window.alert("The server does not answer, so you are still signed in. Try again in a moment.");
+    } else window.alert(`${still} ${said ? said.error : away}`);
   };
   return (
     <button type="button" className={className} onClick={leave}>

@@ -23,9 +23,14 @@ class OnceButton(rx.Component):
 
 
 class SignOut(rx.Component):
-    """A button that ends the login at the REST address `url` and then loads the page `done`."""
+    """A button that ends the login at the REST address `url` and then loads the page `done`.
+
+    Where it cannot, it says `still`, and the server's reason or, without an answer, `away`.
+    """
 
     library = _SOURCE.importable_path
     tag = "SignOut"
     url: rx.Var[str]
     done: rx.Var[str]
+    still: rx.Var[str]
+    away: rx.Var[str]

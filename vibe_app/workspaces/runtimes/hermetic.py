@@ -252,7 +252,7 @@ def prepare_home(home: Path, kept: Path | None = None) -> None:
     _place(home, "bash_env").write(supervision.bash_env(script.path, SECRET_VARIABLES))
     gitconfig = _place(home, ".gitconfig")
     try:
-        gitconfig.read(1 << 20)
+        os.close(gitconfig.open(os.O_RDONLY))
     except OSError:
         gitconfig.write("[user]\n\tname = OpenCode\n\temail = opencode@localhost\n")
 

@@ -3,11 +3,12 @@
 import reflex as rx
 
 from vibe_app.web.components.markdown import markdown
+from vibe_app.web.front import door
 
 from .board import board
 from .stream import StreamState, stream
 
-app = rx.App(head_components=[rx.el.script(src="/door.js")])
+app = rx.App(head_components=[door()])
 app.add_page(stream, route="/stream", on_load=StreamState.arrive)
 app.add_page(board, route="/board")
 
