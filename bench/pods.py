@@ -20,6 +20,7 @@ import vibe_app
 from bench.cluster import PlayedCluster, played_cluster
 from bench.figures import Figure, percentile, spread
 from bench.server import NotReady, environment
+from tests.specs import spec_of, tenancy
 from tests.workspace_services.sidecar.stack import free_port
 from tests.workspaces.runtimes.kubernetes.kube.containers import image_env, why_not
 from tests.workspaces.runtimes.kubernetes.kube.houses import KEY, pod_house
@@ -28,7 +29,6 @@ from vibe_app.settings import load_settings
 from vibe_app.workspace_services.sidecar.opencode import OpenCode, OpenCodeError
 from vibe_app.workspaces.repositories.checkout import make_workspace
 from vibe_app.workspaces.runtimes import hermetic
-from vibe_app.workspaces.runtimes.base import WorkspaceSpec
 from vibe_app.workspaces.runtimes.kubernetes.runtime import KubernetesRuntime
 
 MORE_S, ASKED, IDLE_PERCENT = 3, 0, 1
@@ -130,8 +130,8 @@ async def starts(count: int) -> Figure:
         by_hand = ByHand(opencode, Path(name) / "alone")
         await by_hand.prepare()
         async with pod_house(Path(name), opencode) as house:
-            spec = WorkspaceSpec(house.project)
-            await house.runtime.open()
+            spec = spec_of(house.project)
+            await house.runtime.open(tenancy())
             try:
                 # The first of both make the volume and OpenCode's database, and are not counted.
                 for _ in range(count + 1):
@@ -164,9 +164,9 @@ async def many(cluster: PlayedCluster, folder: Path, seconds: float, lacking: st
         kubernetes_config=str(cluster.kubeconfig),
     )
     runtime = KubernetesRuntime(settings)
-    await runtime.open()
+    await runtime.open(tenancy())
     try:
-        specs = [WorkspaceSpec(uuid4()) for _ in range(PODS)]
+        specs = [spec_of(uuid4()) for _ in range(PODS)]
         await asyncio.gather(*(runtime.ensure(spec) for spec in specs))
         before, _ = await cluster.asked()
         taken = []

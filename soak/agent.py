@@ -13,8 +13,9 @@ from uuid import UUID
 from soak import evidence
 from soak.faults import Server
 from soak.soak import Course, Outcome, Say, Soak
+from tests.specs import spec_of, tenancy
 from vibe_app.settings import load_settings
-from vibe_app.workspaces.runtimes.base import Endpoint, WorkspaceSpec
+from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.runtimes.local.runtime import LocalRuntime
 
 
@@ -27,9 +28,9 @@ async def soak_opencode(course: Course, database_url: str, say: Say, server: Ser
     body = Soak(course, database_url, folder, say, server)
 
     async def endpoint(_number: int, project: str) -> Endpoint:
-        return await runtime.ensure(WorkspaceSpec(UUID(project)))
+        return await runtime.ensure(spec_of(UUID(project)))
 
-    await runtime.open()
+    await runtime.open(tenancy())
     try:
         async with body.running():
             await body.settle(endpoint)

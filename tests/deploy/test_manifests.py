@@ -14,13 +14,13 @@ import pytest
 import yaml
 
 from tests.deploy.manifests import DEPLOY, KUBECTL, built, pods, resources, the
+from tests.specs import spec_of, tenancy
 from tests.waiting import eventually
 from tests.workspaces.runtimes.kubernetes.kube.houses import pretend_house
 from tests.workspaces.runtimes.kubernetes.kube.restricted import violations
 from tests.workspaces.runtimes.kubernetes.test_manifests import VERSIONS
 from vibe_app.errors import Unavailable
 from vibe_app.settings import Settings, load_settings, variable
-from vibe_app.workspaces.runtimes.base import WorkspaceSpec
 from vibe_app.workspaces.runtimes.kubernetes import manifests
 
 DOCS = DEPLOY.parent / "docs" / "deployment.md"
@@ -48,7 +48,7 @@ def _containers(template: dict[str, Any]) -> list[dict[str, Any]]:
 def workspace() -> dict[str, Any]:
     settings = load_settings(runtime="kubernetes", opencode_server_image="vibe")
     secrets = manifests.Secrets.of(UUID(int=1), "a key")
-    return manifests.pod(WorkspaceSpec(UUID(int=1), None), secrets, settings)
+    return manifests.pod(spec_of(UUID(int=1), None), secrets, settings)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -132,14 +132,12 @@ async def test_the_rights_are_what_the_runtime_uses_and_no_more(
 ):
     monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._LOOK_AT_LOG", 0.01)
     async with pretend_house(tmp_path, auto=False, start_timeout=0.5) as house:
-        await house.runtime.open()
+        await house.runtime.open(tenancy())
         # A clone is watched, a pod without a node explained, a volume found, a Secret replaced.
         house.api.log_of = lambda pod, container: "Cloning the repository: 1 %.\n"
         house.api.put("persistentvolumeclaims", manifests.claim(house.project, house.settings))
-        house.api.put(
-            "secrets", manifests.secret(WorkspaceSpec(house.project), manifests.Secrets("a", "b", "c"))
-        )
-        start = asyncio.create_task(house.runtime.ensure(WorkspaceSpec(house.project)))
+        house.api.put("secrets", manifests.secret(spec_of(house.project), manifests.Secrets("a", "b", "c")))
+        start = asyncio.create_task(house.runtime.ensure(spec_of(house.project)))
         await house.api.until(lambda: house.pod in house.api.objects["pods"])
         checkout = {"name": "checkout", "state": {"running": {}}}
         house.api.set_status(house.pod, {"initContainerStatuses": [checkout]})

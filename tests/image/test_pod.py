@@ -12,9 +12,9 @@ import pytest
 
 from tests.image.pods import Pod
 from tests.podman import Podman, why_not
+from tests.specs import spec_of
 from tests.waiting import eventually
 from vibe_app.settings import load_settings
-from vibe_app.workspaces.runtimes.base import WorkspaceSpec
 from vibe_app.workspaces.runtimes.kubernetes import manifests
 
 pytestmark = [
@@ -39,7 +39,7 @@ def pod(
 ) -> Iterator[Pod]:
     """A running pod of a workspace."""
     settings = load_settings(runtime="kubernetes", opencode_server_image=image)
-    spec = WorkspaceSpec(project, None)
+    spec = spec_of(project, None)
     data: dict[str, str] = manifests.secret(spec, secrets)["data"]
     values = {name: base64.b64decode(value).decode() for name, value in data.items()}
     manifest = manifests.pod(spec, secrets, settings, pace=0)

@@ -17,13 +17,14 @@ import pytest_asyncio
 from vibe_app.workspaces.runtimes.local.shared import SharedLocalRuntime
 
 from tests.fakes import FakeRuntime
+from tests.specs import spec_of, tenancy
 from tests.waiting import kill
 from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
 from tests.workspaces.runtimes.kubernetes.kube.houses import pod_house, pretend_house
 from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import Unavailable
 from vibe_app.settings import Settings
-from vibe_app.workspaces.runtimes.base import Endpoint, Runtime, WorkspaceSpec
+from vibe_app.workspaces.runtimes.base import Endpoint, Runtime
 from vibe_app.workspaces.runtimes.local import processes
 from vibe_app.workspaces.runtimes.local.runtime import LocalRuntime
 
@@ -92,10 +93,10 @@ async def house(
             house = await others.enter_async_context(pod_house(data, opencode))
         else:
             host = SharedLocalRuntime(settings, pace=0)
-            await host.open()
+            await host.open(tenancy())
             others.push_async_callback(host.close)
             house = LocalHouse(settings, SharedLocalRuntime(settings, pace=0))
-        await house.runtime.open()
+        await house.runtime.open(tenancy())
         yield house
         await house.runtime.stop(house.project, erase=True)
         await house.runtime.close()
@@ -121,7 +122,7 @@ async def test_ensure_makes_it_answer_and_many_at_once_are_one(house: House, age
     async def progress(sentence: str) -> None:
         said.append(sentence)
 
-    spec = WorkspaceSpec(house.project)
+    spec = spec_of(house.project)
     assert house.project not in await house.runtime.alive()
     impatient = asyncio.create_task(house.runtime.ensure(spec))
     rest = asyncio.gather(*(house.runtime.ensure(spec, progress) for _ in range(3)))
@@ -135,28 +136,28 @@ async def test_ensure_makes_it_answer_and_many_at_once_are_one(house: House, age
 
 
 async def test_ensure_again_changes_nothing(house: House, agent: Agent) -> None:
-    spec = WorkspaceSpec(house.project)
+    spec = spec_of(house.project)
     first = await house.runtime.ensure(spec)
     assert await house.runtime.ensure(spec) == first
     assert await answers(agent, first)
 
 
 async def test_ensure_starts_again_what_has_died(house: House, agent: Agent) -> None:
-    before = await house.runtime.ensure(WorkspaceSpec(house.project))
+    before = await house.runtime.ensure(spec_of(house.project))
     await house.kill()
     assert not await answers(agent, before)
-    assert await answers(agent, await house.runtime.ensure(WorkspaceSpec(house.project)))
+    assert await answers(agent, await house.runtime.ensure(spec_of(house.project)))
 
 
 async def test_a_stopped_workspace_does_not_answer_and_can_be_started_again(
     house: House, agent: Agent
 ) -> None:
-    before = await house.runtime.ensure(WorkspaceSpec(house.project))
+    before = await house.runtime.ensure(spec_of(house.project))
     await asyncio.gather(house.runtime.stop(house.project), house.runtime.stop(house.project))
     assert house.project not in await house.runtime.alive()
     assert not await answers(agent, before)
     await house.runtime.stop(house.project)
-    assert await answers(agent, await house.runtime.ensure(WorkspaceSpec(house.project)))
+    assert await answers(agent, await house.runtime.ensure(spec_of(house.project)))
 
 
 async def test_a_workspace_that_never_was_is_stopped_already(house: House) -> None:

@@ -13,10 +13,10 @@ from uuid import UUID
 import kubernetes_validate
 import pytest
 
+from tests.specs import spec_of
 from tests.workspaces.runtimes.kubernetes.kube.restricted import violations
 from vibe_app.addresses import Credential
 from vibe_app.settings import load_settings
-from vibe_app.workspaces.runtimes.base import WorkspaceSpec
 from vibe_app.workspaces.runtimes.kubernetes import manifests
 
 PROJECT = UUID("0b8f7c5e-6c0f-4d0a-9b0e-7d3c2a1b4e5f")
@@ -39,7 +39,7 @@ def secrets(model_key: str = "sk-the-provider-s-key") -> manifests.Secrets:
 
 
 def pod(repo_url: str | None = None, **more: Any) -> dict[str, Any]:
-    return manifests.pod(WorkspaceSpec(PROJECT, repo_url), secrets(), settings(**more))
+    return manifests.pod(spec_of(PROJECT, repo_url), secrets(), settings(**more))
 
 
 def everything() -> list[dict[str, Any]]:
@@ -48,7 +48,7 @@ def everything() -> list[dict[str, Any]]:
         pod(model="openai/gpt-5", model_base_url="https://models.example.org/v1"),
         manifests.claim(PROJECT, settings()),
         manifests.claim(PROJECT, settings(kubernetes_storage_class="fast", kubernetes_storage="500Mi")),
-        manifests.secret(WorkspaceSpec(PROJECT), secrets()),
+        manifests.secret(spec_of(PROJECT), secrets()),
     ]
 
 
@@ -189,19 +189,19 @@ def test_each_container_is_given_its_own_secrets_and_no_others():
     assert given_secrets("file-browser") == {"token"}
     assert given_secrets("session-proxy") == {"token", "password"}
     assert given_secrets("opencode-server-sidecar") == {"token", "password", "rehearsal-key"}
-    data = manifests.secret(WorkspaceSpec(PROJECT), secrets())["data"]
+    data = manifests.secret(spec_of(PROJECT), secrets())["data"]
     assert data.keys() == {"token", "password", "rehearsal-key", "model-key", "repository"}
 
 
 def test_only_the_container_that_clones_is_given_the_repository_and_the_pod_does_not_name_it():
-    spec = WorkspaceSpec(PROJECT, "https://example.org/r.git", "next", Credential("me", "ghp_0123456789"))
+    spec = spec_of(PROJECT, "https://example.org/r.git", "next", Credential("me", "ghp_0123456789"))
     described = manifests.pod(spec, secrets(), settings())
     first = described["spec"]["initContainers"][0]
     given = [entry["valueFrom"]["secretKeyRef"]["key"] for entry in first["env"] if "valueFrom" in entry]
     assert given == ["repository"]
     assert "r.git" not in json.dumps(described)
     assert "ghp_" not in json.dumps(described)
-    assert described == manifests.pod(WorkspaceSpec(PROJECT), secrets(), settings())
+    assert described == manifests.pod(spec_of(PROJECT), secrets(), settings())
     held = json.loads(base64.b64decode(manifests.secret(spec, secrets())["data"]["repository"]))
     assert held == {
         "url": "https://example.org/r.git",

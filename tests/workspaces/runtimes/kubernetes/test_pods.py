@@ -10,13 +10,14 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
+from tests.specs import spec_of, tenancy
 from tests.waiting import eventually
 from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
 from tests.workspaces.runtimes.kubernetes.kube.houses import PodHouse, pod_house
 from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import Unavailable
 from vibe_app.wire import Event, EventType, SidecarStatus, StartSession
-from vibe_app.workspaces.runtimes.base import Endpoint, WorkspaceSpec
+from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.runtimes.kubernetes.manifests import Secrets, claim_name, pod_name
 
 pytestmark = [
@@ -31,7 +32,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory, opencode: Path) -> Asy
     folder = tmp_path_factory.mktemp("cluster")
     limits = "cpu=2,memory=800Mi"
     async with pod_house(folder, opencode, opencode_limits=limits) as house:
-        await house.runtime.open()
+        await house.runtime.open(tenancy())
         yield house
         await house.runtime.close()
 
@@ -45,7 +46,7 @@ async def agent() -> AsyncIterator[Agent]:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def endpoint(house: PodHouse) -> Endpoint:
     """The house's project, ready."""
-    return await house.runtime.ensure(WorkspaceSpec(house.project))
+    return await house.runtime.ensure(spec_of(house.project))
 
 
 def rehearsed(*commands: str) -> str:
@@ -137,7 +138,7 @@ async def test_opencode_answers_the_agent_s_commands_only_with_its_password(hous
 
 async def test_another_project_s_files_and_services_are_out_of_reach(house, agent, endpoint):
     other = uuid4()
-    theirs = await house.runtime.ensure(WorkspaceSpec(other))
+    theirs = await house.runtime.ensure(spec_of(other))
     await said(agent, theirs, "echo a-secret-of-theirs > plan.md")
     assert (files(house, other) / "plan.md").read_text() == "a-secret-of-theirs\n"
     text = await said(
@@ -166,7 +167,7 @@ async def test_a_command_that_fills_the_memory_ends_its_own_session_and_nothing_
     if house.node.pods[pod_name(house.project)].containers["opencode-server"].unlimited:
         pytest.skip("NO LIMITS OF MEMORY ON THIS MACHINE")
     other = uuid4()
-    theirs = await house.runtime.ensure(WorkspaceSpec(other))
+    theirs = await house.runtime.ensure(spec_of(other))
     waiting = await begun(agent, theirs, "sleep 300")
     session = await begun(agent, endpoint, "head -c 2000M /dev/zero | tail > /dev/null; sleep 60")
     events = await output(agent, endpoint, session)
@@ -177,7 +178,7 @@ async def test_a_command_that_fills_the_memory_ends_its_own_session_and_nothing_
     told = await agent.state(theirs, waiting)
     assert told is not None
     assert told.status is SidecarStatus.RUNNING
-    again = await house.runtime.ensure(WorkspaceSpec(house.project))
+    again = await house.runtime.ensure(spec_of(house.project))
     assert again == endpoint
     assert "still here" in await said(agent, again, "echo still here")
     assert any("used up its memory" in (reason or "") for _, _, reason in house.told)
@@ -188,7 +189,7 @@ async def test_what_the_agent_did_and_said_outlives_its_pod(house, agent, endpoi
     session = await begun(agent, endpoint, "echo kept > kept.txt")
     before = await output(agent, endpoint, session)
     await house.runtime.stop(house.project)
-    after = await house.runtime.ensure(WorkspaceSpec(house.project))
+    after = await house.runtime.ensure(spec_of(house.project))
     assert after.url != endpoint.url
     assert "kept" in await said(agent, after, "cat kept.txt")
     assert await output(agent, after, session) == before
@@ -196,14 +197,14 @@ async def test_what_the_agent_did_and_said_outlives_its_pod(house, agent, endpoi
 
 
 async def test_a_session_whose_pod_is_deleted_is_known_to_the_next(house, agent, endpoint):
-    now = await house.runtime.ensure(WorkspaceSpec(house.project))
+    now = await house.runtime.ensure(spec_of(house.project))
     session = await begun(agent, now, "sleep 300")
     await eventually(
         lambda: house.node.pods[pod_name(house.project)].containers["opencode-server"].runs("300"), 60
     )
     house.api.remove("pods", pod_name(house.project))
     await eventually(lambda: house.told[-1] == (house.project, "stopped", None))
-    after = await house.runtime.ensure(WorkspaceSpec(house.project))
+    after = await house.runtime.ensure(spec_of(house.project))
     events = await output(agent, after, session)
     assert events[-1].text.startswith("Session failed: ")
 
@@ -211,6 +212,6 @@ async def test_a_session_whose_pod_is_deleted_is_known_to_the_next(house, agent,
 async def test_a_repository_that_cannot_be_cloned_is_told(house):
     project = uuid4()
     with pytest.raises(Unavailable, match="The repository could not be cloned: "):
-        await house.runtime.ensure(WorkspaceSpec(project, "file:///nowhere/at/all"))
+        await house.runtime.ensure(spec_of(project, "file:///nowhere/at/all"))
     assert project not in await house.runtime.alive()
     await house.runtime.stop(project, erase=True)

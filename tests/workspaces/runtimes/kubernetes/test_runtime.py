@@ -10,11 +10,12 @@ from uuid import uuid4
 
 import pytest
 
+from tests.specs import spec_of, tenancy
 from tests.waiting import eventually
 from tests.workspaces.runtimes.kubernetes.kube.houses import PretendHouse, pretend_house
 from tests.workspaces.runtimes.kubernetes.kube.pretend import running, waiting
 from vibe_app.errors import InvalidRequest, Unavailable
-from vibe_app.workspaces.runtimes.base import Endpoint, WorkspaceSpec
+from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.runtimes.kubernetes import events
 from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name, secret_name
 
@@ -23,7 +24,7 @@ from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name, secret
 async def house(tmp_path: Path) -> AsyncIterator[PretendHouse]:
     """A cluster whose node makes every pod ready by itself."""
     async with pretend_house(tmp_path) as house:
-        await house.runtime.open()
+        await house.runtime.open(tenancy())
         yield house
         await house.runtime.close()
 
@@ -32,14 +33,14 @@ async def house(tmp_path: Path) -> AsyncIterator[PretendHouse]:
 async def idle(tmp_path: Path) -> AsyncIterator[PretendHouse]:
     """A cluster whose node does only what the test says. A workspace must be ready within a second."""
     async with pretend_house(tmp_path, auto=False, start_timeout=1) as house:
-        await house.runtime.open()
+        await house.runtime.open(tenancy())
         yield house
         await house.runtime.close()
 
 
 def ensuring(house: PretendHouse) -> asyncio.Task[Endpoint]:
     """A start under way."""
-    return asyncio.create_task(house.runtime.ensure(WorkspaceSpec(house.project)))
+    return asyncio.create_task(house.runtime.ensure(spec_of(house.project)))
 
 
 async def made(house: PretendHouse) -> str:
@@ -67,10 +68,10 @@ async def until_told(house: PretendHouse, status: str) -> str | None:
 
 
 async def test_no_request_asks_the_api_for_an_address(house):
-    first = await house.runtime.ensure(WorkspaceSpec(house.project))
+    first = await house.runtime.ensure(spec_of(house.project))
     before = house.api.calls.copy()
     for _ in range(20):
-        assert await house.runtime.ensure(WorkspaceSpec(house.project)) == first
+        assert await house.runtime.ensure(spec_of(house.project)) == first
     assert house.api.calls == before
 
 
@@ -96,18 +97,18 @@ async def test_one_container_that_does_not_run_yet_is_waited_for(idle):
 
 
 async def test_a_pod_that_comes_back_with_another_address_is_found_there(house):
-    before = await house.runtime.ensure(WorkspaceSpec(house.project))
+    before = await house.runtime.ensure(spec_of(house.project))
     await house.node.crash(house.pod)
     await house.node.run(house.pod)
     await house.node.become_ready(house.pod)
-    after = await house.runtime.ensure(WorkspaceSpec(house.project))
+    after = await house.runtime.ensure(spec_of(house.project))
     assert after.url != before.url
     assert house.api.calls["POST pods"] == 1
 
 
 async def test_a_repository_that_cannot_be_cloned_is_refused_before_anything_is_made(house):
     with pytest.raises(InvalidRequest):
-        await house.runtime.ensure(WorkspaceSpec(house.project, "ext::sh -c id"))
+        await house.runtime.ensure(spec_of(house.project, "ext::sh -c id"))
     assert not house.api.objects["pods"]
 
 
@@ -138,7 +139,7 @@ async def test_403_says_what_is_not_allowed(house, message, sentence):
     assert sentence in await refusal(ensuring(house))
     assert last_told(house)[0] == "failed"
     assert await house.runtime.alive() == set()
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     assert last_told(house) == ("ready", None)
 
 
@@ -148,7 +149,7 @@ async def test_404_of_the_namespace_names_the_setting(house):
 
 
 async def test_404_of_a_pod_that_somebody_else_deletes_meanwhile_is_as_good(house):
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     house.api.fail("DELETE", "pods", 404, reason="NotFound", message="not found", effect=True)
     await house.runtime.stop(house.project)
     assert house.pod not in house.api.objects["pods"]
@@ -157,13 +158,9 @@ async def test_404_of_a_pod_that_somebody_else_deletes_meanwhile_is_as_good(hous
 
 async def test_409_is_another_replica_s_pod_and_is_used(house):
     other = house.replica()
-    await other.open()
+    await other.open(tenancy())
     endpoints = await asyncio.gather(
-        *(
-            runtime.ensure(WorkspaceSpec(house.project))
-            for runtime in (house.runtime, other)
-            for _ in range(3)
-        )
+        *(runtime.ensure(spec_of(house.project)) for runtime in (house.runtime, other) for _ in range(3))
     )
     assert len(set(endpoints)) == 1
     assert len(house.api.objects["pods"]) == 1
@@ -176,7 +173,7 @@ async def test_409_is_another_replica_s_pod_and_is_used(house):
 
 async def test_409_for_a_clash_of_writers_is_tried_again(house):
     house.api.fail("POST", "pods", 409, reason="Conflict", message="Operation cannot be fulfilled")
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     assert house.api.calls["POST pods"] == 2
 
 
@@ -184,7 +181,7 @@ async def test_429_is_heeded(house):
     house.api.fail("POST", "pods", 429, retry_after=1, message="slow down")
     clock = asyncio.get_running_loop().time
     began = clock()
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     assert clock() - began >= 1
     assert house.api.calls["POST pods"] == 2
 
@@ -196,7 +193,7 @@ async def test_429_for_longer_than_anybody_waits_is_told(house):
 
 async def test_500_is_tried_again_and_told_where_it_stays(house):
     house.api.fail("POST", "pods", 500, message="etcdserver: request timed out", times=2)
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     await house.runtime.stop(house.project)
     house.api.fail("POST", "pods", 500, message="etcdserver: request timed out", times=1_000)
     assert "failed (500): etcdserver: request timed out" in await refusal(ensuring(house))
@@ -205,24 +202,24 @@ async def test_500_is_tried_again_and_told_where_it_stays(house):
 @pytest.mark.parametrize("kind", ["persistentvolumeclaims", "secrets", "pods"])
 async def test_a_reset_connection_is_tried_again(house, kind):
     house.api.fail("POST", kind)
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     assert len(house.api.objects[kind]) == 1
 
 
 @pytest.mark.parametrize("kind", ["persistentvolumeclaims", "secrets", "pods"])
 async def test_a_create_that_took_effect_though_its_answer_was_lost_is_found(house, kind):
     house.api.fail("POST", kind, effect=True)
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     assert house.api.calls[f"POST {kind}"] == 1
     assert len(house.api.objects[kind]) == 1
 
 
 async def test_an_api_that_is_away_is_told_and_does_not_matter_to_what_runs(house):
-    endpoint = await house.runtime.ensure(WorkspaceSpec(house.project))
+    endpoint = await house.runtime.ensure(spec_of(house.project))
     await house.api.fall()
-    assert await house.runtime.ensure(WorkspaceSpec(house.project)) == endpoint
+    assert await house.runtime.ensure(spec_of(house.project)) == endpoint
     with pytest.raises(Unavailable, match=r"The cluster's API at http://127\.0\.0\.1:\d+ does not answer"):
-        await house.runtime.ensure(WorkspaceSpec(uuid4()))
+        await house.runtime.ensure(spec_of(uuid4()))
     await house.api.rise()
     await house.runtime.stop(house.project)
     assert await house.runtime.alive() == set()
@@ -232,7 +229,7 @@ async def test_an_api_that_is_away_at_the_start_is_told(tmp_path):
     async with pretend_house(tmp_path) as house:
         await house.api.fall()
         with pytest.raises(Unavailable, match="does not answer"):
-            await house.runtime.open()
+            await house.runtime.open(tenancy())
         await house.runtime.close()
 
 
@@ -241,7 +238,7 @@ async def test_wrong_credentials_are_told(tmp_path):
         config = tmp_path / "kubeconfig"
         config.write_text(config.read_text().replace("a-token-for-tests", "an-old-token"))
         with pytest.raises(Unavailable, match="does not accept Vibe's credentials"):
-            await house.runtime.open()
+            await house.runtime.open(tenancy())
         await house.runtime.close()
 
 
@@ -249,21 +246,21 @@ async def test_a_kubeconfig_that_is_not_there_is_told(tmp_path):
     async with pretend_house(tmp_path) as house:
         (tmp_path / "kubeconfig").unlink()
         with pytest.raises(Unavailable, match="VIBE_KUBERNETES_CONFIG"):
-            await house.runtime.open()
+            await house.runtime.open(tenancy())
         await house.runtime.close()
 
 
 @pytest.mark.parametrize("how", ["broken", "expired"])
 async def test_what_happens_while_a_watch_is_broken_or_too_old_is_not_missed(house, how):
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     other = uuid4()
     await house.api.until(lambda: house.api.calls["WATCH pods"] == 1)
     house.api.fail("WATCH", "pods", 500, message="not now", times=2)
     house.api.break_watches() if how == "broken" else house.api.expire_watches()
     await house.api.until(lambda: house.api.calls["WATCH pods"] == 2)
     replica = house.replica()
-    await replica.open()
-    await replica.ensure(WorkspaceSpec(other))
+    await replica.open(tenancy())
+    await replica.ensure(spec_of(other))
     await replica.stop(house.project)
     await house.api.until(lambda: house.api.calls["WATCH pods"] >= 5)
     await until_told(house, "stopped")
@@ -315,7 +312,7 @@ async def test_a_container_that_cannot_be_configured(idle):
 
 
 async def test_sessions_go_on_without_the_file_browser(house):
-    endpoint = await house.runtime.ensure(WorkspaceSpec(house.project))
+    endpoint = await house.runtime.ensure(spec_of(house.project))
     await house.node.become_ready(house.pod)
     raw = house.api.objects["pods"][house.pod]
     crashing = waiting("file-browser", "CrashLoopBackOff", last={"exitCode": 1, "reason": "Error"})
@@ -323,7 +320,7 @@ async def test_sessions_go_on_without_the_file_browser(house):
     await eventually(lambda: last_told(house)[1])
     assert last_told(house) == ("ready", "The file browser ended with status 1: starting it again")
     assert house.troubles == []
-    assert await house.runtime.ensure(WorkspaceSpec(house.project)) == endpoint
+    assert await house.runtime.ensure(spec_of(house.project)) == endpoint
     assert await house.runtime.alive() == {house.project}
     assert house.api.calls["POST pods"] == 1
 
@@ -374,7 +371,7 @@ async def test_a_pod_without_a_place_says_why(idle, why):
     async def progress(sentence: str) -> None:
         said.append(sentence)
 
-    start = asyncio.create_task(idle.runtime.ensure(WorkspaceSpec(idle.project), progress))
+    start = asyncio.create_task(idle.runtime.ensure(spec_of(idle.project), progress))
     pod = await made(idle)
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}
     idle.api.set_status(pod, {"conditions": [condition]})
@@ -404,7 +401,7 @@ async def test_what_the_cluster_says_of_a_wait_is_told_while_it_lasts(idle, monk
     async def progress(sentence: str) -> None:
         said.append(sentence)
 
-    start = asyncio.create_task(idle.runtime.ensure(WorkspaceSpec(idle.project), progress))
+    start = asyncio.create_task(idle.runtime.ensure(spec_of(idle.project), progress))
     pod = await made(idle)
     uid = idle.api.objects["pods"][pod]["metadata"]["uid"]
     attach = "AttachVolume.Attach failed for volume: it is attached to another node."
@@ -461,14 +458,14 @@ async def test_a_stop_breaks_a_start_off(idle):
 
 
 async def test_a_start_waits_for_the_end_of_the_pod_before(house):
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     house.node.ends = False
     stop = asyncio.create_task(house.runtime.stop(house.project))
     await house.api.until(lambda: deleting(house))
     old = house.api.objects["pods"][house.pod]["metadata"]["uid"]
     replica = house.replica()
-    await replica.open()
-    start = asyncio.create_task(replica.ensure(WorkspaceSpec(house.project)))
+    await replica.open(tenancy())
+    start = asyncio.create_task(replica.ensure(spec_of(house.project)))
     assert house.project not in await replica.alive()
     await house.node.crash(house.pod)
     house.api.remove("pods", house.pod, uid=old)
@@ -481,7 +478,7 @@ EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "The node was low 
 
 
 async def test_an_evicted_pod_is_noticed_and_made_anew_on_the_same_volume(house):
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     volume = house.api.objects["persistentvolumeclaims"][claim_name(house.project)]["metadata"]["uid"]
     await house.node.crash(house.pod)
     house.api.set_status(house.pod, EVICTED)
@@ -489,23 +486,23 @@ async def test_an_evicted_pod_is_noticed_and_made_anew_on_the_same_volume(house)
         "The cluster ended the workspace's pod: The node was low on resource: memory."
     )
     assert await house.runtime.alive() == set()
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     assert last_told(house) == ("ready", None)
     assert house.api.objects["persistentvolumeclaims"][claim_name(house.project)]["metadata"]["uid"] == volume
     assert house.api.calls["POST pods"] == 2
 
 
 async def test_a_pod_that_somebody_deletes_is_noticed_and_made_anew(house):
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     await house.node.crash(house.pod)
     house.api.remove("pods", house.pod)
     await until_told(house, "stopped")
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     assert last_told(house) == ("ready", None)
 
 
 async def test_the_death_of_one_container_in_a_living_pod_is_noticed(house):
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     await house.node.become_ready(house.pod)
     raw = house.api.objects["pods"][house.pod]
     dead = {
@@ -523,7 +520,7 @@ async def test_the_death_of_one_container_in_a_living_pod_is_noticed(house):
 
 
 async def test_a_pod_that_crashes_again_and_again_is_made_anew_when_it_is_wanted(house):
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     raw = house.api.objects["pods"][house.pod]
     last = {"exitCode": 1, "reason": "Error", "message": "out of disk"}
     crashing = waiting("opencode-server", "CrashLoopBackOff", last=last)
@@ -532,7 +529,7 @@ async def test_a_pod_that_crashes_again_and_again_is_made_anew_when_it_is_wanted
         await until_told(house, "failed")
         == "OpenCode ended with status 1, saying: out of disk, again and again."
     )
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     assert last_told(house) == ("ready", None)
     assert house.api.calls["POST pods"] == 2
 
@@ -540,26 +537,26 @@ async def test_a_pod_that_crashes_again_and_again_is_made_anew_when_it_is_wanted
 async def test_a_pod_on_a_lost_node_is_removed_by_force(house, monkeypatch):
     monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._GRACE_MARGIN", -29.9)
     monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._LOOK_AT_API", 0.05)
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     house.node.ends = False
     await house.runtime.stop(house.project)
     assert house.pod not in house.api.objects["pods"]
 
 
 async def test_secrets_of_another_installation_s_key_are_replaced_with_the_pod(house):
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     house.settings = house.settings.model_copy(update={"secret_key": "another key of thirty-two bytes"})
     renewed = house.replica()
-    await renewed.open()
+    await renewed.open(tenancy())
     old = house.api.objects["secrets"][secret_name(house.project)]["data"]
-    await renewed.ensure(WorkspaceSpec(house.project))
+    await renewed.ensure(spec_of(house.project))
     assert house.api.objects["secrets"][secret_name(house.project)]["data"] != old
     assert house.api.calls["POST pods"] == 2
     await renewed.close()
 
 
 async def test_stop_keeps_the_files_and_erase_leaves_nothing(house):
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     await house.runtime.stop(house.project)
     assert claim_name(house.project) in house.api.objects["persistentvolumeclaims"]
     await house.runtime.stop(house.project, erase=True)
@@ -567,19 +564,19 @@ async def test_stop_keeps_the_files_and_erase_leaves_nothing(house):
 
 
 async def test_a_replica_that_goes_leaves_the_workspaces_and_the_next_finds_them(house):
-    endpoint = await house.runtime.ensure(WorkspaceSpec(house.project))
+    endpoint = await house.runtime.ensure(spec_of(house.project))
     replica = house.replica()
-    await replica.open()
+    await replica.open(tenancy())
     await replica.close(keep=())
-    assert await house.runtime.ensure(WorkspaceSpec(house.project)) == endpoint
+    assert await house.runtime.ensure(spec_of(house.project)) == endpoint
     assert house.api.calls["POST pods"] == 1
 
 
 async def test_a_pod_that_a_dead_replica_left_half_started_is_ended(idle, monkeypatch):
     monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._TIDY", 0.05)
     replica = idle.replica()
-    await replica.open()
-    start = asyncio.create_task(replica.ensure(WorkspaceSpec(idle.project)))
+    await replica.open(tenancy())
+    start = asyncio.create_task(replica.ensure(spec_of(idle.project)))
     pod = await made(idle)
     await replica.close()
     with pytest.raises(Unavailable, match="stopped while it was starting"):
@@ -595,11 +592,11 @@ async def test_a_pod_that_a_dead_replica_left_half_started_is_ended(idle, monkey
 async def test_a_pod_in_use_or_making_its_files_is_not_given_up(house, monkeypatch):
     monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._TIDY", 0.01)
     monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._LONGEST_START_OF_OTHERS", 0)
-    await house.runtime.ensure(WorkspaceSpec(house.project))
+    await house.runtime.ensure(spec_of(house.project))
     house.node.auto = False
     other = house.replica()
-    await other.open()
-    starts = [asyncio.create_task(other.ensure(WorkspaceSpec(uuid4()))) for _ in range(2)]
+    await other.open(tenancy())
+    starts = [asyncio.create_task(other.ensure(spec_of(uuid4()))) for _ in range(2)]
     await house.api.until(lambda: len(house.api.objects["pods"]) == 3)
     preparing, forgotten = (name for name in house.api.objects["pods"] if name != house.pod)
     checkout = {"name": "checkout", "state": {"running": {}}}
@@ -607,7 +604,7 @@ async def test_a_pod_in_use_or_making_its_files_is_not_given_up(house, monkeypat
     await other.close()
     await asyncio.gather(*starts, return_exceptions=True)
     replica = house.replica()
-    await replica.open()
+    await replica.open(tenancy())
     await house.api.until(lambda: forgotten not in house.api.objects["pods"])
     assert house.api.objects["pods"].keys() == {house.pod, preparing}
     await replica.close()

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.specs import spec_of, tenancy
 from tests.waiting import kill
 from tests.workspaces.runtimes.conftest import local_settings
 from vibe_app.clients.services import WorkspaceClient
@@ -34,8 +35,8 @@ from vibe_app.settings import Settings
 
 async def main():
     runtime = LocalRuntime(Settings(data=Path(sys.argv[1]), opencode=sys.argv[2]), pace=0)
-    await runtime.open()
-    endpoint = await runtime.ensure(WorkspaceSpec(UUID(sys.argv[3])))
+    await runtime.open(tenancy())
+    endpoint = await runtime.ensure(spec_of(UUID(sys.argv[3])))
     print(json.dumps(dataclasses.astuple(endpoint)), flush=True)
     await asyncio.Event().wait()
 
@@ -73,16 +74,16 @@ def services(data: Path, spec: WorkspaceSpec) -> set[int]:
 async def test_after_a_kill_of_the_app_the_workspace_goes_on_and_is_found_again(
     tmp_path: Path, opencode: Path
 ) -> None:
-    spec = WorkspaceSpec(uuid4())
+    spec = spec_of(uuid4())
     start = StartSession(session_id=str(uuid4()), prompt="Add a file notes.md that says hello")
     runtime = LocalRuntime(local_settings(tmp_path, opencode), pace=0)
     async with Agent() as agent:
         async with an_app(tmp_path, opencode, spec) as endpoint:
             with pytest.raises(Unavailable, match="Another Vibe"):
-                await runtime.open()
+                await runtime.open(tenancy())
             before = services(tmp_path, spec)
             await agent.start(endpoint, start)
-        await runtime.open()
+        await runtime.open(tenancy())
         try:
             assert await runtime.alive() == {spec.project_id}
             assert await runtime.ensure(spec) == endpoint
@@ -104,12 +105,12 @@ async def test_after_a_kill_of_the_app_the_workspace_goes_on_and_is_found_again(
 
 
 async def test_after_a_kill_of_everything_but_one_service(tmp_path: Path, opencode: Path) -> None:
-    spec = WorkspaceSpec(uuid4())
+    spec = spec_of(uuid4())
     async with an_app(tmp_path, opencode, spec) as endpoint:
         record = json.loads((tmp_path / "run" / f"{spec.project_id}.json").read_text())
     await kill(record["opencode"]["pid"])
     runtime = LocalRuntime(local_settings(tmp_path, opencode), pace=0)
-    await runtime.open()
+    await runtime.open(tenancy())
     try:
         assert await runtime.ensure(spec) == endpoint
         assert record["sidecar"]["pid"] in running(tmp_path)

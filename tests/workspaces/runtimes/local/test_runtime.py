@@ -16,11 +16,12 @@ import psutil
 import pytest
 
 from tests.disks import fill, needs_mount, small_disk
+from tests.specs import spec_of, tenancy
 from tests.waiting import eventually, kill
 from tests.workspaces.runtimes.conftest import STAND_IN, local_settings, program
 from vibe_app.errors import DiskFull, InvalidRequest, Unavailable
 from vibe_app.workspace_services.sidecar.sweep import sweep
-from vibe_app.workspaces.runtimes.base import OTHER_SETTINGS, WorkspaceSpec
+from vibe_app.workspaces.runtimes.base import OTHER_SETTINGS
 from vibe_app.workspaces.runtimes.local import processes, records
 from vibe_app.workspaces.runtimes.local import runtime as local
 from vibe_app.workspaces.runtimes.local.records import Name, Record
@@ -56,7 +57,7 @@ class Place:
     async def open(self, **changes: object) -> LocalRuntime:
         settings = self.settings.model_copy(update=changes)
         runtime = LocalRuntime(settings, self.told, lambda *told: self.troubles.append(told), pace=0)
-        await runtime.open()
+        await runtime.open(tenancy())
         self.opened.append(runtime)
         return runtime
 
@@ -93,7 +94,7 @@ async def test_a_service_that_dies_while_the_other_is_started_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime, project = await place.open(), uuid4()
-    await runtime.ensure(WorkspaceSpec(project))
+    await runtime.ensure(spec_of(project))
     opencode, sidecar = place.pids(project)
     start_ours = local.Services.start_ours
 
@@ -104,7 +105,7 @@ async def test_a_service_that_dies_while_the_other_is_started_again(
 
     monkeypatch.setattr(local.Services, "start_ours", start_it_and_lose_the_other)
     await kill(sidecar)
-    await runtime.ensure(WorkspaceSpec(project))
+    await runtime.ensure(spec_of(project))
     assert place.told.last(project) == ("ready", None)
     assert opencode not in place.running()
 
@@ -112,7 +113,7 @@ async def test_a_service_that_dies_while_the_other_is_started_again(
 async def test_opencode_is_missing(place: Place) -> None:
     runtime, project = await place.open(opencode=str(place.data / "nowhere")), uuid4()
     with pytest.raises(Unavailable, match=r"not installed at .*nowhere: run `make up`"):
-        await runtime.ensure(WorkspaceSpec(project))
+        await runtime.ensure(spec_of(project))
     status, reason = place.told.last(project)
     assert status == "failed"
     assert "not installed" in (reason or "")
@@ -134,7 +135,7 @@ async def test_opencode_crashes_at_start(place: Place, tmp_path: Path, text: str
     runtime = await place.open(opencode=str(program(tmp_path / "broken", text)))
     project = uuid4()
     with pytest.raises(Unavailable, match=sentence):
-        await runtime.ensure(WorkspaceSpec(project))
+        await runtime.ensure(spec_of(project))
     assert place.told.last(project)[0] == "failed"
     assert not place.running()
     assert await runtime.alive() == set()
@@ -144,13 +145,13 @@ async def test_opencode_never_answers(place: Place, tmp_path: Path) -> None:
     silent = program(tmp_path / "silent", "#!/bin/sh\nexec sleep 600\n")
     runtime = await place.open(opencode=str(silent), start_timeout=5)
     with pytest.raises(Unavailable, match=r"did not get ready within 5 s: OpenCode"):
-        await runtime.ensure(WorkspaceSpec(uuid4()))
+        await runtime.ensure(spec_of(uuid4()))
     assert not place.running()
 
 
 async def test_a_failed_start_can_be_tried_again(place: Place, tmp_path: Path) -> None:
     opencode = program(tmp_path / "mended", "#!/bin/sh\nexit 1\n")
-    runtime, spec = await place.open(opencode=str(opencode)), WorkspaceSpec(uuid4())
+    runtime, spec = await place.open(opencode=str(opencode)), spec_of(uuid4())
     with pytest.raises(Unavailable):
         await runtime.ensure(spec)
     program(opencode, STAND_IN)
@@ -164,19 +165,19 @@ async def test_a_start_without_room_says_so_and_can_be_tried_again(place: Place)
         runtime, project = await place.open(), uuid4()
         filling = fill(disk)
         with pytest.raises(DiskFull, match=r"could not be started\. The disk is full"):
-            await runtime.ensure(WorkspaceSpec(project))
+            await runtime.ensure(spec_of(project))
         assert place.told.last(project)[0] == "failed"
         filling.unlink()
-        await runtime.ensure(WorkspaceSpec(project))
+        await runtime.ensure(spec_of(project))
         await runtime.close(keep=())
 
 
 async def test_an_address_that_cannot_be_cloned(place: Place) -> None:
     runtime, project = await place.open(), uuid4()
     with pytest.raises(InvalidRequest, match="address"):
-        await runtime.ensure(WorkspaceSpec(project, "ext::sh -c true"))
+        await runtime.ensure(spec_of(project, "ext::sh -c true"))
     with pytest.raises(Unavailable, match="could not be cloned"):
-        await runtime.ensure(WorkspaceSpec(project, f"file://{place.data}/nothing"))
+        await runtime.ensure(spec_of(project, f"file://{place.data}/nothing"))
     assert place.told.last(project)[0] == "failed"
     assert not list(place.settings.workspaces.iterdir())
 
@@ -189,13 +190,13 @@ async def test_a_port_that_was_taken_meanwhile(place: Place, monkeypatch: pytest
         fresh = records._free_ports
         monkeypatch.setattr(records, "_free_ports", lambda count: next(given, None) or fresh(count))
         runtime, project = await place.open(), uuid4()
-        await runtime.ensure(WorkspaceSpec(project))
+        await runtime.ensure(spec_of(project))
         assert place.record(project).opencode_port != taken.getsockname()[1]
 
 
 async def test_only_two_start_at_once(place: Place) -> None:
     runtime, projects = await place.open(), [uuid4() for _ in range(3)]
-    await asyncio.gather(*(runtime.ensure(WorkspaceSpec(project)) for project in projects))
+    await asyncio.gather(*(runtime.ensure(spec_of(project)) for project in projects))
     waited = ["Waiting for other workspaces to start" in place.told.words(project) for project in projects]
     assert sorted(waited) == [False, False, True]
     assert await runtime.alive() == set(projects)
@@ -203,7 +204,7 @@ async def test_only_two_start_at_once(place: Place) -> None:
 
 @pytest.mark.parametrize("service", ["opencode", "sidecar"])
 async def test_what_dies_is_started_again_at_the_same_address(place: Place, service: str) -> None:
-    runtime, spec = await place.open(), WorkspaceSpec(uuid4())
+    runtime, spec = await place.open(), spec_of(uuid4())
     endpoint = await runtime.ensure(spec)
     before = place.pids(spec.project_id)
     killed = before[0 if service == "opencode" else 1]
@@ -219,7 +220,7 @@ async def test_what_dies_is_started_again_at_the_same_address(place: Place, serv
 
 @pytest.mark.parametrize("name", [Name.FILES, Name.PROXY])
 async def test_the_services_beside_are_started_again_without_a_word(place: Place, name: Name) -> None:
-    runtime, spec = await place.open(), WorkspaceSpec(uuid4())
+    runtime, spec = await place.open(), spec_of(uuid4())
     endpoint = await runtime.ensure(spec)
     before, told = place.services(spec.project_id), list(place.told.statuses[spec.project_id])
     assert set(before) == set(Name)
@@ -237,7 +238,7 @@ async def test_what_ends_an_agents_commands_leaves_the_services_alone(
 ) -> None:
     # As if the app itself were started by an agent.
     monkeypatch.setenv("OPENCODE_PID", "1")
-    runtime, spec = await place.open(), WorkspaceSpec(uuid4())
+    runtime, spec = await place.open(), spec_of(uuid4())
     await runtime.ensure(spec)
     services = place.services(spec.project_id)
     environment = psutil.Process(services[Name.OPENCODE]).environ()
@@ -251,7 +252,7 @@ async def test_what_ends_an_agents_commands_leaves_the_services_alone(
 
 
 async def test_with_another_limit_only_the_file_browser_is_started_anew(place: Place) -> None:
-    first, spec = await place.open(), WorkspaceSpec(uuid4())
+    first, spec = await place.open(), spec_of(uuid4())
     await first.ensure(spec)
     before = place.services(spec.project_id)
     await first.close()
@@ -264,7 +265,7 @@ async def test_with_another_limit_only_the_file_browser_is_started_anew(place: P
 
 
 async def test_a_record_from_before_the_file_browser_is_adopted(place: Place) -> None:
-    first, spec = await place.open(), WorkspaceSpec(uuid4())
+    first, spec = await place.open(), spec_of(uuid4())
     await first.ensure(spec)
     await first.close()
     file = place.data / "run" / f"{spec.project_id}.json"
@@ -281,7 +282,7 @@ async def test_a_record_from_before_the_file_browser_is_adopted(place: Place) ->
 
 async def test_what_keeps_dying_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_RESTART_DELAYS", (0.0,))
-    runtime, spec = await place.open(), WorkspaceSpec(uuid4())
+    runtime, spec = await place.open(), spec_of(uuid4())
     await runtime.ensure(spec)
     for _ in range(2):
         await eventually(lambda: place.told.last(spec.project_id) == ("ready", None))
@@ -296,7 +297,7 @@ async def test_what_keeps_dying_is_given_up(place: Place, monkeypatch: pytest.Mo
 
 
 async def test_a_stray_process_of_an_agent_is_ended_by_stop(place: Place) -> None:
-    runtime, spec = await place.open(), WorkspaceSpec(uuid4())
+    runtime, spec = await place.open(), spec_of(uuid4())
     await runtime.ensure(spec)
     environment = psutil.Process(place.pids(spec.project_id)[0]).environ()
     stray = await asyncio.create_subprocess_exec(
@@ -311,7 +312,7 @@ async def test_a_stray_process_of_an_agent_is_ended_by_stop(place: Place) -> Non
 
 
 async def test_a_start_that_is_asked_for_during_a_stop_comes_after_it(place: Place) -> None:
-    runtime, spec = await place.open(), WorkspaceSpec(uuid4())
+    runtime, spec = await place.open(), spec_of(uuid4())
     await runtime.ensure(spec)
     stopping = asyncio.create_task(runtime.stop(spec.project_id))
     await asyncio.sleep(0)
@@ -324,7 +325,7 @@ async def test_a_start_that_is_asked_for_during_a_stop_comes_after_it(place: Pla
 
 async def test_stop_during_a_start(place: Place, tmp_path: Path) -> None:
     silent = program(tmp_path / "silent", "#!/bin/sh\nexec sleep 600\n")
-    runtime, spec = await place.open(opencode=str(silent)), WorkspaceSpec(uuid4())
+    runtime, spec = await place.open(opencode=str(silent)), spec_of(uuid4())
     ensuring = asyncio.create_task(runtime.ensure(spec))
     await eventually(lambda: len(place.running()) == len(Name))
     await runtime.stop(spec.project_id)
@@ -334,7 +335,7 @@ async def test_stop_during_a_start(place: Place, tmp_path: Path) -> None:
 
 
 async def test_erase_removes_every_file(place: Place) -> None:
-    runtime, spec = await place.open(), WorkspaceSpec(uuid4())
+    runtime, spec = await place.open(), spec_of(uuid4())
     await runtime.ensure(spec)
     folder = place.settings.workspaces / str(spec.project_id)
     (folder / "cache" / "read-only").mkdir(parents=True)
@@ -349,7 +350,7 @@ async def test_erase_removes_every_file(place: Place) -> None:
 
 
 async def test_what_an_agent_wrote_has_no_effect_on_the_next_start(place: Place) -> None:
-    runtime, spec = await place.open(), WorkspaceSpec(uuid4())
+    runtime, spec = await place.open(), spec_of(uuid4())
     await runtime.ensure(spec)
     folder = place.settings.workspaces / str(spec.project_id)
     config = folder / ".opencode" / "config.json"
@@ -368,7 +369,7 @@ async def test_what_an_agent_wrote_has_no_effect_on_the_next_start(place: Place)
 async def test_secrets_stay_where_they_belong(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIBE_SECRET_KEY", "signs-logins-and-nothing-else-at-all")
     runtime, project = await place.open(), uuid4()
-    await runtime.ensure(WorkspaceSpec(project))
+    await runtime.ensure(spec_of(project))
     record = place.record(project)
     file = place.data / "run" / f"{project}.json"
     assert file.stat().st_mode & 0o777 == 0o600
@@ -393,10 +394,10 @@ async def test_a_status_that_cannot_be_told_does_not_stop_the_work(
         raise OSError("the database is away")
 
     runtime = LocalRuntime(local_settings(tmp_path / "data", stand_in), broken, pace=0)
-    await runtime.open()
+    await runtime.open(tenancy())
     try:
         project = uuid4()
-        await runtime.ensure(WorkspaceSpec(project))
+        await runtime.ensure(spec_of(project))
         assert await runtime.alive() == {project}
         assert "the database is away" in caplog.text
     finally:
@@ -404,7 +405,7 @@ async def test_a_status_that_cannot_be_told_does_not_stop_the_work(
 
 
 async def test_the_data_folder_cannot_be_written(place: Place) -> None:
-    runtime, spec = await place.open(), WorkspaceSpec(uuid4())
+    runtime, spec = await place.open(), spec_of(uuid4())
     (place.data / "homes").write_text("in the way")
     with pytest.raises(Unavailable, match=r"could not be started: File exists .*homes"):
         await runtime.ensure(spec)
@@ -419,7 +420,7 @@ async def test_two_apps_do_not_share_a_data_folder(place: Place) -> None:
 
 
 async def test_close_leaves_workspaces_and_the_next_open_finds_them(place: Place) -> None:
-    first, spec = await place.open(), WorkspaceSpec(uuid4())
+    first, spec = await place.open(), spec_of(uuid4())
     endpoint = await first.ensure(spec)
     before = place.pids(spec.project_id)
     await first.close()
@@ -432,7 +433,7 @@ async def test_close_leaves_workspaces_and_the_next_open_finds_them(place: Place
 
 async def test_close_stops_what_is_not_to_be_kept(place: Place) -> None:
     runtime, kept, idle = await place.open(), uuid4(), uuid4()
-    await asyncio.gather(*(runtime.ensure(WorkspaceSpec(project)) for project in (kept, idle)))
+    await asyncio.gather(*(runtime.ensure(spec_of(project)) for project in (kept, idle)))
     await runtime.close(keep={kept})
     assert place.running(kept)
     assert not place.running(idle)
@@ -440,7 +441,7 @@ async def test_close_stops_what_is_not_to_be_kept(place: Place) -> None:
 
 
 async def test_a_half_dead_workspace_is_completed_by_open(place: Place) -> None:
-    first, spec = await place.open(), WorkspaceSpec(uuid4())
+    first, spec = await place.open(), spec_of(uuid4())
     endpoint = await first.ensure(spec)
     await first.close()
     opencode, sidecar = place.pids(spec.project_id)
@@ -453,7 +454,7 @@ async def test_a_half_dead_workspace_is_completed_by_open(place: Place) -> None:
 
 
 async def test_what_no_record_tells_of_is_ended_by_open(place: Place) -> None:
-    first, spec = await place.open(), WorkspaceSpec(uuid4())
+    first, spec = await place.open(), spec_of(uuid4())
     await first.ensure(spec)
     await first.close()
     (place.data / "run" / f"{spec.project_id}.json").write_text("{ half a rec")
@@ -466,7 +467,7 @@ async def test_what_no_record_tells_of_is_ended_by_open(place: Place) -> None:
 
 
 async def test_other_settings_start_opencode_anew_and_keep_the_sidecar(place: Place) -> None:
-    first, spec = await place.open(), WorkspaceSpec(uuid4())
+    first, spec = await place.open(), spec_of(uuid4())
     await first.ensure(spec)
     opencode, sidecar = place.pids(spec.project_id)
     await first.close()

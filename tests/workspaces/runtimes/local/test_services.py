@@ -11,11 +11,12 @@ from uuid import uuid4
 import psutil
 import pytest
 
+from tests.specs import spec_of, tenancy
 from tests.workspaces.runtimes.conftest import local_settings
 from vibe_app.clients.services import WorkspaceClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import Unavailable
-from vibe_app.workspaces.runtimes.base import Endpoint, WorkspaceSpec
+from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.runtimes.local import processes
 from vibe_app.workspaces.runtimes.local.records import Record
 from vibe_app.workspaces.runtimes.local.runtime import LocalRuntime
@@ -41,8 +42,8 @@ async def sessions(client: WorkspaceClient, endpoint: Endpoint) -> object:
 async def test_all_four_answer_and_want_the_token(
     tmp_path: Path, opencode: Path, client: WorkspaceClient
 ) -> None:
-    runtime, spec = LocalRuntime(local_settings(tmp_path, opencode), pace=0), WorkspaceSpec(uuid4())
-    await runtime.open()
+    runtime, spec = LocalRuntime(local_settings(tmp_path, opencode), pace=0), spec_of(uuid4())
+    await runtime.open(tenancy())
     try:
         endpoint = await runtime.ensure(spec)
         async with Agent() as agent:
