@@ -14,6 +14,7 @@ from uuid import UUID
 from tests.scripted import Request, Script, ScriptedSession, ScriptedSidecar, send, send_chunk, send_json
 from vibe_app.errors import DiskFull, Unavailable
 from vibe_app.wire import StartSession
+from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.runtimes.base import Endpoint, OnStatus, Progress, Tenancy, WorkspaceSpec
 from vibe_app.workspaces.states import WorkspaceStatus
 
@@ -181,6 +182,7 @@ class FakeRuntime:
         self.starts: Counter[UUID] = Counter()
         self.stops: Counter[UUID] = Counter()
         self.epochs: dict[UUID, int] = {}
+        self.keys: dict[UUID, ServiceKeys] = {}
         self.on_status: OnStatus | None = None
         self.old: set[UUID] = set()
         """Projects whose workspace is said to run with other settings than those of now."""
@@ -215,10 +217,14 @@ class FakeRuntime:
                     await sidecar.revive()
                 self.running.add(spec.project_id)
                 self.epochs[spec.project_id] = spec.epoch
+                self.keys[spec.project_id] = spec.keys
                 self.old.discard(spec.project_id)
-            sidecar.tokens.add(spec.keys.token)
+            if sidecar is self._given:
+                sidecar.tokens.add(spec.keys.token)
+            else:
+                sidecar.tokens = {self.keys[spec.project_id].token}
             url = self.sidecar_url or sidecar.endpoint.url
-            return Endpoint(url, spec.keys.token, self.files_url, self.proxy_url)
+            return Endpoint(url, self.keys[spec.project_id].token, self.files_url, self.proxy_url)
 
     async def starting(self, spec: WorkspaceSpec, progress: Progress | None) -> None:
         """What a start has to wait for; fakes that fail do it here."""

@@ -19,6 +19,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from vibe_app.aio import BROKEN
+
 log = logging.getLogger(__name__)
 
 CHANNEL = "vibe_changes"
@@ -91,6 +93,7 @@ class Replicas:
             if error is None or isinstance(error, psycopg.Error | OSError | TimeoutError):
                 log.warning("changes of other replicas are not heard for a moment: %s", error)
             else:
+                BROKEN["listen for changes"] += 1
                 log.error("the listener broke and is started again", exc_info=error)
             await asyncio.sleep(pause)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from uuid import UUID
 
 from tests.fakes import FakeRuntime
@@ -44,6 +45,7 @@ QUICK = RetryPolicy(
     repeat=0.05,
 )
 """Everything that the engine waits for in seconds, in moments."""
+EVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Rig:
@@ -94,6 +96,13 @@ class Rig:
         await self.supervisor.close()
         self.supervisor = self.engine()
         await self.supervisor.open()
+
+    async def told(self, project_id: UUID, sentence: str) -> None:
+        """Return when it stands in the rows that something of a workspace ended unasked."""
+        with self.database.bus.subscribe(f"workspace:{project_id}") as changes:
+            async with asyncio.timeout(10):
+                while not (found := await self.workspaces.trouble(project_id, EVER)) or found[0] != sentence:
+                    await changes.wait(0.5)
 
     async def project(self, limit: int = 1) -> UUID:
         project = await self.projects.create(self.actor, "Engine room")

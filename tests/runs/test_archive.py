@@ -21,10 +21,12 @@ from vibe_app.board import archive as form
 from vibe_app.board.models import Session, SessionArchive, SessionEvent
 from vibe_app.board.views import SessionView
 from vibe_app.errors import NotFound, Unavailable
+from vibe_app.jobs.registry import Jobs
 from vibe_app.runs import archive
 from vibe_app.runs.archive import PORTION, Archive
 from vibe_app.settings import Settings
 from vibe_app.wire import Event, EventType, SidecarStatus, now
+from vibe_app.wiring import process_name
 
 LONG = 2 * PORTION + 7
 COLOURFUL = [
@@ -261,24 +263,25 @@ async def damage(rig: Rig, session_id: UUID, last_seq: int, **values: object) ->
         await db.execute(update(SessionArchive).where(part).values(**values))
 
 
-async def test_every_day_but_not_at_the_start(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_day_but_not_at_the_start(rig: Rig) -> None:
+    job = Archive(rig.database, 30).job
+    assert (job.period, job.first) == (86_400.0, 600.0)
     session = await old(rig)
-    monkeypatch.setattr(archive, "DAY", 0.01)
 
-    async def looked(days: float, first_look: float) -> bool:
-        monkeypatch.setattr(archive, "FIRST_LOOK", first_look)
-        daily = asyncio.create_task(Archive(rig.database, days).daily())
-        await asyncio.wait({daily}, timeout=0.3)
-        daily.cancel()
-        return await compressed(rig, session)
+    async def run_by_itself(first: float) -> Jobs:
+        jobs = Jobs(rig.database, process_name(), rig.settings.lease)
+        jobs.add(replace(job, name=f"{job.name} {first}", period=0.01, first=first))
+        await jobs.open()
+        return jobs
 
-    assert not await looked(days=30, first_look=60.0)
-    assert not await looked(days=0, first_look=0.01)
-    monkeypatch.setattr(archive, "FIRST_LOOK", 0.0)
-    daily = asyncio.create_task(Archive(rig.database, 30).daily())
+    patient, eager = await run_by_itself(first=60.0), await run_by_itself(first=0.0)
     await eventually(partial(compressed, rig, session))
     await eventually(partial(compressed, rig, await old(rig)))  # on another day
-    daily.cancel()
+    await eager.close()
+    await patient.close()
+    runs = {view.name: view.started_at for view in await patient.views()}
+    assert runs[f"{job.name} 60.0"] is None
+    assert runs[f"{job.name} 0.0"] is not None
 
 
 async def compressed(rig: Rig, session: SessionView) -> bool:

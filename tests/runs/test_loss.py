@@ -15,7 +15,6 @@ from vibe_app.board.views import SessionView
 from vibe_app.errors import DiskFull
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, Failure, StartSession, Usage
-from vibe_app.workspaces.runtimes.base import OTHER_SETTINGS
 
 
 def in_order(*scripts: Script) -> ScriptedSidecar:
@@ -65,23 +64,6 @@ async def test_a_workspace_that_dies_every_time(settings: Settings) -> None:
         assert (session.status, session.failure, session.attempt) == ("failed", "agent_lost", 4)
 
 
-async def test_a_run_that_is_lost_to_changed_settings_says_so(settings: Settings) -> None:
-    """They are found to be others when the runtime opens, before any run is taken up again."""
-    runtime = fakes.FakeRuntime(Script.endless())
-    async with rigged(settings, runtime) as rig:
-        session = await rig.running()
-        await rig.until(session, lambda view: view.last_seq > 0)
-        await rig.supervisor.close()
-        await runtime.sidecars[session.project_id].die(lose_sessions=True)
-        rig.workspaces.note_trouble(session.project_id, OTHER_SETTINGS)
-        await rig.restart()
-        await rig.until(session, lambda view: view.attempt == 2)
-        assert (
-            f"The workspace does not know the session any more. {OTHER_SETTINGS}"
-            in (await attempts(rig, session))[0]
-        )
-
-
 async def test_a_full_disk_is_told_once_and_not_run_into_again(settings: Settings) -> None:
     runtime = fakes.RuntimeWithoutRoom()
     async with rigged(settings, runtime) as rig:
@@ -124,7 +106,8 @@ async def test_why_a_workspace_ended_is_said_with_the_loss_that_it_caused(settin
     async with rigged(settings, runtime) as rig:
         session = await rig.execute()
         await rig.until(session, lambda view: view.status == "running")
-        rig.workspaces.note_trouble(session.project_id, sentence)
+        rig.reconciler.troubled(session.project_id, sentence, final=False)
+        await rig.told(session.project_id, sentence)
         for name, attempt in ((str(session.id), 2), (f"{session.id}-2", 3)):
             sidecar = runtime.sidecars[session.project_id]
             await sidecar.reached(name, 1)
@@ -237,7 +220,7 @@ async def test_a_short_absence_is_no_loss(settings: Settings) -> None:
     ],
     ids=["cut", "cut while it speaks", "stutters", "without done"],
 )
-async def test_the_book_is_exact_over_a_bad_line(
+async def test_the_log_is_exact_over_a_bad_line(
     settings: Settings, bad: Callable[[], ScriptedSidecar]
 ) -> None:
     async with bad() as sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:

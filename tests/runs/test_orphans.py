@@ -7,8 +7,10 @@ import asyncio
 from tests import fakes
 from tests.runs.rig import Rig, assert_whole, rigged, texts
 from tests.scripted import Request, Script, ScriptedSidecar
+from vibe_app.jobs.registry import Jobs
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, StartSession
+from vibe_app.wiring import process_name
 
 
 class SidecarWithoutAWord(ScriptedSidecar):
@@ -41,20 +43,23 @@ async def test_work_that_nobody_waits_for_is_ended(settings: Settings) -> None:
     sidecar = SidecarWithoutAWord()
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
         session_id = await work_that_nobody_waits_for(rig, sidecar)
-        await rig.workspaces.end_strays()
+        await rig.orphans.end_all()
         assert sidecar.session(session_id).status == "cancelled"
 
 
-async def test_it_is_ended_at_the_next_start(settings: Settings) -> None:
+async def test_a_job_ends_it_without_being_asked(settings: Settings) -> None:
     sidecar = SidecarWithoutAWord()
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
         session_id = await work_that_nobody_waits_for(rig, sidecar)
-        await rig.restart()
-        stray = sidecar.session(session_id)
+        jobs = Jobs(rig.database, process_name(), settings.lease)
+        jobs.add(rig.orphans.job)
+        await jobs.open()
+        orphan = sidecar.session(session_id)
         async with asyncio.timeout(10):
-            while not stray.final:
-                await stray.news.wait()
-        assert stray.status == "cancelled"
+            while not orphan.final:
+                await orphan.news.wait()
+        await jobs.close()
+        assert orphan.status == "cancelled"
 
 
 async def test_what_is_waited_for_goes_on(settings: Settings) -> None:
@@ -63,7 +68,7 @@ async def test_what_is_waited_for_goes_on(settings: Settings) -> None:
         session = await rig.running()
         # Not of this app: whoever started it knows why.
         sidecar.begin(StartSession(session_id="by-hand", prompt="Try something"))
-        await rig.workspaces.end_strays()
+        await rig.orphans.end_all()
         assert sidecar.session(session.id).status == "running"
         assert sidecar.session("by-hand").status == "running"
 
@@ -73,7 +78,7 @@ async def test_the_agent_of_an_earlier_attempt_is_ended(settings: Settings) -> N
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
         session = await rig.running()
         sidecar.begin(StartSession(session_id=f"{session.id}-7", prompt="As after a lost answer"))
-        await rig.workspaces.end_strays()
+        await rig.orphans.end_all()
         assert sidecar.session(f"{session.id}-7").status == "cancelled"
         assert sidecar.session(session.id).status == "running"
 
@@ -83,10 +88,10 @@ async def test_a_workspace_that_does_not_answer_is_left_for_the_next_time(settin
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
         session_id = await work_that_nobody_waits_for(rig, sidecar)
         sidecar.mute = True
-        await rig.workspaces.end_strays()
+        await rig.orphans.end_all()
         assert sidecar.session(session_id).status == "running"
         sidecar.mute = False
-        await rig.workspaces.end_strays()
+        await rig.orphans.end_all()
         assert sidecar.session(session_id).status == "cancelled"
 
 

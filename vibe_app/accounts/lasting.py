@@ -100,6 +100,11 @@ class _Watch:
                         log.warning("what goes on was ended, since nobody can say whether it may: %s", error)
                         self.ended.set_result(error)
                         return
+                except Exception as error:
+                    # What nobody can ask about any more must not go on for ever.
+                    log.exception("what goes on was ended, since asking whether it may broke")
+                    self.ended.set_result(Unavailable(f"Nobody can say whether this may go on: {error}"))
+                    return
 
 
 class Rights:

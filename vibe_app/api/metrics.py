@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vibe_app.accounts.roles import Scope as TokenScope
+from vibe_app.aio import BROKEN
 from vibe_app.api.errors import error_response, status_of
 from vibe_app.board.lifecycle import LIVE, SessionStatus
 from vibe_app.errors import Forbidden, VibeError
@@ -51,7 +52,22 @@ class _EventsWritten(Collector):
         )
 
 
+class _Loops(Collector):
+    """Counts how often what must not end has broken in this process."""
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "vibe_loop_failures",
+            "How often a loop that must not end broke and was started again",
+            labels=["loop"],
+        )
+        for name, times in BROKEN.items():
+            family.add_metric([name], times)
+        yield family
+
+
 REGISTRY.register(_EventsWritten())
+REGISTRY.register(_Loops())
 
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
-from vibe_app.aio import cancel
+from vibe_app.aio import BROKEN, cancel
 from vibe_app.db import Database, db_clock
 from vibe_app.errors import Unavailable, VibeError
 from vibe_app.jobs.models import JobRow
@@ -151,6 +151,7 @@ class Jobs:
                 log.warning("%s: %s", job.name, error)
             except Exception:
                 # What runs by itself must not end silently, whatever befalls one run of it.
+                BROKEN[job.name] += 1
                 log.exception("%s failed", job.name)
                 kept.failures += 1
             else:

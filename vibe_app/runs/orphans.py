@@ -1,7 +1,7 @@
 """Finds the sessions on which a workspace works although they are over here, and ends them there.
 
 A session may be over for the app while its agent still works: its sidecar was
-away when the end was decided. Every so often, and at start, each sidecar is asked
+away when the end was decided. Every half a minute each sidecar is asked
 what it runs, and that is compared with the rows. The other direction, a session
 that lives here, is its run's own business: it compares while it copies.
 """

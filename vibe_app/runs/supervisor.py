@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from vibe_app.aio import cancel
+from vibe_app.aio import cancel, forever
 from vibe_app.board.models import Session
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
@@ -84,7 +82,7 @@ class Supervisor:
         if self._database.sqlite:
             await self._queue.free_leases_of_the_dead()
         self._loops = [
-            asyncio.create_task(_forever(name, loop), name=name)
+            asyncio.create_task(forever(name, loop), name=name)
             for name, loop in (
                 ("claim sessions", self._claim_loop),
                 ("renew leases", self._heartbeat_loop),
@@ -160,23 +158,3 @@ class Supervisor:
         elif not live.task.done() and not record.closing:
             log.warning("the lease of session %s was lost", record.lease.session_id)
             live.task.cancel()
-
-
-async def _forever(name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a loop that must not end; start it again, after a moment, whenever it does."""
-    clock = asyncio.get_running_loop().time
-    pause = SHORTEST_PAUSE
-    while True:
-        task = asyncio.create_task(loop(), name=name)
-        began = clock()
-        try:
-            await asyncio.wait({task})
-        finally:
-            await cancel(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Unavailable):
-            log.warning("%s: %s", name, error)
-        else:
-            log.error("%s ended unexpectedly and is started again", name, exc_info=error)
-        pause = SHORTEST_PAUSE if clock() - began > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
-        await asyncio.sleep(pause)

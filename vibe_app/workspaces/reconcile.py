@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from vibe_app.addresses import Credential
-from vibe_app.aio import cancel
+from vibe_app.aio import cancel, forever
 from vibe_app.board.models import Project, Session
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database
@@ -89,6 +89,7 @@ class Reconciler:
         self._failures: dict[UUID, _Failures] = {}
         self._unwritten: dict[UUID, dict[str, Any]] = {}
         self._news = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._hold: Hold | None = None
 
     @property
@@ -109,7 +110,7 @@ class Reconciler:
                 tenancy = Tenancy(await rows.installation(db), self._keys, await rows.known(db))
             await self._runtime.open(tenancy)
             await self._take_stock()
-            writing = asyncio.create_task(self._write_all(), name="write how workspaces are")
+            writing = asyncio.create_task(forever("write how workspaces are", self._write_all))
             await self._reconcile_all()
         finally:
             await cancel(*(work.task for work in self._work.values()))
@@ -147,16 +148,16 @@ class Reconciler:
         while True:
             await self._news.wait()
             self._news.clear()
-            try:
-                await self._write()
-            except Unavailable as error:
-                log.warning("how workspaces are was not written, and will be: %s", error)
-                await asyncio.sleep(1.0)
-                self._news.set()
-            except Exception:
-                log.exception("how workspaces are was not written, and will be")
-                await asyncio.sleep(1.0)
-                self._news.set()
+            await self.write()
+
+    async def write(self) -> None:
+        """Write what is to be written; on return all of it stands there.
+
+        Raises:
+            Unavailable: The database does not answer; what is to be written is kept.
+        """
+        async with self._writing:
+            await self._write()
 
     async def _write(self) -> None:
         writing, self._unwritten = self._unwritten, {}
@@ -175,6 +176,7 @@ class Reconciler:
             # What came meanwhile is newer.
             for project_id, values in writing.items():
                 self._unwritten[project_id] = values | self._unwritten.get(project_id, {})
+            self._news.set()
             raise
 
     # --- what is to do ------------------------------------------------------------------------------
@@ -203,7 +205,7 @@ class Reconciler:
                         "address": None,
                     },
                 )
-        await self._write()
+        await self.write()
 
     async def _reconcile_all(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -212,7 +214,7 @@ class Reconciler:
             while True:
                 if clock() - compared >= COMPARE:
                     compared = clock()
-                    await self._compare()
+                    await self.compare()
                 async with self._database.read() as db:
                     unsettled = await rows.unsettled(db)
                 for row in unsettled:
@@ -231,7 +233,7 @@ class Reconciler:
         failures = self._failures.get(row.project_id)
         if failures is not None and asyncio.get_running_loop().time() < failures.until:
             return
-        task = asyncio.create_task(self._do(row), name=f"workspace {row.project_id}")
+        task = asyncio.create_task(self._do(row.project_id), name=f"workspace {row.project_id}")
         self._work[row.project_id] = _Work(row.generation, row.desired, task)
         task.add_done_callback(lambda done: self._ended(row.project_id, done))
 
@@ -252,11 +254,16 @@ class Reconciler:
         failures.count += 1
         failures.until = asyncio.get_running_loop().time() + pause
 
-    async def _do(self, row: Workspace) -> None:
-        if row.desired == Desired.RUNNING:
-            await self._start(row)
-        else:
-            await self._stop(row, erase=row.desired == Desired.ERASED)
+    async def _do(self, project_id: UUID) -> None:
+        async with self._database.read() as db:
+            # What was read before may have been done since.
+            found = await rows.unsettled(db, project_id)
+        for row in found:
+            self._work[project_id].generation, self._work[project_id].desired = row.generation, row.desired
+            if row.desired == Desired.RUNNING:
+                await self._start(row)
+            else:
+                await self._stop(row, erase=row.desired == Desired.ERASED)
 
     async def _start(self, row: Workspace) -> None:
         """Bring a workspace up; how that goes is told by the runtime, and its end written with the wish."""
@@ -274,7 +281,7 @@ class Reconciler:
         else:
             await self.told(project_id, WorkspaceStatus.READY, None, endpoint)
             self._note(project_id, answered | {"outdated": project_id in await self._runtime.outdated()})
-        await self._write()
+        await self.write()
 
     async def _spec(self, row: Workspace) -> WorkspaceSpec:
         """Say what to start, its epoch noted first: what runs is mended in its own, a start has a new one."""
@@ -330,7 +337,7 @@ class Reconciler:
                 {"observed": row.generation if erase else row.observed, "failure": as_failure(failure)},
             )
             self._put_off(project_id)
-            return await self._write()
+            return await self.write()
         if erase:
             self._unwritten.pop(project_id, None)
             async with self._database.transaction() as db:
@@ -338,11 +345,11 @@ class Reconciler:
             return
         await self.told(project_id, WorkspaceStatus.STOPPED, None, None)
         self._note(project_id, answered | {"failure": None, "outdated": False})
-        await self._write()
+        await self.write()
 
     # --- what nobody asked for ----------------------------------------------------------------------
 
-    async def _compare(self) -> None:
+    async def compare(self) -> None:
         """Compare all that is there with all rows: what is idle, outdated, wrong or nobody's."""
         alive, found, outdated = (
             await self._runtime.alive(),
@@ -424,7 +431,7 @@ class Reconciler:
             log.warning("not every workspace was stopped: %s", error or "it took too long")
         await cancel(writing)
         try:
-            await self._write()
+            await self.write()
         except VibeError as error:
             log.warning("how workspaces are was not written: %s", error)
 

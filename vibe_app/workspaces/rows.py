@@ -112,9 +112,12 @@ def _unsettled() -> ColumnElement[bool]:
     return up | down | gone
 
 
-async def unsettled(db: AsyncSession) -> list[Workspace]:
-    """Return the workspaces of which something else is wanted than is so."""
-    return list(await db.scalars(select(Workspace).where(_unsettled())))
+async def unsettled(db: AsyncSession, project_id: UUID | None = None) -> list[Workspace]:
+    """Return the workspaces of which something else is wanted than is so; of one project or of all."""
+    query = select(Workspace).where(_unsettled())
+    if project_id is not None:
+        query = query.where(col(Workspace.project_id) == project_id)
+    return list(await db.scalars(query))
 
 
 async def running(db: AsyncSession) -> list[Workspace]:

@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from vibe_app.aio import cancel
+from vibe_app.aio import cancel, forever
 from vibe_app.db import Database, db_clock
 from vibe_app.errors import Unavailable
 from vibe_app.wire import now
@@ -49,7 +49,7 @@ class Usage:
 
     def open(self) -> None:
         """Begin to renew what is held."""
-        self._renewing = asyncio.create_task(self._renew_all(), name="leases on workspaces")
+        self._renewing = asyncio.create_task(forever("renew uses of workspaces", self._renew_all))
 
     async def close(self) -> None:
         """Let go of everything."""
@@ -106,13 +106,7 @@ class Usage:
             self._renewed = {project: at for project, at in self._renewed.items() if project in held}
             if not held:
                 continue
-            try:
-                await self._write(held)
-            except Unavailable as error:
-                log.warning("uses of workspaces were not renewed: %s", error)
-            except Exception:
-                # Whatever befalls one renewal, the next one must come.
-                log.exception("uses of workspaces were not renewed")
+            await self._write(held)
 
 
 async def used(db: AsyncSession, projects: Collection[UUID] | None = None) -> set[UUID]:

@@ -1,23 +1,20 @@
-"""What every runtime promises, asked of the fake, the local one and the one of pods.
-
-The local one is asked directly, and as a process asks that shares it and does not run it itself.
-"""
+"""What every runtime promises, asked of the fake, the local one and the one of pods."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
-from vibe_app.workspaces.runtimes.local.shared import SharedLocalRuntime
 
 from tests.fakes import FakeRuntime
-from tests.specs import spec_of, tenancy
+from tests.specs import keys_of, spec_of, tenancy
 from tests.waiting import kill
 from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
 from tests.workspaces.runtimes.kubernetes.kube.houses import pod_house, pretend_house
@@ -60,8 +57,8 @@ class FakeHouse:
 class LocalHouse:
     """The local runtime."""
 
-    def __init__(self, settings: Settings, runtime: Runtime | None = None) -> None:
-        self.runtime = runtime or LocalRuntime(settings, pace=0)
+    def __init__(self, settings: Settings) -> None:
+        self.runtime: Runtime = LocalRuntime(settings, pace=0)
         self.project = uuid4()
         self._data = settings.data
 
@@ -72,9 +69,7 @@ class LocalHouse:
         )
 
 
-@pytest_asyncio.fixture(
-    loop_scope="module", scope="module", params=["fake", "local", "shared", "kubernetes", "pods"]
-)
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["fake", "local", "kubernetes", "pods"])
 async def house(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, opencode: Path
 ) -> AsyncIterator[House]:
@@ -87,15 +82,10 @@ async def house(
             house = LocalHouse(settings)
         elif request.param == "kubernetes":
             house = await others.enter_async_context(pretend_house(data))
-        elif request.param == "pods":
+        else:
             if reason := why_not():
                 pytest.skip(f"NO REAL PODS ON THIS MACHINE: {reason}")
             house = await others.enter_async_context(pod_house(data, opencode))
-        else:
-            host = SharedLocalRuntime(settings, pace=0)
-            await host.open(tenancy())
-            others.push_async_callback(host.close)
-            house = LocalHouse(settings, SharedLocalRuntime(settings, pace=0))
         await house.runtime.open(tenancy())
         yield house
         await house.runtime.stop(house.project, erase=True)
@@ -158,6 +148,29 @@ async def test_a_stopped_workspace_does_not_answer_and_can_be_started_again(
     assert not await answers(agent, before)
     await house.runtime.stop(house.project)
     assert await answers(agent, await house.runtime.ensure(spec_of(house.project)))
+
+
+async def test_it_tells_in_which_epoch_each_was_started(house: House, agent: Agent) -> None:
+    await house.runtime.stop(house.project)
+    first = await house.runtime.ensure(spec_of(house.project, epoch=7))
+    assert (await house.runtime.alive())[house.project] == 7
+    assert (await house.runtime.held())[house.project] == 7
+    assert await house.runtime.outdated() == set()
+    assert house.project in await house.runtime.found()
+    await house.runtime.stop(house.project)
+    again = await house.runtime.ensure(spec_of(house.project, epoch=8))
+    assert (await house.runtime.alive())[house.project] == 8
+    assert again.token == keys_of(house.project, 8).token != first.token
+    assert await answers(agent, again)
+    assert not await answers(agent, replace(again, token=first.token))
+
+
+async def test_nothing_is_found_of_what_was_erased(house: House) -> None:
+    await house.runtime.ensure(spec_of(house.project))
+    await house.runtime.stop(house.project)
+    assert house.project in await house.runtime.found()
+    await house.runtime.stop(house.project, erase=True)
+    assert house.project not in await house.runtime.found()
 
 
 async def test_a_workspace_that_never_was_is_stopped_already(house: House) -> None:

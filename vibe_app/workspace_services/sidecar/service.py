@@ -9,6 +9,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+from vibe_app.aio import forever
 from vibe_app.disk import disk_full, is_full
 from vibe_app.errors import InvalidRequest, Unavailable
 from vibe_app.inside import exclude_from_git
@@ -87,8 +88,10 @@ class Service:
         for session in self._store.unfinished():
             logger.info("taking up session %s at event %s", session.id, len(session.events))
             self._begin(self._run(session))
-        self._keep(asyncio.create_task(self._watch.run(), name="watch"))
-        self._keep(asyncio.create_task(self._commands.watch(), name="commands"))
+        self._keep(asyncio.create_task(forever("watch OpenCode's events", self._watch.run), name="watch"))
+        self._keep(
+            asyncio.create_task(forever("end overdue commands", self._commands.watch), name="commands")
+        )
 
     async def close(self) -> None:
         """Let go of everything; live sessions go on inside OpenCode."""

@@ -61,6 +61,7 @@ class Watch:
     async def run(self) -> None:
         """Connect, deliver, connect again; ends only by cancellation."""
         loop = asyncio.get_running_loop()
+        self.connected = False
         lost_at, grace = loop.time(), self._long_grace
         while True:
             silent = False

@@ -29,7 +29,7 @@ APP = """
 import asyncio, dataclasses, json, sys
 from pathlib import Path
 from uuid import UUID
-from vibe_app.workspaces.runtimes.base import WorkspaceSpec
+from tests.specs import spec_of, tenancy
 from vibe_app.workspaces.runtimes.local.runtime import LocalRuntime
 from vibe_app.settings import Settings
 
@@ -85,7 +85,7 @@ async def test_after_a_kill_of_the_app_the_workspace_goes_on_and_is_found_again(
             await agent.start(endpoint, start)
         await runtime.open(tenancy())
         try:
-            assert await runtime.alive() == {spec.project_id}
+            assert await runtime.alive() == {spec.project_id: 1}
             assert await runtime.ensure(spec) == endpoint
             assert services(tmp_path, spec) == before
             assert before <= running(tmp_path)

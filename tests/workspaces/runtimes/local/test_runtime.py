@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import psutil
 import pytest
 
 from tests.disks import fill, needs_mount, small_disk
-from tests.specs import spec_of, tenancy
+from tests.specs import keys_of, spec_of, tenancy
 from tests.waiting import eventually, kill
 from tests.workspaces.runtimes.conftest import STAND_IN, local_settings, program
+from vibe_app.aio import BROKEN
 from vibe_app.errors import DiskFull, InvalidRequest, Unavailable
 from vibe_app.workspace_services.sidecar.sweep import sweep
-from vibe_app.workspaces.runtimes.base import OTHER_SETTINGS
+from vibe_app.workspaces.runtimes.base import FILES_GONE, Endpoint
 from vibe_app.workspaces.runtimes.local import processes, records
 from vibe_app.workspaces.runtimes.local import runtime as local
 from vibe_app.workspaces.runtimes.local.records import Name, Record
@@ -34,7 +37,9 @@ class Told:
     def __init__(self) -> None:
         self.statuses: dict[UUID, list[tuple[str, str | None]]] = defaultdict(list)
 
-    async def __call__(self, project_id: UUID, status: str, reason: str | None) -> None:
+    async def __call__(
+        self, project_id: UUID, status: str, reason: str | None, endpoint: Endpoint | None
+    ) -> None:
         self.statuses[project_id].append((status, reason))
 
     def words(self, project_id: UUID) -> list[str]:
@@ -50,7 +55,7 @@ class Place:
     def __init__(self, data: Path, opencode: Path) -> None:
         self.data = data
         self.told = Told()
-        self.troubles: list[tuple[UUID, str]] = []
+        self.troubles: list[tuple[UUID, str, bool]] = []
         self.settings = local_settings(data, opencode)
         self.opened: list[LocalRuntime] = []
 
@@ -138,7 +143,7 @@ async def test_opencode_crashes_at_start(place: Place, tmp_path: Path, text: str
         await runtime.ensure(spec_of(project))
     assert place.told.last(project)[0] == "failed"
     assert not place.running()
-    assert await runtime.alive() == set()
+    assert await runtime.alive() == {}
 
 
 async def test_opencode_never_answers(place: Place, tmp_path: Path) -> None:
@@ -199,7 +204,7 @@ async def test_only_two_start_at_once(place: Place) -> None:
     await asyncio.gather(*(runtime.ensure(spec_of(project)) for project in projects))
     waited = ["Waiting for other workspaces to start" in place.told.words(project) for project in projects]
     assert sorted(waited) == [False, False, True]
-    assert await runtime.alive() == set(projects)
+    assert await runtime.alive() == dict.fromkeys(projects, 1)
 
 
 @pytest.mark.parametrize("service", ["opencode", "sidecar"])
@@ -275,7 +280,7 @@ async def test_a_record_from_before_the_file_browser_is_adopted(place: Place) ->
         del known[beside], known[f"{beside}_port"]
     file.write_text(json.dumps(known))
     second = await place.open()
-    assert await second.alive() == {spec.project_id}
+    assert await second.alive() == {spec.project_id: 1}
     await eventually(lambda: set(place.services(spec.project_id)) == set(Name))
     assert place.pids(spec.project_id) == (known["opencode"]["pid"], known["sidecar"]["pid"])
 
@@ -296,7 +301,7 @@ async def test_what_keeps_dying_is_given_up(place: Place, monkeypatch: pytest.Mo
     assert place.told.last(spec.project_id) == ("ready", None)
 
 
-async def test_a_stray_process_of_an_agent_is_ended_by_stop(place: Place) -> None:
+async def test_an_orphaned_process_of_an_agent_is_ended_by_stop(place: Place) -> None:
     runtime, spec = await place.open(), spec_of(uuid4())
     await runtime.ensure(spec)
     environment = psutil.Process(place.pids(spec.project_id)[0]).environ()
@@ -318,7 +323,7 @@ async def test_a_start_that_is_asked_for_during_a_stop_comes_after_it(place: Pla
     await asyncio.sleep(0)
     endpoint = await runtime.ensure(spec)
     await stopping
-    assert await runtime.alive() == {spec.project_id}
+    assert await runtime.alive() == {spec.project_id: 1}
     assert await runtime.ensure(spec) == endpoint
     assert place.told.last(spec.project_id) == ("ready", None)
 
@@ -370,19 +375,20 @@ async def test_secrets_stay_where_they_belong(place: Place, monkeypatch: pytest.
     monkeypatch.setenv("VIBE_SECRET_KEY", "signs-logins-and-nothing-else-at-all")
     runtime, project = await place.open(), uuid4()
     await runtime.ensure(spec_of(project))
-    record = place.record(project)
     file = place.data / "run" / f"{project}.json"
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.parent.stat().st_mode & 0o777 == 0o700
-    secrets = (record.token, record.password, record.rehearsal_key)
+    keys = keys_of(project)
+    secrets = (keys.token, keys.password, keys.rehearsal_key)
     assert len(set(secrets)) == 3
+    assert not any(secret in file.read_text() for secret in secrets)
     found = {name: psutil.Process(pid) for name, pid in place.services(project).items()}
     opencode = found[Name.OPENCODE]
     for process in found.values():
         assert not any(secret in " ".join(process.cmdline()) for secret in secrets)
         assert "signs-logins" not in process.environ().values()
-    assert record.token not in opencode.environ().values()
-    assert record.password not in found[Name.FILES].environ().values()
+    assert keys.token not in opencode.environ().values()
+    assert keys.password not in found[Name.FILES].environ().values()
     logs = "".join(log.read_text() for log in (place.data / "logs").iterdir())
     assert not any(secret in logs for secret in secrets)
 
@@ -390,7 +396,7 @@ async def test_secrets_stay_where_they_belong(place: Place, monkeypatch: pytest.
 async def test_a_status_that_cannot_be_told_does_not_stop_the_work(
     tmp_path: Path, stand_in: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(project_id: UUID, status: str, reason: str | None) -> None:
+    async def broken(project_id: UUID, status: str, reason: str | None, endpoint: Endpoint | None) -> None:
         raise OSError("the database is away")
 
     runtime = LocalRuntime(local_settings(tmp_path / "data", stand_in), broken, pace=0)
@@ -398,7 +404,7 @@ async def test_a_status_that_cannot_be_told_does_not_stop_the_work(
     try:
         project = uuid4()
         await runtime.ensure(spec_of(project))
-        assert await runtime.alive() == {project}
+        assert await runtime.alive() == {project: 1}
         assert "the database is away" in caplog.text
     finally:
         await runtime.close(keep=())
@@ -416,7 +422,7 @@ async def test_two_apps_do_not_share_a_data_folder(place: Place) -> None:
     await place.open()
     second = LocalRuntime(place.settings)
     with pytest.raises(Unavailable, match=rf"Another Vibe \(process {os.getpid()}\) uses the folder"):
-        await second.open()
+        await second.open(tenancy())
 
 
 async def test_close_leaves_workspaces_and_the_next_open_finds_them(place: Place) -> None:
@@ -426,7 +432,7 @@ async def test_close_leaves_workspaces_and_the_next_open_finds_them(place: Place
     await first.close()
     assert place.running() == set(place.services(spec.project_id).values())
     second = await place.open()
-    assert await second.alive() == {spec.project_id}
+    assert await second.alive() == {spec.project_id: 1}
     assert await second.ensure(spec) == endpoint
     assert place.pids(spec.project_id) == before
 
@@ -437,7 +443,7 @@ async def test_close_stops_what_is_not_to_be_kept(place: Place) -> None:
     await runtime.close(keep={kept})
     assert place.running(kept)
     assert not place.running(idle)
-    assert await (await place.open()).alive() == {kept}
+    assert await (await place.open()).alive() == {kept: 1}
 
 
 async def test_a_half_dead_workspace_is_completed_by_open(place: Place) -> None:
@@ -461,21 +467,57 @@ async def test_what_no_record_tells_of_is_ended_by_open(place: Place) -> None:
     (place.settings.workspaces / ".new-left").mkdir()
     second = await place.open()
     assert not place.running()
-    assert await second.alive() == set()
+    assert await second.alive() == {}
     assert not (place.settings.workspaces / ".new-left").exists()
     await second.ensure(spec)
 
 
-async def test_other_settings_start_opencode_anew_and_keep_the_sidecar(place: Place) -> None:
+async def test_other_settings_reach_a_workspace_at_its_next_start(place: Place) -> None:
     first, spec = await place.open(), spec_of(uuid4())
     await first.ensure(spec)
-    opencode, sidecar = place.pids(spec.project_id)
+    before = place.pids(spec.project_id)
     await first.close()
-    assert place.troubles == []
     second = await place.open(model="anthropic/claude-sonnet-4-5", model_api_key="key")
+    assert await second.outdated() == {spec.project_id}
     await second.ensure(spec)
-    assert place.troubles == [(spec.project_id, OTHER_SETTINGS)]
-    assert place.pids(spec.project_id)[0] != opencode
-    assert place.pids(spec.project_id)[1] == sidecar
+    assert place.pids(spec.project_id) == before, "what may be at work is left alone"
+    await second.stop(spec.project_id)
+    await second.ensure(spec)
+    assert await second.outdated() == set()
     config = place.settings.workspaces / str(spec.project_id) / ".opencode" / "config.json"
     assert json.loads(config.read_text())["model"] == "anthropic/claude-sonnet-4-5"
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_a_folder_that_was_deleted_is_made_anew_and_that_is_said(place: Place, running: bool) -> None:
+    runtime, project = await place.open(), uuid4()
+    assert (await runtime.ensure(spec_of(project))).notices == ()
+    if not running:
+        await runtime.stop(project)
+    shutil.rmtree(place.settings.workspaces / str(project))
+    endpoint = await runtime.ensure(spec_of(project, epoch=2, remade=True))
+    assert endpoint.notices == (FILES_GONE,)
+    assert (place.settings.workspaces / str(project)).is_dir()
+    assert await runtime.alive() == {project: 2}
+
+
+async def test_the_watch_over_processes_survives_whatever_befalls_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime, spec = await place.open(), spec_of(uuid4())
+    await runtime.ensure(spec)
+    opencode, _ = place.pids(spec.project_id)
+    broken = ["once"]
+    mend = LocalRuntime._mend
+
+    def break_once(*args: Any) -> None:
+        if broken:
+            raise RuntimeError(broken.pop())
+        mend(*args)
+
+    monkeypatch.setattr(LocalRuntime, "_mend", break_once)
+    await eventually(lambda: not broken)
+    await kill(opencode)
+    await eventually(lambda: place.pids(spec.project_id)[0] != opencode)
+    assert "RuntimeError: once" in caplog.text
+    assert BROKEN["watch over local workspaces"] >= 1

@@ -22,6 +22,7 @@ from uuid import UUID
 import psutil
 
 from vibe_app import disk
+from vibe_app.aio import forever
 from vibe_app.errors import CannotStart, Unavailable, VibeError
 from vibe_app.settings import Settings
 from vibe_app.workspaces.repositories import checkout
@@ -118,8 +119,7 @@ class LocalRuntime:
         await _all(self._adopt(record) for record in self._records.read_all())
         leftovers = await asyncio.to_thread(processes.of_workspace, self._settings.data)
         await _all(self._end(self._workspace(owner)) for owner in leftovers if not self._known(owner))
-        self._watcher = asyncio.create_task(self._watch(), name="watch over local workspaces")
-        self._watcher.add_done_callback(_complain)
+        self._watcher = asyncio.create_task(forever("watch over local workspaces", self._watch))
 
     async def close(self, keep: Collection[UUID] | None = None) -> None:
         """Let go of the workspaces; see `Runtime.close`. Starts that are under way are broken off."""
@@ -529,8 +529,3 @@ async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
 def _words(error: OSError) -> str:
     where = f" ({error.filename})" if error.filename else ""
     return f"{error.strerror or error}{where}"
-
-
-def _complain(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.critical("Workspaces are not watched any more: dead ones stay dead", exc_info=error)
