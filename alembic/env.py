@@ -13,7 +13,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 import vibe_app.accounts.models
-import vibe_app.board.models
+import vibe_app.board.projects.models
+import vibe_app.board.sessions.models
+import vibe_app.board.tasks.models
 import vibe_app.configuration.models
 import vibe_app.jobs.models
 import vibe_app.workspaces.models  # noqa: F401 - they fill the metadata

@@ -24,7 +24,7 @@ from bench.server import PERSON, data_folder
 from bench.sidecars import line
 from tests.scripted import Script, ScriptedSidecar
 from vibe_app.accounts.roles import Actor
-from vibe_app.board.views import SessionView
+from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.settings import load_settings
 from vibe_app.wiring import Services, build, running
 

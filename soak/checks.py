@@ -9,7 +9,7 @@ from uuid import UUID
 from soak.evidence import Evidence, Line
 from soak.history import Move, pid_of
 from vibe_app.board.lifecycle import LIVE, SESSION_MOVES, TASK_AFTER, SessionStatus, TaskStatus
-from vibe_app.board.models import Session, SessionEvent
+from vibe_app.board.sessions.models import Session, SessionEvent
 from vibe_app.runs.retry_policy import MAX_CRASHES
 from vibe_app.wire import EventType, clean_text, iso, plain_text
 

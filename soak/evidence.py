@@ -19,7 +19,9 @@ from sqlmodel import SQLModel, col
 from soak import history
 from soak.people import Asked
 from soak.processes import Fault
-from vibe_app.board.models import Project, Session, SessionEvent, Task
+from vibe_app.board.projects.models import Project
+from vibe_app.board.sessions.models import Session, SessionEvent
+from vibe_app.board.tasks.models import Task
 from vibe_app.db import Database
 from vibe_app.inside import Spot
 from vibe_app.wire import EventType, iso

@@ -17,9 +17,9 @@ from uuid import UUID
 
 from vibe_app.accounts.lasting import Rights
 from vibe_app.accounts.service import Accounts
-from vibe_app.board.projects import Projects
-from vibe_app.board.sessions import Sessions
-from vibe_app.board.tasks import Tasks
+from vibe_app.board.projects.service import Projects
+from vibe_app.board.sessions.service import Sessions
+from vibe_app.board.tasks.service import Tasks
 from vibe_app.clients.services import WorkspaceClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials

@@ -14,7 +14,7 @@ from sqlmodel import col
 from tests.api.conftest import Board
 from tests.conftest import BOTH
 from tests.fakes import FakeRuntime, Script
-from vibe_app.board.models import Session, SessionArchive
+from vibe_app.board.sessions.models import Session, SessionArchive
 from vibe_app.runs.archive import PORTION, Archive
 from vibe_app.wire import now
 from vibe_app.wiring import Services

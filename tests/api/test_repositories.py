@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from tests.api.conftest import Board
-from vibe_app.board.models import Project
+from vibe_app.board.projects.models import Project
 from vibe_app.configuration.models import Secret
 from vibe_app.wiring import services
 

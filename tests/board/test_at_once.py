@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from vibe_app.accounts.roles import Actor
-from vibe_app.board.views import TaskView
+from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.errors import NotFound, VibeError
 from vibe_app.wiring import Services
 

@@ -11,7 +11,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from vibe_app.accounts.roles import Actor
-from vibe_app.board import repository
 from vibe_app.board.lifecycle import (
     LIVE,
     SESSION_MOVES,
@@ -22,7 +21,10 @@ from vibe_app.board.lifecycle import (
     TaskStatus,
     session_sources,
 )
-from vibe_app.board.models import Session, Task
+from vibe_app.board.sessions import queries as session_queries
+from vibe_app.board.sessions.models import Session
+from vibe_app.board.tasks import queries as task_queries
+from vibe_app.board.tasks.models import Task
 from vibe_app.db import Database
 from vibe_app.errors import Conflict, IllegalMove
 from vibe_app.wiring import Services
@@ -85,7 +87,7 @@ async def test_guarded_session_moves(
     async def move() -> None:
         async with resting.database.transaction() as db:
             assert card.last_session_id is not None
-            await repository.move_session(db, card.last_session_id, target)
+            await session_queries.move_session(db, card.last_session_id, target)
 
     if (source, target) in ALLOWED_SESSIONS:
         await move()
@@ -137,6 +139,6 @@ async def test_the_database_itself_refuses_an_unknown_word(
 async def test_a_move_of_nothing_is_illegal(resting: Services) -> None:
     async with resting.database.transaction() as db:
         with pytest.raises(IllegalMove):
-            await repository.move_session(db, uuid4(), S.FAILED)
+            await session_queries.move_session(db, uuid4(), S.FAILED)
         with pytest.raises(IllegalMove):
-            await repository.move_task(db, uuid4(), [T.TODO], T.DONE)
+            await task_queries.move_task(db, uuid4(), [T.TODO], T.DONE)

@@ -9,8 +9,8 @@ import pytest
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import Priority, TaskStatus
-from vibe_app.board.models import Session
-from vibe_app.board.sessions import compose_prompt
+from vibe_app.board.sessions.models import Session
+from vibe_app.board.sessions.service import compose_prompt
 from vibe_app.errors import Conflict, InvalidRequest, VibeError
 from vibe_app.wiring import Services
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from vibe_app.board.models import Project
+from vibe_app.board.projects.models import Project
 from vibe_app.configuration.models import Secret
 from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database

@@ -11,10 +11,11 @@ from uuid import UUID
 from tests.fakes import FakeRuntime
 from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.service import Accounts
-from vibe_app.board.projects import Projects
-from vibe_app.board.sessions import Sessions
-from vibe_app.board.tasks import Tasks
-from vibe_app.board.views import SessionView, TaskView
+from vibe_app.board.projects.service import Projects
+from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.sessions.service import Sessions
+from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.board.tasks.service import Tasks
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.configuration.secrets import Secrets

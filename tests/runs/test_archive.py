@@ -17,9 +17,9 @@ from tests.runs.databases import DatabaseThatDoesNotSayWhetherItCommitted
 from tests.runs.rig import Rig, lines, rigged, texts
 from tests.scripted import Script, ScriptedSidecar
 from tests.waiting import eventually
-from vibe_app.board import archive as form
-from vibe_app.board.models import Session, SessionArchive, SessionEvent
-from vibe_app.board.views import SessionView
+from vibe_app.board.sessions import archive as form
+from vibe_app.board.sessions.models import Session, SessionArchive, SessionEvent
+from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.errors import NotFound, Unavailable
 from vibe_app.jobs.registry import Jobs
 from vibe_app.runs import archive

@@ -14,8 +14,8 @@ from tests import fakes
 from tests.runs.rig import Rig, assert_whole, lines, rigged, texts
 from tests.scripted import Script
 from vibe_app.board.lifecycle import SessionStatus
-from vibe_app.board.models import Session
-from vibe_app.board.views import SessionView
+from vibe_app.board.sessions.models import Session
+from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.errors import NotFound
 from vibe_app.runs import event_log as feed_module
 from vibe_app.runs.event_log import PAGE, Batch, Entry, EventLog, Lease

@@ -8,7 +8,7 @@ from tests import fakes
 from tests.runs.rig import rigged
 from tests.scripted import Script, ScriptedSidecar
 from vibe_app.addresses import Credential
-from vibe_app.board.models import Session, SessionEvent
+from vibe_app.board.sessions.models import Session, SessionEvent
 from vibe_app.settings import Settings
 
 TOKEN = "ghp_0123456789=/"

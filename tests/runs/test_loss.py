@@ -11,7 +11,7 @@ import pytest
 from tests import fakes
 from tests.runs.rig import QUICK, Rig, assert_whole, lines, rigged, texts
 from tests.scripted import Request, Script, ScriptedSidecar, send
-from vibe_app.board.views import SessionView
+from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.errors import DiskFull
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, Failure, StartSession, Usage

@@ -13,10 +13,10 @@ from sqlmodel import col
 
 from tests.fakes import FakeRuntime
 from tests.runs.rig import Rig, rigged
-from vibe_app.board import repository
 from vibe_app.board.lifecycle import SessionStatus
-from vibe_app.board.models import Session
-from vibe_app.board.views import SessionView
+from vibe_app.board.sessions import queries as session_queries
+from vibe_app.board.sessions.models import Session
+from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.db import db_clock
 from vibe_app.errors import LeaseLost
 from vibe_app.runs.event_log import Entry, Lease, Taken
@@ -179,7 +179,7 @@ async def test_no_limit_is_ever_exceeded_by_two_owners_in_a_storm(rig: Rig) -> N
             async with rig.database.read() as db:
                 held = await db.execute(
                     select(col(Session.project_id), func.count())
-                    .where(repository.holds_place)
+                    .where(session_queries.holds_place)
                     .group_by(col(Session.project_id))
                 )
                 counts: dict[UUID, int] = dict(held.all())

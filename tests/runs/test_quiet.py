@@ -12,12 +12,13 @@ from tests.fakes import FakeRuntime
 from tests.runs.rig import Rig
 from tests.scripted import Script
 from tests.waiting import eventually
-from vibe_app.board import repository
-from vibe_app.board import sessions as verbs
-from vibe_app.board.models import Session
-from vibe_app.board.sessions import Sessions
-from vibe_app.board.tasks import Tasks
-from vibe_app.board.views import SessionView
+from vibe_app.board.sessions import endings
+from vibe_app.board.sessions import queries as session_queries
+from vibe_app.board.sessions import service as verbs
+from vibe_app.board.sessions.models import Session
+from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.sessions.service import Sessions
+from vibe_app.board.tasks.service import Tasks
 from vibe_app.runs import writer
 from vibe_app.runs.event_log import Entry
 from vibe_app.wire import EventType, now
@@ -117,7 +118,7 @@ async def test_no_hosts_clock_makes_it_quiet(rig: Rig, monkeypatch: pytest.Monke
         return now() - timedelta(hours=hours)
 
     for hours in (1, -1):
-        for module in (writer, repository, verbs):
+        for module in (writer, session_queries, endings, verbs):
             monkeypatch.setattr(module, "now", lambda hours=hours: hours_ago(hours))
         lease = rig.supervisor._runs[session.id].run.record.lease
         await rig.event_log.append(lease, [Entry(EventType.OUTPUT, "A word\n", hours_ago(-hours))])

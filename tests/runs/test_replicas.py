@@ -24,8 +24,8 @@ from tests.runs.rig import Rig, lines, rigged, texts
 from tests.runs.test_restart import assert_exact, crashes, process
 from tests.scripted import Request, Script, ScriptedSidecar
 from tests.waiting import eventually
-from vibe_app.board.models import Session
-from vibe_app.board.views import SessionView
+from vibe_app.board.sessions.models import Session
+from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.runs import event_log, supervisor
 from vibe_app.runs.queue import Queue
 from vibe_app.settings import Settings

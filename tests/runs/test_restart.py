@@ -17,8 +17,8 @@ from tests import fakes
 from tests.runs.rig import Rig, assert_whole, lines, rigged, texts
 from tests.scripted import Script, ScriptedSidecar
 from tests.waiting import eventually
-from vibe_app.board.models import Session
-from vibe_app.board.views import SessionView
+from vibe_app.board.sessions.models import Session
+from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent

@@ -19,7 +19,9 @@ from soak.people import Asked
 from soak.plans import Plan, rehearsed, scripted
 from soak.processes import Fault
 from soak.reader import Reader
-from vibe_app.board.models import Project, Session, SessionEvent, Task
+from vibe_app.board.projects.models import Project
+from vibe_app.board.sessions.models import Session, SessionEvent
+from vibe_app.board.tasks.models import Task
 from vibe_app.wire import SidecarStatus, iso
 
 CLIENT = httpx.AsyncClient(verify=False)

@@ -13,7 +13,7 @@ from tests import fakes
 from tests.runs.rig import QUICK, Rig, assert_whole, lines, rigged, texts
 from tests.scripted import Request, Script, ScriptedSession, ScriptedSidecar, send_chunk
 from tests.waiting import eventually
-from vibe_app.board.views import SessionView
+from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.errors import InvalidRequest
 from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.settings import Settings

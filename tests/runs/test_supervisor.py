@@ -15,7 +15,7 @@ from tests import fakes
 from tests.runs.rig import assert_whole, rigged
 from tests.scripted import Script, ScriptedSidecar
 from tests.waiting import eventually
-from vibe_app.board.models import Session
+from vibe_app.board.sessions.models import Session
 from vibe_app.db import db_clock
 from vibe_app.runs import supervisor
 from vibe_app.runs.queue import Queue, Renewal

@@ -10,7 +10,7 @@ from tests import fakes
 from tests.conftest import BOTH
 from tests.runs.rig import Rig, assert_whole, rigged, texts
 from tests.scripted import Script, ScriptedSidecar
-from vibe_app.board.views import SessionView
+from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, Failure, SidecarStatus, now
 

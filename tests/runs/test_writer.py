@@ -16,8 +16,8 @@ from tests.conftest import POSTGRESQL
 from tests.runs.databases import DatabaseThatDoesNotSayWhetherItCommitted
 from tests.runs.rig import Rig, rigged, texts
 from tests.waiting import eventually
-from vibe_app.board.models import SessionEvent
-from vibe_app.board.views import SessionView
+from vibe_app.board.sessions.models import SessionEvent
+from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.db import Transaction
 from vibe_app.errors import LeaseLost, Unavailable
 from vibe_app.runs.queue import Queue

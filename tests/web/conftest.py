@@ -18,7 +18,7 @@ from reflex.utils.format import json_dumps
 
 from tests.waiting import eventually
 from vibe_app.accounts.service import Grant
-from vibe_app.board.views import ProjectView
+from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.vibe_app import app
 from vibe_app.web.auth import LOGIN_COOKIE
 from vibe_app.web.handshake import KEY_HEADER

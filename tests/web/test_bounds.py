@@ -12,7 +12,7 @@ from reflex.istate.manager.memory import StateManagerMemory
 from tests.waiting import eventually
 from tests.web.conftest import Open
 from vibe_app.accounts.roles import Actor
-from vibe_app.board.views import ProjectView
+from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.vibe_app import app
 from vibe_app.web import bounds
 from vibe_app.wiring import Services

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from vibe_app.board.lifecycle import Priority, SessionStatus, TaskStatus
-from vibe_app.board.views import SessionView, TaskView
+from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.web.components.card import card_of, epoch_ms, run_words, spent, waiting_words
 from vibe_app.web.components.composer import split_labels
 from vibe_app.web.components.history import session_row

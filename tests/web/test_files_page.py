@@ -8,7 +8,9 @@ import pytest
 
 from tests.waiting import eventually
 from tests.web.conftest import Open, Tab
-from vibe_app.board.views import ProjectView, SessionView, TaskView
+from vibe_app.board.projects.schemas import ProjectView
+from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.web.components.card import epoch_ms
 from vibe_app.web.pages import files
 from vibe_app.wiring import Services

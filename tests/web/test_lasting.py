@@ -13,7 +13,7 @@ from tests.web.conftest import PASSWORD, Open, Tab
 from vibe_app.accounts import lasting
 from vibe_app.accounts.proof import Proof
 from vibe_app.accounts.service import Grant
-from vibe_app.board.views import ProjectView
+from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.db import Bus
 from vibe_app.wiring import Services
 

@@ -10,9 +10,9 @@ from tests.fakes import FakeRuntime, Script
 from tests.waiting import eventually
 from tests.web.conftest import Open, Tab
 from tests.web.test_components import NOON, session, task
-from vibe_app.board.archive import BEGINNING
 from vibe_app.board.lifecycle import TaskStatus
-from vibe_app.board.views import ProjectView
+from vibe_app.board.projects.schemas import ProjectView
+from vibe_app.board.sessions.archive import BEGINNING
 from vibe_app.settings import Settings
 from vibe_app.web.components import board
 from vibe_app.web.components.card import card_of, epoch_ms

@@ -20,7 +20,8 @@ from tests.web.conftest import Open, Tab, full_name
 from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.service import Grant
 from vibe_app.board.lifecycle import TaskStatus
-from vibe_app.board.views import ProjectView, TaskView
+from vibe_app.board.projects.schemas import ProjectView
+from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.web.components import board
 from vibe_app.wiring import Services
 

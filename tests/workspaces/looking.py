@@ -11,7 +11,7 @@ from sqlalchemy import delete, update
 from sqlmodel import col
 
 from tests.runs.rig import Rig
-from vibe_app.board.models import Session
+from vibe_app.board.sessions.models import Session
 from vibe_app.errors import Unavailable
 from vibe_app.wire import now
 from vibe_app.workspaces import rows

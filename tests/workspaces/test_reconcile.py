@@ -19,7 +19,7 @@ from tests.specs import spec_of
 from tests.waiting import eventually
 from tests.workspaces.looking import an_hour_passes, opened, row_of, settled
 from vibe_app.aio import BROKEN
-from vibe_app.board.models import Project
+from vibe_app.board.projects.models import Project
 from vibe_app.errors import Unavailable
 from vibe_app.jobs.models import JobRow
 from vibe_app.settings import Settings

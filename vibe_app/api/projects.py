@@ -12,8 +12,8 @@ from vibe_app.addresses import Credential
 from vibe_app.api import schemas
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import errors
-from vibe_app.board.remotes import KEEP, Remote
-from vibe_app.board.views import MemberView
+from vibe_app.board.projects.remotes import KEEP, Remote
+from vibe_app.board.projects.schemas import MemberView
 from vibe_app.errors import NotFound
 from vibe_app.wiring import services
 

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from vibe_app.api import schemas
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import error_response, errors
-from vibe_app.board.views import TaskView
+from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.errors import InvalidRequest, VersionChanged
 from vibe_app.wiring import services
 

@@ -7,8 +7,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope
-from vibe_app.board import repository
-from vibe_app.board.models import Project, Task
+from vibe_app.board.projects import queries as project_queries
+from vibe_app.board.projects.models import Project
+from vibe_app.board.tasks.models import Task
 from vibe_app.errors import Forbidden, NotFound
 
 _NEEDS = {
@@ -57,7 +58,7 @@ async def require(
         raise NotFound("There is no such project. It may have been deleted.", "project_not_found")
     if actor.is_admin:
         return project, ProjectRole.OWNER
-    role = await repository.project_role(db, project_id, actor.user_id)
+    role = await project_queries.project_role(db, project_id, actor.user_id)
     if role is None:
         raise Forbidden(_NEEDS[ProjectRole.VIEWER], "not_a_member")
     if not ProjectRole(role).covers(needed):

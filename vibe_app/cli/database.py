@@ -236,7 +236,8 @@ def with_accounts(settings: Settings, use: Callable[[Accounts], Awaitable[Answer
     Raises:
         Fault: What was asked was refused, in the words of the refusal.
     """
-    import vibe_app.board.models  # noqa: F401  (tokens may name a project, so SQLAlchemy wants to know that table)
+    # Tokens may name a project, so SQLAlchemy wants to know that table.
+    import vibe_app.board.projects.models  # noqa: F401
     from vibe_app.accounts.service import Accounts
     from vibe_app.db import Database
 

@@ -18,9 +18,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlmodel import col
 
-from vibe_app.board import archive
 from vibe_app.board.lifecycle import LIVE
-from vibe_app.board.models import Session, SessionArchive, SessionEvent
+from vibe_app.board.sessions import archive
+from vibe_app.board.sessions.models import Session, SessionArchive, SessionEvent
 from vibe_app.db import Database, Transaction
 from vibe_app.jobs.registry import Hold, Job
 from vibe_app.wire import Event, EventType, now

@@ -19,9 +19,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import col
 
-from vibe_app.board import archive
 from vibe_app.board.lifecycle import LIVE, SessionStatus
-from vibe_app.board.models import Session, SessionArchive, SessionEvent
+from vibe_app.board.sessions import archive
+from vibe_app.board.sessions.models import Session, SessionArchive, SessionEvent
 from vibe_app.db import Database, Transaction
 from vibe_app.errors import NotFound
 from vibe_app.runs.writer import Entry, Lease, Piece, Taken, Writer

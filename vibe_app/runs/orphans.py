@@ -16,8 +16,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import col
 
-from vibe_app.board import repository
-from vibe_app.board.models import Session
+from vibe_app.board.sessions import queries as session_queries
+from vibe_app.board.sessions.models import Session
 from vibe_app.clients.sidecar import Agent
 from vibe_app.db import Database
 from vibe_app.errors import NotFound, VibeError
@@ -93,7 +93,7 @@ async def _over(database: Database, sidecar_ids: Iterable[str]) -> list[str]:
     async with database.read() as db:
         rows = await db.execute(
             select(col(Session.id), col(Session.attempt)).where(
-                col(Session.id).in_(sessions), repository.live
+                col(Session.id).in_(sessions), session_queries.live
             )
         )
     expected = {(row.id, row.attempt) for row in rows}

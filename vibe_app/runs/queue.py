@@ -16,8 +16,9 @@ from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
-from vibe_app.board import repository
-from vibe_app.board.models import Project, Session
+from vibe_app.board.projects.models import Project
+from vibe_app.board.sessions import queries
+from vibe_app.board.sessions.models import Session
 from vibe_app.db import Database, Transaction, db_clock
 from vibe_app.runs.event_log import Lease
 
@@ -93,7 +94,7 @@ class Queue:
         """
         async with self._database.read() as db:
             due = await db.scalar(
-                select(func.min(self._due) - db_clock()).where(repository.live, col(Session.id).not_in(held))
+                select(func.min(self._due) - db_clock()).where(queries.live, col(Session.id).not_in(held))
             )
         self._note_look()
         return due
@@ -106,7 +107,7 @@ class Queue:
             held: Sessions that this replica runs already. After an outage of the
                 database their leases may have run out, which makes them no less its own.
         """
-        claimable = repository.live & (self._due <= db_clock()) & col(Session.id).not_in(held)
+        claimable = queries.live & (self._due <= db_clock()) & col(Session.id).not_in(held)
         async with self._database.transaction() as db:
             await self._database.lock_queue(db)
             chosen = await self._choose(db, claimable, at_most)
@@ -141,10 +142,13 @@ class Queue:
     async def _choose(self, db: Transaction, claimable: ColumnElement[bool], at_most: int) -> list[UUID]:
         places = await self._places(db)
         rows = await db.execute(
-            select(col(Session.id), col(Session.project_id), repository.holds_place.label("has_place"))
-            .where(claimable, repository.holds_place | col(Session.project_id).not_in(places.full_projects()))
+            select(col(Session.id), col(Session.project_id), queries.holds_place.label("has_place"))
+            .where(
+                claimable,
+                queries.holds_place | col(Session.project_id).not_in(places.full_projects()),
+            )
             .order_by(
-                repository.holds_place.desc(),
+                queries.holds_place.desc(),
                 col(Session.priority).desc(),
                 col(Session.created_at),
                 col(Session.id),
@@ -161,7 +165,7 @@ class Queue:
     async def _places(self, db: Transaction) -> _Places:
         held = await db.execute(
             select(col(Session.project_id), func.count())
-            .where(repository.holds_place)
+            .where(queries.holds_place)
             .group_by(col(Session.project_id))
         )
         limits = await db.execute(select(col(Project.id), col(Project.session_limit)))
@@ -172,7 +176,7 @@ class Queue:
 
         Only what really runs is named here: the lease of a run that broke must run out.
         """
-        held = col(Session.id).in_(session_ids) & (col(Session.owner) == self._owner) & repository.live
+        held = col(Session.id).in_(session_ids) & (col(Session.owner) == self._owner) & queries.live
         # Locked in the order in which their events are written, so that neither waits for the other.
         locked = select(col(Session.id)).where(held).order_by(col(Session.id)).with_for_update(key_share=True)
         async with self._database.transaction() as db:
@@ -190,7 +194,7 @@ class Queue:
         async with self._database.transaction() as db:
             rows = await db.execute(
                 update(Session)
-                .where(col(Session.owner) == self._owner, repository.live)
+                .where(col(Session.owner) == self._owner, queries.live)
                 .values(owner=None, lease_until=0.0)
                 .returning(col(Session.id))
                 .execution_options(synchronize_session=False)
@@ -202,7 +206,7 @@ class Queue:
         async with self._database.transaction() as db:
             await db.execute(
                 update(Session)
-                .where(repository.live, col(Session.owner).is_not(None))
+                .where(queries.live, col(Session.owner).is_not(None))
                 .values(lease_until=0.0)
                 .execution_options(synchronize_session=False)
             )

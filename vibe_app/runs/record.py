@@ -16,10 +16,12 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from vibe_app.addresses import hide
-from vibe_app.board import repository
 from vibe_app.board.lifecycle import SessionStatus
-from vibe_app.board.models import Project, Session, Task
-from vibe_app.board.sessions import end_session
+from vibe_app.board.projects.models import Project
+from vibe_app.board.sessions import queries as session_queries
+from vibe_app.board.sessions.endings import end_session
+from vibe_app.board.sessions.models import Session
+from vibe_app.board.tasks.models import Task
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database, db_clock
 from vibe_app.errors import LeaseLost, Unavailable
@@ -109,7 +111,7 @@ class Record:
                     raise LeaseLost(_LOST)
                 if status == SessionStatus.RUNNING:
                     return
-                await repository.move_session(
+                await session_queries.move_session(
                     db,
                     self.lease.session_id,
                     SessionStatus.RUNNING,

@@ -18,8 +18,9 @@ from typing import TypeVar
 
 from vibe_app.aio import cancel
 from vibe_app.board.lifecycle import SessionStatus
-from vibe_app.board.models import Project, Session
-from vibe_app.board.sessions import UNREACHABLE
+from vibe_app.board.projects.models import Project
+from vibe_app.board.sessions.endings import UNREACHABLE
+from vibe_app.board.sessions.models import Session
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.errors import (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from vibe_app.aio import cancel, forever
-from vibe_app.board.models import Session
+from vibe_app.board.sessions.models import Session
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database

@@ -17,8 +17,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, bindparam, insert, select, update
 from sqlmodel import SQLModel, col
 
-from vibe_app.board import repository
-from vibe_app.board.models import Session, SessionEvent
+from vibe_app.board.sessions import queries as session_queries
+from vibe_app.board.sessions.models import Session, SessionEvent
 from vibe_app.db import Database, Transaction, db_clock
 from vibe_app.errors import LeaseLost, Unavailable
 from vibe_app.wire import EventType, now, plain_text
@@ -72,7 +72,7 @@ def fence(lease: Lease) -> ColumnElement[bool]:
         (col(Session.id) == lease.session_id)
         & (col(Session.owner) == lease.owner)
         & (col(Session.epoch) == lease.epoch)
-        & repository.live
+        & session_queries.live
     )
 
 
@@ -268,7 +268,7 @@ def _locked(session_ids: Sequence[UUID]):
             col(Session.last_seq),
             col(Session.last_line),
         )
-        .where(col(Session.id).in_(session_ids), repository.live)
+        .where(col(Session.id).in_(session_ids), session_queries.live)
         .order_by(col(Session.id))
         .with_for_update(key_share=True)
     )

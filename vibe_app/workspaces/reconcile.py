@@ -19,7 +19,8 @@ from sqlmodel import col
 
 from vibe_app.addresses import Credential
 from vibe_app.aio import cancel, forever
-from vibe_app.board.models import Project, Session
+from vibe_app.board.projects.models import Project
+from vibe_app.board.sessions.models import Session
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database
 from vibe_app.errors import Unavailable, VibeError

@@ -11,10 +11,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from vibe_app.board import repository
 from vibe_app.board.lifecycle import SessionStatus
-from vibe_app.board.models import Project, Session
-from vibe_app.board.views import WorkspaceView
+from vibe_app.board.projects.models import Project
+from vibe_app.board.projects.schemas import WorkspaceView
+from vibe_app.board.sessions import queries as session_queries
+from vibe_app.board.sessions.models import Session
 from vibe_app.db import Transaction
 from vibe_app.wire import now
 from vibe_app.workspaces.models import Installation, Workspace
@@ -140,13 +141,13 @@ async def projects_among(db: AsyncSession, ids: Iterable[UUID]) -> set[UUID]:
 
 async def with_live_session(db: AsyncSession) -> set[UUID]:
     """Return the projects of which a session is live."""
-    return set(await db.scalars(select(col(Session.project_id)).where(repository.live).distinct()))
+    return set(await db.scalars(select(col(Session.project_id)).where(session_queries.live).distinct()))
 
 
 async def with_running_session(db: AsyncSession, other_than: UUID | None = None) -> set[UUID]:
     """Return the projects of which an agent is at work, but for one session."""
     query = select(col(Session.project_id)).where(
-        repository.live, col(Session.status) == SessionStatus.RUNNING, col(Session.wait_from).is_(None)
+        session_queries.live, col(Session.status) == SessionStatus.RUNNING, col(Session.wait_from).is_(None)
     )
     if other_than is not None:
         query = query.where(col(Session.id) != other_than)

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board.access import require
-from vibe_app.board.models import Project
+from vibe_app.board.projects.models import Project
 from vibe_app.db import Database
 from vibe_app.errors import (
     CannotStart,

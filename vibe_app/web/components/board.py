@@ -16,7 +16,8 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole, rights_of
 from vibe_app.board.lifecycle import TaskStatus
-from vibe_app.board.views import ProjectView, TaskView
+from vibe_app.board.projects.schemas import ProjectView
+from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.errors import Forbidden, NotFound, Unavailable, VibeError
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.card import Card, card_of

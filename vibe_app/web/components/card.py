@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
-from vibe_app.board.views import SessionView, TaskView
+from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.tasks.schemas import TaskView
 
 RUNNING = "Running"
 """The run line of a session that runs and waits for nothing."""

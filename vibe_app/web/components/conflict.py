@@ -15,7 +15,7 @@ from typing import Any
 
 import reflex as rx
 
-from vibe_app.board.views import TaskView
+from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.web.components.status import PRIORITY_LOOKS
 
 NAMES: Mapping[str, str] = {

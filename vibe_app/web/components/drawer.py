@@ -13,7 +13,8 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
-from vibe_app.board.views import SessionView, TaskView
+from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.errors import NotFound, VersionChanged
 from vibe_app.web.auth import acts
 from vibe_app.web.components.card import card_of, epoch_ms, is_live

@@ -8,7 +8,8 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor
-from vibe_app.board.views import Page, SessionView
+from vibe_app.board.pages import Page
+from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.web.auth import acts
 from vibe_app.web.components.card import epoch_ms, is_live, spent, waiting_words
 from vibe_app.web.components.card_face import quiet_words

@@ -8,8 +8,8 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.addresses import Credential
-from vibe_app.board.remotes import KEEP, Remote
-from vibe_app.board.views import ProjectView
+from vibe_app.board.projects.remotes import KEEP, Remote
+from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.web.auth import acts
 from vibe_app.web.components.parts import field
 from vibe_app.web.components.sections import for_owners

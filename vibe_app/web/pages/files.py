@@ -13,7 +13,8 @@ from uuid import UUID
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
-from vibe_app.board.views import ProjectView, SessionView
+from vibe_app.board.projects.schemas import ProjectView
+from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.errors import Forbidden, NotFound, Unavailable, VibeError
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.card import epoch_ms, is_live

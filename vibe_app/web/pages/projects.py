@@ -8,7 +8,7 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.accounts.roles import MAY_NOT_CREATE, Actor, ProjectRole, rights_of
-from vibe_app.board.projects import SAMPLE_NAME
+from vibe_app.board.projects.service import SAMPLE_NAME
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.card import epoch_ms
 from vibe_app.web.components.moment import ago

@@ -12,7 +12,7 @@ import pytest
 from tests.workspaces.runtimes.kubernetes.kube.agent import NodeAgent
 from tests.workspaces.runtimes.kubernetes.kube.api import FakeApi
 from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
-from vibe_app.board.views import SessionView
+from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from vibe_app.board.models import SessionArchive
+from vibe_app.board.sessions.models import SessionArchive
 from vibe_app.wire import Event, EventType
 
 CODEC = "zlib"

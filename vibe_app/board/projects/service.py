@@ -15,11 +15,16 @@ from sqlmodel import col
 from vibe_app import addresses
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope, rights_of
 from vibe_app.addresses import Credential
-from vibe_app.board import remotes, repository, rules
+from vibe_app.board import rules
 from vibe_app.board.access import require
-from vibe_app.board.models import Member, Project, Task
-from vibe_app.board.remotes import KEEP, Credentials, Remote
-from vibe_app.board.views import MemberView, Page, ProjectView, WorkspaceView
+from vibe_app.board.pages import Page
+from vibe_app.board.projects import remotes
+from vibe_app.board.projects.models import Member, Project
+from vibe_app.board.projects.remotes import KEEP, Credentials, Remote
+from vibe_app.board.projects.schemas import MemberView, ProjectView, WorkspaceView
+from vibe_app.board.sessions import queries as session_queries
+from vibe_app.board.tasks import queries as task_queries
+from vibe_app.board.tasks.models import Task
 from vibe_app.db import Database, Transaction
 from vibe_app.errors import Conflict, InvalidRequest, NotFound
 from vibe_app.wire import now
@@ -42,6 +47,8 @@ class WorkspaceRows(Protocol):
 
 
 SAMPLE_NAME = "Sample project"
+
+
 SAMPLE_TASKS = (
     ("Add a README file", "Write a README.md that says what this folder is for, in a few lines."),
     ("Add a script hello.py", "It prints a friendly sentence. Check that it compiles."),
@@ -121,7 +128,7 @@ class Projects:
                         project_id=project.id,
                         title=title,
                         description=description,
-                        position=index * repository.POSITION_GAP,
+                        position=index * task_queries.POSITION_GAP,
                         created_by=actor.user_id,
                     )
                 )
@@ -223,7 +230,7 @@ class Projects:
                 raise InvalidRequest(
                     f"To delete it, confirm with the project's name: {project.name}", "confirmation_needed"
                 )
-            if await repository.live_counts(db, [project_id]):
+            if await session_queries.live_counts(db, [project_id]):
                 raise Conflict("A session of this project is running. Stop it first.", "session_live")
             await db.execute(delete(Project).where(col(Project.id) == project_id))
             await self._workspaces.erase(db, project_id)
@@ -307,8 +314,8 @@ class Projects:
 
     async def _views(self, db: AsyncSession, actor: Actor, projects: list[Project]) -> list[ProjectView]:
         ids = [project.id for project in projects]
-        live = await repository.live_counts(db, ids)
-        tasks = await repository.task_counts(db, ids)
+        live = await session_queries.live_counts(db, ids)
+        tasks = await task_queries.task_counts(db, ids)
         signing = await self._credentials.having(db, ids)
         workspaces = await self._workspaces.views(db, ids)
         mine = dict(

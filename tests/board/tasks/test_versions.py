@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vibe_app.accounts.roles import Actor
-from vibe_app.board.views import TaskView
+from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.errors import Conflict, VersionChanged
 from vibe_app.wiring import Services
 

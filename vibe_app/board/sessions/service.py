@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
-from datetime import UTC, datetime
-from math import inf
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -16,20 +14,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope
-from vibe_app.board import archive, repository, rules
+from vibe_app.board import rules
 from vibe_app.board.access import require, task_of
-from vibe_app.board.lifecycle import LIVE, TASK_AFTER, Priority, SessionStatus, TaskStatus
-from vibe_app.board.models import Session, SessionEvent, Task
-from vibe_app.board.views import Page, SessionView
+from vibe_app.board.lifecycle import LIVE, Priority, SessionStatus, TaskStatus
+from vibe_app.board.pages import Page
+from vibe_app.board.sessions import archive
+from vibe_app.board.sessions import queries as session_queries
+from vibe_app.board.sessions.endings import UNREACHABLE, end_session
+from vibe_app.board.sessions.models import Session
+from vibe_app.board.sessions.schemas import SessionView, session_view
+from vibe_app.board.tasks import queries as task_queries
+from vibe_app.board.tasks.models import Task
 from vibe_app.db import Database, Transaction
 from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, Unavailable
-from vibe_app.wire import EventType, Failure, now
+from vibe_app.wire import Failure, now
 
-UNREACHABLE = "unreachable"
-"""The `failure` of a session whose sidecar or workspace could not be reached."""
-
-_VIEW_FIELDS = [item.name for item in fields(SessionView)]
 _ACTIVE = "This task already has a running session."
+
+
 _MISSING = "This task has no such session."
 
 
@@ -127,12 +129,12 @@ class Sessions:
         )
         db.add(session)
         await db.flush()
-        await repository.move_task(
+        await task_queries.move_task(
             db,
             task.id,
             [TaskStatus.TODO],
             TaskStatus.IN_PROGRESS,
-            position=await repository.bottom_of(db, task.project_id, TaskStatus.IN_PROGRESS),
+            position=await task_queries.bottom_of(db, task.project_id, TaskStatus.IN_PROGRESS),
             last_session_id=session.id,
         )
         db.announce("queue", f"project:{task.project_id}", "projects", f"session:{session.id}")
@@ -173,7 +175,7 @@ class Sessions:
             task = await task_of(db, project_id, task_id)
             # Locked, where the database has row locks, so that nobody claims it meanwhile.
             session = await db.scalar(
-                select(Session).where(repository.live, col(Session.task_id) == task.id).with_for_update()
+                select(Session).where(session_queries.live, col(Session.task_id) == task.id).with_for_update()
             )
             if session is None:
                 raise InvalidRequest("This task has no running session to stop.", "not_running")
@@ -208,7 +210,7 @@ class Sessions:
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
             await task_of(db, project_id, task_id)
-            rows, total = await repository.sessions_page(
+            rows, total = await session_queries.sessions_page(
                 db, [col(Session.task_id) == task_id], page, page_size
             )
             return Page(await self._whole(db, rows), total)
@@ -220,7 +222,7 @@ class Sessions:
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
             await task_of(db, project_id, task_id)
-            rows, total = await repository.previews_page(
+            rows, total = await session_queries.previews_page(
                 db, [col(Session.task_id) == task_id], page, page_size, chars
             )
             return Page(await self._current(db, rows), total)
@@ -233,8 +235,8 @@ class Sessions:
             await require(db, actor, project_id, ProjectRole.VIEWER)
             where = [col(Session.project_id) == project_id]
             if active is not None:
-                where.append(repository.live if active else ~repository.live)
-            rows, total = await repository.sessions_page(db, where, page, page_size)
+                where.append(session_queries.live if active else ~session_queries.live)
+            rows, total = await session_queries.sessions_page(db, where, page, page_size)
             return Page(await self._whole(db, rows), total)
 
     async def read(self, actor: Actor, project_id: UUID, task_id: UUID, session_id: UUID) -> SessionView:
@@ -246,7 +248,7 @@ class Sessions:
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
             await task_of(db, project_id, task_id)
-            row = await repository.session_row(db, task_id, session_id, repository.WHOLE_FIELDS)
+            row = await session_queries.session_row(db, task_id, session_id, session_queries.WHOLE_FIELDS)
             if row is None:
                 raise NotFound(_MISSING, "session_not_found")
             return (await self._whole(db, [row]))[0]
@@ -260,7 +262,7 @@ class Sessions:
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
             await task_of(db, project_id, task_id)
-            row = await repository.session_row(db, task_id, session_id, repository.CARD_FIELDS)
+            row = await session_queries.session_row(db, task_id, session_id, session_queries.CARD_FIELDS)
         if row is None:
             raise NotFound(_MISSING, "session_not_found")
         return session_view(row, {}, self._quiet_notice)
@@ -269,7 +271,7 @@ class Sessions:
         """Return the session of a project that began last, without prompt and output; None for none."""
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
-            row = await repository.newest_session(db, project_id)
+            row = await session_queries.newest_session(db, project_id)
         return session_view(row, {}, self._quiet_notice) if row is not None else None
 
     async def counts(self) -> dict[str, int]:
@@ -291,13 +293,13 @@ class Sessions:
         async with self._database.transaction() as db:
             await require(db, actor, project_id, ProjectRole.EDITOR)
             await task_of(db, project_id, task_id)
-            session = await repository.session_row(db, task_id, session_id, repository.CARD_FIELDS)
+            session = await session_queries.session_row(db, task_id, session_id, session_queries.CARD_FIELDS)
             if session is None:
                 raise NotFound(_MISSING, "session_not_found")
             if SessionStatus(session.status) in LIVE:
                 raise Conflict("This session is running. Stop it first.", "session_live")
             await db.execute(update(Session).where(col(Session.id) == session_id).values(deleted_at=now()))
-            await repository.show_the_newest_left(db, task_id, session_id)
+            await session_queries.show_the_newest_left(db, task_id, session_id)
             db.announce(f"project:{project_id}", f"session:{session_id}")
 
     async def _glance(self, session_id: UUID) -> tuple[SessionView, bool]:
@@ -305,14 +307,14 @@ class Sessions:
         async with self._database.read() as db:
             row = (
                 await db.execute(
-                    select(*repository.CARD_FIELDS).where(
+                    select(*session_queries.CARD_FIELDS).where(
                         col(Session.id) == session_id, col(Session.deleted_at).is_(None)
                     )
                 )
             ).one_or_none()
             if row is None:
                 raise NotFound("The session was deleted.", "session_not_found")
-            waits = await repository.queue_positions(db, self._installation_limit)
+            waits = await session_queries.queue_positions(db, self._installation_limit)
         return session_view(row, waits, self._quiet_notice), bool(row.phase)
 
     async def _whole(self, db: AsyncSession, rows: Sequence[Any]) -> list[SessionView]:
@@ -326,100 +328,19 @@ class Sessions:
         """Make views that say how live sessions stand, with the last stretch of their output."""
         waits: dict[UUID, tuple[int | None, str]] = {}
         if any(SessionStatus(row.status) in LIVE for row in rows):
-            waits = await repository.queue_positions(db, self._installation_limit)
+            waits = await session_queries.queue_positions(db, self._installation_limit)
         views = [session_view(row, waits, self._quiet_notice) for row in rows]
         return [
-            replace(view, output=await repository.output_tail(db, view.id))
+            replace(view, output=await session_queries.output_tail(db, view.id))
             if SessionStatus(view.status) in LIVE
             else view
             for view in views
         ]
 
 
-async def end_session(
-    db: Transaction,
-    session: Session,
-    target: SessionStatus,
-    *extra: Any,
-    error: str | None = None,
-    final_text: str = "",
-    **values: Any,
-) -> None:
-    """End a session and move its card with it: the one place where both machines finish.
-
-    Args:
-        db: The transaction to do it in.
-        session: The row as last read; its `last_seq` numbers the closing event.
-        target: One of the final statuses.
-        extra: Further conditions of the guarded update (the fence of a run).
-        error: Why it failed.
-        final_text: Text of a closing `done` event, where the sidecar has sent none.
-        values: More columns to set.
-
-    Raises:
-        IllegalMove: It is over already, or the fence does not hold.
-    """
-    ended = now()
-    if final_text:
-        session.last_seq += 1
-        db.add(
-            SessionEvent(
-                session_id=session.id,
-                seq=session.last_seq,
-                type=EventType.DONE.value,
-                text=final_text,
-                created_at=ended,
-            )
-        )
-        values["last_seq"] = session.last_seq
-    duration = None
-    if session.started_at is not None:
-        duration = round((ended - session.started_at).total_seconds() * 1000)
-    await repository.move_session(
-        db,
-        session.id,
-        target,
-        *extra,
-        error=error,
-        completed_at=ended,
-        duration_ms=duration,
-        owner=None,
-        lease_until=0.0,
-        phase="",
-        **values,
-    )
-    await repository.move_task(
-        db,
-        session.task_id,
-        [TaskStatus.IN_PROGRESS],
-        TASK_AFTER[target],
-        position=await repository.top_of(db, session.project_id, TASK_AFTER[target]),
-    )
-    db.announce("queue", f"project:{session.project_id}", "projects", f"session:{session.id}")
-
-
 def compose_prompt(title: str, description: str, instructions: str = "") -> str:
     """Return the text that the agent is given for a task."""
     return "\n\n".join(part for part in (title, description, instructions) if part)
-
-
-def session_view(
-    row: Any, waits: Mapping[UUID, tuple[int | None, str]], quiet_notice: float = inf
-) -> SessionView:
-    """Make a view of a session's row, or of a selection of its columns.
-
-    Args:
-        row: Where it was selected with its `silence`, it may be shown as quiet.
-        waits: What is known of those that wait.
-        quiet_notice: Seconds of silence after which one that runs is quiet.
-    """
-    position, reason = waits.get(row.id, (None, None))
-    silence = getattr(row, "silence", None) or 0.0
-    # One without an owner waits to be taken up again, which is no silence of the agent's.
-    quiet = row.status == SessionStatus.RUNNING and row.owner is not None and silence > quiet_notice
-    since = datetime.fromtimestamp(row.heard_at, UTC) if quiet else None
-    values = {name: getattr(row, name, "") for name in _VIEW_FIELDS}
-    return SessionView(**{**values, "queue_position": position, "waiting_for": reason, "quiet_since": since})
 
 
 async def _by_key(db: AsyncSession, task_id: UUID, key: str) -> Session | None:

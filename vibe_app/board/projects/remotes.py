@@ -17,7 +17,7 @@ from sqlmodel import col
 from vibe_app import addresses
 from vibe_app.accounts.roles import Actor
 from vibe_app.addresses import Address, Credential
-from vibe_app.board.models import Project
+from vibe_app.board.projects.models import Project
 from vibe_app.errors import Forbidden, InvalidRequest
 
 log = logging.getLogger(__name__)

@@ -11,21 +11,28 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from vibe_app.accounts.roles import Actor, ProjectRole
-from vibe_app.board import repository, rules
+from vibe_app.board import rules
 from vibe_app.board.access import require, task_of
 from vibe_app.board.lifecycle import TASK_MOVES, SessionStatus, TaskStatus
-from vibe_app.board.models import Session, Task
-from vibe_app.board.sessions import session_view
-from vibe_app.board.views import Page, TaskView
+from vibe_app.board.pages import Page
+from vibe_app.board.sessions import queries as session_queries
+from vibe_app.board.sessions.models import Session
+from vibe_app.board.sessions.schemas import session_view
+from vibe_app.board.tasks import queries as task_queries
+from vibe_app.board.tasks.models import Task
+from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.db import Database
 from vibe_app.errors import Conflict, IllegalMove, InvalidRequest, VersionChanged
 from vibe_app.wire import plain_text
 
 _LIVE = "A session of this task is running. Stop it first."
+
+
 _CHANGED = (
     "Somebody changed this task since you read it. Nothing was saved: look at both, and save again if yours "
     "is to stay."
 )
+
 
 # What the agent is given of a card: it stays as it is while a session is live.
 _PROMPT = frozenset({"title", "description"})
@@ -79,7 +86,7 @@ class Tasks:
         async with self._database.transaction() as db:
             # Locked, so that the project is not deleted between the look and the commit.
             await require(db, actor, project_id, ProjectRole.EDITOR, lock=True)
-            task.position = await repository.bottom_of(db, project_id, TaskStatus.TODO)
+            task.position = await task_queries.bottom_of(db, project_id, TaskStatus.TODO)
             db.add(task)
             db.announce(f"project:{project_id}", "projects")
         return _task_view(task, None)
@@ -98,7 +105,7 @@ class Tasks:
         column = rules.parse_status(status) if status else None
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
-            rows = await repository.cards(db, project_id, column, plain_text(search).strip())
+            rows = await task_queries.cards(db, project_id, column, plain_text(search).strip())
             return await self._with_sessions(db, rows)
 
     async def page(
@@ -108,8 +115,8 @@ class Tasks:
         column, words = rules.parse_status(status) if status else None, plain_text(search).strip()
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
-            rows = await repository.cards(db, project_id, column, words, (page - 1) * page_size, page_size)
-            total = await repository.count_cards(db, project_id, column, words)
+            rows = await task_queries.cards(db, project_id, column, words, (page - 1) * page_size, page_size)
+            total = await task_queries.count_cards(db, project_id, column, words)
             return Page(await self._with_sessions(db, rows), total)
 
     async def read(self, actor: Actor, project_id: UUID, task_id: UUID) -> TaskView:
@@ -173,10 +180,10 @@ class Tasks:
                 # for ever.
                 if "priority" in values:
                     rank = rules.parse_priority(values["priority"]).rank
-                    waiting = (col(Session.task_id) == task_id) & repository.live
+                    waiting = (col(Session.task_id) == task_id) & session_queries.live
                     await db.execute(update(Session).where(waiting).values(priority=rank))
                 known = 0 < version < 2**31  # as the column holds it; no card has another
-                if not known or not await repository.rewrite_task(db, task_id, version, values, _PROMPT):
+                if not known or not await task_queries.rewrite_task(db, task_id, version, values, _PROMPT):
                     db.expire_all()
                     task = await task_of(db, project_id, task_id)
                     if task.version == version:
@@ -236,13 +243,13 @@ class Tasks:
                 position = task.position
             elif before_id is not None:
                 before = await _neighbour(db, project_id, before_id, target, "before")
-                position = await repository.position_before(db, project_id, target, before)
+                position = await task_queries.position_before(db, project_id, target, before)
             elif after_id is not None:
                 after = await _neighbour(db, project_id, after_id, target, "after")
-                position = await repository.position_after(db, project_id, target, after, task_id)
+                position = await task_queries.position_after(db, project_id, target, after, task_id)
             else:
-                position = await repository.bottom_of(db, project_id, target)
-            await repository.move_task(db, task_id, [source], target, position=position)
+                position = await task_queries.bottom_of(db, project_id, target)
+            await task_queries.move_task(db, task_id, [source], target, position=position)
             db.announce(f"project:{project_id}")
         return await self.read(actor, project_id, task_id)
 
@@ -251,7 +258,7 @@ class Tasks:
         if task.last_session_id is not None:
             row = (
                 await db.execute(
-                    select(*repository.CARD_FIELDS).where(
+                    select(*session_queries.CARD_FIELDS).where(
                         col(Session.id) == task.last_session_id, col(Session.deleted_at).is_(None)
                     )
                 )
@@ -263,7 +270,7 @@ class Tasks:
     ) -> list[TaskView]:
         waits: dict[UUID, tuple[int | None, str]] = {}
         if any(task.status == TaskStatus.IN_PROGRESS and _may_wait(row) for task, row in rows):
-            waits = await repository.queue_positions(db, self._installation_limit)
+            waits = await session_queries.queue_positions(db, self._installation_limit)
         return [
             _task_view(task, session_view(row, waits, self._quiet_notice) if row is not None else None)
             for task, row in rows

@@ -10,10 +10,11 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from vibe_app.accounts.roles import Actor
-from vibe_app.board import repository
 from vibe_app.board.lifecycle import SessionStatus
-from vibe_app.board.models import Session
-from vibe_app.board.views import SessionView, TaskView
+from vibe_app.board.sessions import queries as session_queries
+from vibe_app.board.sessions.models import Session
+from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.errors import Conflict, IllegalMove, InvalidRequest, NotFound
 from vibe_app.runs.queue import Queue
 from vibe_app.wire import now
@@ -205,7 +206,7 @@ async def test_it_does_not_move_any_more(resting: Services, live: SessionView) -
     await mark(resting, live.id)
     with pytest.raises(IllegalMove):
         async with resting.database.transaction() as db:
-            await repository.move_session(db, live.id, SessionStatus.RUNNING)
+            await session_queries.move_session(db, live.id, SessionStatus.RUNNING)
 
 
 async def test_it_holds_no_place_in_line(resting: Services, owner: Actor) -> None:

@@ -1,0 +1,62 @@
+"""The tables of projects and their members."""
+
+# pyright: reportAssignmentType=false
+# SQLModel declares `__tablename__` in a way that no plain string fits, though its documentation uses one.
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Column,
+    Index,
+    String,
+    Text,
+    Uuid,
+)
+from sqlmodel import Field, SQLModel
+
+from vibe_app.accounts.roles import ProjectRole
+from vibe_app.board.tables import moment, one_of, parent
+from vibe_app.wire import now
+
+
+class Project(SQLModel, table=True):
+    """A board. What it says of its workspace was said by versions before 0008 and is not read any more.
+
+    `repo_url` holds no credential, which is a secret of the project; without `repo_branch` the
+    branch is the one that the repository names itself.
+    """
+
+    __tablename__ = "projects"
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    name: str = Field(sa_column=Column(String(100), nullable=False))
+    description: str = Field(default="", sa_column=Column(Text, nullable=False))
+    repo_url: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    repo_branch: str | None = Field(default=None, sa_column=Column(String(255), nullable=True))
+    session_limit: int = Field(default=1, nullable=False)
+    workspace_status: str = Field(default="stopped", sa_column=Column(String(16), nullable=False))
+    workspace_reason: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    workspace_notices: list[str] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    workspace_used_at: datetime = Field(default_factory=now, sa_column=moment())
+    created_at: datetime = Field(default_factory=now, sa_column=moment())
+    updated_at: datetime = Field(default_factory=now, sa_column=moment())
+
+
+class Member(SQLModel, table=True):
+    """A person's role in a project."""
+
+    __tablename__ = "project_members"
+    __table_args__ = (
+        CheckConstraint(one_of("role", ProjectRole), name="project_members_role"),
+        Index("project_members_user", "user_id"),
+    )
+
+    project_id: UUID = Field(sa_column=parent("projects.id", primary_key=True))
+    user_id: UUID = Field(sa_column=parent("users.id", primary_key=True))
+    role: str = Field(sa_column=Column(String(16), nullable=False))
+    created_at: datetime = Field(default_factory=now, sa_column=moment())

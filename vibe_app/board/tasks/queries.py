@@ -1,0 +1,180 @@
+"""The queries of cards. A guarded update is the rule; nobody can win twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, or_, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from vibe_app.board.lifecycle import TaskStatus
+from vibe_app.board.sessions import queries as session_queries
+from vibe_app.board.sessions.models import Session
+from vibe_app.board.tasks.models import Task
+from vibe_app.errors import IllegalMove
+from vibe_app.wire import now
+
+POSITION_GAP = 1024.0
+
+
+async def move_task(
+    db: AsyncSession, task_id: UUID, sources: Iterable[TaskStatus], target: TaskStatus, **values: Any
+) -> None:
+    """Move a card from one of `sources` to `target`, or raise.
+
+    Raises:
+        IllegalMove: The card is in none of the sources.
+    """
+    done = await db.execute(
+        update(Task)
+        .where(col(Task.id) == task_id, col(Task.status).in_([str(status) for status in sources]))
+        .values(status=str(target), updated_at=now(), **values)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise IllegalMove(f"The task cannot move to {target.column} from where it is now.")
+
+
+async def rewrite_task(
+    db: AsyncSession, task_id: UUID, version: int, values: Mapping[str, Any], prompt: Set[str]
+) -> bool:
+    """Write what somebody has changed of a card, unless it is no longer the version that they saw.
+
+    Args:
+        db: The transaction.
+        task_id: The card.
+        version: What they saw.
+        values: What to write; those named in `prompt` not while a session is live.
+        prompt: The fields that a live session was started with.
+
+    Returns:
+        Whether it was written.
+    """
+    conditions = [col(Task.id) == task_id, col(Task.version) == version]
+    if prompt & values.keys():
+        conditions.append(col(Task.status) != str(TaskStatus.IN_PROGRESS))
+    done = await db.execute(
+        update(Task)
+        .where(*conditions)
+        .values(updated_at=now(), version=col(Task.version) + 1, **values)
+        .execution_options(synchronize_session=False)
+    )
+    return done.rowcount == 1  # type: ignore[attr-defined]
+
+
+async def bottom_of(db: AsyncSession, project_id: UUID, status: TaskStatus) -> float:
+    """Return a position below every card of a column."""
+    last = await db.scalar(
+        select(func.max(col(Task.position))).where(
+            col(Task.project_id) == project_id, col(Task.status) == str(status)
+        )
+    )
+    return (last or 0.0) + POSITION_GAP
+
+
+async def top_of(db: AsyncSession, project_id: UUID, status: TaskStatus) -> float:
+    """Return a position above every card of a column."""
+    first = await db.scalar(
+        select(func.min(col(Task.position))).where(
+            col(Task.project_id) == project_id, col(Task.status) == str(status)
+        )
+    )
+    return (first if first is not None else 2 * POSITION_GAP) - POSITION_GAP
+
+
+async def position_before(db: AsyncSession, project_id: UUID, status: TaskStatus, before: Task) -> float:
+    """Return a position right above `before`; the column is spaced anew where the gap is used up."""
+    column = (col(Task.project_id) == project_id) & (col(Task.status) == str(status))
+    above = await db.scalar(
+        select(func.max(col(Task.position))).where(column, col(Task.position) < before.position)
+    )
+    if above is None:
+        return before.position - POSITION_GAP
+    middle = (above + before.position) / 2
+    if above + 1e-6 < middle < before.position - 1e-6:
+        return middle
+    rows = (
+        await db.execute(select(col(Task.id)).where(column).order_by(col(Task.position), col(Task.id)))
+    ).all()
+    for index, (task_id,) in enumerate(rows, start=1):
+        await db.execute(update(Task).where(col(Task.id) == task_id).values(position=index * POSITION_GAP))
+    index = [task_id for (task_id,) in rows].index(before.id) + 1
+    return (index - 0.5) * POSITION_GAP
+
+
+async def position_after(
+    db: AsyncSession, project_id: UUID, status: TaskStatus, after: Task, moving: UUID
+) -> float:
+    """Return a position right below `after`, the card that moves left out of account."""
+    below = await db.scalar(
+        select(Task)
+        .where(
+            col(Task.project_id) == project_id,
+            col(Task.status) == str(status),
+            tuple_(col(Task.position), col(Task.id)) > tuple_(after.position, after.id),
+            col(Task.id) != moving,
+        )
+        .order_by(col(Task.position), col(Task.id))
+        .limit(1)
+    )
+    if below is None:
+        return await bottom_of(db, project_id, status)
+    return await position_before(db, project_id, status, below)
+
+
+async def cards(
+    db: AsyncSession,
+    project_id: UUID,
+    status: TaskStatus | None,
+    search: str,
+    offset: int = 0,
+    limit: int | None = None,
+) -> list[tuple[Task, Sequence[Any] | None]]:
+    """Return the project's tasks in board order, each with its latest session's `CARD_FIELDS`."""
+    query = (
+        select(Task, *session_queries.CARD_FIELDS)
+        .outerjoin(
+            Session, (col(Session.id) == col(Task.last_session_id)) & col(Session.deleted_at).is_(None)
+        )
+        .where(*_chosen(project_id, status, search))
+        .order_by(col(Task.position), col(Task.id))
+        .offset(offset)
+        .limit(limit)
+    )
+    rows = (await db.execute(query)).all()
+    # The whole row: its named columns are the session's, and a slice of it would lose their names.
+    return [(row[0], row if row[1] is not None else None) for row in rows]
+
+
+async def count_cards(db: AsyncSession, project_id: UUID, status: TaskStatus | None, search: str) -> int:
+    """Return how many cards `cards` would return in all."""
+    query = select(func.count()).select_from(Task).where(*_chosen(project_id, status, search))
+    return await db.scalar(query) or 0
+
+
+def _chosen(project_id: UUID, status: TaskStatus | None, search: str) -> list[ColumnElement[bool]]:
+    conditions = [col(Task.project_id) == project_id]
+    if status is not None:
+        conditions.append(col(Task.status) == str(status))
+    if search:
+        words = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        conditions.append(
+            or_(
+                col(Task.title).ilike(f"%{words}%", escape="\\"),
+                col(Task.description).ilike(f"%{words}%", escape="\\"),
+            )
+        )
+    return conditions
+
+
+async def task_counts(db: AsyncSession, project_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """Return how many cards each project has."""
+    rows = await db.execute(
+        select(col(Task.project_id), func.count())
+        .where(col(Task.project_id).in_(list(project_ids)))
+        .group_by(col(Task.project_id))
+    )
+    return dict(rows.all())
