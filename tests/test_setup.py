@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -14,7 +16,7 @@ from types import ModuleType
 import pytest
 from rich.console import Console
 
-from vibe_app.cli import tools
+from vibe_app.cli import npm, tools
 from vibe_app.cli.setup import frontend_step
 from vibe_app.cli.steps import Step, StepError, run_steps, show_fault
 from vibe_app.settings import OPENCODE_VERSION, Settings
@@ -192,14 +194,14 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_opencode_is_brought_once_in_the_pinned_version(settings: Settings, monkeypatch):
-    npm = NpmThatBrings("bin/opencode")
-    monkeypatch.setattr(tools, "_npm", npm)
+    brings = NpmThatBrings("bin/opencode")
+    monkeypatch.setattr(npm, "_npm", brings)
     monkeypatch.setattr(tools, "machine_kinds", lambda: ["linux-x64"])
     step = tools.opencode_step(settings)
     assert step.found() is None
     assert step.do() == str(settings.opencode_binary)
     assert step.found() == str(settings.opencode_binary)
-    package = npm.locks[0]["node_modules/opencode-linux-x64"]
+    package = brings.locks[0]["node_modules/opencode-linux-x64"]
     assert package["version"] == OPENCODE_VERSION
     assert package["integrity"].startswith("sha512-")
     assert sorted(path.name for path in settings.tools.iterdir()) == ["opencode", "opencode.version"]
@@ -208,11 +210,37 @@ def test_opencode_is_brought_once_in_the_pinned_version(settings: Settings, monk
 
 
 def test_a_failed_download_leaves_nothing_half_done(settings: Settings, monkeypatch):
-    monkeypatch.setattr(tools, "_npm", npm_that_fails)
+    monkeypatch.setattr(npm, "_npm", npm_that_fails)
     with pytest.raises(StepError, match="npm could not bring") as failure:
         tools.install(settings, tools.RIPGREP)
     assert "ENOTFOUND" in failure.value.details
     assert list(settings.tools.iterdir()) == []
+
+
+def claimed_machines() -> list[str]:
+    """The kinds of machine that docs/development.md says OpenCode is brought for."""
+    text = (ROOT / "docs" / "development.md").read_text()
+    return re.findall(r"^\| `((?:linux|darwin)-[\w-]+)` \|", text, re.MULTILINE)
+
+
+def test_every_machine_that_the_docs_claim_has_its_packages_pinned_to_the_byte():
+    claimed = claimed_machines()
+    assert {"linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64"} <= set(claimed)
+    assert set(tools.OPENCODE.packages) == set(claimed)
+    for program in (tools.OPENCODE, tools.BUN, tools.RIPGREP):
+        for kind in claimed:
+            assert kind in program.packages or kind.removesuffix("-baseline") in program.packages
+        for package, integrity in program.packages.values():
+            algorithm, _, digest = integrity.partition("-")
+            assert (algorithm, len(base64.b64decode(digest, validate=True))) == ("sha512", 64), package
+
+
+@pytest.mark.parametrize("kind", ["linux-x64-musl", "linux-arm64-musl", "plan9-mips"])
+def test_opencode_for_another_kind_of_machine_is_refused(settings: Settings, monkeypatch, kind: str):
+    monkeypatch.setattr(tools, "machine_kinds", lambda: [kind])
+    with pytest.raises(StepError, match="There is no opencode for") as refused:
+        tools.install(settings, tools.OPENCODE)
+    assert "glibc" in refused.value.cure
 
 
 def test_a_machine_without_a_package_is_told(settings: Settings, monkeypatch):
@@ -226,8 +254,8 @@ def test_a_machine_without_a_package_is_told(settings: Settings, monkeypatch):
     [
         ("x86_64", "glibc", True, ["linux-x64"]),
         ("x86_64", "glibc", False, ["linux-x64-baseline", "linux-x64"]),
-        ("x86_64", "", True, ["linux-x64-musl", "linux-x64"]),
-        ("x86_64", "", False, ["linux-x64-musl-baseline", "linux-x64-musl", "linux-x64"]),
+        ("x86_64", "", True, ["linux-x64-musl"]),
+        ("x86_64", "", False, ["linux-x64-musl-baseline", "linux-x64-musl"]),
         ("aarch64", "glibc", True, ["linux-arm64"]),
     ],
 )
@@ -247,7 +275,7 @@ def test_an_opencode_that_was_named_and_is_missing_is_not_replaced(tmp_path: Pat
 
 
 def test_the_locked_npm_runs_and_tells_its_registry(tmp_path: Path):
-    assert tools.npm_registry(tmp_path).startswith("http")
+    assert npm.registry(tmp_path).startswith("http")
 
 
 def test_the_frontend_step_finds_a_build_of_these_sources(settings: Settings, tmp_path: Path):

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.chromium import find
-from vibe_app.cli import tools
+from vibe_app.cli import npm, tools
 from vibe_app.frontend import BUILD_ENVIRONMENT, serving_environment
 from vibe_app.settings import load_settings
 
@@ -39,8 +39,8 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "PYTHONPATH": str(ROOT),
         "REFLEX_BUN_PATH": bun,
         "REFLEX_DIR": str(root / "reflex"),
-        "NPM_CONFIG_REGISTRY": tools.npm_registry(ROOT),
-        "PATH": tools.node_path(),
+        "NPM_CONFIG_REGISTRY": npm.registry(ROOT),
+        "PATH": npm.node_path(),
     }
     build = [sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"]
     done = subprocess.run(build, cwd=root, env=environment, capture_output=True, text=True)

