@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup up test test-cluster test-replicas lint types fmt bench soak image clean
+.PHONY: help setup up test test-cluster test-replicas lint types fmt bench soak image wheel clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -56,6 +56,10 @@ soak: setup ## Kill, freeze and cut off replicas for some 20 min and check that 
 
 image: ## Build the container image with podman or docker (ARGS="--tag registry.example.org/vibe:1")
 	@$(PYTHON) tools/image.py $(ARGS)
+
+wheel: setup ## Compile the pages and build the wheel into dist, with the versions it was tested with
+	@$(BIN)/vibe setup
+	@$(BIN)/python tools/wheel.py
 
 clean: ## Remove what was built; the data folder .vibe stays
 	rm -rf .web build dist .pytest_cache .ruff_cache .import_linter_cache test-results

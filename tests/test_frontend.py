@@ -101,3 +101,12 @@ def test_a_build_that_is_current_is_not_made_again(root: Path):
     (served / "stamp").write_text(frontend.digest(root))
     frontend.build(root, {"PATH": ""})
     assert not (root / ".web").exists()
+
+
+def test_shipped_pages_are_current_whatever_is_beside_them(root: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(frontend, "SHIPPED", root)
+    assert frontend.home() == root
+    assert not frontend.is_current(root)
+    frontend.published(root).mkdir(parents=True)
+    (frontend.published(root) / "stamp").write_text("of the build")
+    assert frontend.is_current(root)

@@ -26,6 +26,10 @@ _NOT_IN_PAGES = frozenset({"api", "cli", "clients", "runs", "workspace_services"
 # What a server needs of `.web`, as `reflex run --env prod` reads it (Reflex 0.10.1).
 _SERVED = ("build/client", "backend", "routes.json", "reflex.json")
 
+# Where an installed wheel has what a clone has beside the package (hatch_build.py): pages that were compiled
+# from this very package, migrations, Reflex's configuration.
+SHIPPED = Path(__file__).resolve().parent / "shipped"
+
 _ENDPOINT = re.compile(r"""(["'`])(http|ws)s?://[^/"'`]+(/[^"'`$]*)\1""")
 
 
@@ -34,12 +38,12 @@ class BuildError(Exception):
 
 
 def home() -> Path:
-    """Return the folder that holds `rxconfig.py`: the clone, or `/app` in the image.
+    """Return the folder that holds `rxconfig.py`: the clone, `/app` in the image, or a part of the wheel.
 
     Raises:
         BuildError: There is none beside the package nor in the current folder.
     """
-    for folder in (Path(__file__).resolve().parent.parent, Path.cwd()):
+    for folder in (SHIPPED, SHIPPED.parent.parent, Path.cwd()):
         if (folder / "rxconfig.py").is_file():
             return folder
     raise BuildError("rxconfig.py is not to be found. Start vibe in the folder of its clone.")
@@ -93,9 +97,9 @@ def pages(root: Path) -> Path:
 
 
 def is_current(root: Path) -> bool:
-    """Tell whether the served frontend is the one of these sources."""
+    """Tell whether the served frontend is the one of these sources, which a wheel's always is."""
     stamp = published(root) / "stamp"
-    return stamp.is_file() and stamp.read_text() == digest(root)
+    return stamp.is_file() and (root == SHIPPED or stamp.read_text() == digest(root))
 
 
 def is_built(root: Path) -> bool:
@@ -234,6 +238,9 @@ def serving_environment(root: Path, redis_url: str = "") -> dict[str, str]:
         **pages,
         **QUIET_ENVIRONMENT,
         "REFLEX_ENV_MODE": "prod",
+        # Without this, Reflex 0.10.1 links the parts of pages into `assets` at each start. Here nothing is
+        # compiled, and the folder of an installed package may not be writable.
+        "REFLEX_BACKEND_ONLY": "true",
         "REFLEX_WEB_WORKDIR": str(published(root)),
         "__REFLEX_SKIP_COMPILE": "true",
         "__REFLEX_MOUNT_FRONTEND_COMPILED_APP": "true",

@@ -45,6 +45,7 @@ class Finding:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything, the most basic first."""
+    yield Finding("Vibe", _version())
     yield Finding("Python", f"{platform.python_version()} on {platform.platform()}")
     yield _reflex()
     yield _data_folder(settings)
@@ -61,6 +62,11 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _server(settings)
     yield from _first_account(settings)
     yield from _model(settings)
+
+
+def _version() -> str:
+    where = frontend.SHIPPED.parent if frontend.SHIPPED.is_dir() else frontend.SHIPPED.parent.parent
+    return f"{version('vibe-board')} in {where}"
 
 
 def _reflex() -> Finding:

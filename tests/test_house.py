@@ -1,0 +1,110 @@
+"""What a maintainer relies on: hosted checks are those of `.ci/run`, forms can be read, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+GITHUB = ROOT / ".github"
+FORMS = [path for path in sorted((GITHUB / "ISSUE_TEMPLATE").glob("*.yml")) if path.name != "config.yml"]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted(GITHUB.rglob("*.md")),
+]
+
+
+def read(path: Path) -> Any:
+    """Return what a YAML file says. Its `on` is a word here, not a yes as in YAML 1.1."""
+    return {"on" if key is True else key: value for key, value in yaml.safe_load(path.read_text()).items()}
+
+
+def called(job: dict[str, Any]) -> list[str]:
+    """Return the targets of make that a job of the workflow calls, for each entry of its matrix."""
+    entries = job.get("strategy", {}).get("matrix", {}).get("include", [{}])
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    filled = [
+        re.sub(r"\$\{\{ matrix\.(\w+) \}\}", lambda found, entry=entry: entry.get(found[1], ""), command)
+        for entry in entries
+        for command in commands
+    ]
+    return [target for command in filled for target in re.findall(r"\bmake ([\w-]+)", command)]
+
+
+def test_the_hosted_checks_call_the_targets_of_ci_run_and_these_exist():
+    workflow = read(GITHUB / "workflows" / "ci.yml")
+    targets = [target for job in workflow["jobs"].values() for target in called(job)]
+    own = re.findall(r"^make ([\w-]+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    made = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert own
+    assert sorted(targets) == sorted(own)
+    assert set(targets) <= set(made)
+
+
+def test_the_hosted_checks_may_read_and_nothing_more():
+    workflow = read(GITHUB / "workflows" / "ci.yml")
+    assert set(workflow["on"]) == {"push", "pull_request"}
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert "permissions" not in job
+        assert job["timeout-minutes"] <= 60
+        used = [step for step in job["steps"] if "uses" in step]
+        assert all(re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]) for step in used)
+        checkout = next(step for step in used if step["uses"].startswith("actions/checkout@"))
+        assert checkout["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+def test_an_issue_form_is_one(path: Path):
+    form = read(path)
+    assert {"name", "description", "body"} <= set(form)
+    fields = [field for field in form["body"] if field["type"] != "markdown"]
+    ids = [field["id"] for field in fields]
+    assert len(set(ids)) == len(ids)
+    for field in fields:
+        assert field["type"] in ("input", "textarea", "dropdown", "checkboxes")
+        assert field["attributes"]["label"]
+        assert field["type"] != "dropdown" or field["attributes"]["options"]
+    assert any(field.get("validations", {}).get("required") for field in fields)
+
+
+def test_a_bug_is_reported_with_what_one_needs_to_see_it():
+    fields = {field.get("id") for field in read(GITHUB / "ISSUE_TEMPLATE" / "bug.yml")["body"]}
+    assert {"happened", "doctor", "version", "runtime"} <= fields
+
+
+def headings(path: Path) -> set[str]:
+    """Return the anchors of a page's headings."""
+    found = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_between_pages_lead_somewhere(page: Path):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    for link in links:
+        name, _, anchor = unquote(link).partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in headings(target), link
+
+
+def test_the_upgrade_notes_know_every_revision():
+    table = re.findall(r"^\| (\d{4}) \|", (ROOT / "RELEASE.md").read_text(), re.MULTILINE)
+    revisions = sorted(path.name[:4] for path in (ROOT / "alembic" / "versions").glob("*.py"))
+    assert table == revisions, "Each migration has a line under Upgrade notes in RELEASE.md"
+
+
+def test_the_version_is_a_number_and_the_changelog_has_room_for_the_next():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
+    assert "\n## [Unreleased]\n" in (ROOT / "CHANGELOG.md").read_text()
+    assert project["license"] in (ROOT / "LICENSE").read_text()
