@@ -1,4 +1,4 @@
-"""What a maintainer relies on: hosted checks are those of `.ci/run`, forms can be read, links lead somewhere."""
+"""What a maintainer relies on: hosted checks are those of `.ci/run`, forms are forms, links lead on."""
 
 from __future__ import annotations
 
