@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -57,6 +58,12 @@ def documented(document: dict[str, Any]) -> Callable[[httpx.Response], Awaitable
 
 
 Connect = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture
+def service_token(parts: Services, board: Board) -> str:
+    """What the services of the board's workspace want once it was started for the first time."""
+    return parts.workspaces.keys(UUID(board.project), 1).token
 
 
 @pytest.fixture
@@ -113,6 +120,17 @@ class Board:
     async def sessions(self, task: str) -> list[dict[str, Any]]:
         """Return the history of a card."""
         return (await self.viewer.get(f"{task}/sessions")).json()["sessions"]
+
+    async def restarted(self) -> None:
+        """Have the workspace started anew; on return it is up again."""
+        asked = await self.owner.post(f"{self.path}/workspace/restart")
+        assert asked.status_code == 202, asked.text
+
+        async def up() -> bool:
+            found = (await self.owner.get(self.path)).json()["workspace"]
+            return found["status"] == "ready" and found["reason"] is None
+
+        await eventually(up)
 
     async def session_is(self, task: str, *statuses: str) -> dict[str, Any]:
         """Return the card's newest session once it is in one of these statuses."""

@@ -62,6 +62,7 @@ NEEDS = {
     ("delete", "/tasks/{task_id}"): "editor",
     ("post", "/tasks/{task_id}/move"): "editor",
     ("post", "/tasks/{task_id}/execute"): "editor",
+    ("post", "/workspace/restart"): "editor",
     ("post", "/tasks/{task_id}/stop"): "editor",
     ("get", "/tasks/{task_id}/sessions"): "viewer",
     ("get", "/tasks/{task_id}/sessions/{session_id}"): "viewer",

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.api.conftest import PASSWORD, Board, serving
 from tests.conftest import ROOT
 from tests.fakes import FakeRuntime, Script, ScriptedSidecar
 from vibe_app.workspace_services.common.serving import Listening
 from vibe_app.workspace_services.file_browser.app import Config, create_app
+from vibe_app.workspaces.runtimes.base import Progress, WorkspaceSpec
 
 
 def blocks(language: str) -> list[str]:
@@ -33,12 +35,27 @@ def script(start: Any) -> Script:
     return Script(events=[("status", "Reading the files", 0.0), ("output", "Wrote README.md\n", 0.05)])
 
 
+class RuntimeWithFiles(FakeRuntime):
+    """Its workspaces have a real file browser."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(lambda _: ScriptedSidecar(script))
+        self.folder = folder
+        self.browser: ASGIApp
+
+    async def starting(self, spec: WorkspaceSpec, progress: Progress | None) -> None:
+        await super().starting(spec, progress)
+        self.browser = create_app(Config(self.folder, Listening(spec.keys.token)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.browser(scope, receive, send)
+
+
 @pytest.fixture
 async def runtime(tmp_path: Path) -> AsyncIterator[FakeRuntime]:
     (tmp_path / "workspace").mkdir()
-    app = create_app(Config(tmp_path / "workspace", Listening("scripted-token")))
-    runtime = FakeRuntime(lambda _: ScriptedSidecar(script))
-    async with serving(app) as runtime.files_url:
+    runtime = RuntimeWithFiles(tmp_path / "workspace")
+    async with serving(runtime) as runtime.files_url:
         yield runtime
 
 

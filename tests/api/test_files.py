@@ -20,7 +20,6 @@ from vibe_app.workspace_services.common.serving import Listening
 from vibe_app.workspace_services.file_browser.app import Config, create_app
 from vibe_app.workspace_services.sidecar import app as sidecar
 
-TOKEN = "scripted-token"
 MIB = 1024 * 1024
 
 
@@ -30,11 +29,11 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-async def workspace(tmp_path: Path, runtime: FakeRuntime) -> AsyncIterator[Path]:
+async def workspace(tmp_path: Path, runtime: FakeRuntime, service_token: str) -> AsyncIterator[Path]:
     """The folder of the workspace, with its file browser running."""
     folder = tmp_path / "workspace"
     folder.mkdir()
-    app = create_app(Config(folder, Listening(TOKEN), largest_upload=2 * MIB))
+    app = create_app(Config(folder, Listening(service_token), largest_upload=2 * MIB))
     async with serving(app) as url:
         runtime.files_url = url
         yield folder
@@ -217,6 +216,7 @@ async def test_a_workspace_without_a_file_browser(
     monkeypatch.setattr("vibe_app.clients.services._PAUSE", 0.0)
     for url, code in (("", "no_such_service"), ("http://127.0.0.1:1", "unreachable")):
         runtime.files_url = url
+        await board.restarted()
         answer = await board.viewer.get(f"{board.path}/files")
         assert (answer.status_code, answer.json()["code"]) == (502, code)
 
@@ -237,9 +237,11 @@ async def test_a_stranger_at_the_file_browsers_address(
         assert (answer.status_code, answer.json()["code"]) == (502, "unreachable")
 
 
-async def test_the_file_browser_wants_the_token(workspace: Path, runtime: FakeRuntime) -> None:
+async def test_the_file_browser_wants_the_token(
+    workspace: Path, runtime: FakeRuntime, service_token: str
+) -> None:
     async with httpx.AsyncClient(base_url=runtime.files_url, trust_env=False) as client:
-        for header in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
+        for header in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {service_token}"}):
             answer = await client.get("/files", headers=header)
             assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
         assert (await client.get("/health")).status_code == 200
@@ -247,7 +249,7 @@ async def test_the_file_browser_wants_the_token(workspace: Path, runtime: FakeRu
 
 
 async def test_all_of_a_long_output_is_had_by_its_name(
-    board: Board, tmp_path: Path, runtime: FakeRuntime
+    board: Board, tmp_path: Path, runtime: FakeRuntime, service_token: str
 ) -> None:
     folder = tmp_path / "home" / ".local" / "share" / "opencode" / "tool-output"
     folder.mkdir(parents=True)
@@ -255,7 +257,9 @@ async def test_all_of_a_long_output_is_had_by_its_name(
     (folder / "tool_link").symlink_to("/etc/hostname")
     workspace = tmp_path / "workspace"
     workspace.mkdir()
-    config = sidecar.Config(workspace, "p", TOKEN, "http://127.0.0.1:1", opencode_home=tmp_path / "home")
+    config = sidecar.Config(
+        workspace, "p", service_token, "http://127.0.0.1:1", opencode_home=tmp_path / "home"
+    )
     async with serving(sidecar.create_app(config)) as url:
         runtime.sidecar_url = url
         outputs = f"{board.path}/files/outputs"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import httpx
 import pytest
@@ -11,18 +12,20 @@ from tests.api.conftest import Board, Connect, serving
 from tests.fakes import FakeRuntime
 from tests.waiting import eventually
 from tests.workspace_services.session_proxy.test_app import Upstream
+from vibe_app.wiring import Services
 from vibe_app.workspace_services.common.serving import Listening
 from vibe_app.workspace_services.session_proxy.app import Config, create_app
+from vibe_app.workspaces.usage import used
 
 PASSWORD = "opencodes-own"
 
 
 @pytest.fixture
-async def upstream(runtime: FakeRuntime) -> AsyncIterator[Upstream]:
+async def upstream(runtime: FakeRuntime, service_token: str) -> AsyncIterator[Upstream]:
     """What stands in for OpenCode, with the workspace's proxy before it."""
     upstream = Upstream()
     async with serving(upstream) as url:
-        app = create_app(Config("/workspace", Listening("scripted-token"), url, PASSWORD))
+        app = create_app(Config("/workspace", Listening(service_token), url, PASSWORD))
         async with app.router.lifespan_context(app), serving(app) as proxy:
             runtime.proxy_url = proxy
             yield upstream
@@ -62,7 +65,9 @@ async def test_refusals_of_opencode_and_of_the_proxy(board: Board, upstream: Ups
     assert (viewer.status_code, viewer.json()["code"]) == (403, "role_too_low")
 
 
-async def test_its_events_stream(board: Board, upstream: Upstream, address: str) -> None:
+async def test_its_events_stream_and_keep_the_workspace_awake(
+    board: Board, upstream: Upstream, address: str, parts: Services
+) -> None:
     upstream.headers = [(b"content-type", b"text/event-stream")]
     upstream.pieces, upstream.endless = [b"data: 1\n\n"], True
     headers = {"Authorization": f"Bearer {board.tokens['editor']}"}
@@ -73,6 +78,8 @@ async def test_its_events_stream(board: Board, upstream: Upstream, address: str)
         assert answer.headers["content-type"] == "text/event-stream"
         assert await anext(answer.aiter_raw()) == b"data: 1\n\n"
         assert upstream.readers == 1
+        async with parts.database.read() as db:
+            assert await used(db) == {UUID(board.project)}
     await eventually(lambda: upstream.readers == 0)
 
 
@@ -89,12 +96,15 @@ async def test_with_the_cookie_it_is_asked_from_the_apps_own_pages(
     assert "vibe_login" not in str(upstream.asked)
 
 
-async def test_opencode_is_away(board: Board, upstream: Upstream, runtime: FakeRuntime) -> None:
-    app = create_app(Config("/workspace", Listening("scripted-token"), "http://127.0.0.1:1"))
+async def test_opencode_is_away(
+    board: Board, upstream: Upstream, runtime: FakeRuntime, service_token: str
+) -> None:
+    app = create_app(Config("/workspace", Listening(service_token), "http://127.0.0.1:1"))
     async with app.router.lifespan_context(app), serving(app) as proxy:
         runtime.proxy_url = proxy
         answer = await board.editor.get(f"{board.path}/opencode/session")
         assert (answer.status_code, answer.json()["code"]) == (502, "opencode_unreachable")
     runtime.proxy_url = ""
+    await board.restarted()
     answer = await board.editor.get(f"{board.path}/opencode/session")
     assert (answer.status_code, answer.json()["code"]) == (502, "no_such_service")

@@ -21,6 +21,7 @@ IN_PROJECT = {
     ],
     "run": [
         ("post", "/tasks/{task_id}/execute"),
+        ("post", "/workspace/restart"),
         ("post", "/tasks/{task_id}/stop"),
         ("post", "/opencode/{path}"),
         ("patch", "/opencode/{path}"),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -58,9 +59,10 @@ class Served:
         """Return how often it has said something."""
         return self.log.read_text().count(words)
 
-    def workers(self) -> list[psutil.Process]:
-        """Return the processes that serve."""
-        return psutil.Process(self.process.pid).children()
+    def workers(self, role: str = "web") -> list[psutil.Process]:
+        """Return the processes that serve, or their engine."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if child.environ().get("VIBE_ROLE") == role]
 
     async def until_ended(self) -> str:
         """Return all that it said, once it has ended."""
@@ -79,7 +81,7 @@ def started() -> Iterator[list[Served]]:
         sys.stdout.write(server.log.read_text())  # shown with a failure
 
 
-async def serve(installation: Installation, started: list[Served], answering: int = 2) -> Served:
+async def serve(installation: Installation, started: list[Served], answering: int = 3) -> Served:
     server = Served(installation)
     started.append(server)
     await eventually(lambda: server.said() == answering or server.process.poll() is not None, 60)
@@ -93,12 +95,13 @@ async def test_says_once_where_it_is_and_ends_with_all_its_workers(
 ) -> None:
     server = await serve(shared, started)
     workers = server.workers()
+    [engine] = server.workers("engine")
     assert len(workers) == 2
     running = Running.on(shared.data)
     assert running
     assert running.pid == server.process.pid
     async with httpx.AsyncClient(base_url=running.url) as browser:
-        assert (await browser.get("/api/ready")).status_code == 200
+        await eventually(partial(ready, browser))
         assert (await browser.get("/")).status_code == 200
     server.process.send_signal(number)
     said = await server.until_ended()
@@ -108,7 +111,60 @@ async def test_says_once_where_it_is_and_ends_with_all_its_workers(
     assert "Traceback" not in said
     assert "ERROR" not in said
     assert Running.on(shared.data) is None
-    assert not any(worker.is_running() for worker in workers)
+    assert not any(worker.is_running() for worker in (*workers, engine))
+
+
+async def ready(browser: httpx.AsyncClient) -> bool:
+    return (await browser.get("/api/ready")).status_code == 200
+
+
+async def test_without_its_engine_it_says_so_until_there_is_another(
+    shared: Installation, started: list[Served]
+) -> None:
+    shared.environment |= {"VIBE_LEASE": "2", "VIBE_HEARTBEAT": "0.5"}
+    server = await serve(shared, started)
+    running = Running.on(shared.data)
+    assert running
+    async with httpx.AsyncClient(base_url=running.url) as browser:
+        await eventually(partial(ready, browser))
+        [engine] = server.workers("engine")
+        engine.suspend()
+
+        async def told() -> bool:
+            answer = await browser.get("/api/ready")
+            return answer.status_code == 503 and "Nobody starts workspaces" in answer.json()["error"]
+
+        await eventually(told, 20)
+        engine.kill()
+        await eventually(partial(ready, browser), 60)
+        assert server.workers("engine") != [engine]
+
+
+async def test_an_engine_alone_answers_how_it_does_and_nothing_else(
+    shared: Installation, started: list[Served]
+) -> None:
+    shared.environment |= {"VIBE_ROLE": "engine", "VIBE_WORKERS": "1"}
+    server = Served(shared)
+    started.append(server)
+    await eventually(lambda: server.said("How it does: ") == 1 or server.process.poll() is not None, 60)
+    url = server.log.read_text().split("How it does: ")[1].split("/api/ready")[0]
+    assert Running.on(shared.data) is None, "no board is there"
+    async with httpx.AsyncClient(base_url=url) as asking:
+        await eventually(partial(ready, asking))
+        assert (await asking.get("/api/health")).status_code == 200
+        assert "vibe_runs_held" in (await asking.get("/metrics")).text
+        for path in ("/", "/api/projects", "/api/docs"):
+            assert (await asking.get(path)).status_code == 404
+    server.process.terminate()
+    assert "Traceback" not in await server.until_ended()
+    assert server.process.returncode == 0
+
+
+@pytest.mark.parametrize("role", ["web", "engine"])
+def test_a_part_of_a_board_needs_postgresql(installation: Installation, role: str) -> None:
+    refused = installation.vibe("serve", "--port", "0", "--role", role)
+    assert refused.returncode == 2
+    assert f"VIBE_DATABASE_URL must name a PostgreSQL where VIBE_ROLE is {role}" in refused.stdout
 
 
 async def test_a_worker_that_dies_is_started_again(shared: Installation, started: list[Served]) -> None:
@@ -119,9 +175,9 @@ async def test_a_worker_that_dies_is_started_again(shared: Installation, started
     first.kill()
     async with httpx.AsyncClient(base_url=running.url) as browser:
         assert (await browser.get("/api/health")).status_code == 200
-        await eventually(lambda: server.said() == 3, 60)
-        second.terminate()
         await eventually(lambda: server.said() == 4, 60)
+        second.terminate()
+        await eventually(lambda: server.said() == 5, 60)
         assert (await browser.get("/api/health")).status_code == 200
     assert server.said("The board is at") == 1
     assert not {first, second} & set(server.workers())
@@ -131,7 +187,7 @@ async def test_the_workers_end_when_their_parent_is_killed(
     shared: Installation, started: list[Served]
 ) -> None:
     server = await serve(shared, started)
-    workers = server.workers()
+    workers = server.workers() + server.workers("engine")
     server.process.kill()
     server.process.wait()
     await eventually(lambda: not any(worker.is_running() for worker in workers), 30)

@@ -89,7 +89,7 @@ async def test_what_a_clone_leaves_out_is_told_on_the_board(
     repository = with_a_link_out(tmp_path / "source")
     await project.api("PATCH", project.path, json={"repo_url": repository.as_uri()})
     board = await visit("vic", project)
-    chip = board.page.get_by_role("button", name="Not everything came along")
+    chip = board.page.get_by_role("button", name="Files are missing")
     await expect(chip).to_be_visible(timeout=30_000)
     await chip.click()
     await expect(board.page.get_by_text(re.compile("outside"))).to_be_visible()

@@ -16,6 +16,7 @@ from vibe_app.board.projects.remotes import KEEP, Remote
 from vibe_app.board.projects.schemas import MemberView
 from vibe_app.errors import NotFound
 from vibe_app.wiring import services
+from vibe_app.workspaces.service import ERASURE
 
 projects = APIRouter(prefix="/projects", tags=["projects"])
 members = APIRouter(prefix="/projects/{project_id}/members", tags=["members"])
@@ -70,8 +71,12 @@ async def delete_project(
     project_id: UUID,
     confirm: Annotated[str, Query(description="The project's name, to show that it is meant")] = "",
 ) -> None:
-    """Delete a project with its tasks, sessions and workspace. For its owners, while no session is live."""
+    """Delete a project with its tasks, sessions and workspace. For its owners, while no session is live.
+
+    What of the workspace cannot be erased within 10 s is erased later, and tried again until nothing is left.
+    """
     await services().projects.delete(actor, project_id, confirm)
+    await services().workspaces.erased(project_id, ERASURE)
 
 
 @projects.get("/{project_id}/sessions", tags=["sessions"], responses=errors(400, 404))
@@ -85,6 +90,19 @@ async def list_project_sessions(
     """List the sessions of all tasks of a project, newest first."""
     found = await services().sessions.of_project(actor, project_id, active, page, page_size)
     return schemas.SessionList(sessions=schemas.SessionOut.all(found.items), total_count=found.total_count)
+
+
+@projects.post("/{project_id}/workspace/restart", status_code=202, responses=errors(400, 404, 409))
+async def restart_workspace(
+    actor: Asker,
+    project_id: UUID,
+    interrupt: Annotated[
+        bool, Query(description="Also while a session runs: what its agent is doing begins again")
+    ] = False,
+) -> schemas.ProjectOut:
+    """End what runs of the workspace and start it anew; its files stay. For who may execute."""
+    await services().workspaces.restart(actor, project_id, interrupt=interrupt)
+    return schemas.ProjectOut.of(await services().projects.read(actor, project_id))
 
 
 @members.get("", responses=errors(400, 404))

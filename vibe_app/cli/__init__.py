@@ -14,6 +14,7 @@ from vibe_app.cli.pod import checkout, opencode_server
 from vibe_app.cli.run import run
 from vibe_app.cli.serve import file_browser, serve, session_proxy, sidecar, up
 from vibe_app.cli.setup import setup
+from vibe_app.cli.workspace import workspace
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,5 +24,5 @@ def main() -> None:
 
 
 SERVICES = (sidecar, file_browser, session_proxy, opencode_server, checkout)
-for command in (up, serve, setup, *SERVICES, doctor, db, user, run):
+for command in (up, serve, setup, *SERVICES, doctor, db, user, run, workspace):
     main.add_command(command)

@@ -15,7 +15,8 @@ from rich.markup import escape
 from rich.status import Status
 from rich.text import Text
 
-from vibe_app.cli.options import Fault, console, data_option, settings_from
+from vibe_app.cli.asking import asking_options, client_for, project_id
+from vibe_app.cli.options import Fault, console
 from vibe_app.wire import clean_text, plain_text
 
 if TYPE_CHECKING:
@@ -27,14 +28,7 @@ _STYLES = {"output": "", "error": "red", "status": "blue", "done": "green"}
 
 @click.command()
 @click.argument("prompt")
-@click.option("--project", help="Name or id of the project; may be left out where there is only one.")
-@click.option("--server", envvar="VIBE_SERVER", help="Address of the server (VIBE_SERVER).")
-@click.option(
-    "--token",
-    envvar="VIBE_TOKEN",
-    help="Access token with the scopes run and write (VIBE_TOKEN); not needed on its machine.",
-)
-@data_option
+@asking_options("the scopes run and write")
 def run(prompt: str, project: str | None, server: str | None, token: str | None, data: Path | None) -> None:
     """Make a card of PROMPT, execute it, and follow it to its end.
 
@@ -43,9 +37,9 @@ def run(prompt: str, project: str | None, server: str | None, token: str | None,
     """
     if not prompt.strip():
         raise Fault('Say what is to be done: vibe run "Add a README file"', 2)
-    client = _client(server, token, data)
+    client = client_for(server, token, data)
     try:
-        path = f"/api/projects/{_project_id(client, project)}/tasks"
+        path = f"/api/projects/{project_id(client, project)}/tasks"
         title, _, rest = prompt.strip().partition("\n")
         description = prompt.strip() if len(title) > 200 else rest.strip()
         task = client.ask("POST", path, {"title": title[:200], "description": description})
@@ -55,51 +49,6 @@ def run(prompt: str, project: str | None, server: str | None, token: str | None,
     finally:
         client.close()
     raise SystemExit(EXIT_STATUS.get(status, 1))
-
-
-def _client(server: str | None, token: str | None, data: Path | None) -> Client:
-    from vibe_app.cli.client import Client, local_token, server_of
-
-    settings = settings_from(data=data)
-    here = server_of(settings.data)
-    url = server or here
-    if url is None:
-        raise Fault(
-            f"No server runs on {settings.data}. Start one with `vibe up`, or name one with --server.", 2
-        )
-    if token:
-        given = token
-
-        def kept(fresh: bool) -> str:
-            if fresh:
-                raise Fault("The server does not take the token. Make a new one in Settings on the board.")
-            return given
-
-        return Client(url, kept)
-    if url.rstrip("/") != here:
-        raise Fault(
-            "Give an access token of that server in VIBE_TOKEN; it is made in Settings on the board.", 2
-        )
-    return Client(url, lambda fresh: local_token(settings, fresh))
-
-
-def _project_id(client: Client, wanted: str | None) -> str:
-    projects = list(client.everything("/api/projects", "projects"))
-    if wanted is None:
-        if not projects:
-            name = "First project"
-            return str(client.ask("POST", "/api/projects", {"name": name, "description": ""})["id"])
-        if len(projects) == 1:
-            return str(projects[0]["id"])
-    fitting = [project for project in projects if wanted in (project["name"], project["id"])]
-    if len(fitting) == 1:
-        return str(fitting[0]["id"])
-    names = ", ".join(sorted(project["name"] for project in projects)) or "none"
-    if wanted is None:
-        raise Fault(f"Say which project with --project: {names}.", 2)
-    if fitting:
-        raise Fault(f"Several projects are named {wanted!r}: give the id with --project.", 2)
-    raise Fault(f"There is no project {wanted!r}. There is: {names}.", 2)
 
 
 class Session:

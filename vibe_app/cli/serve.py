@@ -45,9 +45,15 @@ def up(host: str | None, port: int | None, data: Path | None, no_browser: bool) 
 @click.command()
 @serving_options
 @click.option("--migrate", is_flag=True, help="Bring the database to the newest revision first.")
-def serve(host: str | None, port: int | None, data: Path | None, migrate: bool) -> None:
+@click.option(
+    "--role",
+    type=click.Choice(["all", "web", "engine"]),
+    help="What this process does: pages and API, runs and workspaces, or all (VIBE_ROLE; PostgreSQL but for "
+    "all).",
+)
+def serve(host: str | None, port: int | None, data: Path | None, migrate: bool, role: str | None) -> None:
     """Serve the board; everything must be in place (see `vibe setup`, `vibe db upgrade`)."""
-    settings = _settings_to_serve(host, port, data)
+    settings = _settings_to_serve(host, port, data, role)
     if settings.on_sqlite and running_on(settings) is not None:
         raise _running_already(settings)
     try:
@@ -55,15 +61,17 @@ def serve(host: str | None, port: int | None, data: Path | None, migrate: bool) 
     except ports.PortTaken as error:
         free = ports.next_free(settings.host, settings.port)
         raise Fault(f"{error} {free} is free: vibe serve --port {free}", 2) from error
-    if not frontend.is_built(frontend.home()):
+    if settings.role != "engine" and not frontend.is_built(frontend.home()):
         raise Fault("The frontend is not compiled yet: run `vibe setup` first (`vibe up` does it by itself).")
     if not migrate:
         database.check_newest(settings)
     _serve(settings, listener, partial(announce, settings), migrate=migrate)
 
 
-def _settings_to_serve(host: str | None, port: int | None, data: Path | None) -> Settings:
-    settings = settings_from(host=host, port=port, data=data)
+def _settings_to_serve(
+    host: str | None, port: int | None, data: Path | None, role: str | None = None
+) -> Settings:
+    settings = settings_from(host=host, port=port, data=data, role=role)
     if settings.lacking_key:
         raise Fault(
             f"{settings.model} cannot be asked without a key: set {settings.lacking_key} (or "
@@ -133,7 +141,7 @@ def _serve(
 ) -> None:
     """Serve until told to stop; `ready` gets the address, and whether there is no account yet."""
     from vibe_app.cli import page_state
-    from vibe_app.cli.server import claimed, run_server
+    from vibe_app.cli.server import claimed, run_engine, run_server
     from vibe_app.cli.workers import run_workers
 
     async def on_ready(url: str) -> None:
@@ -143,13 +151,15 @@ def _serve(
 
     keep_private(settings.data)
     os.umask(PRIVATE)
-    if settings.redis_url:
+    if settings.redis_url and settings.role != "engine":
         page_state.check(settings.redis_url)
     with claimed(settings) as mine:
         if not mine:
             raise _running_already(settings)
         if migrate:
             console.print(f"The database is at revision {database.migrate(settings)}.")
+        if settings.role == "engine":
+            return run_engine(settings, frontend.home(), listener)
         if settings.workers > 1:
             raise SystemExit(run_workers(settings, listener, ready))
         run_server(settings, frontend.home(), listener, on_ready)

@@ -177,7 +177,7 @@ class _CutStreams(logging.Filter):
 
 def log_as(settings: Settings) -> None:
     """Set the log up as the settings want it."""
-    set_up(settings.log_level, with_process=settings.workers > 1)
+    set_up(settings.log_level, with_process=settings.workers > 1 or settings.role != "all")
     for chatty in ("uvicorn", "httpx", "alembic"):
         if settings.log_level != "debug":
             logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -194,6 +194,7 @@ def prepare(settings: Settings, root: Path, port: int) -> None:
         VIBE_DATA=str(settings.data),
         VIBE_HOST=settings.host,
         VIBE_PORT=str(port),
+        VIBE_ROLE=settings.role,
         REFLEX_DIR=str(settings.tools / "reflex"),
         PATH=f"{settings.tools}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     )
@@ -231,6 +232,18 @@ def run_server(
     serve_on(settings, root, listener, ready)
 
 
+def run_engine(settings: Settings, root: Path, listener: socket.socket) -> None:
+    """Run workspaces and sessions, and answer how that goes on a bound socket, until SIGINT or SIGTERM."""
+    url = address(settings.host, listener.getsockname()[1])
+
+    @asynccontextmanager
+    async def ready() -> AsyncIterator[None]:
+        console.print(f"[green]✓[/] The engine runs. How it does: {url}/api/ready", soft_wrap=True)
+        yield
+
+    serve_on(settings, root, listener, ready)
+
+
 def serve_on(
     settings: Settings,
     root: Path,
@@ -249,8 +262,9 @@ def serve_on(
     """
     prepare(settings, root, listener.getsockname()[1])
     config = uvicorn.Config(
-        "vibe_app.vibe_app:app",  # imported when it is served, with what was just prepared
-        factory=True,
+        # Imported when it is served, with what was just prepared.
+        "vibe_app.api.engine:app" if settings.role == "engine" else "vibe_app.vibe_app:app",
+        factory=settings.role != "engine",
         http=TimedProtocol,
         ws="wsproto",
         lifespan="on",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -56,6 +56,7 @@ class Answer:
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
+        self._kept = AsyncExitStack()
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
 
@@ -74,9 +75,14 @@ class Answer:
             async for piece in self._response.aiter_raw():
                 yield piece
 
+    def keep(self, stack: AsyncExitStack) -> None:
+        """Keep what was entered for this answer, until it is closed."""
+        self._kept.push_async_exit(stack)
+
     async def close(self) -> None:
-        """Let the connection go."""
-        await self._response.aclose()
+        """Let the connection go, and what was kept for it."""
+        async with self._kept:
+            await self._response.aclose()
 
 
 class WorkspaceClient:

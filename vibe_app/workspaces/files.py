@@ -7,7 +7,8 @@ a backslash as two. A workspace that is stopped is started first.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Mapping
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -110,9 +111,10 @@ class Files:
         """
         endpoint = await self._at(actor, project_id, ProjectRole.EDITOR)
         pieces = _once(content) if isinstance(content, bytes) else content
-        return await self._client.write_file(
-            endpoint, path, pieces, version=version, overwrite=overwrite, parents=parents
-        )
+        async with self._workspaces.held(project_id):
+            return await self._client.write_file(
+                endpoint, path, pieces, version=version, overwrite=overwrite, parents=parents
+            )
 
     async def download(
         self, actor: Actor, project_id: UUID, path: str, headers: Mapping[str, str] | None = None
@@ -124,7 +126,7 @@ class Files:
             NotFound: There is no such file.
         """
         endpoint = await self._at(actor, project_id, ProjectRole.VIEWER)
-        return await self._client.download(endpoint, path, headers or {})
+        return await self._lasting(project_id, self._client.download(endpoint, path, headers or {}))
 
     async def archive(self, actor: Actor, project_id: UUID, path: str = "") -> Answer:
         """Return a folder as a `.tar.gz` to be streamed; close the answer.
@@ -135,7 +137,7 @@ class Files:
             TooLarge: It holds more than the installation's limit.
         """
         endpoint = await self._at(actor, project_id, ProjectRole.VIEWER)
-        return await self._client.archive(endpoint, path)
+        return await self._lasting(project_id, self._client.archive(endpoint, path))
 
     async def output(self, actor: Actor, project_id: UUID, name: str) -> Answer:
         """Return all of a long output of a command, to be streamed; close the answer.
@@ -149,7 +151,7 @@ class Files:
             NotFound: It is not kept, or not any more.
         """
         endpoint = await self._at(actor, project_id, ProjectRole.VIEWER)
-        return await self._client.output(endpoint, name)
+        return await self._lasting(project_id, self._client.output(endpoint, name))
 
     async def search(
         self,
@@ -247,13 +249,22 @@ class Files:
         """
         scope = Scope.READ if method == "GET" else Scope.RUN
         endpoint = await self._at(actor, project_id, ProjectRole.EDITOR, scope, executes=True)
-        answer = await self._client.opencode(endpoint, method, path, query, headers, body)
+        asked = self._client.opencode(endpoint, method, path, query, headers, body)
+        answer = await self._lasting(project_id, asked)
         if answer.status != 204 and answer.kind not in ("application/json", "text/event-stream"):
             await answer.close()
             raise InvalidRequest(
                 "OpenCode's web page is not served here, only its interface.", "not_an_interface"
             )
         return answer
+
+    async def _lasting(self, project_id: UUID, asked: Awaitable[Answer]) -> Answer:
+        """Return an answer that holds the workspace awake until it is closed."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._workspaces.held(project_id))
+            answer = await asked
+            answer.keep(stack.pop_all())
+            return answer
 
     async def _at(
         self,

@@ -24,6 +24,7 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database
 from vibe_app.errors import Unavailable, VibeError
+from vibe_app.jobs.models import JobRow
 from vibe_app.jobs.registry import Hold, Job
 from vibe_app.log import visible
 from vibe_app.wire import now
@@ -109,14 +110,26 @@ class Reconciler:
         try:
             async with self._database.read() as db:
                 tenancy = Tenancy(await rows.installation(db), self._keys, await rows.known(db))
+            await self._report("The place of the workspaces is being opened.")
             await self._runtime.open(tenancy)
             await self._take_stock()
+            await self._report(None)
             writing = asyncio.create_task(forever("write how workspaces are", self._write_all))
             await self._reconcile_all()
         finally:
             await cancel(*(work.task for work in self._work.values()))
             self._work.clear()
             await asyncio.shield(self._close(writing))
+
+    async def _report(self, trouble: str | None) -> None:
+        """Say in the job's row what keeps this from looking after workspaces."""
+        assert self._hold is not None
+        async with self._database.transaction() as db:
+            await db.execute(
+                update(JobRow)
+                .where(col(JobRow.name) == self._hold.name, self._hold.fence)
+                .values(failure=trouble)
+            )
 
     # --- what the runtime tells -------------------------------------------------------------------
 

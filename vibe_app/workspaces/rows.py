@@ -83,6 +83,9 @@ async def want(db: Transaction, project_id: UUID, desired: Desired, *, restart: 
         trouble_final=False,
         **values,
     )
+    if restart:
+        # Nobody is to be sent to what is about to end.
+        values |= {"status": WorkspaceStatus.STARTING, "reason": "It is started anew", "address": None}
     await db.execute(
         new.on_conflict_do_update(
             index_elements=["project_id"],

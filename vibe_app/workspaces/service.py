@@ -45,6 +45,8 @@ RECONCILER = "reconcile workspaces"
 """The name of the job that makes what runs agree with the rows."""
 NOBODY = 10.0
 """Seconds after which who waits is told that nobody looks after workspaces."""
+ERASURE = 10.0
+"""Seconds for which who deletes a project waits until nothing is left of its workspace."""
 USED_EVERY = timedelta(minutes=1)
 _KINDS = {kind.__name__: kind for kind in (CannotStart, DiskFull, InvalidRequest, TooLarge)}
 
@@ -256,12 +258,12 @@ class Workspaces:
             Unavailable: Nobody does, with the reason where it is known; or the database does not answer.
         """
         job = next((job for job in await self._jobs.views() if job.name == RECONCILER), None)
-        if job is not None and job.owner is not None:
+        if job is not None and job.owner is not None and job.failure is None:
             return
-        reason = f" {job.failure}" if job is not None and job.failure else ""
+        if job is not None and job.failure is not None:
+            raise Unavailable(f"Nobody starts workspaces at the moment. {job.failure}", "no_engine")
         raise Unavailable(
-            f"Nobody starts workspaces at the moment.{reason} Is a process with the role `engine` or `all` "
-            "running?",
+            "Nobody starts workspaces at the moment. Is a process with the role `engine` or `all` running?",
             "no_engine",
         )
 

@@ -18,6 +18,7 @@ from vibe_app.web.components.sections import for_owners, labelled, row_of
 from vibe_app.web.place import known
 from vibe_app.wire import whole
 from vibe_app.wiring import services
+from vibe_app.workspaces.service import ERASURE
 
 
 @dataclass
@@ -120,6 +121,7 @@ class ProjectSettingsState(rx.State):
     async def delete(self, actor: Actor):
         """Delete the project whose name was typed."""
         await services().projects.delete(actor, known(self.project_id), self.typed_name)
+        await services().workspaces.erased(known(self.project_id), ERASURE)
         self.opened = False
         return [rx.redirect("/"), rx.toast.success("Project deleted.")]
 

@@ -8,6 +8,7 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.board.lifecycle import Priority, SessionStatus, TaskStatus
+from vibe_app.workspaces.states import WorkspaceStatus
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ SESSION_LOOKS: dict[str, Look] = {
 }
 STOPPING = Look("amber", "Stopping", "loader-circle")
 
-WORKSPACE_LOOKS: dict[str, Look] = {
-    "stopped": Look("gray", "Workspace asleep", "moon"),
-    "starting": Look("amber", "Workspace starting", "loader-circle"),
-    "ready": Look("green", "Workspace ready", "circle-check"),
-    "failed": Look("red", "Workspace failed", "circle-x"),
+WORKSPACE_LOOKS: dict[WorkspaceStatus, Look] = {
+    WorkspaceStatus.STOPPED: Look("gray", "Workspace asleep", "moon"),
+    WorkspaceStatus.STARTING: Look("amber", "Workspace starting", "loader-circle"),
+    WorkspaceStatus.READY: Look("green", "Workspace ready", "circle-check"),
+    WorkspaceStatus.FAILED: Look("red", "Workspace failed", "circle-x"),
 }
 
 PRIORITY_LOOKS: dict[str, Look] = {
@@ -89,38 +90,28 @@ def session_badge(status: Any, stopping: Any = False) -> rx.Component:
     return rx.cond(stopping, _chip(STOPPING), shown)
 
 
-def workspace_chip(status: Any, reason: Any) -> rx.Component:
-    """Show how a workspace is, with the reason on hover; why it failed opens by a click or a key."""
-    chips: dict[str, rx.Component] = {
-        key: _chip(look, title=rx.cond(reason != "", reason, look.word))
-        for key, look in WORKSPACE_LOOKS.items()
-    }
-    failed = WORKSPACE_LOOKS["failed"]
-    chips["failed"] = _telling(failed.icon, failed.color, failed.word, rx.text(reason, size="2"))
-    return rx.match(status, *chips.items(), chips["stopped"])  # pyright: ignore[reportReturnType]
-
-
-def _telling(icon: str, color: str, word: str, content: rx.Component) -> rx.Component:
-    """A chip that says more when it is pressed."""
+def telling(look: Look, *content: rx.Component) -> rx.Component:
+    """Show a chip that says more when it is pressed."""
+    spins = " v-spin" if look.icon == "loader-circle" else ""
     return rx.popover.root(
         rx.popover.trigger(
             rx.el.button(
-                rx.icon(icon, size=14, class_name="v-icon", aria_hidden="true"),
-                word,
+                rx.icon(look.icon, size=14, class_name="v-icon" + spins, aria_hidden="true"),
+                look.word,
                 type="button",
-                class_name=f"v-chip v-{color}",
+                class_name=f"v-chip v-{look.color}",
             )
         ),
-        rx.popover.content(content, max_width="min(440px, calc(100vw - 24px))"),
+        rx.popover.content(*content, max_width="min(440px, calc(100vw - 24px))"),
     )
 
 
 def missing_chip(notices: Any) -> rx.Component:
-    """Tell, where a clone has left something out, what; nothing where all came along."""
+    """Tell what of a workspace is not as people would expect; nothing where all is."""
     sentences = rx.el.ul(rx.foreach(notices, lambda sentence: rx.el.li(sentence)))
     return rx.cond(
         notices.length() > 0,
-        _telling("triangle-alert", "amber", "Not everything came along", sentences),
+        telling(Look("amber", "Files are missing", "triangle-alert"), sentences),
     )
 
 

@@ -20,7 +20,8 @@ from vibe_app.web.components.output import OutputState
 from vibe_app.web.components.parts import empty_state, icon_button, skeleton
 from vibe_app.web.components.project_bar import project_tabs
 from vibe_app.web.components.project_settings import ProjectSettingsState, project_settings_dialog
-from vibe_app.web.components.status import PRIORITY_LOOKS, missing_chip, workspace_chip
+from vibe_app.web.components.status import PRIORITY_LOOKS, missing_chip
+from vibe_app.web.components.workspace import workspace_chip
 from vibe_app.web.layout import RailState, framed, top_bar
 
 # The pages below `/p` must call the project alike, and no State may have a var of that name.
@@ -53,7 +54,7 @@ def _bar() -> rx.Component:
         rx.cond(
             BoardState.name != "",
             rx.el.div(
-                workspace_chip(BoardState.workspace, BoardState.workspace_reason),
+                workspace_chip(BoardState.workspace, BoardState.workspace_reason, BoardState.can_edit),
                 missing_chip(BoardState.notices),
                 _model_chip(),
                 class_name="v-top-chips",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from uuid import UUID
 
 import reflex as rx
@@ -22,7 +23,8 @@ from vibe_app.web.components.explorer import file_explorer
 from vibe_app.web.components.frame import Shortcuts
 from vibe_app.web.components.parts import empty_state
 from vibe_app.web.components.project_bar import project_tabs
-from vibe_app.web.components.status import missing_chip, workspace_chip
+from vibe_app.web.components.status import missing_chip
+from vibe_app.web.components.workspace import workspace_chip
 from vibe_app.web.layout import RailState, framed, top_bar
 from vibe_app.web.place import known, place_of, project_here
 from vibe_app.wiring import services
@@ -114,7 +116,10 @@ class FilesState(rx.State):
             # `arrive` may still be waiting for its turn behind other events; this does not wait.
             _begin(self, project_id)
         whole, activity = f"project:{project_id}", f"activity:{project_id}"
-        with services().database.bus.subscribe(whole, activity) as changes:
+        async with AsyncExitStack() as open_page:
+            # A page of files that is open keeps its workspace awake.
+            await open_page.enter_async_context(services().workspaces.held(project_id))
+            changes = open_page.enter_context(services().database.bus.subscribe(whole, activity))
             changed = {whole}
             while True:
                 pause = LOOK_AGAIN
@@ -197,7 +202,7 @@ def _bar() -> rx.Component:
         rx.cond(
             FilesState.name != "",
             rx.el.div(
-                workspace_chip(FilesState.workspace, FilesState.workspace_reason),
+                workspace_chip(FilesState.workspace, FilesState.workspace_reason, FilesState.can_edit),
                 missing_chip(FilesState.notices),
                 class_name="v-top-chips",
             ),
