@@ -195,7 +195,7 @@ async def test_the_workers_end_when_their_parent_is_killed(
 
 
 async def test_workers_that_cannot_start_end_the_server(shared: Installation, started: list[Served]) -> None:
-    (shared.data / "run" / "present").mkdir(parents=True)  # in the way of a file that each of them needs
+    (shared.data / "secret.key").mkdir(parents=True)  # in the way of a file that each of them needs
     server = Served(shared)
     started.append(server)
     said = await server.until_ended()
