@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.deploy.manifests import DEPLOY, KUBECTL, built, pods, resources, the
-from tests.specs import spec_of, tenancy
+from tests.specs import INSTALLATION, spec_of, tenancy
 from tests.waiting import eventually
 from tests.workspaces.runtimes.kubernetes.kube.houses import pretend_house
 from tests.workspaces.runtimes.kubernetes.kube.restricted import violations
@@ -28,7 +28,7 @@ BASE = list(resources(DEPLOY / "base"))
 KIND = list(resources(DEPLOY / "kind"))
 OVERLAYS = ("cluster", "kind")
 # Names that are not the app's settings, but read by what serves it.
-NOT_OURS = {"FORWARDED_ALLOW_IPS"}
+NOT_INSTALLATION = {"FORWARDED_ALLOW_IPS"}
 
 with_kubectl = pytest.mark.skipif(KUBECTL is None, reason="NO KUBECTL: OVERLAYS ARE NOT BUILT BY KUSTOMIZE")
 
@@ -47,8 +47,7 @@ def _containers(template: dict[str, Any]) -> list[dict[str, Any]]:
 
 def workspace() -> dict[str, Any]:
     settings = load_settings(runtime="kubernetes", opencode_server_image="vibe")
-    secrets = manifests.Secrets.of(UUID(int=1), "a key")
-    return manifests.pod(spec_of(UUID(int=1), None), secrets, settings)
+    return manifests.pod(spec_of(UUID(int=1), None), settings, INSTALLATION)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -105,7 +104,7 @@ def test_the_names_are_those_that_the_app_uses():
     namespace = Settings.model_fields["kubernetes_namespace"].default
     assert the(BASE, "Role", "vibe")["metadata"]["namespace"] == namespace
     assert the(BASE, "ServiceAccount", manifests.SERVICE_ACCOUNT)["metadata"]["namespace"] == namespace
-    known = {variable(name) for name in Settings.model_fields} | NOT_OURS
+    known = {variable(name) for name in Settings.model_fields} | NOT_INSTALLATION
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
     ours = [each for _, template in pods(BASE) for each in template["spec"]["containers"]]
     named = {entry["name"] for each in ours for entry in each["env"]}
@@ -132,11 +131,17 @@ async def test_the_rights_are_what_the_runtime_uses_and_no_more(
 ):
     monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._LOOK_AT_LOG", 0.01)
     async with pretend_house(tmp_path, auto=False, start_timeout=0.5) as house:
-        await house.runtime.open(tenancy())
-        # A clone is watched, a pod without a node explained, a volume found, a Secret replaced.
+        # What an earlier version has left is labelled, and its Secret changed.
+        house.api.put(
+            "persistentvolumeclaims", earlier(manifests.claim(house.project, house.settings, INSTALLATION))
+        )
+        spec = spec_of(house.project, epoch=0)
+        house.api.put("secrets", earlier(manifests.secret(spec, house.settings, INSTALLATION)))
+        house.api.put("pods", earlier(manifests.pod(spec, house.settings, INSTALLATION)))
+        await house.runtime.open(tenancy(house.project))
+        await house.runtime.stop(house.project)
+        # A clone is watched, a pod without a node explained, a volume found.
         house.api.log_of = lambda pod, container: "Cloning the repository: 1 %.\n"
-        house.api.put("persistentvolumeclaims", manifests.claim(house.project, house.settings))
-        house.api.put("secrets", manifests.secret(spec_of(house.project), manifests.Secrets("a", "b", "c")))
         start = asyncio.create_task(house.runtime.ensure(spec_of(house.project)))
         await house.api.until(lambda: house.pod in house.api.objects["pods"])
         checkout = {"name": "checkout", "state": {"running": {}}}
@@ -157,12 +162,18 @@ async def test_the_rights_are_what_the_runtime_uses_and_no_more(
     assert used == granted
 
 
+def earlier(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What a version made that did not say whose it is."""
+    del manifest["metadata"]["labels"][manifests.INSTALLATION_LABEL]
+    return manifest
+
+
 def _verb(call: str) -> tuple[str, str]:
     method, _, path = call.partition(" ")
     kind, *rest = path.split("/")
     if rest[1:]:
         return f"{kind}/{rest[1]}", "get"
-    verbs = {"POST": "create", "PUT": "update", "DELETE": "delete", "WATCH": "watch"}
+    verbs = {"POST": "create", "PATCH": "patch", "DELETE": "delete", "WATCH": "watch"}
     return kind, verbs.get(method) or ("get" if rest else "list")
 
 

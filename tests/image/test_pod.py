@@ -12,7 +12,7 @@ import pytest
 
 from tests.image.pods import Pod
 from tests.podman import Podman, why_not
-from tests.specs import spec_of
+from tests.specs import INSTALLATION, keys_of, spec_of
 from tests.waiting import eventually
 from vibe_app.settings import load_settings
 from vibe_app.workspaces.runtimes.kubernetes import manifests
@@ -29,20 +29,13 @@ def project() -> UUID:
 
 
 @pytest.fixture
-def secrets(project: UUID) -> manifests.Secrets:
-    return manifests.Secrets.of(project, "a key for tests only, thirty-two bytes")
-
-
-@pytest.fixture
-def pod(
-    podman: Podman, image: str, project: UUID, secrets: manifests.Secrets, tmp_path: Path
-) -> Iterator[Pod]:
+def pod(podman: Podman, image: str, project: UUID, tmp_path: Path) -> Iterator[Pod]:
     """A running pod of a workspace."""
     settings = load_settings(runtime="kubernetes", opencode_server_image=image)
     spec = spec_of(project, None)
-    data: dict[str, str] = manifests.secret(spec, secrets)["data"]
+    data: dict[str, str] = manifests.secret(spec, settings, INSTALLATION)["data"]
     values = {name: base64.b64decode(value).decode() for name, value in data.items()}
-    manifest = manifests.pod(spec, secrets, settings, pace=0)
+    manifest = manifests.pod(spec, settings, INSTALLATION, pace=0)
     pod = Pod(podman, manifest, values, tmp_path)
     try:
         pod.start()
@@ -59,8 +52,9 @@ def last_words(podman: Podman, pod: Pod) -> str:
 
 
 async def test_all_four_services_work_and_no_command_of_the_agent_reads_a_secret(
-    podman: Podman, pod: Pod, project: UUID, secrets: manifests.Secrets
+    podman: Podman, pod: Pod, project: UUID
 ):
+    secrets = keys_of(project)
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {secrets.token}"}, timeout=30) as client:
         host = f"http://{pod.ip}"
 

@@ -179,3 +179,9 @@ def whole(digits: str) -> int:
     """
     significant = digits.lstrip("0") or "0"
     return min(int(significant[:20]), HUGE)
+
+
+def number(value: object) -> int:
+    """Read a whole number out of somebody else's JSON, written as a number or as text; 0 where it is none."""
+    text = str(value)
+    return whole(text) if text.isascii() and text.isdecimal() else 0

@@ -13,42 +13,43 @@ from uuid import UUID
 import kubernetes_validate
 import pytest
 
-from tests.specs import spec_of
+from tests.specs import keys_of, spec_of
 from tests.workspaces.runtimes.kubernetes.kube.restricted import violations
 from vibe_app.addresses import Credential
 from vibe_app.settings import load_settings
 from vibe_app.workspaces.runtimes.kubernetes import manifests
 
 PROJECT = UUID("0b8f7c5e-6c0f-4d0a-9b0e-7d3c2a1b4e5f")
-KEY = "a key for tests only, thirty-two bytes"
+MODEL_KEY = "sk-the-provider-s-key"
+INSTALLATION = UUID("a5d0a2c4-6f55-4f0e-8b3a-2f1f7f0f9c11")
 VERSIONS = ["1.29", "1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36", "1.37"]
 
 
 def settings(**more: Any) -> Any:
     """Settings of an installation on a cluster."""
-    return load_settings(
-        data=Path("/nonexistent"),
-        runtime="kubernetes",
-        opencode_server_image="registry.example.org/vibe:1",
-        **more,
-    )
-
-
-def secrets(model_key: str = "sk-the-provider-s-key") -> manifests.Secrets:
-    return manifests.Secrets.of(PROJECT, KEY, model_key)
+    given = {"opencode_server_image": "registry.example.org/vibe:1"} | more
+    return load_settings(data=Path("/nonexistent"), runtime="kubernetes", **given)
 
 
 def pod(repo_url: str | None = None, **more: Any) -> dict[str, Any]:
-    return manifests.pod(spec_of(PROJECT, repo_url), secrets(), settings(**more))
+    return manifests.pod(spec_of(PROJECT, repo_url), settings(**more), INSTALLATION)
+
+
+def claim(**more: Any) -> dict[str, Any]:
+    return manifests.claim(PROJECT, settings(**more), INSTALLATION)
+
+
+def secret(*repository: Any) -> dict[str, Any]:
+    return manifests.secret(spec_of(PROJECT, *repository), settings(model_api_key=MODEL_KEY), INSTALLATION)
 
 
 def everything() -> list[dict[str, Any]]:
     return [
         pod("https://example.org/team/repo.git"),
         pod(model="openai/gpt-5", model_base_url="https://models.example.org/v1"),
-        manifests.claim(PROJECT, settings()),
-        manifests.claim(PROJECT, settings(kubernetes_storage_class="fast", kubernetes_storage="500Mi")),
-        manifests.secret(spec_of(PROJECT), secrets()),
+        claim(),
+        claim(kubernetes_storage_class="fast", kubernetes_storage="500Mi"),
+        secret(),
     ]
 
 
@@ -117,10 +118,9 @@ def test_names_and_labels_are_those_of_the_contract():
         "session-proxy",
         "opencode-server-sidecar",
     ]
-    claim = manifests.claim(PROJECT, settings())
-    assert claim["metadata"]["name"] == f"opencode-workspace-{PROJECT}"
+    assert claim()["metadata"]["name"] == f"opencode-workspace-{PROJECT}"
     volume = next(each for each in made["spec"]["volumes"] if each["name"] == "workspace")
-    assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert volume["persistentVolumeClaim"]["claimName"] == claim()["metadata"]["name"]
 
 
 def test_every_container_has_the_workspace_and_one_image():
@@ -177,11 +177,10 @@ def test_ports_are_those_of_the_contract_and_opencode_s_own_is_not_among_them():
 
 
 def test_no_secret_is_in_the_pod_itself():
-    written = json.dumps(pod())
-    mine = secrets()
-    assert not any(
-        value in written for value in (mine.token, mine.password, mine.rehearsal_key, mine.model_key)
-    )
+    written = json.dumps(pod(model_api_key=MODEL_KEY))
+    mine = keys_of(PROJECT)
+    for value in (mine.token, mine.password, mine.rehearsal_key, MODEL_KEY):
+        assert value not in written
 
 
 def test_each_container_is_given_its_own_secrets_and_no_others():
@@ -189,20 +188,20 @@ def test_each_container_is_given_its_own_secrets_and_no_others():
     assert given_secrets("file-browser") == {"token"}
     assert given_secrets("session-proxy") == {"token", "password"}
     assert given_secrets("opencode-server-sidecar") == {"token", "password", "rehearsal-key"}
-    data = manifests.secret(spec_of(PROJECT), secrets())["data"]
+    data = secret()["data"]
     assert data.keys() == {"token", "password", "rehearsal-key", "model-key", "repository"}
 
 
 def test_only_the_container_that_clones_is_given_the_repository_and_the_pod_does_not_name_it():
-    spec = spec_of(PROJECT, "https://example.org/r.git", "next", Credential("me", "ghp_0123456789"))
-    described = manifests.pod(spec, secrets(), settings())
+    repository = ("https://example.org/r.git", "next", Credential("me", "ghp_0123456789"))
+    described = manifests.pod(spec_of(PROJECT, *repository), settings(), INSTALLATION)
     first = described["spec"]["initContainers"][0]
     given = [entry["valueFrom"]["secretKeyRef"]["key"] for entry in first["env"] if "valueFrom" in entry]
     assert given == ["repository"]
     assert "r.git" not in json.dumps(described)
     assert "ghp_" not in json.dumps(described)
-    assert described == manifests.pod(spec_of(PROJECT), secrets(), settings())
-    held = json.loads(base64.b64decode(manifests.secret(spec, secrets())["data"]["repository"]))
+    assert described == pod()
+    held = json.loads(base64.b64decode(secret(*repository)["data"]["repository"]))
     assert held == {
         "url": "https://example.org/r.git",
         "branch": "next",
@@ -222,13 +221,28 @@ def test_containers_share_no_processes_and_no_temporary_files():
     assert len(set(temporary)) == len(temporary) == 5
 
 
-def test_secrets_are_a_project_s_own_and_the_same_for_every_replica():
-    other = manifests.Secrets.of(UUID(int=1), KEY)
-    mine, again = secrets(), secrets()
-    assert mine == again
-    assert len({mine.token, mine.password, mine.rehearsal_key, other.token, other.password}) == 5
-    assert manifests.Secrets.of(PROJECT, "another key").token != mine.token
-    assert secrets("another").mark != mine.mark
+def test_everything_names_the_installation_that_it_is_of():
+    for manifest in everything():
+        assert manifest["metadata"]["labels"][manifests.INSTALLATION_LABEL] == str(INSTALLATION)
+
+
+def marks(**more: Any) -> dict[str, str]:
+    return pod(**more)["metadata"]["annotations"]
+
+
+def test_a_pod_says_with_which_settings_and_in_which_epoch_it_was_started():
+    assert marks() == marks()
+    for change in (
+        {"model_api_key": MODEL_KEY},
+        {"opencode_server_image": "another"},
+        {"opencode_limits": "cpu=1"},
+    ):
+        assert marks(**change)[manifests.SETTINGS_MARK] != marks()[manifests.SETTINGS_MARK]
+        assert marks(**change)[manifests.KEYS_MARK] == marks()[manifests.KEYS_MARK]
+    later = manifests.pod(spec_of(PROJECT, epoch=2), settings(), INSTALLATION)["metadata"]["annotations"]
+    assert later[manifests.EPOCH_MARK] == "2"
+    assert later[manifests.KEYS_MARK] != marks()[manifests.KEYS_MARK]
+    assert later[manifests.SETTINGS_MARK] == marks()[manifests.SETTINGS_MARK]
 
 
 def test_the_app_s_start_on_this_machine_does_not_pay_for_the_cluster():

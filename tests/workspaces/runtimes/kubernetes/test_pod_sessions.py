@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,8 @@ from tests.workspaces.runtimes.kubernetes.kube.api import FakeApi
 from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
 from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.runs.retry_policy import RetryPolicy
-from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings
 from vibe_app.wiring import Services, build, running
-from vibe_app.workspaces.runtimes.kubernetes.runtime import KubernetesRuntime
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=f"NO REAL PODS ON THIS MACHINE: {why_not()}")
 
@@ -38,13 +35,7 @@ async def parts(settings: Settings, node: NodeAgent, tmp_path: Path) -> AsyncIte
         "kubernetes_config": str(node.api.kubeconfig(tmp_path)),
         "opencode_limits": "cpu=2,memory=800Mi",
     }
-    built = build(settings.model_copy(update=changes))
-    assert isinstance(built.runtime, KubernetesRuntime)
-    retry_policy = RetryPolicy(repeat=0.1)
-    engine = Supervisor(
-        built.database, built.workspaces, built.agent, built.event_log, built.settings, retry_policy
-    )
-    async with running(replace(built, supervisor=engine)) as parts:
+    async with running(build(settings.model_copy(update=changes), policy=RetryPolicy(repeat=0.1))) as parts:
         yield parts
 
 
@@ -68,4 +59,5 @@ async def test_a_task_that_takes_all_memory_fails_with_that_reason(parts: Servic
     assert seen.error is not None
     assert "OpenCode used up its memory (its limit is 800Mi) and was ended" in seen.error
     assert (await parts.tasks.read(actor, project.id, card.id)).status == "TODO"
-    await parts.runtime.stop(project.id, erase=True)
+    await parts.projects.delete(actor, project.id, project.name)
+    assert await parts.workspaces.erased(project.id, 60)

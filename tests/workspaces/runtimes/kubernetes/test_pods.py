@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
-from tests.specs import spec_of, tenancy
+from tests.specs import keys_of, spec_of, tenancy
 from tests.waiting import eventually
 from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
 from tests.workspaces.runtimes.kubernetes.kube.houses import PodHouse, pod_house
@@ -18,7 +18,7 @@ from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import Unavailable
 from vibe_app.wire import Event, EventType, SidecarStatus, StartSession
 from vibe_app.workspaces.runtimes.base import Endpoint
-from vibe_app.workspaces.runtimes.kubernetes.manifests import Secrets, claim_name, pod_name
+from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name, pod_name
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -83,10 +83,6 @@ def files(house: PodHouse, project: UUID) -> Path:
     return house.node.volume(claim_name(project)) / "workspace"
 
 
-def secrets(house: PodHouse, project: UUID) -> Secrets:
-    return Secrets.of(project, house.settings.signing_key())
-
-
 # What a hostile repository may bring. It looks into every process that it may look into, again and
 # again while OpenCode starts other programs.
 SPY = """
@@ -121,7 +117,7 @@ async def test_the_agent_s_commands_find_no_secret(house, agent, endpoint):
     # What looks into everybody's open files also takes from its own command's output.
     assert b"spied" in found
     assert b"VIBE_PROJECT_ID" in found, "the commands could look at nothing: this proves nothing"
-    mine = secrets(house, house.project)
+    mine = keys_of(house.project)
     for secret in (mine.token, mine.password, mine.rehearsal_key):
         assert secret.encode() not in found
 

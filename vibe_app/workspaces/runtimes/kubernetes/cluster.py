@@ -21,6 +21,7 @@ from kubernetes.aio.client.exceptions import OpenApiException
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from vibe_app.errors import Unavailable
+from vibe_app.wire import number
 
 Json = dict[str, Any]
 Kind = Literal["pods", "persistentvolumeclaims", "secrets", "events"]
@@ -50,14 +51,16 @@ class ApiError(Unavailable):
         message: The sentence for people.
         status: The HTTP status; 0 where there was no answer.
         reason: Kubernetes' own word, for example `AlreadyExists`.
-        retry_after: Seconds after which the server wants to be asked again.
+        final: Whether the same request is refused until somebody changes something in the cluster.
     """
 
-    def __init__(self, message: str, status: int = 0, reason: str = "", retry_after: float = 0.0) -> None:
+    def __init__(self, message: str, status: int = 0, reason: str = "", *, final: bool = False) -> None:
         super().__init__(message, "cluster_unavailable")
         self.status = status
         self.reason = reason
-        self.retry_after = retry_after
+        self.final = final
+        # Seconds after which the server wants to be asked again.
+        self.retry_after = 0.0
 
     @property
     def passing(self) -> bool:
@@ -142,14 +145,13 @@ class Cluster:
                 await self._pause(error, attempt, deadline)
         raise AssertionError("unreachable: the deadline comes first")
 
-    async def replace(self, kind: Kind, manifest: Json) -> Json:
-        """Put `manifest` in the place of the object of its name.
+    async def patch(self, kind: Kind, name: str, change: Json) -> Json | None:
+        """Merge `change` into an object; return it as it is then, or None if there is none.
 
         Raises:
-            ApiError: It cannot be replaced; status 404 where there is none.
+            ApiError: It cannot be changed.
         """
-        name = manifest["metadata"]["name"]
-        return await self._patient("PUT", kind, name, body=manifest, done="change") or {}
+        return await self._patient("PATCH", kind, name, body=change, done="change", missing=True)
 
     async def read(self, kind: Kind, name: str) -> Json | None:
         """Return an object, or None if there is none.
@@ -228,7 +230,7 @@ class Cluster:
                 event = json.loads(line)
                 change, found = event.get("type", ""), event.get("object") or {}
                 if change == "ERROR":
-                    raise self._error(int(found.get("code") or 500), found, kind, "watch")
+                    raise self._error(number(found.get("code")) or 500, found, kind, "watch")
                 yield change, found
         except ApiError as error:
             if error.status == 410:
@@ -310,12 +312,15 @@ class Cluster:
             raise RuntimeError("the cluster is used before it was opened")
         path = f"/api/v1/namespaces/{self._namespace}/{kind}" + (f"/{name}" if name else "")
         parameters = [(key, value) for key, value in (query or {}).items() if value]
+        headers = {"Accept": "application/json"}
+        if method == "PATCH":
+            headers["Content-Type"] = "application/merge-patch+json"
         try:
             request = await self._client.param_serialize(
                 method,
                 path,
                 query_params=parameters,
-                header_params={"Accept": "application/json"},
+                header_params=headers,
                 body=body,
                 auth_settings=["BearerToken"],
             )
@@ -339,6 +344,8 @@ class Cluster:
         message = str(said.get("message") or "").strip().rstrip(".")
         reason = str(said.get("reason") or "")
         what = f"{done} {_WORDS[kind]}"
+        # Right after a quota was made the cluster refuses everything for a moment.
+        final = status in (400, 403, 422) and "status unknown for quota" not in message
         if status == 401:
             sentence = "The cluster does not accept Vibe's credentials: renew its kubeconfig or account"
         elif status == 403 and "exceeded quota" in message:
@@ -351,6 +358,7 @@ class Cluster:
                 f" grant its service account that right. The cluster says: {message}"
             )
         elif status == 404 and "namespaces" in message:
+            final = True
             sentence = (
                 f"The cluster has no namespace {self._namespace}:"
                 " create it, or set VIBE_KUBERNETES_NAMESPACE to another one"
@@ -361,7 +369,7 @@ class Cluster:
             sentence = f"The cluster's API failed ({status}): {message or 'it gives no reason'}"
         else:
             sentence = f"The cluster refused to {what} ({status}): {message or 'it gives no reason'}"
-        return ApiError(f"{sentence}.", status, reason)
+        return ApiError(f"{sentence}.", status, reason, final=final)
 
     def _silent(self, error: Exception) -> ApiError:
         """What a request without an answer means, in words for people."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import Any
 
 from vibe_app.wire import plain_text
@@ -23,6 +24,12 @@ _BETWEEN_LOOKS = 3.0
 # Events of a claim that are no warnings, and still say what it waits for (Kubernetes 1.36,
 # pkg/controller/volume/events/event.go).
 _OF_CLAIMS = ("FailedBinding", "ExternalProvisioning", "ProvisioningFailed")
+# Of these, and of warnings, the ones that say why a claim has no volume.
+_UNBOUND = ("FailedBinding", "ProvisioningFailed", "VolumeMismatch", "ClaimLost")
+# What stays so until somebody changes the cluster or the settings, in the words of the controller that
+# binds (Kubernetes 1.36, pkg/controller/volume/persistentvolume/pv_controller.go). A provisioner's own
+# failures may pass.
+_NEVER = re.compile(r'no storage class is set|storageclass(es)?\.storage\.k8s\.io "[^"]*" not found')
 
 
 class Causes:
@@ -30,12 +37,21 @@ class Causes:
 
     Args:
         cluster: Where it is.
+
+    Attributes:
+        unbound: Why its claim has no volume, without a full stop; empty where it has one or nothing is said.
     """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._next = asyncio.get_running_loop().time() + FIRST_LOOK
         self._known = ""
+        self.unbound = ""
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the claim stays without a volume for as long as nobody changes anything."""
+        return _NEVER.search(self.unbound) is not None
 
     async def of(self, pod: Pod) -> str:
         """Return what was last said, without a full stop; empty where nothing was."""
@@ -47,21 +63,27 @@ class Causes:
 
     async def look(self, pod: Pod) -> str:
         """Ask now; where the cluster does not answer, what was known stays."""
-        claim = claim_name(pod.project_id)
         try:
             of_pod = await self._events(f"involvedObject.uid={pod.uid},type=Warning")
-            of_claim = await self._events(
-                f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={claim}"
-            )
+            of_claim = await self._of_claim(claim_name(pod.project_id))
         except ApiError as error:
             logger.info("no events of workspace %s: %s", pod.project_id, error)
             return self._known
-        meant = [
-            event for event in of_claim if event.get("type") == "Warning" or event.get("reason") in _OF_CLAIMS
-        ]
-        said = [sentence for events in (of_pod, meant) if (sentence := _newest(events))]
+        self.unbound = _newest([event for event in of_claim if event.get("reason") in _UNBOUND])
+        said = [sentence for events in (of_pod, of_claim) if (sentence := _newest(events))]
         self._known = "; ".join(dict.fromkeys(said))
         return self._known
+
+    async def _of_claim(self, name: str) -> list[dict[str, Any]]:
+        """Return what is said of a claim without a volume; of others it is past, as events last an hour."""
+        about = f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={name}"
+        meant = [
+            event
+            for event in await self._events(about)
+            if event.get("type") == "Warning" or event.get("reason") in _OF_CLAIMS
+        ]
+        claim = await self._cluster.read("persistentvolumeclaims", name) if meant else None
+        return [] if claim is None or (claim.get("status") or {}).get("phase") == "Bound" else meant
 
     async def _events(self, fields: str) -> list[dict[str, Any]]:
         return (await self._cluster.list("events", fields=fields))[0]
@@ -73,6 +95,14 @@ def with_cause(sentence: str, cause: str) -> str:
         return sentence
     stop = "." if sentence.endswith(".") else ""
     return f"{sentence.rstrip('.')}. The cluster says: {cause}{stop}"
+
+
+def without_volume(cause: str) -> str:
+    """Say that a workspace has no volume, and what to do."""
+    return (
+        f"The cluster has no volume for the workspace: {cause}."
+        " Check VIBE_KUBERNETES_STORAGE_CLASS, VIBE_KUBERNETES_STORAGE and the cluster's storage classes."
+    )
 
 
 def _newest(events: list[dict[str, Any]]) -> str:

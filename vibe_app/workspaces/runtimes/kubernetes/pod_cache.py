@@ -1,7 +1,7 @@
-"""What this replica knows of the cluster's pods: one watch, listed anew whenever it breaks.
+"""What is known here of the cluster's pods: one watch, listed anew whenever it breaks.
 
 Nobody asks the cluster's API for a pod's address or state; whoever needs one looks here.
-The picture may be a moment old. Whoever acts on it finds out by acting.
+The cache may be a moment old. Whoever acts on it finds out by acting.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from vibe_app.errors import Unavailable
+from vibe_app.wire import number
 from vibe_app.workspaces.runtimes.kubernetes import pods
 from vibe_app.workspaces.runtimes.kubernetes.cluster import Cluster, Gone
 from vibe_app.workspaces.runtimes.kubernetes.pods import Pod
@@ -44,7 +45,7 @@ class PodCache:
         self._watcher: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Take the picture, and begin to keep it up to date.
+        """List the pods, and begin to keep the cache up to date.
 
         Raises:
             Unavailable: The cluster cannot be reached or refuses.
@@ -79,17 +80,18 @@ class PodCache:
                     await self._news.setdefault(project_id, asyncio.Event()).wait()
         return self._pods.get(project_id) != seen
 
-    def take(self, raw: dict[str, Any]) -> Pod | None:
-        """Take over what an answer of the API says of a pod; None where that is old or of no workspace."""
-        pod = pods.read(raw)
-        if pod is None:
-            return None
+    def take(self, raw: dict[str, Any]) -> None:
+        """Take over what an answer of the API says of a pod, unless more is known already."""
+        if (pod := pods.read(raw)) is not None:
+            self._take(pod)
+
+    def _take(self, pod: Pod) -> bool:
         known = self._pods.get(pod.project_id)
         if known is not None and pod.version < known.version:
-            return None
+            return False
         self._pods[pod.project_id] = pod
         self._knock(pod.project_id)
-        return pod
+        return True
 
     def forget(self, project_id: UUID, uid: str) -> bool:
         """Note that a pod is gone; False if another one, or none, is known."""
@@ -105,17 +107,17 @@ class PodCache:
             event.set()
 
     async def _list(self) -> str:
-        """Take the picture of all pods anew; return the version from which to watch."""
+        """List all pods anew; return the version from which to watch."""
         found, version = await self._cluster.list("pods", labels=self._labels)
         present: set[str] = set()
         for raw in found:
             present.add(str((raw.get("metadata") or {}).get("uid")))
-            await self._notice(self.take(raw))
-        number = int(version) if version.isdecimal() else 0
+            await self._heard("LISTED", raw)
+        read = number(version)
         for pod in self.all():
             # One that was made after the list was read is not in it.
-            if pod.uid not in present and pod.version <= number and self.forget(pod.project_id, pod.uid):
-                await self._on_change(pod.project_id, None)
+            if pod.uid not in present and pod.version <= read and self.forget(pod.project_id, pod.uid):
+                await self._tell(pod.project_id, None)
         return version
 
     async def _watch(self, version: str) -> None:
@@ -144,12 +146,23 @@ class PodCache:
     async def _heard(self, change: str, raw: dict[str, Any]) -> None:
         if change == "BOOKMARK":
             return
+        try:
+            pod = pods.read(raw)
+        except Exception:
+            # What one pod says of itself must not hide the others.
+            logger.exception("a pod is not understood")
+            return
+        if pod is None:
+            return
         if change != "DELETED":
-            return await self._notice(self.take(raw))
-        pod = pods.read(raw)
-        if pod is not None and self.forget(pod.project_id, pod.uid):
-            await self._on_change(pod.project_id, None)
+            if self._take(pod):
+                await self._tell(pod.project_id, pod)
+        elif self.forget(pod.project_id, pod.uid):
+            await self._tell(pod.project_id, None)
 
-    async def _notice(self, pod: Pod | None) -> None:
-        if pod is not None:
-            await self._on_change(pod.project_id, pod)
+    async def _tell(self, project_id: UUID, pod: Pod | None) -> None:
+        try:
+            await self._on_change(project_id, pod)
+        except Exception:
+            # A listener's fault with one pod must not keep the news of the others from it.
+            logger.exception("nobody could be told what became of the pod of workspace %s", project_id)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from vibe_app.wire import plain_text
+from vibe_app.wire import number, plain_text
 from vibe_app.workspaces.runtimes.endings import signal_name
 from vibe_app.workspaces.runtimes.kubernetes.manifests import (
     CHECKOUT,
@@ -29,7 +29,12 @@ _NAMES = {
     "opencode-server-sidecar": "The sidecar",
 }
 # Why a container cannot be started, and does not get better by waiting.
-_IMAGE_REASONS = ("ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError")
+_BAD_NAME = ("ErrImageNeverPull", "InvalidImageName")
+_BACK_OFF = "ImagePullBackOff"
+_IMAGE_REASONS = (_BACK_OFF, "ImageInspectError", *_BAD_NAME)
+# What registries and container runtimes say of an image that is not there or not for us, in lower
+# case; a registry that is away may be back in a minute.
+_NO_SUCH_IMAGE = ("not found", "manifest unknown", "access denied", "unauthorized", "forbidden")
 _CONFIG_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _COMING = ("", "ContainerCreating", "PodInitializing")
 _CRASHING = "CrashLoopBackOff"
@@ -177,7 +182,7 @@ def read(raw: Json) -> Pod | None:
     return Pod(
         project_id=project_id,
         uid=str(meta.get("uid", "")),
-        version=_number(meta.get("resourceVersion")),
+        version=number(meta.get("resourceVersion")),
         created=_time(meta.get("creationTimestamp")),
         ip=str(status.get("podIP") or ""),
         phase=str(status.get("phase") or "Pending"),
@@ -186,7 +191,7 @@ def read(raw: Json) -> Pod | None:
         why=_short(why),
         disrupted=disrupted,
         unplaced=unplaced,
-        epoch=_number(marks.get(EPOCH_MARK)),
+        epoch=number(marks.get(EPOCH_MARK)),
         keys=str(marks.get(KEYS_MARK, "")),
         settings=str(marks.get(SETTINGS_MARK, "")),
         containers=_containers(spec.get("containers"), status.get("containerStatuses")),
@@ -227,16 +232,26 @@ def fault(pod: Pod) -> str | None:
 
 
 def final(pod: Pod) -> bool:
-    """Whether what ails a pod would ail the next one as well: its image, its memory, the room it takes."""
-    if pod.over and any(word in pod.why for word in _FOR_SIZE):
+    """Whether what ails a pod would ail the next as well: its image's name, its memory, the room it takes."""
+    if pod.over and any(words in pod.why for words in _FOR_SIZE):
         return True
-    for container in (*pod.core, *([pod.checkout] if pod.checkout else [])):
-        if container.waiting in _IMAGE_REASONS:
-            return True
-        ended_for_memory = container.ending is not None and container.ending.reason == "OOMKilled"
-        if container.waiting == _CRASHING and ended_for_memory:
-            return True
-    return False
+    watched = (*pod.core, *([pod.checkout] if pod.checkout else []))
+    return any(_misnamed(container) or _starved(container) for container in watched)
+
+
+def _misnamed(container: Container) -> bool:
+    """Whether a container's image is not to be had, rather than not now."""
+    return container.waiting in _BAD_NAME or (
+        container.waiting == _BACK_OFF and any(words in container.message.lower() for words in _NO_SUCH_IMAGE)
+    )
+
+
+def _starved(container: Container) -> bool:
+    """Whether a container has used up its memory more than once."""
+    ending = container.ending
+    if container.running or ending is None or ending.reason != "OOMKilled":
+        return False
+    return container.waiting == _CRASHING or container.restarts > 0
 
 
 def trouble(pod: Pod) -> str | None:
@@ -343,7 +358,7 @@ def _container(spec: Json, status: Json) -> Container:
     return Container(
         name=str(spec.get("name", "")),
         running="running" in state,
-        restarts=_number(status.get("restartCount")),
+        restarts=number(status.get("restartCount")),
         waiting=str(waiting.get("reason") or ""),
         message=str(waiting.get("message") or ""),
         ending=_ending(ending) if ending else None,
@@ -356,7 +371,7 @@ def _ending(raw: Json) -> Ending:
     lines = [line.strip() for line in plain_text(str(raw.get("message") or "")).splitlines() if line.strip()]
     return Ending(
         reason=str(raw.get("reason") or ""),
-        status=_number(raw.get("exitCode")),
+        status=number(raw.get("exitCode")),
         words=_short(" / ".join(lines[-4:])),
     )
 
@@ -365,12 +380,6 @@ def _short(text: str) -> str:
     """One line of plain text of bearable length, without a full stop."""
     line = " ".join(plain_text(str(text)).split())
     return (line if len(line) <= _WORDS else f"…{line[-_WORDS:]}").rstrip(". ")
-
-
-def _number(value: Any) -> int:
-    """Read a number of the API's; what is none, or longer than any of its, is 0."""
-    text = str(value or 0)
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 20 else 0
 
 
 def _time(text: Any) -> datetime | None:

@@ -8,14 +8,12 @@ the pods; no request asks the cluster's API for an address.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
+from vibe_app.aio import cancel
 from vibe_app.errors import CannotStart, Unavailable, VibeError
 from vibe_app.settings import Settings
 from vibe_app.wire import plain_text
@@ -30,8 +28,11 @@ from vibe_app.workspaces.runtimes.base import (
     WorkspaceSpec,
 )
 from vibe_app.workspaces.runtimes.kubernetes import manifests, pods
-from vibe_app.workspaces.runtimes.kubernetes.cluster import ApiError, Cluster, Kind
-from vibe_app.workspaces.runtimes.kubernetes.events import Causes, with_cause
+from vibe_app.workspaces.runtimes.kubernetes.cluster import ApiError, Cluster
+from vibe_app.workspaces.runtimes.kubernetes.ending import Ending
+from vibe_app.workspaces.runtimes.kubernetes.events import Causes, with_cause, without_volume
+from vibe_app.workspaces.runtimes.kubernetes.knocking import answers
+from vibe_app.workspaces.runtimes.kubernetes.objects import Objects
 from vibe_app.workspaces.runtimes.kubernetes.pod_cache import PodCache
 from vibe_app.workspaces.runtimes.kubernetes.pods import Pod
 from vibe_app.workspaces.states import WorkspaceStatus
@@ -39,14 +40,13 @@ from vibe_app.workspaces.states import WorkspaceStatus
 logger = logging.getLogger(__name__)
 
 # Seconds.
-_ASK = 2.0
 _LOOK = 0.25
 _LOOK_AT_LOG = 1.0
-_LOOK_AT_API = 2.0
-_GRACE_MARGIN = 15.0
 _TIDY = 30.0
-# Another replica may be starting a pod; none waits for one much longer than its own limit.
-_LONGEST_START_OF_OTHERS = 2
+# How many times the limit of a start a pod may be down before it is given up.
+_GIVEN_UP = 2
+# The part of that limit for which a claim may be without a volume, while its provisioner fails.
+_PROVISIONING = 0.5
 
 
 @dataclass
@@ -58,6 +58,7 @@ class _Workspace:
     down: tuple[str, float] | None = None
     status: WorkspaceStatus = WorkspaceStatus.STOPPED
     reason: str | None = None
+    endpoint: Endpoint | None = None
     start: asyncio.Task[VibeError | None] | None = None
     listeners: list[Progress] = field(default_factory=list)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -72,7 +73,7 @@ class KubernetesRuntime:
 
     Args:
         settings: The installation's settings.
-        on_status: Told of each change of a workspace's status that this replica sees.
+        on_status: Told of each change of a workspace's status.
         on_trouble: Told when a service that runs may need, or a pod, ends unasked.
         pace: Factor on the rehearsal model's pauses: 1 for people, 0 for tests.
         cluster: The client, in place of one that the settings describe.
@@ -89,8 +90,9 @@ class KubernetesRuntime:
     ) -> None:
         self._cluster = cluster or Cluster(settings.kubernetes_namespace, settings.kubeconfig)
         self._tenancy: Tenancy
+        self._objects: Objects
         self._pods: PodCache
-        self._wanted: dict[UUID, str] = {}
+        self._ending: Ending
         self._remade: set[UUID] = set()
         self._settings = settings
         self._on_status = on_status
@@ -109,46 +111,26 @@ class KubernetesRuntime:
             Unavailable: The cluster cannot be reached or refuses.
         """
         self._tenancy = tenancy
+        self._objects = Objects(self._cluster, self._settings, tenancy, self._pace)
+        self._pods = PodCache(self._cluster, self._objects.labels, self._befallen)
+        self._ending = Ending(self._objects, self._pods)
         self._workspaces.clear()
         await self._cluster.open()
         try:
-            await self._label_what_is_ours()
-            labels = f"app={manifests.APP},{manifests.INSTALLATION_LABEL}={tenancy.installation}"
-            self._pods = PodCache(self._cluster, labels, self._befallen)
+            await self._objects.adopt()
             await self._pods.open()
         except BaseException:
             await self._cluster.close()
             raise
         self._tidier = asyncio.create_task(self._tidy(), name="end abandoned pods")
 
-    async def _label_what_is_ours(self) -> None:
-        """Label the pods of our projects that an earlier version made without the installation's id."""
-        unlabelled = f"app={manifests.APP},!{manifests.INSTALLATION_LABEL}"
-        for raw in (await self._cluster.list("pods", labels=unlabelled))[0]:
-            pod = pods.read(raw)
-            if pod is not None and pod.project_id in self._tenancy.projects:
-                await self._label("pods", raw)
-
-    async def _label(self, kind: Kind, raw: dict[str, Any]) -> None:
-        """Label an object as this installation's, where it belongs to none yet."""
-        found = raw.setdefault("metadata", {}).setdefault("labels", {})
-        if manifests.INSTALLATION_LABEL in found:
-            return
-        found[manifests.INSTALLATION_LABEL] = str(self._tenancy.installation)
-        try:
-            await self._cluster.replace(kind, raw)
-        except ApiError as error:
-            # It is used as it is; only that it is found without its name is lost.
-            logger.warning("%s is not labelled: %s", raw["metadata"].get("name"), error)
-
     async def close(self, keep: Collection[UUID] | None = None) -> None:
-        """Let go. Every workspace goes on, whatever `keep` says: another replica takes them over."""
+        """Let go. Every workspace goes on, whatever `keep` says: the next that opens takes them over."""
         starts = [workspace.start for workspace in self._workspaces.values()]
-        tasks = [task for task in (self._tidier, *starts) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._pods.close()
+        await cancel(self._tidier, *starts)
+        if self._tidier is not None:
+            self._tidier = None
+            await self._pods.close()
         await self._cluster.close()
 
     async def ensure(self, spec: WorkspaceSpec, progress: Progress | None = None) -> Endpoint:
@@ -161,7 +143,7 @@ class KubernetesRuntime:
         workspace = self._workspace(spec.project_id)
         pod = self._pods.pod(spec.project_id)
         if not workspace.starting and pod is not None and pod.running and self._has_keys(pod, spec):
-            answered, _ = await _ask(pod.ip)
+            answered, _ = await answers(pod.ip)
             if answered and not workspace.starting:
                 if workspace.status != WorkspaceStatus.READY:
                     await self._ready(workspace, pod)
@@ -203,10 +185,9 @@ class KubernetesRuntime:
             workspace.start.cancel()
             await asyncio.wait((workspace.start,))
         async with workspace.lock:
-            await self._end(workspace.project_id)
+            await self._ending.end(workspace.project_id)
             if erase:
-                await self._cluster.delete("secrets", manifests.secret_name(project_id))
-                await self._cluster.delete("persistentvolumeclaims", manifests.claim_name(project_id))
+                await self._objects.erase(project_id)
             await self._tell(workspace, WorkspaceStatus.STOPPED, None)
 
     async def alive(self) -> dict[UUID, int]:
@@ -223,29 +204,15 @@ class KubernetesRuntime:
         Raises:
             Unavailable: The cluster does not tell.
         """
-        labels = f"app={manifests.APP},{manifests.INSTALLATION_LABEL}={self._tenancy.installation}"
-        found = {pod.project_id for pod in self._pods.all()}
-        for kind in ("persistentvolumeclaims", "secrets"):
-            listed, _ = await self._cluster.list(kind, labels=labels)
-            found |= {project for raw in listed if (project := pods.project_of(raw))}
-        return found
+        return {pod.project_id for pod in self._pods.all()} | await self._objects.found()
 
     async def outdated(self) -> set[UUID]:
         """Return the projects whose pod runs with other settings than it would be started with now."""
         return {
             pod.project_id
             for pod in self._pods.all()
-            if pod.running and pod.settings != self._settings_mark(pod.project_id)
+            if pod.running and pod.settings != self._objects.mark(pod.project_id)
         }
-
-    def _settings_mark(self, project_id: UUID) -> str:
-        if project_id not in self._wanted:
-            wanted = self._manifest(WorkspaceSpec(project_id))
-            self._wanted[project_id] = wanted["metadata"]["annotations"][manifests.SETTINGS_MARK]
-        return self._wanted[project_id]
-
-    def _manifest(self, spec: WorkspaceSpec) -> dict[str, Any]:
-        return manifests.pod(spec, self._settings, self._tenancy.installation, pace=self._pace)
 
     def _workspace(self, project_id: UUID) -> _Workspace:
         return self._workspaces.setdefault(project_id, _Workspace(project_id))
@@ -273,13 +240,14 @@ class KubernetesRuntime:
                 await self._tell(workspace, WorkspaceStatus.STARTING, "Starting the workspace")
                 pod = await self._bring_up(workspace, spec)
             except VibeError as error:
-                failure = error
+                refused = isinstance(error, ApiError) and error.final
+                failure = CannotStart(error.message) if refused else error
             else:
                 await self._ready(workspace, pod)
                 return None
             if not self._may_be_sound(workspace, failure):
                 try:
-                    await self._end(workspace.project_id)
+                    await self._ending.end(workspace.project_id)
                 except Unavailable as error:
                     logger.warning("workspace %s: %s", workspace.project_id, error)
             await self._tell(workspace, WorkspaceStatus.FAILED, failure.message)
@@ -297,42 +265,43 @@ class KubernetesRuntime:
         10 s; it is the sidecar's answer that counts, from here, to Vibe.
         """
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self._settings.start_timeout
+        limit = self._settings.start_timeout
+        deadline, provisioned = clock() + limit, clock() + _PROVISIONING * limit
         said, renewed = "", False
         causes = Causes(self._cluster)
         while True:
             pod = self._pods.pod(spec.project_id)
             if pod is None:
-                await self._create(spec)
-                renewed = True
+                renewed = await self._make(spec)
                 continue
             reason = pods.fault(pod)
             unknown = not self._has_keys(pod, spec)
             if pod.deleting:
                 await self._tell(workspace, WorkspaceStatus.STARTING, "Waiting for the earlier pod to end")
-                await self._await_end(pod.project_id, pod.uid)
+                await self._ending.until_gone(pod.project_id, pod.uid)
                 continue
             if not renewed and (reason is not None or unknown):
                 # What an earlier start left behind: once, it is given a fresh beginning.
                 await self._tell(workspace, WorkspaceStatus.STARTING, "Replacing the earlier pod")
-                await self._end(pod.project_id)
+                await self._ending.end(pod.project_id)
                 continue
             if reason is not None:
                 raise CannotStart(reason) if pods.final(pod) else Unavailable(reason)
             if pod.running and not pod.coming:
-                answered, said = await _ask(pod.ip)
+                answered, said = await answers(pod.ip)
                 if answered:
                     return pod
             step = pods.step(pod)
             if pod.preparing:
                 # A clone has limits of its own, and says how far it is.
-                deadline = clock() + self._settings.start_timeout
+                deadline = clock() + limit
                 step = await self._cloning(pod) or step
             elif not pod.running:
                 step = with_cause(step, await causes.of(pod))
+                if causes.hopeless or (causes.unbound and clock() > provisioned):
+                    raise CannotStart(without_volume(causes.unbound))
             if clock() > deadline:
-                overdue = pods.overdue(pod, self._settings.start_timeout, said)
-                raise Unavailable(overdue if pod.running else with_cause(overdue, await causes.look(pod)))
+                raise await self._overdue(pod, causes, said)
             await self._tell(workspace, WorkspaceStatus.STARTING, step)
             await self._pods.changed(pod.project_id, pod, _LOOK_AT_LOG if pod.preparing else _LOOK)
 
@@ -341,86 +310,53 @@ class KubernetesRuntime:
         line = await self._cluster.last_line(manifests.pod_name(pod.project_id), manifests.CHECKOUT)
         return plain_text(line).strip().rstrip(".")
 
-    async def _create(self, spec: WorkspaceSpec) -> None:
-        """Make the claim, the Secret and the pod, whichever is missing, and note the pod."""
-        project_id, ours = spec.project_id, self._tenancy.installation
-        claim, made = await self._cluster.create(
-            "persistentvolumeclaims", manifests.claim(project_id, self._settings, ours)
+    async def _overdue(self, pod: Pod, causes: Causes, said: str) -> Unavailable:
+        """Say why a pod is not ready in time; `said` is what its sidecar answered, or why it did not."""
+        sentence = pods.overdue(pod, self._settings.start_timeout, said)
+        if pod.running:
+            return Unavailable(sentence)
+        cause = await causes.look(pod)
+        return (
+            CannotStart(without_volume(causes.unbound))
+            if causes.unbound
+            else Unavailable(with_cause(sentence, cause))
         )
-        self._remade.discard(project_id)
-        if made and spec.remade:
-            self._remade.add(project_id)
-        elif not made:
-            await self._label("persistentvolumeclaims", claim)
-        if (claim.get("metadata") or {}).get("deletionTimestamp"):
-            raise Unavailable("The workspace's volume is being deleted: try again in a minute.")
-        secret = manifests.secret(spec, self._settings, ours)
-        found, made = await self._cluster.create("secrets", secret)
-        if not made and found.get("data") != secret["data"]:
-            await self._cluster.replace("secrets", secret)
-        self._pods.take((await self._cluster.create("pods", self._manifest(spec)))[0])
 
-    async def _end(self, project_id: UUID) -> None:
-        """Delete the pod, if there is one, and return once it is gone.
-
-        The API is asked even where no pod is known: another replica may have made one just now.
-        """
-        name = manifests.pod_name(project_id)
-        found = await self._cluster.read("pods", name)
-        if found is None:
-            if (known := self._pods.pod(project_id)) is not None:
-                self._pods.forget(project_id, known.uid)
-            return
-        self._pods.take(found)
-        await self._cluster.delete("pods", name)
-        await self._await_end(project_id, str(found["metadata"].get("uid", "")))
-
-    async def _await_end(self, project_id: UUID, uid: str) -> None:
-        """Return once this pod is gone; where its node does not answer, have it forgotten by the cluster.
-
-        Raises:
-            Unavailable: It does not end.
-        """
-        clock = asyncio.get_running_loop().time
-        name = manifests.pod_name(project_id)
-        limit = manifests.GRACE + _GRACE_MARGIN
-        for forced in (False, True):
-            deadline = clock() + limit
-            while clock() < deadline:
-                pod = self._pods.pod(project_id)
-                if pod is None or pod.uid != uid:
-                    return
-                if await self._pods.changed(project_id, pod, _LOOK_AT_API):
-                    continue
-                # The watch may be behind or broken: the API itself knows.
-                found = await self._cluster.read("pods", name)
-                if found is None or found["metadata"].get("uid") != uid:
-                    self._pods.forget(project_id, uid)
-            if not forced:
-                logger.warning("pod %s does not end: its node may be lost; it is removed by force", name)
-                await self._cluster.delete("pods", name, grace=0)
-        raise Unavailable(f"The workspace's pod {name} does not end: look at its node in the cluster.")
+    async def _make(self, spec: WorkspaceSpec) -> bool:
+        """Make whatever of a workspace is missing, and note its pod; tell whether that is a new one."""
+        made = await self._objects.make(spec)
+        self._remade.discard(spec.project_id)
+        if made.anew:
+            self._remade.add(spec.project_id)
+        self._pods.take(made.pod)
+        return made.new
 
     async def _tidy(self) -> None:
         """End the pods that do not run and that nobody can be waiting for any more.
 
-        Such a one is left by a replica that died in the middle of a start, or crashes again and again.
+        Such a one is left by a process that died in the middle of a start, or crashes again and again.
         """
-        clock = asyncio.get_running_loop().time
-        longest = _LONGEST_START_OF_OTHERS * self._settings.start_timeout
         while True:
             await asyncio.sleep(_TIDY)
             for pod in self._pods.all():
-                workspace = self._workspace(pod.project_id)
-                since = self._down_since(workspace, pod)
-                if since is None or pod.preparing or workspace.lock.locked() or clock() - since <= longest:
-                    continue
-                logger.warning("workspace %s: its pod is given up: %s", pod.project_id, pods.step(pod))
                 try:
-                    async with workspace.lock:
-                        await self._end(pod.project_id)
+                    await self._give_up(pod)
                 except Unavailable as error:
                     logger.warning("workspace %s: %s", pod.project_id, error)
+                except Exception:
+                    # What befalls one of them must not end the care for all.
+                    logger.exception("workspace %s: its pod could not be given up", pod.project_id)
+
+    async def _give_up(self, pod: Pod) -> None:
+        """End a pod that has been down for too long."""
+        workspace = self._workspace(pod.project_id)
+        since = self._down_since(workspace, pod)
+        if since is None or pod.preparing or workspace.lock.locked():
+            return
+        if asyncio.get_running_loop().time() - since > _GIVEN_UP * self._settings.start_timeout:
+            logger.warning("workspace %s: its pod is given up: %s", pod.project_id, pods.step(pod))
+            async with workspace.lock:
+                await self._ending.end(pod.project_id)
 
     def _down_since(self, workspace: _Workspace, pod: Pod) -> float | None:
         """Since when this pod is known not to run; None where it does."""
@@ -440,7 +376,7 @@ class KubernetesRuntime:
         if workspace.lock.locked():
             return
         if pod is None:
-            # An eviction has given its reason already; a plain end may as well be another replica's Stop.
+            # An eviction has given its reason already; a plain end is no failure.
             if workspace.status != WorkspaceStatus.FAILED:
                 await self._tell(workspace, WorkspaceStatus.STOPPED, None)
         elif pod.ready and pod.running:
@@ -460,15 +396,13 @@ class KubernetesRuntime:
         await self._tell(workspace, WorkspaceStatus.READY, None)
 
     async def _tell(self, workspace: _Workspace, status: WorkspaceStatus, reason: str | None) -> None:
-        if (workspace.status, workspace.reason) == (status, reason):
+        pod = self._pods.pod(workspace.project_id) if status is WorkspaceStatus.READY else None
+        endpoint = self._endpoint(pod, self._tenancy.keys(pod.project_id, pod.epoch)) if pod else None
+        if (workspace.status, workspace.reason, workspace.endpoint) == (status, reason, endpoint):
             return
-        workspace.status, workspace.reason = status, reason
+        workspace.status, workspace.reason, workspace.endpoint = status, reason, endpoint
         try:
             if self._on_status is not None:
-                pod = self._pods.pod(workspace.project_id)
-                ready = status is WorkspaceStatus.READY and pod is not None
-                keys = self._tenancy.keys(workspace.project_id, pod.epoch) if pod else None
-                endpoint = self._endpoint(pod, keys) if ready and pod and keys else None
                 await self._on_status(workspace.project_id, status, reason, endpoint)
             for listener in list(workspace.listeners):
                 if status == WorkspaceStatus.STARTING and reason:
@@ -476,28 +410,6 @@ class KubernetesRuntime:
         except Exception:
             # A listener's trouble, for example with its database, must not take the workspace down.
             logger.exception("workspace %s: nobody could be told that it is %s", workspace.project_id, status)
-
-
-async def _ask(host: str) -> tuple[bool, str]:
-    """Ask a pod's sidecar whether it is ready; also say, where it is not, what it answers."""
-    try:
-        async with asyncio.timeout(_ASK):
-            reader, writer = await asyncio.open_connection(host, manifests.SIDECAR)
-            try:
-                writer.write(b"GET /ready HTTP/1.1\r\nHost: sidecar\r\nConnection: close\r\n\r\n")
-                answer = await reader.read(65_536)
-                while not answer.endswith(b"}") and (more := await reader.read(65_536)):
-                    answer += more
-            finally:
-                writer.close()
-    except (OSError, TimeoutError) as error:
-        return False, f"its sidecar does not answer ({error or 'no answer in time'})"
-    head, _, body = answer.partition(b"\r\n\r\n")
-    if head.startswith(b"HTTP/1.1 200"):
-        return True, ""
-    with suppress(ValueError, AttributeError):
-        return False, str(json.loads(body).get("error") or "")
-    return False, "something other than a sidecar answers"
 
 
 def _stopped_meanwhile() -> Unavailable:

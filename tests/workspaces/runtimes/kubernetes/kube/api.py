@@ -70,6 +70,8 @@ class Change:
 @dataclass(eq=False)
 class _Watcher:
     request: web.Request
+    kind: str
+    response: web.StreamResponse
     expired: bool = False
 
 
@@ -186,6 +188,12 @@ class FakeApi:
             watcher.expired = True
         self._knock()
 
+    async def babble(self, kind: str, line: str) -> None:
+        """Say something of our own to everybody who watches."""
+        for watcher in self._watching:
+            if watcher.kind == kind:
+                await watcher.response.write(line.encode() + b"\n")
+
     async def follow(self, kind: str) -> AsyncIterator[Change]:
         """Every change of a kind, from now on, for a node in the same process."""
         place = len(self._history)
@@ -267,9 +275,12 @@ class FakeApi:
         if name not in objects:
             return _status(404, "NotFound", f'{kind} "{name}" not found')
         found = objects[name]
-        if request.method == "PUT":
-            changed = await request.json()
-            found |= {key: value for key, value in changed.items() if key != "metadata"}
+        if request.method == "PATCH":
+            if request.content_type != "application/merge-patch+json":
+                return _status(
+                    415, "UnsupportedMediaType", f"the body of the request was in {request.content_type}"
+                )
+            _merge(found, await request.json())
             self._changed(kind, "MODIFIED", found)
         elif request.method == "DELETE":
             self._delete(kind, name, await request.json())
@@ -292,7 +303,7 @@ class FakeApi:
         await response.prepare(request)
         version = int(request.query.get("resourceVersion") or self._version)
         ends = asyncio.get_running_loop().time() + float(request.query.get("timeoutSeconds", "60"))
-        watcher = _Watcher(request)
+        watcher = _Watcher(request, kind, response)
         self._watching.append(watcher)
         try:
             while (left := ends - asyncio.get_running_loop().time()) > 0:
@@ -312,6 +323,17 @@ class FakeApi:
         finally:
             self._watching.remove(watcher)
         return response
+
+
+def _merge(found: Json, change: Json) -> None:
+    """Apply a merge patch (RFC 7386)."""
+    for key, value in change.items():
+        if isinstance(value, dict):
+            _merge(found.setdefault(key, {}), value)
+        elif value is None:
+            found.pop(key, None)
+        else:
+            found[key] = value
 
 
 async def _send(response: web.StreamResponse, change: str, found: Json) -> None:
@@ -334,7 +356,7 @@ def _matches(request: web.Request, found: Json) -> bool:
     labels = found["metadata"].get("labels") or {}
     for term in filter(None, request.query.get("labelSelector", "").split(",")):
         key, _, value = term.partition("=")
-        if labels.get(key) != value:
+        if (key[1:] in labels) if key.startswith("!") else (labels.get(key) != value):
             return False
     for term in filter(None, request.query.get("fieldSelector", "").split(",")):
         key, _, value = term.partition("=")

@@ -12,14 +12,18 @@ from uuid import UUID, uuid4
 
 import psutil
 
+from tests.specs import INSTALLATION, spec_of
 from tests.waiting import eventually
 from tests.workspaces.runtimes.kubernetes.kube.agent import NodeAgent
 from tests.workspaces.runtimes.kubernetes.kube.api import FakeApi
 from tests.workspaces.runtimes.kubernetes.kube.pretend import PretendNode
 from vibe_app.settings import Settings, load_settings
+from vibe_app.workspaces.runtimes.base import Endpoint
+from vibe_app.workspaces.runtimes.kubernetes import manifests
 from vibe_app.workspaces.runtimes.kubernetes.cluster import Cluster
 from vibe_app.workspaces.runtimes.kubernetes.manifests import pod_name
 from vibe_app.workspaces.runtimes.kubernetes.runtime import KubernetesRuntime
+from vibe_app.workspaces.states import WorkspaceStatus
 
 KEY = "a key for tests only, thirty-two bytes"
 
@@ -45,7 +49,8 @@ class PretendHouse:
         self.node = node
         self.settings = cluster_settings(api, folder, **more)
         self.told: list[tuple[UUID, str, str | None]] = []
-        self.troubles: list[str] = []
+        self.endpoints: dict[UUID, Endpoint | None] = {}
+        self.troubles: list[tuple[str, bool]] = []
         self.runtime = self.replica()
         self.project = uuid4()
 
@@ -59,16 +64,42 @@ class PretendHouse:
         cluster = Cluster(self.settings.kubernetes_namespace, self.settings.kubeconfig, timeout=2.0)
         return KubernetesRuntime(self.settings, self._on_status, self._on_trouble, pace=0, cluster=cluster)
 
-    def _on_trouble(self, project_id: UUID, sentence: str) -> None:
-        self.troubles.append(sentence)
+    async def leave(self, *, labelled: bool = True, installation: UUID = INSTALLATION) -> UUID:
+        """Have what an earlier process, or another one, has left of a project of its own: all that there is.
+
+        Args:
+            labelled: Whether it says whose it is; earlier versions' did not, and counted no epochs.
+            installation: Whose.
+        """
+        project = uuid4()
+        spec = spec_of(project, epoch=1 if labelled else 0)
+        left = {
+            "persistentvolumeclaims": manifests.claim(project, self.settings, installation),
+            "secrets": manifests.secret(spec, self.settings, installation),
+            "pods": manifests.pod(spec, self.settings, installation, pace=0),
+        }
+        for kind, manifest in left.items():
+            if not labelled:
+                del manifest["metadata"]["labels"][manifests.INSTALLATION_LABEL]
+                manifest["metadata"]["annotations"] = {}
+            self.api.put(kind, manifest)
+        name = pod_name(project)
+        await eventually(lambda: "podIP" in self.api.objects["pods"][name]["status"])
+        return project
+
+    def _on_trouble(self, project_id: UUID, sentence: str, final: bool) -> None:
+        self.troubles.append((sentence, final))
 
     async def kill(self) -> None:
         """Let the pod's containers crash, and its node start them again."""
         await self.node.crash(self.pod)
         self.api.remove("pods", self.pod)
 
-    async def _on_status(self, project_id: UUID, status: str, reason: str | None) -> None:
+    async def _on_status(
+        self, project_id: UUID, status: WorkspaceStatus, reason: str | None, endpoint: Endpoint | None
+    ) -> None:
         self.told.append((project_id, status, reason))
+        self.endpoints[project_id] = endpoint
 
 
 @asynccontextmanager
@@ -87,11 +118,15 @@ class PodHouse:
         # Real processes take their time on a busy machine.
         self.settings = cluster_settings(api, folder, **({"start_timeout": 90} | more))
         self.told: list[tuple[UUID, str, str | None]] = []
+        self.endpoints: dict[UUID, Endpoint | None] = {}
         self.runtime = KubernetesRuntime(self.settings, self._on_status, pace=0)
         self.project = uuid4()
 
-    async def _on_status(self, project_id: UUID, status: str, reason: str | None) -> None:
+    async def _on_status(
+        self, project_id: UUID, status: WorkspaceStatus, reason: str | None, endpoint: Endpoint | None
+    ) -> None:
         self.told.append((project_id, status, reason))
+        self.endpoints[project_id] = endpoint
 
     async def kill(self) -> None:
         """Kill every process of the pod."""

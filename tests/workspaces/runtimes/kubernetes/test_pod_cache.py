@@ -1,0 +1,106 @@
+"""What is known of the pods, also while the watch over them is broken or meets nonsense."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.specs import spec_of
+from tests.waiting import eventually
+from tests.workspaces.runtimes.kubernetes.kube.acts import last_told, until_told
+from tests.workspaces.runtimes.kubernetes.kube.houses import PretendHouse
+from vibe_app.workspaces.runtimes.kubernetes import pod_cache
+
+
+async def watched(house: PretendHouse) -> None:
+    """Wait until the runtime watches."""
+    await house.api.until(lambda: house.api.calls["WATCH pods"] == 1)
+
+
+@pytest.mark.parametrize("how", ["broken", "expired"])
+async def test_what_happens_while_a_watch_is_broken_or_too_old_is_not_missed(house, how):
+    await house.runtime.ensure(spec_of(house.project))
+    await watched(house)
+    house.api.fail("WATCH", "pods", 500, message="not now", times=2)
+    house.api.break_watches() if how == "broken" else house.api.expire_watches()
+    await house.api.until(lambda: house.api.calls["WATCH pods"] == 2)
+    other = await house.leave()
+    await house.node.crash(house.pod)
+    house.api.remove("pods", house.pod)
+    await house.api.until(lambda: house.api.calls["WATCH pods"] >= 4)
+    await eventually(lambda: (house.project, "stopped", None) in house.told)
+
+    async def only_the_other() -> bool:
+        return await house.runtime.alive() == {other: 1}
+
+    await eventually(only_the_other)
+
+
+HUGE = "9" * 5000
+NONSENSE = {
+    "no JSON": "<html>a proxy speaks</html>",
+    "no object": "[]",
+    "no pod": json.dumps({"type": "MODIFIED", "object": {"metadata": []}}),
+    "an endless number": f'{{"type": "ERROR", "object": {{"code": {HUGE}}}}}',
+    "an endless code": json.dumps({"type": "ERROR", "object": {"code": HUGE}}),
+    "an endless version": json.dumps({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": HUGE}}}),
+}
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE.keys())
+async def test_the_watch_survives_what_it_does_not_understand(house, monkeypatch, nonsense):
+    monkeypatch.setattr(pod_cache, "_PAUSES", (0.01,))
+    await house.runtime.ensure(spec_of(house.project))
+    await watched(house)
+    await house.api.babble("pods", nonsense)
+    house.api.remove("pods", house.pod)
+    await until_told(house, "stopped")
+    assert await house.runtime.alive() == {}
+
+
+async def test_one_pod_that_is_not_understood_hides_no_other(house, monkeypatch, caplog):
+    monkeypatch.setattr(pod_cache, "_PAUSES", (0.01,))
+    odd, other = await house.leave(), await house.leave()
+    house.api.set_status(f"opencode-{odd}", {"containerStatuses": "none of yours"})
+    house.api.break_watches()
+    await house.api.until(lambda: house.api.calls["WATCH pods"] >= 2)
+    house.api.remove("pods", f"opencode-{other}")
+
+    async def gone() -> bool:
+        return other not in await house.runtime.alive()
+
+    await eventually(gone)
+    assert "a pod is not understood" in caplog.text
+
+
+async def test_a_listener_s_fault_is_logged_and_ends_no_watch(house, monkeypatch, caplog):
+    befallen = house.runtime._befallen
+    faults = [RuntimeError("a fault of ours")]
+
+    async def listener(project_id: UUID, pod: Any) -> None:
+        if faults:
+            raise faults.pop()
+        await befallen(project_id, pod)
+
+    await house.runtime.ensure(spec_of(house.project))
+    monkeypatch.setattr(house.runtime._pods, "_on_change", listener)
+    await house.node.become_ready(house.pod)
+    await eventually(lambda: not faults)
+    house.api.remove("pods", house.pod)
+    await until_told(house, "stopped")
+    assert "a fault of ours" in caplog.text
+    assert last_told(house) == ("stopped", None)
+    assert house.api.calls["WATCH pods"] == 1
+
+
+@pytest.mark.parametrize("text", [HUGE, "-1", "", "x", None, [1], 1.5])
+async def test_numbers_of_the_cluster_may_be_nonsense(house, text):
+    await house.runtime.ensure(spec_of(house.project))
+    ending = {"terminated": {"exitCode": text, "reason": "Error"}}
+    dead = {"name": "opencode-server", "restartCount": text, "state": ending, "lastState": {}}
+    house.node.report(house.pod, [dead], ready=False)
+    await eventually(lambda: house.troubles)
+    assert house.troubles[0][0].startswith("OpenCode ended with status ")
