@@ -25,8 +25,9 @@ def test_bad():
 """
 
 
+@pytest.mark.parametrize("workers", [0, 2])
 def test_a_failed_test_is_repeated_once_and_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = importlib.util.spec_from_file_location("check", SOURCE)
     assert spec
@@ -37,7 +38,7 @@ def test_a_failed_test_is_repeated_once_and_named(
     (tmp_path / "test_these.py").write_text(TESTS)
     named = "Passed on the second try:\n  test_these.py::test_flaky\n"
 
-    [(failed, verdict)] = check.run_tests([check.Lane("some", ["test_these.py"])])
+    [(failed, verdict)] = check.run_tests([check.Lane("some", ["test_these.py"], workers)])
     said = capsys.readouterr().out
     assert failed
     assert verdict.startswith("✗ pytest")
@@ -46,13 +47,13 @@ def test_a_failed_test_is_repeated_once_and_named(
 
     (tmp_path / "tried").unlink()
     (tmp_path / "mended").touch()
-    [(failed, verdict)] = check.run_tests([check.Lane("some", ["test_these.py"])])
+    [(failed, verdict)] = check.run_tests([check.Lane("some", ["test_these.py"], workers)])
     said = capsys.readouterr().out
     assert not failed
     assert verdict.startswith("✓ pytest")
     assert named in said
     assert "\n3 passed, 0 failed, 0 skipped\n" in said
 
-    [(failed, _)] = check.run_tests([check.Lane("some", ["test_these.py"])])
+    [(failed, _)] = check.run_tests([check.Lane("some", ["test_these.py"], workers)])
     assert not failed
     assert "second try" not in capsys.readouterr().out

@@ -1,21 +1,21 @@
 """Runs the checks that a change must pass, tells how long each took, and fails if any failed.
 
-The tests run in lanes at the same time, each a pytest of its own: most of
-them wait for something (a process, a lease, a page) and leave a core idle.
-A test that fails is repeated once, when the lanes have ended. One that passes
-then fails no check, but is named under "Passed on the second try": it is a
-fault to be explained, not a success.
+Most tests wait for something (a process, a lease, a page) and leave a core
+idle, so several processes of pytest run them at once; those marked `alone`
+follow by themselves. A test that fails is repeated once, by itself, when all
+have ended. One that passes then fails no check, but is named under "Passed on
+the second try": it is a fault to be explained, not a success.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
@@ -31,8 +31,10 @@ PYTEST = ["pytest", "--durations=10"]
 CACHE = Path(".pytest_cache")
 # Where more than this fail, something is broken, and a second try would only take its time.
 REPEATED = 20
-# What keeps both cores busy for minutes goes by itself: pods with real processes and the container image;
-# several replicas and workers, with the soaks in short, and processes killed in mid-run.
+# So many processes run tests at once: with three for each core, somebody is nearly always ready to go on.
+WORKERS = min(3 * (os.cpu_count() or 1), 16)
+# What needs a machine of its own: pods with real processes and the container image; several replicas
+# and workers, with the soaks in short, and processes killed in mid-run.
 APART = {
     "cluster": [
         "tests/e2e/test_cluster.py",
@@ -54,12 +56,6 @@ APART = {
     ],
 }
 _ignored = [f"--ignore={path}" for paths in APART.values() for path in paths]
-# Those that start whole servers, OpenCode and browsers: about half of the time.
-LARGE = ["tests/e2e", "tests/cli", "tests/workspaces/runtimes", "tests/workspace_services/sidecar"]
-LANES = {
-    "large": [*LARGE, *_ignored],
-    "small": ["tests", *(f"--ignore={path}" for path in LARGE), *_ignored],
-}
 
 
 def say(text: str) -> None:
@@ -81,23 +77,26 @@ class Lane:
     Args:
         name: Begins each line that it prints.
         chosen: Paths and options that choose its tests.
+        workers: How many processes share the tests; 0 for the one of pytest itself.
     """
 
-    def __init__(self, name: str, chosen: list[str]) -> None:
+    def __init__(self, name: str, chosen: list[str], workers: int = 0) -> None:
         self.name = name
         self.counts = Counter[str]()
         self._cache = CACHE / name
         self._command = [*PYTEST, "-o", f"cache_dir={self._cache}", *chosen]
+        # Each begins with neighbours, which share a server or a browser; who is done takes from the others.
+        self._shared = ["-n", str(workers), "--dist", "worksteal"] if workers else []
         self._status = 0
         self._seconds = 0.0
 
     def run(self) -> None:
         """Run all of its tests."""
         self._remembered.unlink(missing_ok=True)
-        self.counts = self._run()
+        self.counts = self._run(*self._shared)
 
     def repeat(self) -> list[str]:
-        """Run those that failed once more; return the names of those that passed this time."""
+        """Run those that failed once more, one by one; return the names of those that passed this time."""
         failed = self._last_failed()
         if self._status != 1 or not 0 < len(failed) <= REPEATED:  # 1: it ended, and tests failed
             return []
@@ -153,9 +152,9 @@ def _verdict(status: int, arguments: list[str], seconds: float) -> str:
 
 
 def run_tests(lanes: list[Lane]) -> list[tuple[bool, str]]:
-    """Run lanes at once, what failed once more, and end with one line about all tests."""
-    with ThreadPoolExecutor(len(lanes)) as pool:
-        list(pool.map(Lane.run, lanes))
+    """Run one lane after the other, what failed once more, and end with one line about all tests."""
+    for lane in lanes:
+        lane.run()
     repeated = [name for lane in lanes for name in lane.repeat()]
     if repeated:
         say("\nPassed on the second try:\n" + "\n".join(f"  {name}" for name in repeated) + "\n")
@@ -176,7 +175,8 @@ def main() -> int:
         elif extra.split():
             results.append(run([*PYTEST, *extra.split()]))
         else:
-            results += run_tests([Lane(lane, chosen) for lane, chosen in LANES.items()])
+            together = Lane("together", ["-m", "not alone", *_ignored], WORKERS)
+            results += run_tests([together, Lane("alone", ["-m", "alone", *_ignored])])
     say("\n".join(line for _, line in results))
     return int(any(failed for failed, _ in results))
 

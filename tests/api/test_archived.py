@@ -12,7 +12,6 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from tests.api.conftest import Board
-from tests.conftest import BOTH
 from tests.fakes import FakeRuntime, Script
 from vibe_app.board.sessions.models import Session, SessionArchive
 from vibe_app.runs.archive import PORTION, Archive
@@ -20,12 +19,6 @@ from vibe_app.wire import now
 from vibe_app.wiring import Services
 
 COUNT = PORTION + 5
-
-
-@pytest.fixture(params=BOTH)
-def database_kind(request: pytest.FixtureRequest) -> str:
-    """Both, one after the other."""
-    return request.param
 
 
 @pytest.fixture

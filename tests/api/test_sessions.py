@@ -1,4 +1,4 @@
-"""Execute, stop and history through the API, with the real engine, on both databases."""
+"""Execute, stop and history through the API, with the real engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from uuid import uuid4
 import pytest
 
 from tests.api.conftest import Board
-from tests.conftest import BOTH
 from tests.fakes import BrokenRuntime, FakeRuntime, Script, SidecarNotReady, SidecarThatHangsUp, SlowRuntime
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.wire import Failure, Usage
@@ -26,12 +25,6 @@ FIELDS = {
 def with_script(script: Script) -> pytest.MarkDecorator:
     """Run a test on workspaces whose sidecars play this script."""
     return pytest.mark.parametrize("runtime", [FakeRuntime(script)], ids=[""])
-
-
-@pytest.fixture(params=BOTH)
-def database_kind(request: pytest.FixtureRequest) -> str:
-    """Both, one after the other."""
-    return request.param
 
 
 @pytest.fixture

@@ -1,4 +1,9 @@
-"""Settings and an engine for the tests of `runs`, on both kinds of database."""
+"""Settings and an engine for the tests of `runs`.
+
+What the engine does is told on PostgreSQL; through the API and the pages it runs
+on SQLite. A module whose subject is what the database is asked to hold true has
+`database_kind` take both, one after the other.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BOTH
+from tests.conftest import POSTGRESQL
 from tests.fakes import FakeRuntime
 from tests.runs.rig import Rig, rigged
 from vibe_app.settings import Settings, load_settings
 
 
-@pytest.fixture(params=BOTH)
+@pytest.fixture(params=[POSTGRESQL])
 def database_kind(request: pytest.FixtureRequest) -> str:
-    """The engine runs on both."""
+    """PostgreSQL; see above."""
     return request.param
 
 

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
+from tests.conftest import BOTH
 from tests.fakes import FakeRuntime
 from tests.runs.databases import DatabaseThatDoesNotSayWhetherItCommitted
 from tests.runs.rig import Rig, lines, rigged, texts
@@ -36,6 +37,12 @@ COLOURFUL = [
     ("output", "half a line, ", 0.0),
     ("output", "and the rest\n\n", 0.0),
 ]
+
+
+@pytest.fixture(params=BOTH)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Both, one after the other."""
+    return request.param
 
 
 class Scripted(FakeRuntime):

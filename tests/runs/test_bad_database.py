@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests import fakes
+from tests.conftest import BOTH
 from tests.runs.databases import (
     CountedDatabase,
     DatabaseAwayForAWhile,
@@ -21,6 +22,12 @@ from vibe_app.runs.event_log import Entry, Taken
 from vibe_app.runs.queue import Queue
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, Failure, now
+
+
+@pytest.fixture(params=BOTH)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Both, one after the other."""
+    return request.param
 
 
 @pytest.mark.parametrize("after", [0, 1, 30])

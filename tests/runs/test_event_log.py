@@ -11,6 +11,7 @@ from sqlalchemy import delete
 from sqlmodel import col
 
 from tests import fakes
+from tests.conftest import BOTH
 from tests.runs.rig import Rig, assert_whole, lines, rigged, texts
 from tests.scripted import Script
 from vibe_app.board.lifecycle import SessionStatus
@@ -23,6 +24,12 @@ from vibe_app.runs.queue import Queue
 from vibe_app.runs.record import Record
 from vibe_app.settings import Settings
 from vibe_app.wire import Event, EventType, now
+
+
+@pytest.fixture(params=BOTH)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Both, one after the other."""
+    return request.param
 
 
 async def everything(event_log: EventLog, session: SessionView, after: int = 0) -> list[Event]:

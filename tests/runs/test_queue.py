@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
+from tests.conftest import BOTH
 from tests.fakes import FakeRuntime
 from tests.runs.rig import Rig, rigged
 from vibe_app.board.lifecycle import SessionStatus
@@ -24,6 +25,12 @@ from vibe_app.runs.queue import Queue
 from vibe_app.runs.record import Record
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, now
+
+
+@pytest.fixture(params=BOTH)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Both, one after the other."""
+    return request.param
 
 
 @pytest.fixture

@@ -150,6 +150,7 @@ async def test_a_sidecar_that_cannot_be_reached(
         assert len(logged) == 1
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("database_kind", [SQLITE])  # eight seconds, none of them the database's
 async def test_real_waiting_times_fit_into_the_ten_seconds_of_execute(settings: Settings) -> None:
     sidecar = fakes.SidecarThatNeverAnswers()

@@ -163,6 +163,7 @@ async def test_a_sidecar_that_never_stops_is_not_waited_for_for_ever(settings: S
         ]
 
 
+@pytest.mark.alone
 async def test_a_sidecar_that_is_dead(settings: Settings) -> None:
     """The runtime cannot bring it back either; with the waiting times of real life."""
     runtime = RuntimeOnItsLastLegs(Script.endless())
@@ -175,6 +176,7 @@ async def test_a_sidecar_that_is_dead(settings: Settings) -> None:
         assert time.monotonic() - began < 7
 
 
+@pytest.mark.alone
 async def test_a_sidecar_that_hangs(settings: Settings) -> None:
     sidecar = SidecarThatFreezes(Script.endless())
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar), retry_policy=RetryPolicy()) as rig:

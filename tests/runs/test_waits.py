@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
-
 from tests import fakes
-from tests.conftest import BOTH
 from tests.runs.rig import Rig, assert_whole, rigged, texts
 from tests.scripted import Script, ScriptedSidecar
 from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, Failure, SidecarStatus, now
-
-
-@pytest.fixture(params=BOTH)
-def database_kind(request: pytest.FixtureRequest) -> str:
-    """Both, one after the other."""
-    return request.param
 
 
 def busy(seconds: float) -> Script:

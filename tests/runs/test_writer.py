@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import insert
 
-from tests.conftest import POSTGRESQL
+from tests.conftest import BOTH, POSTGRESQL
 from tests.runs.databases import DatabaseThatDoesNotSayWhetherItCommitted
 from tests.runs.rig import Rig, rigged, texts
 from tests.waiting import eventually
@@ -26,6 +26,12 @@ from vibe_app.settings import Settings
 from vibe_app.wire import EventType, now
 
 RUNS = 12
+
+
+@pytest.fixture(params=BOTH)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Both, one after the other."""
+    return request.param
 
 
 class CommittingDatabase(DatabaseThatDoesNotSayWhetherItCommitted):

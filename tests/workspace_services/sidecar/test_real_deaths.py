@@ -71,6 +71,7 @@ async def test_a_run_that_ended_while_the_sidecar_was_dead_is_told_afterwards(mo
     assert events[-1]["text"] == "Session completed"
 
 
+@pytest.mark.alone
 async def test_a_killed_opencode_fails_the_session_and_the_next_one_works(mortal: Stack) -> None:
     session = await mortal.begin("rehearse: run sleep 300 & echo going; sleep 600")
     await mortal.until(session, "going")

@@ -81,6 +81,7 @@ async def test_thousands_of_lines_arrive_whole(stack: Stack) -> None:
     assert output(events) == "".join(f"rehearsal line {n} of 3000\n" for n in range(1, 3001))
 
 
+@pytest.mark.alone
 async def test_stop_ends_everything_within_two_seconds(stack: Stack) -> None:
     command = (
         "setsid -f sh -c 'trap \"\" TERM; while :; do sleep 1000; done' >/dev/null 2>&1; "
@@ -158,6 +159,7 @@ async def test_a_model_that_recovers_is_asked_again_and_the_run_completes(
     assert events[-1]["text"] == "Session completed"
 
 
+@pytest.mark.alone
 async def test_a_model_that_hangs_can_be_stopped(stack: Stack) -> None:
     session = await stack.begin("rehearse: hang")
     await stack.until(session, "part")
