@@ -50,9 +50,8 @@ def main() -> int:
     except subprocess.CalledProcessError as error:
         print(f"✗ The wheel could not be built:\n{error.stderr.strip()}")
         return 1
-    where = wheel.relative_to(ROOT)
-    print(f"✓ {where}: {wheel.stat().st_size / 1e6:.1f} MB")
-    print(f'  pipx install {where} --pip-args="--constraint {versions.relative_to(ROOT)}"')
+    print(f"✓ {wheel.relative_to(ROOT)}: {wheel.stat().st_size / 1e6:.1f} MB")
+    print(f'  pipx install {wheel} --pip-args="--constraint {versions}"')
     return 0
 
 
