@@ -12,7 +12,7 @@ from tests.specs import spec_of
 from tests.waiting import eventually
 from tests.workspaces.runtimes.kubernetes.kube.acts import last_told, until_told
 from tests.workspaces.runtimes.kubernetes.kube.houses import PretendHouse
-from vibe_app.workspaces.runtimes.kubernetes import pod_cache
+from vibe_app.aio import BROKEN
 
 
 async def watched(house: PretendHouse) -> None:
@@ -43,26 +43,36 @@ HUGE = "9" * 5000
 NONSENSE = {
     "no JSON": "<html>a proxy speaks</html>",
     "no object": "[]",
-    "no pod": json.dumps({"type": "MODIFIED", "object": {"metadata": []}}),
+    "no pod": json.dumps({"type": "MODIFIED", "object": {"metadata": ["x"]}}),
     "an endless number": f'{{"type": "ERROR", "object": {{"code": {HUGE}}}}}',
     "an endless code": json.dumps({"type": "ERROR", "object": {"code": HUGE}}),
-    "an endless version": json.dumps({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": HUGE}}}),
 }
 
 
-@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE.keys())
-async def test_the_watch_survives_what_it_does_not_understand(house, monkeypatch, nonsense):
-    monkeypatch.setattr(pod_cache, "_PAUSES", (0.01,))
+async def test_the_watch_survives_an_endless_version(house):
     await house.runtime.ensure(spec_of(house.project))
     await watched(house)
+    mark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": HUGE}}}
+    await house.api.babble("pods", json.dumps(mark))
+    house.api.remove("pods", house.pod)
+    await until_told(house, "stopped")
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE.keys())
+async def test_the_watch_survives_what_it_does_not_understand(house, nonsense):
+    await house.runtime.ensure(spec_of(house.project))
+    await watched(house)
+    broken = BROKEN["watch over pods"]
     await house.api.babble("pods", nonsense)
+    await house.api.until(lambda: house.api.calls["WATCH pods"] == 2)
+    # What is no object the code itself stumbles over; the rest is an answer like others that fail.
+    assert BROKEN["watch over pods"] == broken + (nonsense in (NONSENSE["no object"], NONSENSE["no pod"]))
     house.api.remove("pods", house.pod)
     await until_told(house, "stopped")
     assert await house.runtime.alive() == {}
 
 
-async def test_one_pod_that_is_not_understood_hides_no_other(house, monkeypatch, caplog):
-    monkeypatch.setattr(pod_cache, "_PAUSES", (0.01,))
+async def test_one_pod_that_is_not_understood_hides_no_other(house, caplog):
     odd, other = await house.leave(), await house.leave()
     house.api.set_status(f"opencode-{odd}", {"containerStatuses": "none of yours"})
     house.api.break_watches()

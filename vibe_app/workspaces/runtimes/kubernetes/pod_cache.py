@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from vibe_app.errors import Unavailable
+from vibe_app.aio import BROKEN, cancel, forever
 from vibe_app.wire import number
 from vibe_app.workspaces.runtimes.kubernetes import pods
 from vibe_app.workspaces.runtimes.kubernetes.cluster import Cluster, Gone
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 OnChange = Callable[[UUID, Pod | None], Awaitable[None]]
 """Told of each change that the watch brings: the project, and its pod or None once that is gone."""
 
-_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
+_NAME = "watch over pods"
 
 
 class PodCache:
@@ -43,6 +43,8 @@ class PodCache:
         self._pods: dict[UUID, Pod] = {}
         self._news: dict[UUID, asyncio.Event] = {}
         self._watcher: asyncio.Task[None] | None = None
+        # From where to watch, where that is known.
+        self._version = ""
 
     async def open(self) -> None:
         """List the pods, and begin to keep the cache up to date.
@@ -50,15 +52,13 @@ class PodCache:
         Raises:
             Unavailable: The cluster cannot be reached or refuses.
         """
-        version = await self._list()
-        self._watcher = asyncio.create_task(self._watch(version), name="watch over pods")
+        self._version = await self._list()
+        self._watcher = asyncio.create_task(forever(_NAME, self._watch), name=_NAME)
 
     async def close(self) -> None:
         """Watch no more."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
-            self._watcher = None
+        await cancel(self._watcher)
+        self._watcher = None
 
     def pod(self, project_id: UUID) -> Pod | None:
         """A project's pod, if it has one."""
@@ -120,28 +120,17 @@ class PodCache:
                 await self._tell(pod.project_id, None)
         return version
 
-    async def _watch(self, version: str) -> None:
-        """Follow the pods for as long as the app runs; begin anew whenever that breaks."""
-        failures = 0
+    async def _watch(self) -> None:
+        """Follow the pods from where the list, or what was heard last, has left them."""
+        version, self._version = self._version, ""
         while True:
+            version = version or await self._list()
             try:
-                version = version or await self._list()
                 async for change, raw in self._cluster.watch("pods", labels=self._labels, version=version):
-                    failures = 0
                     version = str((raw.get("metadata") or {}).get("resourceVersion") or version)
                     await self._heard(change, raw)
             except Gone:
                 version = ""
-            except Unavailable as error:
-                logger.warning("the pods are watched anew: %s", error)
-                version = ""
-                await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
-                failures += 1
-            except Exception:
-                # Without the watch every address would grow old; a fault must show, and not end it.
-                logger.exception("the watch over the pods met a fault")
-                version = ""
-                await asyncio.sleep(_PAUSES[-1])
 
     async def _heard(self, change: str, raw: dict[str, Any]) -> None:
         if change == "BOOKMARK":
@@ -150,6 +139,7 @@ class PodCache:
             pod = pods.read(raw)
         except Exception:
             # What one pod says of itself must not hide the others.
+            BROKEN[_NAME] += 1
             logger.exception("a pod is not understood")
             return
         if pod is None:
@@ -165,4 +155,5 @@ class PodCache:
             await self._on_change(project_id, pod)
         except Exception:
             # A listener's fault with one pod must not keep the news of the others from it.
+            BROKEN[_NAME] += 1
             logger.exception("nobody could be told what became of the pod of workspace %s", project_id)

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from vibe_app.aio import cancel
+from vibe_app.aio import BROKEN, cancel
 from vibe_app.errors import CannotStart, Unavailable, VibeError
 from vibe_app.settings import Settings
 from vibe_app.wire import plain_text
@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 _LOOK = 0.25
 _LOOK_AT_LOG = 1.0
 _TIDY = 30.0
+_TIDIER = "end abandoned pods"
 # How many times the limit of a start a pod may be down before it is given up.
 _GIVEN_UP = 2
 # The part of that limit for which a claim may be without a volume, while its provisioner fails.
@@ -122,7 +123,7 @@ class KubernetesRuntime:
         except BaseException:
             await self._cluster.close()
             raise
-        self._tidier = asyncio.create_task(self._tidy(), name="end abandoned pods")
+        self._tidier = asyncio.create_task(self._tidy(), name=_TIDIER)
 
     async def close(self, keep: Collection[UUID] | None = None) -> None:
         """Let go. Every workspace goes on, whatever `keep` says: the next that opens takes them over."""
@@ -345,6 +346,7 @@ class KubernetesRuntime:
                     logger.warning("workspace %s: %s", pod.project_id, error)
                 except Exception:
                     # What befalls one of them must not end the care for all.
+                    BROKEN[_TIDIER] += 1
                     logger.exception("workspace %s: its pod could not be given up", pod.project_id)
 
     async def _give_up(self, pod: Pod) -> None:
