@@ -293,6 +293,9 @@ async def test_metrics_count(board: Board, parts: Services, runtime: FakeRuntime
     text = (await board.admin.get("http://board.test/metrics")).text
     assert 'vibe_sessions{status="cancelled"} 1.0' in text
     assert "vibe_sessions_live 0.0" in text
+    assert 'vibe_job_running{job="reconcile workspaces"} 1.0' in text
+    assert 'vibe_workspaces{status="ready"} 1.0' in text
+    assert "vibe_workspace_orphans 0.0" in text
     assert f"vibe_events_written_total {float(parts.event_log.written)}" in text
     route = "/projects/{project_id}/tasks/{task_id}/execute"
     assert f'vibe_http_requests_total{{method="POST",route="{route}",status="200"}}' in text

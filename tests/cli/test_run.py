@@ -44,6 +44,24 @@ async def test_run_executes_a_card_and_stops_one(served: Served):
         await asyncio.to_thread(clear, served)
 
 
+async def test_a_workspace_is_restarted_and_the_doctor_tells_who_looks_after_it(served: Served):
+    try:
+        done = await asyncio.to_thread(served.installation.vibe, "run", "Add a README file")
+        assert done.returncode == 0, done.stdout
+        restarted = await asyncio.to_thread(served.installation.vibe, "workspace", "restart")
+        assert restarted.returncode == 0, restarted.stdout
+        assert "The workspace runs." in restarted.stdout
+        wrong = await asyncio.to_thread(
+            served.installation.vibe, "workspace", "restart", "--project", "Nobody's"
+        )
+        assert wrong.returncode == 2
+        assert "There is no project" in wrong.stdout
+        report = await asyncio.to_thread(served.installation.vibe, "doctor")
+        assert "job 'reconcile workspaces': is run by" in report.stdout
+    finally:
+        await asyncio.to_thread(clear, served)
+
+
 async def test_run_follows_to_the_end_from_wherever_it_was(served: Served):
     try:
         project = await asyncio.to_thread(served.installation.vibe, "run", "Add a README file")

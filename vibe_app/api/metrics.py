@@ -23,6 +23,7 @@ from vibe_app.api.errors import error_response, status_of
 from vibe_app.board.lifecycle import LIVE, SessionStatus
 from vibe_app.errors import Forbidden, VibeError
 from vibe_app.wiring import services
+from vibe_app.workspaces.states import WorkspaceStatus
 
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter(
@@ -38,6 +39,12 @@ DURATION = Histogram(
 OPEN_STREAMS = Gauge("vibe_output_streams", "Readers of sessions' output connected now", registry=REGISTRY)
 SESSIONS = Gauge("vibe_sessions", "Sessions in the database", ("status",), registry=REGISTRY)
 LIVE_SESSIONS = Gauge("vibe_sessions_live", "Sessions that are pending or running", registry=REGISTRY)
+WORKSPACES = Gauge("vibe_workspaces", "Workspaces by status", ("status",), registry=REGISTRY)
+ORPHANS = Gauge("vibe_workspace_orphans", "Workspaces that belong to no project", registry=REGISTRY)
+JOB_RUNS = Gauge("vibe_job_running", "Whether a process runs the job now", ("job",), registry=REGISTRY)
+JOB_ENDED = Gauge(
+    "vibe_job_ended_timestamp_seconds", "When a run last ended so", ("job", "result"), registry=REGISTRY
+)
 HELD_RUNS = Gauge("vibe_runs_held", "Sessions that this process runs", registry=REGISTRY)
 
 
@@ -108,6 +115,7 @@ async def metrics(request: Request) -> Response:
         if not _is_local(request):
             await _require_admin(request)
         counts = await services().sessions.counts()
+        await _look_at_jobs()
     except VibeError as error:
         return error_response(status_of(error), error.message, error.code)
     for status in SessionStatus:
@@ -115,6 +123,19 @@ async def metrics(request: Request) -> Response:
     LIVE_SESSIONS.set(sum(counts.get(status, 0) for status in LIVE))
     HELD_RUNS.set(services().supervisor.running)
     return Response(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4")
+
+
+async def _look_at_jobs() -> None:
+    parts = services()
+    for job in await parts.jobs.views():
+        JOB_RUNS.labels(job.name).set(job.owner is not None)
+        for result, at in (("ok", job.finished_at), ("failed", job.failed_at)):
+            if at is not None:
+                JOB_ENDED.labels(job.name, result).set(at.timestamp())
+    found, orphans = await parts.workspaces.counts()
+    for status in WorkspaceStatus:
+        WORKSPACES.labels(status.value).set(found.get(status, 0))
+    ORPHANS.set(orphans)
 
 
 async def _require_admin(request: Request) -> None:

@@ -8,7 +8,6 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -17,6 +16,8 @@ from rich.markup import escape
 
 from vibe_app import frontend
 from vibe_app.cli import database, page_state
+from vibe_app.cli.finding import Finding
+from vibe_app.cli.jobs import orphans_and_jobs
 from vibe_app.cli.options import Fault, console, serving_options, settings_from
 from vibe_app.errors import Unavailable
 from vibe_app.private import exposed
@@ -24,23 +25,6 @@ from vibe_app.settings import OPENCODE_VERSION, Settings
 
 # Seconds for which the cluster's API is asked again.
 _CLUSTER_TIMEOUT = 3.0
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at.
-
-    Args:
-        what: Its name.
-        found: What is the case.
-        cure: What to do about it; empty when it is well.
-        essential: Whether nothing works without it.
-    """
-
-    what: str
-    found: str
-    cure: str = ""
-    essential: bool = True
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -55,7 +39,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield _opencode(settings)
     else:
         yield _cluster(settings)
-    yield _database(settings)
+    database_found = _database(settings)
+    yield database_found
+    if not database_found.cure:
+        yield from orphans_and_jobs(settings)
     if settings.redis_url:
         yield _redis(settings)
     yield _frontend()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -135,6 +136,20 @@ async def running(db: AsyncSession) -> list[Workspace]:
 async def known(db: AsyncSession) -> set[UUID]:
     """Return the projects that have a workspace's row."""
     return set(await db.scalars(select(col(Workspace.project_id))))
+
+
+async def orphans(db: AsyncSession) -> dict[UUID, datetime]:
+    """Return the workspaces that belong to no project, and when each is erased."""
+    query = select(col(Workspace.project_id), col(Workspace.erase_at)).where(
+        col(Workspace.erase_at).is_not(None)
+    )
+    return {row.project_id: row.erase_at for row in (await db.execute(query)).all()}
+
+
+async def by_status(db: AsyncSession) -> dict[str, int]:
+    """Return how many workspaces there are of each status."""
+    query = select(col(Workspace.status), func.count()).group_by(col(Workspace.status))
+    return {row[0]: row[1] for row in await db.execute(query)}
 
 
 async def projects_among(db: AsyncSession, ids: Iterable[UUID]) -> set[UUID]:

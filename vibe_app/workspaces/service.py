@@ -179,6 +179,15 @@ class Workspaces:
         async with self._database.read() as db:
             return {row.project_id: self._endpoint(row) for row in await rows.running(db) if row.address}
 
+    async def counts(self) -> tuple[dict[str, int], int]:
+        """Return how many workspaces there are of each status, and how many belong to no project.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        async with self._database.read() as db:
+            return await rows.by_status(db), len(await rows.orphans(db))
+
     async def trouble(self, project_id: UUID, since: datetime) -> tuple[str, bool] | None:
         """Return how something of a workspace has ended unasked since then, and whether that is final."""
         try:

@@ -1,0 +1,146 @@
+"""What runs by itself: one at a time, each with its last run on record, and never silently over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from sqlalchemy import update
+
+from tests.conftest import POSTGRESQL
+from tests.waiting import eventually
+from vibe_app.aio import BROKEN
+from vibe_app.db import Database, db_clock
+from vibe_app.errors import Unavailable
+from vibe_app.jobs.models import JobRow
+from vibe_app.jobs.registry import Hold, Job, Jobs, JobView
+from vibe_app.settings import Settings
+
+LEASE = 1.0
+
+
+@asynccontextmanager
+async def process(database: Database, name: str, *jobs: Job, lease: float = LEASE) -> AsyncIterator[Jobs]:
+    """A process that takes part, for as long as the block lasts."""
+    registry = Jobs(database, name, lease)
+    registry.add(*jobs)
+    await registry.open()
+    try:
+        yield registry
+    finally:
+        await registry.close()
+
+
+async def view(jobs: Jobs, name: str) -> JobView:
+    [found] = [job for job in await jobs.views() if job.name == name]
+    return found
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    database = Database(settings.database)
+    await database.open()
+    yield database
+    await database.close()
+
+
+async def test_it_runs_again_after_its_period(database: Database) -> None:
+    runs = asyncio.Semaphore(0)
+
+    async def work(_: Hold) -> None:
+        runs.release()
+
+    async with process(database, "a", Job("tidy", work, period=0.05)) as jobs:
+        async with asyncio.timeout(10):
+            for _ in range(3):
+                await runs.acquire()
+
+        async def noted() -> bool:
+            return (await view(jobs, "tidy")).finished_at is not None
+
+        await eventually(noted)
+        assert (await view(jobs, "tidy")).failure is None
+
+
+@pytest.mark.parametrize("database_kind", [POSTGRESQL])
+async def test_one_process_at_a_time_runs_it_and_the_next_takes_over(database: Database) -> None:
+    at_work: list[str] = []
+
+    def lasting(name: str) -> Job:
+        async def work(_: Hold) -> None:
+            at_work.append(name)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                at_work.remove(name)
+
+        return Job("watch", work, period=0.05)
+
+    async with process(database, "first", lasting("first")):
+        await eventually(lambda: at_work == ["first"])
+        async with process(database, "second", lasting("second")) as second:
+            assert (await view(second, "watch")).owner == "first"
+            assert at_work == ["first"]
+    async with process(database, "third", lasting("third")):
+        await eventually(lambda: at_work == ["third"])
+
+
+@pytest.mark.parametrize("database_kind", [POSTGRESQL])
+async def test_who_died_is_followed_when_its_lease_has_run_out(database: Database) -> None:
+    done = asyncio.Event()
+
+    async def work(_: Hold) -> None:
+        done.set()
+
+    job = Job("tidy", work, period=60)
+    async with process(database, "a", Job("tidy", work, period=60, first=60)):
+        async with database.transaction() as db:
+            await db.execute(
+                update(JobRow).values(owner="the dead", lease_until=db_clock() + LEASE, due=0.0, epoch=7)
+            )
+        async with process(database, "b", job) as jobs:
+            assert (await view(jobs, "tidy")).owner == "the dead"
+            await asyncio.wait_for(done.wait(), 20)
+
+
+async def test_what_is_written_after_the_lease_was_lost_does_not_count(database: Database) -> None:
+    holds: asyncio.Queue[Hold] = asyncio.Queue()
+
+    async def work(hold: Hold) -> None:
+        await holds.put(hold)
+        await asyncio.Event().wait()
+
+    async with process(database, "a", Job("watch", work, period=0.05)):
+        hold = await asyncio.wait_for(holds.get(), 10)
+        async with database.transaction() as db:
+            await db.execute(update(JobRow).values(owner="another", epoch=hold.epoch + 1))
+        async with database.transaction() as db:
+            done = await db.execute(update(JobRow).where(hold.fence).values(failure="from the past"))
+        assert done.rowcount == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("what nobody thought of"), Unavailable("Away.")])
+async def test_a_failure_is_on_record_and_does_not_end_it(
+    database: Database, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried = asyncio.Semaphore(0)
+    faults = [error]
+
+    async def work(_: Hold) -> None:
+        if faults:
+            raise faults.pop()
+        tried.release()
+
+    before = BROKEN["tidy"]
+    async with process(database, "a", Job("tidy", work, period=0.05)) as jobs:
+        await asyncio.wait_for(tried.acquire(), 10)
+
+        async def mended() -> bool:
+            found = await view(jobs, "tidy")
+            return found.failed_at is not None and found.finished_at is not None and found.failure is None
+
+        await eventually(mended)
+    assert str(error) in caplog.text
+    assert BROKEN["tidy"] == before + (not isinstance(error, Unavailable))
