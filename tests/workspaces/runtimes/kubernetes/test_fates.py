@@ -162,6 +162,20 @@ async def test_an_erasure_that_broke_off_is_seen_and_can_be_taken_up(house):
     assert await house.runtime.found() == set()
 
 
+async def test_an_erasure_waits_for_a_volume_that_goes_later(house):
+    house.api.protecting = True
+    await house.runtime.ensure(spec_of(house.project))
+    claims, name = house.api.objects["persistentvolumeclaims"], claim_name(house.project)
+    erasure = asyncio.create_task(house.runtime.stop(house.project, erase=True))
+    await house.api.until(lambda: "deletionTimestamp" in claims[name]["metadata"])
+    reads = house.api.calls[f"GET persistentvolumeclaims/{name}"]
+    await house.api.until(lambda: house.api.calls[f"GET persistentvolumeclaims/{name}"] > reads + 1)
+    assert not erasure.done()
+    house.api.remove("persistentvolumeclaims", name)
+    await erasure
+    assert await house.runtime.found() == set()
+
+
 async def test_a_volume_that_was_deleted_between_two_starts_is_made_anew_and_that_is_told(house):
     first = await house.runtime.ensure(spec_of(house.project))
     await house.runtime.stop(house.project)

@@ -5,6 +5,7 @@ Everything is labelled with the installation's id, and what bears another one's 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,8 @@ from vibe_app.workspaces.runtimes.base import Tenancy, WorkspaceSpec
 from vibe_app.workspaces.runtimes.kubernetes import manifests, pods
 from vibe_app.workspaces.runtimes.kubernetes.cluster import Cluster, Kind
 
+# Seconds.
+_LETTING_GO = 30.0
 _KINDS: tuple[Kind, ...] = ("pods", "persistentvolumeclaims", "secrets")
 
 
@@ -107,11 +110,11 @@ class Objects:
         await self._cluster.delete("pods", manifests.pod_name(project_id), grace=0 if forced else None)
 
     async def erase(self, project_id: UUID) -> None:
-        """Delete what a workspace keeps between two pods.
+        """Delete what a workspace keeps between two pods, and return once it is gone.
 
         Raises:
             CannotStart: It is another installation's.
-            ApiError: The cluster refuses.
+            Unavailable: The cluster refuses, or does not let go of it.
         """
         names: tuple[tuple[Kind, str], ...] = (
             ("secrets", manifests.secret_name(project_id)),
@@ -121,6 +124,19 @@ class Objects:
             if (raw := await self._cluster.read(kind, name)) is not None:
                 self._ours(raw)
                 await self._cluster.delete(kind, name)
+                await self._until_gone(kind, name, str(raw["metadata"].get("uid", "")))
+
+    async def _until_gone(self, kind: Kind, name: str, uid: str) -> None:
+        """Return once an object is gone: a claim stays for a while, as the cluster protects what pods use."""
+        clock = asyncio.get_running_loop().time
+        deadline, pause = clock() + _LETTING_GO, 0.05
+        while (raw := await self._cluster.read(kind, name)) and raw["metadata"].get("uid") == uid:
+            if clock() > deadline:
+                raise Unavailable(
+                    f"The cluster does not let go of {name}: look at its finalizers and its pods."
+                )
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
 
     async def found(self) -> set[UUID]:
         """Return the projects of which a claim or a Secret is here.

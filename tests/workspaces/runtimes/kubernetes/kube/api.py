@@ -83,6 +83,7 @@ class FakeApi:
         faults: What goes wrong next; each is used up.
         calls: How often each request came, for example `calls["GET pods/name"]`, `calls["WATCH pods"]`.
         graceful: Whether a deleted pod waits for a node to end it.
+        protecting: Whether a deleted claim stays, marked, until it is removed, as while a pod lets go of it.
         log_of: Returns the log of a pod's container, by the names of both.
     """
 
@@ -91,6 +92,7 @@ class FakeApi:
         self.faults: list[Fault] = []
         self.calls: Counter[str] = Counter()
         self.graceful = False
+        self.protecting = False
         self.log_of: Callable[[str, str], str] = lambda pod, container: ""
         self.url = ""
         self._version = 100
@@ -291,7 +293,8 @@ class FakeApi:
         grace = options.get(
             "gracePeriodSeconds", (found.get("spec") or {}).get("terminationGracePeriodSeconds", 0)
         )
-        if kind != "pods" or not self.graceful or grace == 0:
+        stays = grace != 0 and self.graceful if kind == "pods" else self.protecting and kind != "secrets"
+        if not stays:
             return self.remove(kind, name)
         if "deletionTimestamp" not in found["metadata"]:
             found["metadata"]["deletionTimestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

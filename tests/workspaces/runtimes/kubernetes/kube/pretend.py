@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterable
 from typing import Any, Self
 
-from tests.scripted import Request, ScriptedSidecar, send_json
+from tests.scripted import Request, Script, ScriptedSidecar, send_json
 from tests.workspaces.runtimes.kubernetes.kube.api import Change, FakeApi
 from vibe_app.workspaces.runtimes.kubernetes import manifests
 
@@ -24,8 +24,8 @@ _addresses = (f"127.{20 + n // 65_000}.{n // 250 % 250 + 1}.{n % 250 + 1}" for n
 class PodSidecar(ScriptedSidecar):
     """A scripted sidecar on a pod's address and port; it takes the token from the pod's Secret."""
 
-    def __init__(self, host: str, token: str) -> None:
-        super().__init__(token=token)
+    def __init__(self, host: str, token: str, script: Script | None) -> None:
+        super().__init__(script, token=token)
         self.host = host
         self.port = manifests.SIDECAR
         self.ready = True
@@ -48,12 +48,14 @@ class PretendNode:
         auto: Whether each new pod gets ready by itself.
         ends: Whether each deleted pod ends.
         sidecars: What answers for each pod, by the pod's name.
+        script: What each session of a new pod plays, if another than usual.
     """
 
     def __init__(self, api: FakeApi, *, auto: bool = True) -> None:
         self.api = api
         self.auto = auto
         self.ends = True
+        self.script: Script | None = None
         self.sidecars: dict[str, PodSidecar] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -87,7 +89,7 @@ class PretendNode:
         host = next(_addresses)
         if answers:
             secret = self.api.objects["secrets"][name.replace("opencode-", "opencode-secrets-", 1)]
-            sidecar = self.sidecars[name] = PodSidecar(host, _decode(secret["data"]["token"]))
+            sidecar = self.sidecars[name] = PodSidecar(host, _decode(secret["data"]["token"]), self.script)
             await sidecar.revive()
         self.report(name, running(self.api.objects["pods"][name]), podIP=host, phase="Running", ready=False)
         return host
