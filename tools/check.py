@@ -31,9 +31,10 @@ PYTEST = ["pytest", "--durations=10"]
 CACHE = Path(".pytest_cache")
 # Where more than this fail, something is broken, and a second try would only take its time.
 REPEATED = 20
+CORES = os.cpu_count() or 1
 # So many processes run tests at once: with three for each core, somebody is nearly always ready to go on.
-WORKERS = min(3 * (os.cpu_count() or 1), 16)
-# What needs a machine of its own: pods with real processes and the container image; several replicas
+WORKERS = min(3 * CORES, 16)
+# What is work for a core by itself: pods with real processes and the container image; several replicas
 # and workers, with the soaks in short, and processes killed in mid-run.
 APART = {
     "cluster": [
@@ -78,15 +79,16 @@ class Lane:
         name: Begins each line that it prints.
         chosen: Paths and options that choose its tests.
         workers: How many processes share the tests; 0 for the one of pytest itself.
+        dist: How: `worksteal`, where each begins with neighbours, which share a server or a browser, and who
+            is done takes from the others; `loadfile`, where the tests of a file stay together.
     """
 
-    def __init__(self, name: str, chosen: list[str], workers: int = 0) -> None:
+    def __init__(self, name: str, chosen: list[str], workers: int = 0, dist: str = "worksteal") -> None:
         self.name = name
         self.counts = Counter[str]()
         self._cache = CACHE / name
         self._command = [*PYTEST, "-o", f"cache_dir={self._cache}", *chosen]
-        # Each begins with neighbours, which share a server or a browser; who is done takes from the others.
-        self._shared = ["-n", str(workers), "--dist", "worksteal"] if workers else []
+        self._shared = ["-n", str(workers), "--dist", dist] if workers else []
         self._status = 0
         self._seconds = 0.0
 
@@ -169,7 +171,7 @@ def main() -> int:
     results: list[tuple[bool, str]] = []
     for name in names.split() or ["lint", "types", "pytest"]:
         if name in APART:
-            results += run_tests([Lane(name, APART[name])])
+            results += run_tests([Lane(name, APART[name], min(CORES, 3), "loadfile")])
         elif name != "pytest":
             results += [run(command) for command in CHECKS[name]]
         elif extra.split():

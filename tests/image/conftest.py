@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from uuid import uuid4
@@ -20,9 +21,11 @@ def podman() -> Podman:
 
 @pytest.fixture(scope="session")
 def image(podman: Podman) -> str:
-    """The name of the image."""
+    """The name of the image. Of several processes of pytest one builds it, and the others find it built."""
     try:
-        return podman.build()
+        with (podman.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return podman.build()
     except PodmanMissing as error:
         pytest.skip(f"THE CONTAINER IMAGE IS NOT TESTED: {error}")
 
