@@ -295,10 +295,16 @@ class ScriptedSidecar:
             return await self.on_start(request, writer)
         if request.method == "GET" and parts == ["sessions"]:
             live = [s.state().model_dump(mode="json") for s in self.sessions.values() if not s.final]
-            return await send_json(writer, 200, {"sessions": live})
+            kept = [name for name, s in self.sessions.items() if s.final]
+            return await send_json(writer, 200, {"sessions": live, "kept": kept})
         session = self.sessions.get(parts[1]) if len(parts) > 1 and parts[0] == "sessions" else None
         if session is None:
             return await send_json(writer, 404, {"error": "There is no such session.", "code": "not_found"})
+        if request.method == "DELETE":
+            if not session.final:
+                return await send_json(writer, 409, {"error": "It is not over.", "code": "session_live"})
+            del self.sessions[parts[1]]
+            return await send_json(writer, 200, {"message": "Deleted."})
         if parts[2:] == ["stream"]:
             return await self._stream(session, request, writer)
         if parts[2:] == ["stop"]:

@@ -83,6 +83,19 @@ async def test_the_agent_of_an_earlier_attempt_is_ended(settings: Settings) -> N
         assert sidecar.session(session.id).status == "running"
 
 
+async def test_journals_that_the_event_log_holds_are_let_go_of(settings: Settings) -> None:
+    sidecar = ScriptedSidecar(lambda start: Script.endless() if "long" in start.prompt else Script.lines(3))
+    async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
+        over = await rig.over(await rig.execute())
+        project = await rig.project()
+        long = await rig.tasks.create(rig.actor, project, "A long one")
+        live = await rig.running(long)
+        sidecar.begin(StartSession(session_id="by-hand", prompt="Try something"))
+        await rig.orphans.end_all()
+        assert sorted(sidecar.sessions) == sorted([str(live.id), "by-hand"])
+        assert_whole(await rig.logged(over))
+
+
 async def test_a_workspace_that_does_not_answer_is_left_for_the_next_time(settings: Settings) -> None:
     sidecar = SidecarWithoutAWord()
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:

@@ -93,15 +93,32 @@ class Agent:
         except NotFound:
             return None
 
-    async def live(self, endpoint: Endpoint) -> list[SessionState]:
-        """Return the state of every session that the sidecar says is not over.
+    async def known(self, endpoint: Endpoint) -> LiveSessions:
+        """Return the state of every session that is not over, and the ids of those whose journal is kept.
 
         Raises:
             Unavailable: The sidecar does not answer.
         """
         content = await self._call(endpoint, "GET", "/sessions")
         with _translated(endpoint):
-            return LiveSessions.model_validate_json(content).sessions
+            return LiveSessions.model_validate_json(content)
+
+    async def live(self, endpoint: Endpoint) -> list[SessionState]:
+        """Return the state of every session that the sidecar says is not over.
+
+        Raises:
+            Unavailable: The sidecar does not answer.
+        """
+        return (await self.known(endpoint)).sessions
+
+    async def drop(self, endpoint: Endpoint, session_id: str) -> None:
+        """Have the journal of a session that is over deleted. Asking twice is asking once.
+
+        Raises:
+            Conflict: It is not over.
+            Unavailable: The sidecar does not answer, or cannot delete it.
+        """
+        await self._call(endpoint, "DELETE", f"/sessions/{session_id}")
 
     async def stop(self, endpoint: Endpoint, session_id: UUID | str) -> SessionState:
         """End a session and return its state once the agent has stopped. Asking twice is asking once.

@@ -4,6 +4,9 @@ A session may be over for the app while its agent still works: its sidecar was
 away when the end was decided. Every half a minute each sidecar is asked
 what it runs, and that is compared with the rows. The other direction, a session
 that lives here, is its run's own business: it compares while it copies.
+
+Journals of sessions that are over here are let go of in the same turn: the event log holds
+them, and a workspace keeps none that nobody will ask for.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ log = logging.getLogger(__name__)
 
 PERIOD = 30.0
 _ANSWER_SECONDS = 10.0
+_DROPPED_AT_ONCE = 200
 _UUID_CHARS = 36
 
 
@@ -56,7 +60,7 @@ class Orphans:
         return Job("end orphans of sessions", work, period=PERIOD)
 
     async def end_all(self) -> None:
-        """Compare what the sidecars of all ready workspaces work on with the rows; end what nobody waits for.
+        """Compare what the sidecars of all ready workspaces have with the rows; end what nobody waits for.
 
         A workspace that does not answer is left for the next time.
 
@@ -69,10 +73,12 @@ class Orphans:
     async def _look_into(self, project_id: UUID, endpoint: Endpoint) -> None:
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                working = [state.session_id for state in await self._agent.live(endpoint)]
-                for sidecar_id in await _over(self._database, working):
+                known = await self._agent.known(endpoint)
+                for sidecar_id in await _over(self._database, (each.session_id for each in known.sessions)):
                     log.warning("session %s is over, but its workspace works on it: ending it", sidecar_id)
                     await _end(self._agent, endpoint, sidecar_id)
+                for sidecar_id in await _over(self._database, known.kept[:_DROPPED_AT_ONCE]):
+                    await self._agent.drop(endpoint, sidecar_id)
         except (VibeError, TimeoutError) as error:
             log.info("the workspace of project %s cannot be compared: %s", project_id, error)
 

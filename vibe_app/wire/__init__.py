@@ -117,9 +117,13 @@ was broken off. Proxies mostly let go after 60 s.
 
 
 class LiveSessions(BaseModel):
-    """Answer of `GET /sessions`: those that are not over."""
+    """Answer of `GET /sessions`: those that are not over, and the ids of those whose journal is still kept.
+
+    Whoever holds all that a journal says lets it be deleted: `DELETE /sessions/{id}`.
+    """
 
     sessions: list[SessionState]
+    kept: list[str] = []
 
 
 MEMORY_NOTICE = "[killed: the memory limit was reached]"

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from vibe_app.errors import Conflict, NotFound
 from vibe_app.inside import Spot, exclude_from_git
 from vibe_app.wire import Event, EventType, Failure, SidecarStatus, now
+from vibe_app.workspace_services.sidecar import journal as journals
 from vibe_app.workspace_services.sidecar.journal import End, Header, Journal, Line
 from vibe_app.workspace_services.sidecar.sessions import Session, SessionStore
 
@@ -29,7 +31,7 @@ def test_what_was_written_is_read_again_with_its_marks(tmp_path: Path) -> None:
     ]
     journal.append(lines)
     journal.close()
-    contents = journal.read(spot)
+    contents = journals.read(spot)
     assert contents.header == HEADER
     assert contents.events == [entry.event for entry in lines]
     assert contents.marks == {"p": {"n": 3}, "line": "p"}
@@ -46,12 +48,12 @@ def test_a_torn_or_damaged_tail_is_cut_off_and_the_story_goes_on(tmp_path: Path,
     journal.close()
     with spot.path.open("ab") as file:
         file.write(torn)
-    contents = journal.read(spot)
+    contents = journals.read(spot)
     assert [event.seq for event in contents.events] == [1, 2]
     again = Journal.reopen(spot, contents)
     again.append([line(3, end=End(status=SidecarStatus.COMPLETED))])
     again.close()
-    contents = journal.read(spot)
+    contents = journals.read(spot)
     assert [event.seq for event in contents.events] == [1, 2, 3]
     assert contents.end is not None
 
@@ -86,7 +88,7 @@ def test_a_full_disk_takes_all_of_a_batch_or_nothing(tmp_path: Path, monkeypatch
         journal.append([line(2), line(3)])
     monkeypatch.undo()
     journal.append([line(2, "after room was made")])
-    assert [event.text for event in journal.read(spot).events] == ["text", "after room was made"]
+    assert [event.text for event in journals.read(spot).events] == ["text", "after room was made"]
 
 
 async def test_when_the_disk_is_full_the_end_is_still_told_to_readers(
@@ -188,3 +190,55 @@ def test_only_the_newest_finished_sessions_stay_in_memory_and_older_ones_are_rea
         session.append([(EventType.OUTPUT, str(number), {})])
         session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
     assert [event.text for event in store.get("s0").events] == ["0", "Session completed"]
+
+
+def ended(workspace: Path, session_id: str, text: str = "text") -> None:
+    """A journal of a session that is over."""
+    header = HEADER.model_copy(update={"session_id": session_id})
+    journal = Journal.create(Spot(workspace, (".opencode", "sessions", f"{session_id}.jsonl")), header)
+    journal.append([line(1, text), line(2)])
+    journal.append_end(line(3, end=End(status=SidecarStatus.COMPLETED)))
+    journal.close()
+
+
+def test_a_start_reads_no_journal_of_a_session_that_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(200):
+        ended(tmp_path, f"s{number}", "x" * 100_000)
+    read: list[str] = []
+    whole = journals.read
+    monkeypatch.setattr(journals, "read", lambda spot: (read.append(spot.path.stem), whole(spot))[1])
+    store = SessionStore(tmp_path)
+    store.create("live", "Go on", "ses_2").let_go()
+    again = SessionStore(tmp_path)
+    assert [session.id for session in again.unfinished()] == ["live"]
+    assert read == ["live"]
+    assert again.get("s7").events[0].text == "x" * 100_000, "read when it is asked for"
+    for session in again.unfinished():
+        session.let_go()
+
+
+def test_an_end_of_uncommon_length_is_found_all_the_same(tmp_path: Path) -> None:
+    header = HEADER.model_copy(update={"session_id": "one"})
+    journal = Journal.create(Spot(tmp_path, (".opencode", "sessions", "one.jsonl")), header)
+    journal.append_end(line(1, end=End(status=SidecarStatus.FAILED, error="why " * 20_000)))
+    journal.close()
+    assert SessionStore(tmp_path).unfinished() == []
+
+
+def test_what_the_app_holds_is_deleted_and_a_live_session_is_not(tmp_path: Path) -> None:
+    ended(tmp_path, "over")
+    store = SessionStore(tmp_path)
+    live = store.create("live", "Go on", "ses_2")
+    assert store.kept() == ["over"]
+    for _ in range(2):
+        store.drop("over")
+    assert store.kept() == []
+    with pytest.raises(NotFound):
+        store.get("over")
+    with pytest.raises(Conflict):
+        store.drop("live")
+    store.drop("../../etc/passwd")
+    assert sorted(os.listdir(tmp_path / ".opencode" / "sessions")) == ["live.end", "live.jsonl"]
+    live.discard()

@@ -165,11 +165,16 @@ def _session_routes(service: Service) -> APIRouter:
 
     @router.get("")
     async def live() -> LiveSessions:
-        return LiveSessions(sessions=service.live())
+        return LiveSessions(sessions=service.live(), kept=await asyncio.to_thread(service.kept))
 
     @router.get("/{session_id}")
     async def state(session_id: str) -> SessionState:
         return service.get(session_id).state()
+
+    @router.delete("/{session_id}")
+    async def drop(session_id: str) -> dict[str, str]:
+        service.drop(session_id)
+        return {"message": "Deleted."}
 
     @router.post("/{session_id}/stop")
     async def stop(session_id: str) -> SessionState:

@@ -32,6 +32,8 @@ from vibe_app.inside import Spot
 from vibe_app.wire import Event, Failure, SidecarStatus, Usage
 
 _RESERVED = 4096
+_TAIL = 16 * 1024
+"""Bytes from the end of a journal that hold its last line, but for an error of uncommon length."""
 
 
 class Header(BaseModel):
@@ -221,6 +223,32 @@ def read(spot: Spot) -> Contents:
             contents.events.append(last.event)
             contents.end = last.end
     return contents
+
+
+def is_over(spot: Spot) -> bool:
+    """Tell by the end of a journal alone that its session is over.
+
+    False says nothing: whoever must know it then reads the whole.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with os.fdopen(spot.open(os.O_RDONLY), "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL))
+        lines = file.read(_TAIL).split(b"\n")
+    line = _decode(lines[-2]) if len(lines) > 1 and not lines[-1] else None
+    return line is not None and line.end is not None
+
+
+def remove(spot: Spot) -> None:
+    """Remove a journal with what lies beside it.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    spot.remove()
+    _reserve_of(spot).remove()
 
 
 def _reserve_of(spot: Spot) -> Spot:

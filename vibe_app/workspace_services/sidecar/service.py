@@ -150,6 +150,19 @@ class Service:
         """Return the state of every session that is not over."""
         return [run.session.state() for run in self._runs.values() if run.session.end is None]
 
+    def kept(self) -> list[str]:
+        """Return the ids of the sessions that are over and whose journals are still here."""
+        return self._store.kept()
+
+    def drop(self, session_id: str) -> None:
+        """Delete the journal of a session that is over.
+
+        Raises:
+            Conflict: It is not over.
+            Unavailable: It cannot be deleted.
+        """
+        self._store.drop(session_id)
+
     async def stop(self, session_id: str) -> SessionState:
         """Stop a session; one that has ended stays as it ended.
 

@@ -230,12 +230,42 @@ class SessionStore:
         for session_id in self._written():
             with contextlib.suppress(OSError, ValueError):
                 spot = self._spot(session_id)
+                if journals.is_over(spot):
+                    continue
                 contents = journals.read(spot)
                 if contents.end is None and session_id == contents.header.session_id:
                     session = Session(contents.header, Journal.reopen(spot, contents), contents)
                     self._keep(session)
                     found.append(session)
         return found
+
+    def kept(self) -> list[str]:
+        """Return the ids of the sessions that are over and whose journals are still here."""
+        return [
+            session_id
+            for session_id in self._written()
+            if (session := self._sessions.get(session_id)) is None or session.end is not None
+        ]
+
+    def drop(self, session_id: str) -> None:
+        """Delete the journal of a session that is over, as whoever asked holds all that it says.
+
+        Raises:
+            Conflict: The session is not over.
+            Unavailable: It cannot be deleted.
+        """
+        session = self._sessions.get(session_id)
+        if session is not None and session.end is None:
+            raise Conflict(f"Session {session_id} is not over: stop it first.", "session_live")
+        if session_id not in self._written():
+            return
+        try:
+            journals.remove(self._spot(session_id))
+        except OSError as error:
+            raise Unavailable(
+                f"The workspace cannot be written: {error.strerror}.", "workspace_unwritable"
+            ) from error
+        self._sessions.pop(session_id, None)
 
     def _written(self) -> list[str]:
         try:
