@@ -9,6 +9,8 @@ import pytest
 from tests.specs import INSTALLATION, spec_of, tenancy
 from tests.workspaces.runtimes.kubernetes.kube.acts import heir
 from vibe_app.errors import CannotStart
+from vibe_app.workspaces.keys import ServiceKeys
+from vibe_app.workspaces.runtimes.base import Tenancy, WorkspaceSpec
 from vibe_app.workspaces.runtimes.kubernetes.manifests import INSTALLATION_LABEL, pod_name
 
 ANOTHER = UUID(int=0xBAD)
@@ -121,6 +123,23 @@ async def test_a_changed_setting_is_seen_and_reaches_a_pod_only_with_its_next_st
         await runtime.stop(house.project)
         await runtime.ensure(spec_of(house.project, epoch=2))
         assert await runtime.outdated() == set()
+
+
+async def test_a_pod_of_another_secret_key_is_outdated_and_replaced_once_it_is_asked_for(house):
+    await house.runtime.ensure(spec_of(house.project))
+    await house.runtime.close()
+    runtime = house.replica()
+
+    def keys(project: UUID, epoch: int) -> ServiceKeys:
+        return ServiceKeys.of("another key for tests", project, epoch)
+
+    await runtime.open(Tenancy(INSTALLATION, keys, {house.project}))
+    assert await runtime.outdated() == {house.project}
+    endpoint = await runtime.ensure(WorkspaceSpec(house.project, epoch=1, keys=keys(house.project, 1)))
+    assert endpoint.token == house.node.sidecars[house.pod].token
+    assert await runtime.outdated() == set()
+    assert house.api.calls["POST pods"] == 2
+    await runtime.close()
 
 
 async def test_two_processes_with_other_settings_do_not_fight_over_a_pod(house):

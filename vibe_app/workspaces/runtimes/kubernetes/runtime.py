@@ -208,12 +208,12 @@ class KubernetesRuntime:
         return {pod.project_id for pod in self._pods.all()} | await self._objects.found()
 
     async def outdated(self) -> set[UUID]:
-        """Return the projects whose pod runs with other settings than it would be started with now."""
-        return {
-            pod.project_id
-            for pod in self._pods.all()
-            if pod.running and pod.settings != self._objects.mark(pod.project_id)
-        }
+        """Return the projects whose pod runs with other settings or secrets than it would be started with now."""
+        return {pod.project_id for pod in self._pods.all() if pod.running and not self._as_set(pod)}
+
+    def _as_set(self, pod: Pod) -> bool:
+        keys = self._tenancy.keys(pod.project_id, pod.epoch)
+        return pod.settings == self._objects.mark(pod.project_id) and pod.keys == keys.mark
 
     def _workspace(self, project_id: UUID) -> _Workspace:
         return self._workspaces.setdefault(project_id, _Workspace(project_id))
