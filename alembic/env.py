@@ -20,7 +20,7 @@ import vibe_app.configuration.models
 import vibe_app.jobs.models
 import vibe_app.workspaces.models  # noqa: F401 - they fill the metadata
 from alembic import context
-from vibe_app.db import MIGRATION_LOCK, UtcDateTime
+from vibe_app.db import MIGRATION_LOCK, UtcDateTime, Word
 from vibe_app.settings import load_settings
 
 LOCK_SECONDS = 60
@@ -31,6 +31,8 @@ def _render(kind: str, item: object, _: object) -> str | bool:
     """Write our own column types as the plain ones they stand for: migrations outlive the code."""
     if kind == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"
+    if kind == "type" and isinstance(item, Word):
+        return f"sa.String({item.length})"
     return False
 
 

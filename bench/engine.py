@@ -24,7 +24,9 @@ from bench.server import PERSON, data_folder
 from bench.sidecars import line
 from tests.scripted import Script, ScriptedSidecar
 from vibe_app.accounts.roles import Actor
+from vibe_app.board.projects.schemas import NewProject, ProjectPatch
 from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.settings import load_settings
 from vibe_app.wiring import Services, build, running
 
@@ -44,8 +46,8 @@ async def engine(kind: str, script: Script) -> AsyncIterator[tuple[Services, Act
                 await parts.accounts.set_up(PERSON["email"], PERSON["name"], PERSON["password"])
                 grant = await parts.accounts.login(PERSON["email"], PERSON["password"])
                 actor = await parts.accounts.who(grant.token)
-                project = await parts.projects.create(actor, "Bench")
-                await parts.projects.change(actor, project.id, session_limit=100)
+                project = await parts.projects.create(actor, NewProject(name="Bench"))
+                await parts.projects.change(actor, project.id, ProjectPatch(session_limit=100))
                 yield parts, actor, project.id
 
 
@@ -65,7 +67,7 @@ async def lifecycles(kind: str, count: int) -> list[Figure]:
     claims, stops = [], []
     async with engine(kind, Script.endless()) as (parts, actor, project):
         for number in range(count):
-            task = await parts.tasks.create(actor, project, f"Card {number}")
+            task = await parts.tasks.create(actor, project, NewTask(title=f"Card {number}"))
             session = await parts.sessions.execute(actor, project, task.id)
             began = time.perf_counter()
             claims.append((await until(parts, actor, session, over=False) - began) * 1000)
@@ -83,7 +85,10 @@ async def throughput(kind: str, count: int, sessions: int) -> Figure:
     each = count // sessions
     script = Script(events=[("output", line(number), 0.0) for number in range(each)], rate=0)
     async with engine(kind, script) as (parts, actor, project):
-        tasks = [await parts.tasks.create(actor, project, f"Card {number}") for number in range(sessions)]
+        tasks = [
+            await parts.tasks.create(actor, project, NewTask(title=f"Card {number}"))
+            for number in range(sessions)
+        ]
         began = time.perf_counter()
         started = [await parts.sessions.execute(actor, project, task.id) for task in tasks]
         ends = await asyncio.gather(*(until(parts, actor, session, over=True) for session in started))

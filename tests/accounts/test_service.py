@@ -12,6 +12,8 @@ from sqlalchemy import select
 from vibe_app.accounts.models import AccessToken, Login, LoginThrottle, User
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.accounts.throttle import Attempt, network
+from vibe_app.board.projects.schemas import NewProject
+from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.errors import Conflict, NotFound, TooMany, Unauthenticated, VibeError
 from vibe_app.wire import now
 from vibe_app.wiring import Services
@@ -85,8 +87,8 @@ async def test_nothing_secret_is_kept(resting: Services, owner: Actor) -> None:
 async def test_a_removed_person_is_nobody_but_what_they_made_stays(resting: Services, owner: Actor) -> None:
     admin_view = await resting.accounts.add_user(None, "admin@example.org", "Admin", PASSWORD, "admin")
     admin = Actor(admin_view.id, admin_view.role, admin_view.email, admin_view.name)
-    project = await resting.projects.create(owner, "Sample")
-    task = await resting.tasks.create(owner, project.id, "Stays")
+    project = await resting.projects.create(owner, NewProject(name="Sample"))
+    task = await resting.tasks.create(owner, project.id, NewTask(title="Stays"))
     token = (await resting.accounts.tokens.add(owner, "ci")).token
     await resting.accounts.remove_user(admin, owner.user_id)
     with pytest.raises(Unauthenticated):
@@ -105,9 +107,9 @@ async def test_addresses_are_compared_without_case_and_control_characters(
 
 
 async def test_a_member_who_does_not_exist_is_not_found(resting: Services, owner: Actor) -> None:
-    project = await resting.projects.create(owner, "Sample")
+    project = await resting.projects.create(owner, NewProject(name="Sample"))
     with pytest.raises(NotFound, match="no such account"):
-        await resting.projects.set_member(owner, project.id, uuid4(), "editor")
+        await resting.projects.set_member(owner, project.id, uuid4(), ProjectRole.EDITOR)
 
 
 @pytest.mark.parametrize(

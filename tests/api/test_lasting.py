@@ -17,6 +17,7 @@ from tests.fakes import FakeRuntime, Script
 from tests.waiting import eventually
 from vibe_app.accounts import lasting
 from vibe_app.accounts.proof import Proof
+from vibe_app.accounts.roles import ProjectRole
 from vibe_app.db import Bus
 from vibe_app.wiring import Services
 
@@ -162,7 +163,7 @@ async def removed(parts: Services, board: Board) -> None:
 
 async def demoted(parts: Services, board: Board) -> None:
     actor = await parts.accounts.who(board.tokens["owner"])
-    await parts.projects.set_member(actor, UUID(board.project), UUID(board.ids["editor"]), "viewer")
+    await parts.projects.set_member(actor, UUID(board.project), UUID(board.ids["editor"]), ProjectRole.VIEWER)
 
 
 async def logged_out(parts: Services, board: Board) -> None:

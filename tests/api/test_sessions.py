@@ -19,6 +19,7 @@ FIELDS = {
     "duration_ms", "created_at", "updated_at", "queue_position", "waiting_for", "quiet_since", "asking",
     "attempt",
     "model", "tokens_input", "tokens_output", "cost", "stop_requested", "last_seq",
+    "created_by", "failure", "last_line", "last_event_at", "prompt_size", "output_size",
 }  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from vibe_app.accounts.roles import Actor
-from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.board.projects.schemas import NewProject
+from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.errors import NotFound, VibeError
 from vibe_app.wiring import Services
 
@@ -35,15 +36,15 @@ async def person(parts: Services, role: str = "member") -> Actor:
 
 
 async def card(parts: Services, owner: Actor) -> TaskView:
-    project = await parts.projects.create(owner, "Sample")
-    return await parts.tasks.create(owner, project.id, "Add a README file")
+    project = await parts.projects.create(owner, NewProject(name="Sample"))
+    return await parts.tasks.create(owner, project.id, NewTask(title="Add a README file"))
 
 
 async def test_two_owners_who_leave(resting: Services, owner: Actor) -> None:
     other = await person(resting)
     for _ in range(TIMES):
-        project = await resting.projects.create(owner, "Sample")
-        await resting.projects.set_member(owner, project.id, other.user_id, "owner")
+        project = await resting.projects.create(owner, NewProject(name="Sample"))
+        await resting.projects.set_member(owner, project.id, other.user_id, ProjectRole.OWNER)
         codes = await refused(
             resting.projects.remove_member(owner, project.id, owner.user_id),
             resting.projects.remove_member(other, project.id, other.user_id),
@@ -65,10 +66,11 @@ async def test_two_admins_who_demote_each_other(resting: Services) -> None:
 
 async def test_a_member_who_is_added_twice(resting: Services, owner: Actor) -> None:
     for _ in range(TIMES):
-        project = await resting.projects.create(owner, "Sample")
+        project = await resting.projects.create(owner, NewProject(name="Sample"))
         somebody = (await person(resting)).user_id
         adding = [
-            resting.projects.set_member(owner, project.id, somebody, role) for role in ("viewer", "editor")
+            resting.projects.set_member(owner, project.id, somebody, role)
+            for role in (ProjectRole.VIEWER, ProjectRole.EDITOR)
         ]
         assert await refused(*adding) == [None, None]
         assert len(await resting.projects.members(owner, project.id)) == 2
@@ -104,7 +106,9 @@ async def test_a_change_while_the_session_ends(resting: Services, owner: Actor) 
         codes = await refused(
             resting.sessions.stop(owner, task.project_id, task.id),
             *(
-                resting.tasks.change(owner, task.project_id, task.id, task.version, priority=priority)
+                resting.tasks.change(
+                    owner, task.project_id, task.id, task.version, TaskPatch(priority=priority)
+                )
                 for priority in ("low", "urgent", "high")
             ),
         )
@@ -115,22 +119,23 @@ async def test_a_change_while_the_session_ends(resting: Services, owner: Actor) 
 
 async def test_characters_that_no_database_keeps(resting: Services, owner: Actor) -> None:
     """PostgreSQL keeps no NUL, and neither keeps half a surrogate pair."""
-    text = "a\0b\ud800c"
-    project = await resting.projects.create(owner, text, text)
-    task = await resting.tasks.create(owner, project.id, text, text, labels=[text])
-    assert (task.title, task.description, task.labels) == ("ab?c", "ab?c", ["ab?c"])
+    text = "a\0bc"
+    project = await resting.projects.create(owner, NewProject(name=text, description=text))
+    task = await resting.tasks.create(owner, project.id, NewTask(title=text, description=text, labels=[text]))
+    assert (task.title, task.description, task.labels) == ("abc", "abc", ["abc"])
     other = f"{text}d"
     task = await resting.tasks.change(
-        owner, project.id, task.id, task.version, title=other, description=other, labels=[other]
+        owner, project.id, task.id, task.version, TaskPatch(title=other, description=other, labels=[other])
     )
-    assert (task.title, task.description, task.labels) == ("ab?cd", "ab?cd", ["ab?cd"])
+    assert (task.title, task.description, task.labels) == ("abcd", "abcd", ["abcd"])
     await resting.tasks.change(
-        owner, project.id, task.id, task.version, title=text, description=text, labels=[text]
+        owner, project.id, task.id, task.version, TaskPatch(title=text, description=text, labels=[text])
     )
     assert [found.id for found in await resting.tasks.list(owner, project.id, search=text)] == [task.id]
-    session = await resting.sessions.execute(owner, project.id, task.id, text)
-    assert session.prompt == "ab?c\n\nab?c\n\nab?c"
+    executed = await resting.sessions.execute(owner, project.id, task.id, "a\0b\ud800c")
+    session = await resting.sessions.read(owner, project.id, task.id, executed.id)
+    assert session.prompt == "abc\n\nabc\n\nab?c"
     with pytest.raises(VibeError, match="address"):
-        await resting.projects.create(owner, "Clone", repo_url=f"https://example.org/{text}")
+        await resting.projects.create(owner, NewProject(name="Clone", repo_url=f"https://example.org/{text}"))
     with pytest.raises(NotFound):
-        await resting.accounts.find(text)
+        await resting.accounts.find("a\0b\ud800c")

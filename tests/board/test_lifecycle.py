@@ -21,10 +21,12 @@ from vibe_app.board.lifecycle import (
     TaskStatus,
     session_sources,
 )
+from vibe_app.board.projects.schemas import NewProject
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
+from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.db import Database
 from vibe_app.errors import Conflict, IllegalMove
 from vibe_app.wiring import Services
@@ -58,8 +60,8 @@ def test_where_a_card_goes_when_its_session_ends() -> None:
 @pytest.fixture
 async def card(resting: Services, owner: Actor) -> Task:
     """A card with one session; nothing runs it."""
-    project = await resting.projects.create(owner, "Sample")
-    task = await resting.tasks.create(owner, project.id, "Add a README file")
+    project = await resting.projects.create(owner, NewProject(name="Sample"))
+    task = await resting.tasks.create(owner, project.id, NewTask(title="Add a README file"))
     await resting.sessions.execute(owner, project.id, task.id)
     async with resting.database.read() as db:
         row = await db.get(Task, task.id)

@@ -9,16 +9,18 @@ import pytest
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import Priority, TaskStatus
+from vibe_app.board.projects.schemas import NewProject
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.service import compose_prompt
+from vibe_app.board.tasks.schemas import NewTask, TaskPatch
 from vibe_app.errors import Conflict, InvalidRequest, VibeError
 from vibe_app.wiring import Services
 
 
 async def task_of(parts: Services, owner: Actor) -> tuple[UUID, UUID]:
     """Make a project and a card of it; return their ids."""
-    project = await parts.projects.create(owner, "Sample")
-    return project.id, (await parts.tasks.create(owner, project.id, "Add a README file")).id
+    project = await parts.projects.create(owner, NewProject(name="Sample"))
+    return project.id, (await parts.tasks.create(owner, project.id, NewTask(title="Add a README file"))).id
 
 
 async def test_two_executes_at_once_make_one_session(resting: Services, owner: Actor) -> None:
@@ -69,19 +71,19 @@ async def test_stopping_what_nobody_runs_ends_it_at_once(resting: Services, owne
 async def test_changes_are_announced_once_they_can_be_read(resting: Services, owner: Actor) -> None:
     project, task = await task_of(resting, owner)
     with resting.database.bus.subscribe(f"project:{project}", "queue") as changes:
-        await resting.tasks.change(owner, project, task, 1, title="Renamed")
+        await resting.tasks.change(owner, project, task, 1, TaskPatch(title="Renamed"))
         assert await changes.wait(0) == {f"project:{project}"}
         await resting.sessions.execute(owner, project, task)
         assert await changes.wait(0) == {f"project:{project}", "queue"}
         with pytest.raises(Conflict):
-            await resting.tasks.change(owner, project, task, 2, title="Again")
+            await resting.tasks.change(owner, project, task, 2, TaskPatch(title="Again"))
         assert await changes.wait(0) == set()
 
 
 async def test_a_new_priority_reaches_the_waiting_session(resting: Services, owner: Actor) -> None:
     project, task = await task_of(resting, owner)
     session = await resting.sessions.execute(owner, project, task)
-    await resting.tasks.change(owner, project, task, 1, priority="urgent")
+    await resting.tasks.change(owner, project, task, 1, TaskPatch(priority="urgent"))
     async with resting.database.read() as db:
         row = await db.get(Session, session.id)
     assert row is not None
@@ -108,8 +110,8 @@ def test_sentences_name_a_column_as_the_board_does(status: str, column: str):
 
 
 async def test_below_another_card_whatever_stands_there(resting: Services, owner: Actor) -> None:
-    project = (await resting.projects.create(owner, "In order")).id
-    cards = [await resting.tasks.create(owner, project, title) for title in "abcd"]
+    project = (await resting.projects.create(owner, NewProject(name="In order"))).id
+    cards = [await resting.tasks.create(owner, project, NewTask(title=title)) for title in "abcd"]
     first, _, third, last = (card.id for card in cards)
 
     async def order() -> str:

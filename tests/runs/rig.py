@@ -11,10 +11,11 @@ from uuid import UUID
 from tests.fakes import FakeRuntime
 from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.service import Accounts
+from vibe_app.board.projects.schemas import NewProject, ProjectPatch
 from vibe_app.board.projects.service import Projects
 from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.board.sessions.service import Sessions
-from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.board.tasks.schemas import NewTask, TaskView
 from vibe_app.board.tasks.service import Tasks
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
@@ -106,14 +107,16 @@ class Rig:
                     await changes.wait(0.5)
 
     async def project(self, limit: int = 1) -> UUID:
-        project = await self.projects.create(self.actor, "Engine room")
-        await self.projects.change(self.actor, project.id, session_limit=limit)
+        project = await self.projects.create(self.actor, NewProject(name="Engine room"))
+        await self.projects.change(self.actor, project.id, ProjectPatch(session_limit=limit))
         return project.id
 
     async def card(self, project_id: UUID | None = None, priority: str = "normal") -> TaskView:
         """A card in TODO, on a board of its own where none is given."""
         project_id = project_id or await self.project()
-        return await self.tasks.create(self.actor, project_id, "Write the file hello.txt", priority=priority)
+        return await self.tasks.create(
+            self.actor, project_id, NewTask(title="Write the file hello.txt", priority=priority)
+        )
 
     async def execute(self, card: TaskView | None = None) -> SessionView:
         card = card or await self.card()

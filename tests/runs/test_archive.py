@@ -94,7 +94,6 @@ async def seen(rig: Rig, session: SessionView) -> tuple[object, ...]:
         (await rig.event_log.read(session.id, 3, limit=5)).events,
         await rig.read(session),
         await rig.sessions.history(*where),
-        await rig.sessions.previews(*where, page=1, page_size=20, chars=form.BEGINNING),
         await rig.sessions.of_project(rig.actor, session.project_id),
         (await rig.task(session)).session,
     )

@@ -17,6 +17,7 @@ from tests.runs.databases import (
 from tests.runs.rig import assert_whole, lines, rigged, texts
 from tests.scripted import Script, ScriptedSidecar
 from tests.waiting import eventually
+from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.errors import Unavailable
 from vibe_app.runs.event_log import Entry, Taken
 from vibe_app.runs.queue import Queue
@@ -120,7 +121,10 @@ async def test_a_full_disk(settings: Settings) -> None:
         await rig.runtime.sidecars[card.project_id].reached(session.id, 101)
         written = len(await rig.logged(session))
         assert written < 100
-        cards = [rig.tasks.create(rig.actor, card.project_id, "Too much", "x" * 60_000) for _ in range(10)]
+        cards = [
+            rig.tasks.create(rig.actor, card.project_id, NewTask(title="Too much", description="x" * 60_000))
+            for _ in range(10)
+        ]
         with pytest.raises(Unavailable, match=r"The disk is full.*Free some space"):
             await asyncio.gather(*cards)
         await database.free()

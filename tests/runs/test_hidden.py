@@ -7,7 +7,7 @@ from sqlalchemy import select
 from tests import fakes
 from tests.runs.rig import rigged
 from tests.scripted import Script, ScriptedSidecar
-from vibe_app.addresses import Credential
+from vibe_app.board.projects.schemas import NewProject, RepoCredential
 from vibe_app.board.sessions.models import Session, SessionEvent
 from vibe_app.settings import Settings
 
@@ -24,7 +24,12 @@ SCRIPT = Script(
 async def test_output_does_not_show_the_credential(settings: Settings) -> None:
     async with ScriptedSidecar(SCRIPT) as sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
         project = await rig.projects.create(
-            rig.actor, "Garden", repo_url="https://example.org/a.git", credential=Credential("me", TOKEN)
+            rig.actor,
+            NewProject(
+                name="Garden",
+                repo_url="https://example.org/a.git",
+                repo_credential=RepoCredential(username="me", token=TOKEN),
+            ),
         )
         session = await rig.over(await rig.execute(await rig.card(project.id)))
         assert session.status == "completed"

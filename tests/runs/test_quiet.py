@@ -46,7 +46,6 @@ async def everywhere(rig: Rig, session: SessionView, notice: float = NOTICE) -> 
         await sessions.read(*place, session.id),
         await sessions.glance(*place, session.id),
         *(await sessions.history(*place)).items,
-        *(await sessions.previews(*place, page=1, page_size=20, chars=10)).items,
         *(await sessions.of_project(*place[:2], active=True)).items,
         (await Tasks(rig.database, 9, notice).read(*place)).session,
     ]

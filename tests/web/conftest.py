@@ -17,8 +17,9 @@ import pytest
 from reflex.utils.format import json_dumps
 
 from tests.waiting import eventually
+from vibe_app.accounts.roles import ProjectRole
 from vibe_app.accounts.service import Grant
-from vibe_app.board.projects.schemas import ProjectView
+from vibe_app.board.projects.schemas import NewProject, ProjectView
 from vibe_app.vibe_app import app
 from vibe_app.web.auth import LOGIN_COOKIE
 from vibe_app.web.handshake import KEY_HEADER
@@ -159,10 +160,10 @@ def tokens(logins: dict[str, Grant]) -> dict[str, str]:
 async def project(parts: Services, tokens: dict[str, str]) -> ProjectView:
     """A project with an owner, an editor and a viewer."""
     owner = await parts.accounts.who(tokens["owner"])
-    made = await parts.projects.create(owner, "Sample", "", None)
+    made = await parts.projects.create(owner, NewProject(name="Sample", description="", repo_url=None))
     for role in ("editor", "viewer"):
         person = await parts.accounts.who(tokens[role])
-        await parts.projects.set_member(owner, made.id, person.user_id, role)
+        await parts.projects.set_member(owner, made.id, person.user_id, ProjectRole(role))
     return made
 
 

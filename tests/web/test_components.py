@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
 
-from vibe_app.board.lifecycle import Priority, SessionStatus, TaskStatus
-from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.lifecycle import Priority, SessionStatus, TaskStatus, WorkspaceStatus
+from vibe_app.board.sessions.schemas import SessionPreview
 from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.web.components.card import card_of, epoch_ms, run_words, spent, waiting_words
-from vibe_app.web.components.composer import split_labels
 from vibe_app.web.components.history import session_row
-from vibe_app.web.components.status import COLUMNS, PRIORITY_LOOKS, SESSION_LOOKS, WORKSPACE_LOOKS
+from vibe_app.web.components.status import COLUMNS, PRIORITY_LOOKS, session_look, workspace_look
+from vibe_app.web.forms import split_labels, words
 from vibe_app.web.place import Place, parse_place
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 P, T, S = (UUID(int=number) for number in (1, 2, 3))
 
 
-def session(**values: object) -> SessionView:
+def session(**values: object) -> SessionPreview:
     """A running session, changed as given."""
-    view = SessionView(
+    view = SessionPreview(
         id=S,
         task_id=T,
         project_id=P,
         status="running",
         prompt="Write it",
+        prompt_size=8,
         output="",
+        output_size=0,
+        asking=None,
         error=None,
         started_at=NOON,
         completed_at=None,
@@ -48,12 +50,26 @@ def session(**values: object) -> SessionView:
         last_seq=0,
         last_event_at=None,
     )
-    return replace(view, **values)  # type: ignore[arg-type]
+    return SessionPreview.model_validate(dict(view) | values)
 
 
-def task(status: TaskStatus = TaskStatus.TODO, run: SessionView | None = None) -> TaskView:
+def task(status: TaskStatus = TaskStatus.TODO, run: SessionPreview | None = None) -> TaskView:
     """A card in a column."""
-    return TaskView(T, P, "Title", "", "high", ["docs"], status.value, 1.0, 1, None, NOON, NOON, run)
+    return TaskView(
+        id=T,
+        project_id=P,
+        title="Title",
+        description="",
+        priority=Priority.HIGH,
+        labels=["docs"],
+        status=status,
+        position=1.0,
+        version=1,
+        created_by=None,
+        created_at=NOON,
+        updated_at=NOON,
+        session=run,
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,12 +163,17 @@ def test_labels_are_split_at_commas():
     assert split_labels(" docs, api ,,two words ") == ["docs", "api", "two words"]
 
 
+def test_a_form_says_only_what_a_database_keeps():
+    assert words({"title": "a\0b\ud800c"}, "title") == "ab?c"
+    assert (words({}, "title"), words({}, "priority", "normal")) == ("", "normal")
+
+
 def test_every_status_has_one_look():
-    assert set(SESSION_LOOKS) == set(SessionStatus)
     assert set(PRIORITY_LOOKS) == set(Priority)
-    assert set(WORKSPACE_LOOKS) == {"stopped", "starting", "ready", "failed"}
     assert [column["status"] for column in COLUMNS] == list(TaskStatus)
-    words = [look.word for look in SESSION_LOOKS.values()]
+    words = [session_look(status).word for status in SessionStatus]
+    assert len(set(words)) == len(words)
+    words = [workspace_look(status).word for status in WorkspaceStatus]
     assert len(set(words)) == len(words)
 
 

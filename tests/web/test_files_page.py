@@ -10,7 +10,7 @@ from tests.waiting import eventually
 from tests.web.conftest import Open, Tab
 from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.board.sessions.schemas import SessionView
-from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.web.components.card import epoch_ms
 from vibe_app.web.pages import files
 from vibe_app.wiring import Services
@@ -26,7 +26,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def task(parts: Services, tokens: dict[str, str], project: ProjectView) -> TaskView:
     """A card in To do."""
     owner = await parts.accounts.who(tokens["owner"])
-    return await parts.tasks.create(owner, project.id, "Add a README file", "")
+    return await parts.tasks.create(owner, project.id, NewTask(title="Add a README file", description=""))
 
 
 async def run(parts: Services, tokens: dict[str, str], task: TaskView) -> SessionView:
@@ -107,7 +107,11 @@ async def test_files_are_looked_at_while_a_run_writes_and_when_it_ends(
     # A card that moves has written no file.
     looks = someone.var("FilesState", "look")
     await parts.tasks.change(
-        await parts.accounts.who(tokens["owner"]), project.id, task.id, task.version, title="Another name"
+        await parts.accounts.who(tokens["owner"]),
+        project.id,
+        task.id,
+        task.version,
+        TaskPatch(title="Another name"),
     )
     await parts.workspaces.note_status(project.id, "stopped", None)
     await shown(someone, workspace="stopped")

@@ -14,6 +14,7 @@ from vibe_app.accounts import lasting
 from vibe_app.accounts.proof import Proof
 from vibe_app.accounts.service import Grant
 from vibe_app.board.projects.schemas import ProjectView
+from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.db import Bus
 from vibe_app.wiring import Services
 
@@ -58,7 +59,7 @@ async def test_a_page_ends_with_the_right_to_it(
     if not lost:
         monkeypatch.setattr(lasting, "LOOK_AGAIN", 600.0)  # only what is announced can end it
     editor = await parts.accounts.who(tokens["editor"])
-    task = await parts.tasks.create(editor, project.id, TITLE)
+    task = await parts.tasks.create(editor, project.id, NewTask(title=TITLE))
     session = await parts.sessions.execute(editor, project.id, task.id)
     board: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}")
     await board.go(board.path)

@@ -13,6 +13,7 @@ from tests.web.test_components import NOON, session, task
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.board.sessions.archive import BEGINNING
+from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.settings import Settings
 from vibe_app.web.components import board
 from vibe_app.web.components.card import card_of, epoch_ms
@@ -54,7 +55,7 @@ async def test_a_page_shows_it_though_nothing_happens(
 ) -> None:
     monkeypatch.setattr(board, "LOOK_AGAIN", 0.2)
     owner = await parts.accounts.who(tokens["owner"])
-    card = await parts.tasks.create(owner, project.id, "Add a README file")
+    card = await parts.tasks.create(owner, project.id, NewTask(title="Add a README file"))
     watcher: Tab = await tab("viewer", f"/p/{project.id}/t/{card.id}/history")
     await watcher.go(watcher.path)
     await eventually(lambda: watcher.var("BoardState", "todo"))

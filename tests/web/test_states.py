@@ -20,8 +20,8 @@ from tests.web.conftest import Open, Tab, full_name
 from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.service import Grant
 from vibe_app.board.lifecycle import TaskStatus
-from vibe_app.board.projects.schemas import ProjectView
-from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
+from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.web.components import board
 from vibe_app.wiring import Services
 
@@ -79,7 +79,9 @@ async def owner_of(parts: Services, tokens: dict[str, str]) -> Actor:
 @pytest.fixture
 async def task(parts: Services, tokens: dict[str, str], project: ProjectView) -> TaskView:
     """A card in To do."""
-    return await parts.tasks.create(await owner_of(parts, tokens), project.id, "Add a README file", "")
+    return await parts.tasks.create(
+        await owner_of(parts, tokens), project.id, NewTask(title="Add a README file", description="")
+    )
 
 
 async def status_of(parts: Services, tokens: dict[str, str], task: TaskView) -> str:
@@ -163,7 +165,9 @@ async def test_a_card_does_not_fly_back_to_where_it_was_when_the_board_was_being
         return tasks
 
     monkeypatch.setattr(parts.tasks, "list", slow)
-    another = await parts.tasks.create(await owner_of(parts, tokens), project.id, "Another", "")
+    another = await parts.tasks.create(
+        await owner_of(parts, tokens), project.id, NewTask(title="Another", description="")
+    )
     await asyncio.wait_for(read.wait(), 10)
     await someone.call("BoardState.move", card_id=str(task.id), column="DONE", before_id="")
     moved = len(someone.all_of("BoardState", "done"))
@@ -179,7 +183,7 @@ async def test_a_card_dropped_at_the_end_of_a_filtered_column_goes_after_the_las
 ):
     owner = await owner_of(parts, tokens)
     for title in ("red one", "blue one", "red two", "blue two"):
-        await parts.tasks.create(owner, project.id, title, "")
+        await parts.tasks.create(owner, project.id, NewTask(title=title, description=""))
     someone: Tab = await tab("editor", f"/p/{project.id}")
     await someone.call("BoardState.arrive")
     await someone.send("BoardState.watch")
@@ -287,7 +291,9 @@ async def test_who_saves_second_chooses_between_both_and_loses_nothing(
     await editor.call("DrawerState.arrive")
     await editor.call("DrawerState.edit", editing=True)
     begun = editor.var("DrawerState", "seen")
-    theirs = await parts.tasks.change(owner, project.id, task.id, task.version, description="Theirs")
+    theirs = await parts.tasks.change(
+        owner, project.id, task.id, task.version, TaskPatch(description="Theirs")
+    )
     form = {"description": "", "priority": "normal", "labels": "docs", "seen": begun}
 
     # Only the labels were changed: the description that was read before is not written back.
@@ -303,7 +309,9 @@ async def test_who_saves_second_chooses_between_both_and_loses_nothing(
     assert rows == {"description": ("Mine", "Theirs"), "labels": ("docs", "")}
     await editor.call("DrawerState.choose", field="labels", choice="mine")
     assert (await parts.tasks.read(owner, project.id, task.id)) == theirs
-    third = await parts.tasks.change(owner, project.id, task.id, theirs.version, description="Third")
+    third = await parts.tasks.change(
+        owner, project.id, task.id, theirs.version, TaskPatch(description="Third")
+    )
     await editor.call("DrawerState.choose", field="description", choice="mine")
     rows = {row["field"]: row["theirs"] for row in editor.var("DrawerState", "both")}
     assert rows == {"description": "Third", "labels": ""}
@@ -321,7 +329,7 @@ async def test_a_title_in_place_names_the_version_on_which_it_was_begun(
     owner = await owner_of(parts, tokens)
     editor: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}")
     await editor.call("DrawerState.arrive")
-    await parts.tasks.change(owner, project.id, task.id, task.version, title="Theirs")
+    await parts.tasks.change(owner, project.id, task.id, task.version, TaskPatch(title="Theirs"))
     await editor.call("DrawerState.save_title", title="Mine", version=2**70)
     await editor.call("DrawerState.save_title", title="Mine", version=task.version)
     [row] = editor.var("DrawerState", "both")
@@ -353,7 +361,7 @@ async def test_settings_of_a_project_that_somebody_left_alone_are_not_written_ba
     owner: Tab = await tab("owner", f"/p/{project.id}")
     await owner.call("ProjectSettingsState.open_for", project_id=str(project.id))
     await parts.projects.change(
-        await owner_of(parts, tokens), project.id, name="Theirs", description="Theirs too"
+        await owner_of(parts, tokens), project.id, ProjectPatch(name="Theirs", description="Theirs too")
     )
     form = {"name": project.name, "description": project.description, "limit": "7"}
     await owner.call("ProjectSettingsState.save", form=form)

@@ -7,10 +7,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from vibe_app.accounts import schemas
 from vibe_app.accounts.service import Grant
-from vibe_app.api import schemas
 from vibe_app.api.access import MARK_COOKIE, Asker, Shown, clear_cookie, own_page, set_cookie, set_mark
 from vibe_app.api.errors import errors, public_errors
+from vibe_app.api.schemas import Message, Page, PageSize
 from vibe_app.wiring import services
 
 auth = APIRouter(prefix="/auth", tags=["auth"])
@@ -49,11 +50,11 @@ async def login(request: Request, response: Response, body: schemas.Credentials)
 
 
 @auth.post("/logout", responses=public_errors(403))
-async def logout(request: Request, response: Response, shown: Shown) -> schemas.Message:
+async def logout(request: Request, response: Response, shown: Shown) -> Message:
     """End the login that the request carries and take the cookie back."""
     await services().accounts.logout(shown)
     clear_cookie(request, response)
-    return schemas.Message(message="Signed out")
+    return Message(message="Signed out")
 
 
 @auth.get("/me", responses=errors())
@@ -63,9 +64,7 @@ async def me(actor: Asker) -> schemas.UserOut:
 
 
 @auth.get("/logins", responses=errors(400))
-async def list_logins(
-    actor: Asker, page: schemas.Page = 1, page_size: schemas.PageSize = 20
-) -> schemas.LoginList:
+async def list_logins(actor: Asker, page: Page = 1, page_size: PageSize = 20) -> schemas.LoginList:
     """List one's own logins, the newest first. Not with an access token."""
     views = await services().accounts.logins.list(actor)
     return schemas.LoginList(
@@ -103,9 +102,7 @@ async def change_me(
 
 
 @users.get("", responses=errors(400))
-async def list_users(
-    actor: Asker, page: schemas.Page = 1, page_size: schemas.PageSize = 20
-) -> schemas.UserList:
+async def list_users(actor: Asker, page: Page = 1, page_size: PageSize = 20) -> schemas.UserList:
     """List every account, by address. For admins."""
     views = await services().accounts.users(actor)
     return schemas.UserList(users=schemas.UserOut.all(_cut(views, page, page_size)), total_count=len(views))
@@ -150,9 +147,7 @@ async def delete_user(actor: Asker, user_id: UUID) -> None:
 
 
 @tokens.get("", responses=errors(400))
-async def list_tokens(
-    actor: Asker, page: schemas.Page = 1, page_size: schemas.PageSize = 20
-) -> schemas.TokenList:
+async def list_tokens(actor: Asker, page: Page = 1, page_size: PageSize = 20) -> schemas.TokenList:
     """List one's own access tokens, newest first, without their secrets. A token sees itself alone."""
     views = await services().accounts.tokens.list(actor)
     return schemas.TokenList(

@@ -8,12 +8,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from vibe_app.accounts.service import UserView
-from vibe_app.addresses import Credential
-from vibe_app.api import schemas
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import errors
-from vibe_app.board.projects.remotes import KEEP, Remote
-from vibe_app.board.projects.schemas import MemberView
+from vibe_app.api.schemas import After, Page, PageSize
+from vibe_app.board.projects import schemas
+from vibe_app.board.sessions.schemas import SessionList
 from vibe_app.errors import NotFound
 from vibe_app.wiring import services
 from vibe_app.workspaces.service import ERASURE
@@ -24,45 +23,29 @@ members = APIRouter(prefix="/projects/{project_id}/members", tags=["members"])
 
 @projects.get("", responses=errors(400))
 async def list_projects(
-    actor: Asker, page: schemas.Page = 1, page_size: schemas.PageSize = 20
+    actor: Asker, page: Page = 1, page_size: PageSize = 20, after: After = None
 ) -> schemas.ProjectList:
-    """List the projects that one may see, by name."""
-    found = await services().projects.list(actor, page, page_size)
-    return schemas.ProjectList(projects=schemas.ProjectOut.all(found.items), total_count=found.total_count)
+    """List the projects that one may see, by name. A page holds 1 MiB of text at most, and may end early."""
+    found = await services().projects.page(actor, page, page_size, after)
+    return schemas.ProjectList(projects=found.items, total_count=found.total_count, next=found.next)
 
 
 @projects.post("", status_code=201, responses=errors(400, 413))
-async def create_project(actor: Asker, body: schemas.NewProject) -> schemas.ProjectOut:
+async def create_project(actor: Asker, body: schemas.NewProject) -> schemas.ProjectView:
     """Make a project, of which one is then the owner. Its workspace is made when first needed."""
-    view = await services().projects.create(
-        actor,
-        body.name,
-        body.description,
-        body.repo_url,
-        branch=body.branch,
-        credential=_credential(body.repo_credential),
-    )
-    return schemas.ProjectOut.of(view)
+    return await services().projects.create(actor, body)
 
 
 @projects.get("/{project_id}", responses=errors(400, 404))
-async def read_project(actor: Asker, project_id: UUID) -> schemas.ProjectOut:
+async def read_project(actor: Asker, project_id: UUID) -> schemas.ProjectView:
     """Return one project and how its workspace is."""
-    return schemas.ProjectOut.of(await services().projects.read(actor, project_id))
+    return await services().projects.read(actor, project_id)
 
 
 @projects.patch("/{project_id}", responses=errors(400, 404, 413))
-async def change_project(actor: Asker, project_id: UUID, body: schemas.ChangeProject) -> schemas.ProjectOut:
+async def change_project(actor: Asker, project_id: UUID, body: schemas.ProjectPatch) -> schemas.ProjectView:
     """Change what is given of a project. For its owners."""
-    view = await services().projects.change(
-        actor,
-        project_id,
-        name=body.name,
-        description=body.description,
-        session_limit=body.session_limit,
-        remote=_remote(body),
-    )
-    return schemas.ProjectOut.of(view)
+    return await services().projects.change(actor, project_id, body)
 
 
 @projects.delete("/{project_id}", status_code=204, responses=errors(400, 404, 409, 502))
@@ -84,12 +67,12 @@ async def list_project_sessions(
     actor: Asker,
     project_id: UUID,
     active: Annotated[bool | None, Query(description="Only live sessions, or only finished ones")] = None,
-    page: schemas.Page = 1,
-    page_size: schemas.PageSize = 20,
-) -> schemas.SessionList:
+    page: Page = 1,
+    page_size: PageSize = 20,
+) -> SessionList:
     """List the sessions of all tasks of a project, newest first."""
     found = await services().sessions.of_project(actor, project_id, active, page, page_size)
-    return schemas.SessionList(sessions=schemas.SessionOut.all(found.items), total_count=found.total_count)
+    return SessionList(sessions=found.items, total_count=found.total_count)
 
 
 @projects.post("/{project_id}/workspace/restart", status_code=202, responses=errors(400, 404, 409))
@@ -99,15 +82,15 @@ async def restart_workspace(
     interrupt: Annotated[
         bool, Query(description="Also while a session runs: what its agent is doing begins again")
     ] = False,
-) -> schemas.ProjectOut:
+) -> schemas.ProjectView:
     """End what runs of the workspace and start it anew; its files stay. For who may execute."""
     await services().workspaces.restart(actor, project_id, interrupt=interrupt)
-    return schemas.ProjectOut.of(await services().projects.read(actor, project_id))
+    return await services().projects.read(actor, project_id)
 
 
 @members.get("", responses=errors(400, 404))
 async def list_members(
-    actor: Asker, project_id: UUID, page: schemas.Page = 1, page_size: schemas.PageSize = 20
+    actor: Asker, project_id: UUID, page: Page = 1, page_size: PageSize = 20
 ) -> schemas.MemberList:
     """List who belongs to a project, owners first."""
     views = await services().projects.members(actor, project_id)
@@ -151,20 +134,6 @@ async def remove_member(actor: Asker, project_id: UUID, user_id: UUID) -> None:
     await services().projects.remove_member(actor, project_id, user_id)
 
 
-def _credential(given: schemas.RepoCredential | None) -> Credential | None:
-    return Credential(given.username, given.token) if given else None
-
-
-def _remote(body: schemas.ChangeProject) -> Remote:
-    """Tell what is absent, which stays, from what is null, which is taken away."""
-    given = body.model_fields_set
-    return Remote(
-        url=body.repo_url if "repo_url" in given else KEEP,
-        branch=body.branch if "branch" in given else KEEP,
-        credential=_credential(body.repo_credential) if "repo_credential" in given else KEEP,
-    )
-
-
 async def _person(user_id: UUID) -> UserView:
     person = (await services().accounts.names([user_id])).get(user_id)
     if person is None:
@@ -172,11 +141,5 @@ async def _person(user_id: UUID) -> UserView:
     return person
 
 
-def _member(view: MemberView, person: UserView) -> schemas.MemberOut:
-    return schemas.MemberOut(
-        user_id=view.user_id,
-        email=person.email,
-        name=person.name,
-        role=view.role,
-        created_at=view.created_at,
-    )
+def _member(view: schemas.MemberView, person: UserView) -> schemas.MemberOut:
+    return schemas.MemberOut(**dict(view), email=person.email, name=person.name)

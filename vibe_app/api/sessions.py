@@ -7,10 +7,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header
 
-from vibe_app.api import schemas
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import errors
+from vibe_app.api.schemas import Message, Page, PageSize
 from vibe_app.board.lifecycle import LIVE, SessionStatus
+from vibe_app.board.sessions import schemas
 from vibe_app.wiring import services
 
 sessions = APIRouter(prefix="/projects/{project_id}/tasks/{task_id}", tags=["sessions"])
@@ -40,20 +41,20 @@ async def execute_task(
     instructions = body.instructions if body is not None else ""
     session = await verbs.execute(actor, project_id, task_id, instructions, idempotency_key)
     session = await verbs.wait_for_outcome(session.id)
-    return schemas.Executed(session_id=session.id, status=SessionStatus(session.status))
+    return schemas.Executed(session_id=session.id, status=session.status)
 
 
 @sessions.post("/stop", responses=errors(400, 404))
-async def stop_task(actor: Asker, project_id: UUID, task_id: UUID) -> schemas.Message:
+async def stop_task(actor: Asker, project_id: UUID, task_id: UUID) -> Message:
     """Stop the task's live session. `Stopping` means that the agent takes its time; it will stop."""
     verbs = services().sessions
     session = await verbs.stop(actor, project_id, task_id)
     session = await verbs.wait_until_over(session.id, STOP_TIMEOUT)
-    if SessionStatus(session.status) in LIVE:
-        return schemas.Message(message="Stopping")
+    if session.status in LIVE:
+        return Message(message="Stopping")
     if session.status == SessionStatus.CANCELLED:
-        return schemas.Message(message="Session stopped")
-    return schemas.Message(message="The session had ended before it could be stopped")
+        return Message(message="Session stopped")
+    return Message(message="The session had ended before it could be stopped")
 
 
 @sessions.get("/sessions", responses=errors(400, 404))
@@ -61,18 +62,20 @@ async def list_sessions(
     actor: Asker,
     project_id: UUID,
     task_id: UUID,
-    page: schemas.Page = 1,
-    page_size: schemas.PageSize = 20,
+    page: Page = 1,
+    page_size: PageSize = 20,
 ) -> schemas.SessionList:
-    """List the task's sessions, newest first."""
+    """List the task's sessions, newest first, with the beginning of their long texts."""
     found = await services().sessions.history(actor, project_id, task_id, page, page_size)
-    return schemas.SessionList(sessions=schemas.SessionOut.all(found.items), total_count=found.total_count)
+    return schemas.SessionList(sessions=found.items, total_count=found.total_count)
 
 
 @sessions.get("/sessions/{session_id}", responses=errors(400, 404))
-async def read_session(actor: Asker, project_id: UUID, task_id: UUID, session_id: UUID) -> schemas.SessionOut:
-    """Return one session of a task."""
-    return schemas.SessionOut.of(await services().sessions.read(actor, project_id, task_id, session_id))
+async def read_session(
+    actor: Asker, project_id: UUID, task_id: UUID, session_id: UUID
+) -> schemas.SessionView:
+    """Return one session of a task, whole."""
+    return await services().sessions.read(actor, project_id, task_id, session_id)
 
 
 @sessions.delete("/sessions/{session_id}", status_code=204, responses=errors(400, 404, 409))

@@ -8,10 +8,11 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Response
 from starlette.responses import JSONResponse
 
-from vibe_app.api import schemas
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import error_response, errors
-from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.api.schemas import After, Page, PageSize
+from vibe_app.board.rules import parse_status
+from vibe_app.board.tasks import schemas
 from vibe_app.errors import InvalidRequest, VersionChanged
 from vibe_app.wiring import services
 
@@ -24,30 +25,29 @@ async def list_tasks(
     project_id: UUID,
     status: Annotated[str | None, Query(description="Only this column", examples=["TODO"])] = None,
     text: Annotated[str, Query(description="Only cards whose title or description contains it")] = "",
-    page: schemas.Page = 1,
-    page_size: schemas.PageSize = 20,
+    page: Page = 1,
+    page_size: PageSize = 20,
+    after: After = None,
 ) -> schemas.TaskList:
-    """List the cards of a board in their order."""
-    found = await services().tasks.page(actor, project_id, status, text, page, page_size)
-    return schemas.TaskList(tasks=schemas.TaskOut.all(found.items), total_count=found.total_count)
+    """List the cards of a board in their order. A page holds 1 MiB of text at most, and may end early."""
+    column = parse_status(status) if status else None
+    found = await services().tasks.page(actor, project_id, column, text, page, page_size, after)
+    return schemas.TaskList(tasks=found.items, total_count=found.total_count, next=found.next)
 
 
 @tasks.post("", status_code=201, responses=errors(400, 404, 413))
-async def create_task(actor: Asker, project_id: UUID, body: schemas.NewTask) -> schemas.TaskOut:
+async def create_task(actor: Asker, project_id: UUID, body: schemas.NewTask) -> schemas.TaskView:
     """Put a new card at the bottom of TODO."""
-    view = await services().tasks.create(
-        actor, project_id, body.title, body.description, body.priority, body.labels
-    )
-    return schemas.TaskOut.of(view)
+    return await services().tasks.create(actor, project_id, body)
 
 
 @tasks.get("/{task_id}", responses=errors(400, 404))
-async def read_task(actor: Asker, project_id: UUID, task_id: UUID, response: Response) -> schemas.TaskOut:
+async def read_task(actor: Asker, project_id: UUID, task_id: UUID, response: Response) -> schemas.TaskView:
     """Return one card with its latest session. `ETag` is its version, for `If-Match` of a change."""
     return _tagged(await services().tasks.read(actor, project_id, task_id), response)
 
 
-@tasks.patch("/{task_id}", responses=errors(400, 404, 409, 413), response_model=schemas.TaskOut)
+@tasks.patch("/{task_id}", responses=errors(400, 404, 409, 413), response_model=schemas.TaskView)
 async def change_task(
     actor: Asker,
     project_id: UUID,
@@ -55,25 +55,17 @@ async def change_task(
     body: schemas.ChangeTask,
     response: Response,
     if_match: Annotated[str, Header(description="The version that you read, as ETag has it")] = "",
-) -> schemas.TaskOut | JSONResponse:
+) -> schemas.TaskView | JSONResponse:
     """Change what is given of a card, on top of the version that you read.
 
     Its title and description stay as they are while a session is live. Where somebody else
     was first, the answer is 409 `version_changed` with your values and the card as it is now.
     """
     try:
-        view = await services().tasks.change(
-            actor,
-            project_id,
-            task_id,
-            _named_version(body.version, if_match),
-            title=body.title,
-            description=body.description,
-            priority=body.priority,
-            labels=body.labels,
-        )
+        version = _named_version(body.version, if_match)
+        view = await services().tasks.change(actor, project_id, task_id, version, body)
     except VersionChanged as error:
-        now = schemas.TaskOut.of(error.present).model_dump(mode="json")
+        now = error.present.model_dump(mode="json")
         return error_response(409, error.message, error.code, yours=dict(error.yours), task=now)
     return _tagged(view, response)
 
@@ -97,9 +89,9 @@ def _named_version(version: int | None, if_match: str) -> int:
     return int(tag)
 
 
-def _tagged(view: TaskView, response: Response) -> schemas.TaskOut:
+def _tagged(view: schemas.TaskView, response: Response) -> schemas.TaskView:
     response.headers["ETag"] = f'"{view.version}"'
-    return schemas.TaskOut.of(view)
+    return view
 
 
 @tasks.delete("/{task_id}", status_code=204, responses=errors(400, 404, 409))
@@ -109,8 +101,8 @@ async def delete_task(actor: Asker, project_id: UUID, task_id: UUID) -> None:
 
 
 @tasks.post("/{task_id}/move", responses=errors(400, 404, 409, 413))
-async def move_task(actor: Asker, project_id: UUID, task_id: UUID, body: schemas.MoveTask) -> schemas.TaskOut:
+async def move_task(
+    actor: Asker, project_id: UUID, task_id: UUID, body: schemas.MoveTask
+) -> schemas.TaskView:
     """Move a card: above or below another, or to a column's end. IN_PROGRESS belongs to live sessions."""
-    return schemas.TaskOut.of(
-        await services().tasks.move(actor, project_id, task_id, body.status, body.before_id, body.after_id)
-    )
+    return await services().tasks.move(actor, project_id, task_id, body.status, body.before_id, body.after_id)

@@ -61,9 +61,9 @@ async def require(
     role = await project_queries.project_role(db, project_id, actor.user_id)
     if role is None:
         raise Forbidden(_NEEDS[ProjectRole.VIEWER], "not_a_member")
-    if not ProjectRole(role).covers(needed):
+    if not role.covers(needed):
         raise Forbidden(_NEEDS[needed], "role_too_low")
-    return project, ProjectRole(role)
+    return project, role
 
 
 async def task_of(db: AsyncSession, project_id: UUID, task_id: UUID, *, lock: bool = False) -> Task:

@@ -36,6 +36,15 @@ class SessionStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class WorkspaceStatus(StrEnum):
+    """How a workspace is."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    FAILED = "failed"
+
+
 class Priority(StrEnum):
     """How urgent a task is, from least to most; decides the order of waiting sessions."""
 

@@ -1,11 +1,17 @@
-"""What people may write: limits and clean-up of their input. Pure."""
+"""What people may write: limits and clean-up of their input, and types of fields that do so. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
+from typing import Annotated
 
+from pydantic import AfterValidator, BeforeValidator
+
+from vibe_app.accounts.roles import ProjectRole
 from vibe_app.board.lifecycle import Priority, TaskStatus
 from vibe_app.errors import InvalidRequest
+from vibe_app.schema import Str, documented
 from vibe_app.wire import plain_text
 
 TITLE_CHARS = 200
@@ -85,3 +91,36 @@ def parse_status(value: str) -> TaskStatus:
         raise InvalidRequest(
             f"The status must be one of {', '.join(TaskStatus)}.", "invalid_status"
         ) from None
+
+
+def parse_role(value: str) -> ProjectRole:
+    """Read a role in a project.
+
+    Raises:
+        InvalidRequest: There is none of this name.
+    """
+    try:
+        return ProjectRole(value)
+    except ValueError:
+        raise InvalidRequest(f"The role must be one of {', '.join(ProjectRole)}.", "invalid_role") from None
+
+
+Name = Annotated[
+    Str,
+    AfterValidator(partial(clean_line, what="name", limit=NAME_CHARS)),
+    documented(example="Ada", minLength=1, maxLength=NAME_CHARS),
+]
+Title = Annotated[
+    Str,
+    AfterValidator(partial(clean_line, what="title", limit=TITLE_CHARS)),
+    documented(example="Add a README file", minLength=1, maxLength=TITLE_CHARS),
+]
+Body = Annotated[
+    Str,
+    AfterValidator(clean_body),
+    documented(example="Say in a few lines what the project is for.", description="Markdown, to 64 KiB"),
+]
+Labels = Annotated[list[Str], AfterValidator(clean_labels), documented(example=["docs"], maxItems=LABELS)]
+PriorityWord = Annotated[Priority, BeforeValidator(parse_priority), documented(example="normal")]
+StatusWord = Annotated[TaskStatus, BeforeValidator(parse_status), documented(example="DONE")]
+RoleWord = Annotated[ProjectRole, BeforeValidator(parse_role), documented(example="editor")]

@@ -73,14 +73,16 @@ class Client:
 
     def everything(self, path: str, key: str) -> Iterator[dict[str, Any]]:
         """Return every item of a list, page after page."""
-        page, seen = 1, 0
+        page, seen, after = 1, 0, None
         while True:
-            answer = self.ask("GET", path, page=page, page_size=100)
+            where = {"page": page} if after is None else {"after": after}
+            answer = self.ask("GET", path, page_size=100, **where)
             yield from answer[key]
             seen += len(answer[key])
             if not answer[key] or seen >= answer["total_count"]:
                 return
-            page += 1
+            # A page may end early, for its bytes; where it does, it says what to go on with.
+            page, after = page + 1, answer.get("next")
 
     def follow(
         self, path: str, session_id: str, on_lost: Callable[[str], None], after: int = 0

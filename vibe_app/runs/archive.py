@@ -21,7 +21,7 @@ from sqlmodel import col
 from vibe_app.board.lifecycle import LIVE
 from vibe_app.board.sessions import archive
 from vibe_app.board.sessions.models import Session, SessionArchive, SessionEvent
-from vibe_app.db import Database, Transaction
+from vibe_app.db import Database, Transaction, octets
 from vibe_app.jobs.registry import Hold, Job
 from vibe_app.wire import Event, EventType, now
 
@@ -154,7 +154,11 @@ class Archive:
             await db.execute(
                 update(Session)
                 .where(col(Session.id) == session_id)
-                .values(archived_at=now(), output=func.substr(col(Session.output), 1, archive.BEGINNING))
+                .values(
+                    archived_at=now(),
+                    output=func.substr(col(Session.output), 1, archive.BEGINNING),
+                    output_size=octets(col(Session.output)),
+                )
                 .execution_options(synchronize_session=False)
             )
         return True

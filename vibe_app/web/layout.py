@@ -71,8 +71,8 @@ class RailState(rx.State):
 
 async def read_rail(actor: Actor) -> list[RailProject]:
     """Return the projects that the actor may see, as the rail shows them."""
-    page = await services().projects.list(actor, page_size=200)
-    return [RailProject(str(each.id), each.name, each.live_sessions) for each in page.items]
+    projects = await services().projects.list(actor)
+    return [RailProject(str(each.id), each.name, each.live_sessions) for each in projects]
 
 
 def show_rail(state: RailState, actor: Actor, projects: list[RailProject]) -> None:

@@ -43,9 +43,12 @@ class WorkspaceRows:
         """Return how the workspaces of these projects are; one that never was is stopped."""
         rows = await db.scalars(select(Workspace).where(col(Workspace.project_id).in_(projects)))
         found = {
-            row.project_id: WorkspaceView(row.status, row.reason, list(row.notices or ())) for row in rows
+            row.project_id: WorkspaceView(WorkspaceStatus(row.status), row.reason, list(row.notices or ()))
+            for row in rows
         }
-        return {project: found.get(project, WorkspaceView("stopped", None)) for project in projects}
+        return {
+            project: found.get(project, WorkspaceView(WorkspaceStatus.STOPPED, None)) for project in projects
+        }
 
     async def erase(self, db: Transaction, project_id: UUID) -> None:
         """Want nothing left of a project's workspace. The row stays until that is so."""

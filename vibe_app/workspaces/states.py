@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from vibe_app.board.lifecycle import WorkspaceStatus as WorkspaceStatus
+
 
 class Desired(StrEnum):
     """What is wanted of a workspace."""
@@ -11,12 +13,3 @@ class Desired(StrEnum):
     STOPPED = "stopped"
     RUNNING = "running"
     ERASED = "erased"
-
-
-class WorkspaceStatus(StrEnum):
-    """How a workspace is."""
-
-    STOPPED = "stopped"
-    STARTING = "starting"
-    READY = "ready"
-    FAILED = "failed"

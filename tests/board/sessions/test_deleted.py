@@ -11,10 +11,11 @@ from sqlmodel import col
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import SessionStatus
+from vibe_app.board.projects.schemas import NewProject
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.schemas import SessionView
-from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.board.tasks.schemas import NewTask, TaskView
 from vibe_app.errors import Conflict, IllegalMove, InvalidRequest, NotFound
 from vibe_app.runs.queue import Queue
 from vibe_app.wire import now
@@ -36,7 +37,7 @@ class Shown:
         return bool(page.items)
 
     async def in_previews(self) -> bool:
-        page = await self.parts.sessions.previews(*self.place, page=1, page_size=20, chars=10)
+        page = await self.parts.sessions.history(*self.place, page=1, page_size=20)
         assert page.total_count == len(page.items)
         return bool(page.items)
 
@@ -83,7 +84,7 @@ class Shown:
 
     async def in_live_count(self) -> bool:
         project = await self.parts.projects.read(*self.place[:2])
-        (listed,) = (await self.parts.projects.list(self.actor)).items
+        (listed,) = await self.parts.projects.list(self.actor)
         assert listed.live_sessions == project.live_sessions
         return project.live_sessions > 0
 
@@ -114,8 +115,8 @@ async def _found(answer: Awaitable[object]) -> bool:
 
 
 async def card_of(parts: Services, owner: Actor) -> TaskView:
-    project = await parts.projects.create(owner, "Sample")
-    return await parts.tasks.create(owner, project.id, "Add a README file")
+    project = await parts.projects.create(owner, NewProject(name="Sample"))
+    return await parts.tasks.create(owner, project.id, NewTask(title="Add a README file"))
 
 
 async def executed(parts: Services, owner: Actor, card: TaskView) -> SessionView:
@@ -211,7 +212,9 @@ async def test_it_does_not_move_any_more(resting: Services, live: SessionView) -
 
 async def test_it_holds_no_place_in_line(resting: Services, owner: Actor) -> None:
     cards = [await card_of(resting, owner)]
-    cards += [await resting.tasks.create(owner, cards[0].project_id, f"Card {n}") for n in range(2)]
+    cards += [
+        await resting.tasks.create(owner, cards[0].project_id, NewTask(title=f"Card {n}")) for n in range(2)
+    ]
     first, _, last = [await executed(resting, owner, card) for card in cards]
     await Queue(resting.database, "test", 60, 9).claim(1)
 

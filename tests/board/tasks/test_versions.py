@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from vibe_app.accounts.roles import Actor
-from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.board.projects.schemas import NewProject
+from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.errors import Conflict, VersionChanged
 from vibe_app.wiring import Services
 
@@ -18,12 +19,14 @@ TIMES = 8
 @pytest.fixture
 async def task(resting: Services, owner: Actor) -> TaskView:
     """A card that two people have read."""
-    project = await resting.projects.create(owner, "Sample")
-    return await resting.tasks.create(owner, project.id, "Title", "Text", "normal", ["a"])
+    project = await resting.projects.create(owner, NewProject(name="Sample"))
+    return await resting.tasks.create(
+        owner, project.id, NewTask(title="Title", description="Text", priority="normal", labels=["a"])
+    )
 
 
 async def _change(parts: Services, owner: Actor, task: TaskView, **values: Any) -> TaskView:
-    return await parts.tasks.change(owner, task.project_id, task.id, task.version, **values)
+    return await parts.tasks.change(owner, task.project_id, task.id, task.version, TaskPatch(**values))
 
 
 async def test_the_second_save_gets_both_and_undoes_nothing(

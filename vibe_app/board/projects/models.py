@@ -21,6 +21,7 @@ from sqlmodel import Field, SQLModel
 
 from vibe_app.accounts.roles import ProjectRole
 from vibe_app.board.tables import moment, one_of, parent
+from vibe_app.db import Word
 from vibe_app.wire import now
 
 
@@ -58,5 +59,5 @@ class Member(SQLModel, table=True):
 
     project_id: UUID = Field(sa_column=parent("projects.id", primary_key=True))
     user_id: UUID = Field(sa_column=parent("users.id", primary_key=True))
-    role: str = Field(sa_column=Column(String(16), nullable=False))
+    role: ProjectRole = Field(sa_column=Column(Word(ProjectRole), nullable=False))
     created_at: datetime = Field(default_factory=now, sa_column=moment())

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
-from enum import Enum
-from typing import Final, Protocol
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import select
@@ -22,34 +20,12 @@ from vibe_app.errors import Forbidden, InvalidRequest
 
 log = logging.getLogger(__name__)
 
+FIELDS = ("repo_url", "branch", "repo_credential")
+"""What a patch of a project says of its repository."""
 CREDENTIAL_CHARS = 4000
 BRANCH_CHARS = 255
 # gitrevisions(7) and git-check-ref-format(1).
 _NO_BRANCH = re.compile(r"[\s~^:?*\[\\\x7f]|\.\.|@\{|//|^[-/.]|/\.|\.lock(/|$)|[./]$|^@$")
-
-
-class Keep(Enum):
-    """Says of a value that it stays as it is."""
-
-    KEEP = 0
-
-
-KEEP: Final = Keep.KEEP
-
-
-@dataclass(frozen=True)
-class Remote:
-    """What to change of a project's repository.
-
-    Args:
-        url: Its address, perhaps with a credential in it; None for no repository.
-        branch: Which branch of it; None for the one that it names itself.
-        credential: What signs in to its server; None for nothing.
-    """
-
-    url: str | Keep | None = KEEP
-    branch: str | Keep | None = KEEP
-    credential: Credential | Keep | None = KEEP
 
 
 class Credentials(Protocol):
@@ -63,28 +39,36 @@ class Credentials(Protocol):
         ...
 
 
-def changed(actor: Actor, project: Project, remote: Remote) -> Credential | Keep | None:
-    """Write address and branch into a project and return what becomes of its credential.
+def changed(actor: Actor, project: Project, given: Mapping[str, Any]) -> tuple[bool, Credential | None]:
+    """Write address and branch into a project; tell whether its credential changes, and to what.
 
     A credential belongs to the server for which it was given: with another server, or none, it goes.
+
+    Args:
+        actor: Who asks.
+        project: The project; its row is changed.
+        given: What of `FIELDS` is to change, as a patch gives it.
 
     Raises:
         InvalidRequest: A value cannot be accepted.
         Forbidden: The address is a folder of the server, and the actor no admin.
     """
-    credential = remote.credential
-    if not isinstance(remote.url, Keep) and (remote.url or "").strip() != (project.repo_url or ""):
-        before, address = _known(project.repo_url), _address(actor, remote.url)
-        if isinstance(credential, Keep):
+    changes, credential = "repo_credential" in given, None
+    if (typed := given.get("repo_credential")) is not None:
+        credential = typed.credential()
+    url = given.get("repo_url")
+    if "repo_url" in given and (url or "").strip() != (project.repo_url or ""):
+        before, address = _known(project.repo_url), _address(actor, url)
+        if not changes:
             moved = before is None or address is None or address.origin != before.origin
-            given = address.credential if address else None
-            credential = given or (None if moved else KEEP)
+            credential = address.credential if address else None
+            changes = moved or credential is not None
         project.repo_url = str(address) if address else None
-    if not isinstance(remote.branch, Keep):
-        project.repo_branch = clean_branch(remote.branch)
-    if not isinstance(credential, Keep) and credential is not None:
+    if "branch" in given:
+        project.repo_branch = clean_branch(given["branch"])
+    if credential is not None:
         _check(credential, _known(project.repo_url))
-    return credential
+    return changes, credential
 
 
 def clean_branch(value: str | None) -> str | None:

@@ -1,49 +1,165 @@
-"""Projects and their members as the doors are given them: plain frozen values, never rows."""
+"""What the doors take and show of projects and their members."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
+from pydantic import AfterValidator, Field, model_validator
+
 from vibe_app.accounts.roles import ProjectRole
+from vibe_app.addresses import Credential
+from vibe_app.board.lifecycle import WorkspaceStatus
+from vibe_app.board.rules import Body, Name, RoleWord
+from vibe_app.errors import InvalidRequest
+from vibe_app.schema import Moment, Patch, Str, Taken, View, documented
+
+SESSION_LIMIT = 100
+
+
+class RepoCredential(Taken):
+    """What signs in to a repository's server, over https. It is never shown again."""
+
+    username: Annotated[Str, documented(example="git", maxLength=4000)] = "git"
+    token: Annotated[Str, documented(example="a token of the server", maxLength=4000, format="password")]
+
+    def credential(self) -> Credential:
+        """Return it as the parts below know it."""
+        return Credential(self.username, self.token)
+
+
+def _limit(value: int) -> int:
+    if not 1 <= value <= SESSION_LIMIT:
+        raise InvalidRequest("The limit of running sessions must be between 1 and 100.", "invalid_limit")
+    return value
+
+
+_RepoUrl = Annotated[
+    Str,
+    documented(
+        example="https://example.org/team/app.git",
+        description="A credential that stands in it is taken out and kept encrypted. file:// is for admins",
+    ),
+]
+_Branch = Annotated[
+    Str,
+    documented(
+        example="main", maxLength=255, description="Without one, the branch is the repository's own choice"
+    ),
+]
+
+
+class NewProject(Taken):
+    """A new project."""
+
+    name: Name
+    description: Body = ""
+    repo_url: _RepoUrl | None = None
+    branch: _Branch | None = None
+    repo_credential: RepoCredential | None = None
+
+
+class ProjectPatch(Patch):
+    """What to change of a project; what is absent stays.
+
+    Address, branch and credential count for workspaces that are made from then on: one that exists
+    keeps its files, its history and its `origin`. Null takes each away. A credential belongs to its
+    server: a new address with another host takes it away as well.
+    """
+
+    nullable: ClassVar[frozenset[str]] = frozenset({"repo_url", "branch", "repo_credential"})
+
+    name: Name | None = None
+    description: Body | None = None
+    session_limit: (
+        Annotated[int, AfterValidator(_limit), documented(minimum=1, maximum=SESSION_LIMIT)] | None
+    ) = None
+    repo_url: _RepoUrl | None = None
+    branch: _Branch | None = None
+    repo_credential: RepoCredential | None = None
 
 
 @dataclass(frozen=True)
 class WorkspaceView:
-    """How the workspace is: `stopped`, `starting`, `ready` or `failed`, and why.
+    """How a project's workspace is, and why.
 
     `notices` are sentences on what of the repository is not in it.
     """
 
-    status: str
+    status: WorkspaceStatus
     reason: str | None
     notices: list[str] = field(default_factory=list[str])
 
 
-@dataclass(frozen=True)
-class ProjectView:
-    """A project as its members see it; `role` is the asker's own."""
+class ProjectCard(View):
+    """A project as lists of names show it, with the beginning of its description."""
 
     id: UUID
     name: str
     description: str
-    repo_url: str | None
-    branch: str | None
-    has_credential: bool
-    session_limit: int
-    role: ProjectRole
-    workspace: WorkspaceView
+    session_limit: int = Field(description="Sessions of it that may run at once")
+    role: ProjectRole = Field(description="What the asker is in it")
     live_sessions: int
     task_count: int
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
 
 
-@dataclass(frozen=True)
-class MemberView:
+class ProjectView(ProjectCard):
+    """A project."""
+
+    repo_url: str | None = Field(description="Without any credential")
+    branch: str | None = Field(description="Null is the repository's own choice")
+    has_credential: bool = Field(description="Whether a token signs in to the repository's server")
+    workspace: WorkspaceView
+
+
+class ProjectList(View):
+    """A page of projects, by name. It ends early where it would hold more than 1 MiB of text."""
+
+    projects: list[ProjectView]
+    total_count: int
+    next: str | None = Field(description="What to send as `after` for those that follow; null at the end")
+
+
+class NewMember(Taken):
+    """A person to add to a project, by address or by id."""
+
+    email: Annotated[Str, documented(example="ada@example.org", maxLength=254)] | None = None
+    user_id: UUID | None = None
+    role: RoleWord = ProjectRole.EDITOR
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.email is None) == (self.user_id is None):
+            raise ValueError("give either email or user_id")
+        return self
+
+
+class ChangeMember(Taken):
+    """A member's new role."""
+
+    role: RoleWord
+
+
+class MemberView(View):
     """One person's role in a project."""
 
     user_id: UUID
     role: ProjectRole
-    created_at: datetime
+    created_at: Moment
+
+
+class MemberOut(MemberView):
+    """A person in a project."""
+
+    email: str
+    name: str
+
+
+class MemberList(View):
+    """A page of members, owners first."""
+
+    members: list[MemberOut]
+    total_count: int

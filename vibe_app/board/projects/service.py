@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
-from typing import Protocol
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -14,14 +14,20 @@ from sqlmodel import col
 
 from vibe_app import addresses
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope, rights_of
-from vibe_app.addresses import Credential
-from vibe_app.board import rules
 from vibe_app.board.access import require
 from vibe_app.board.pages import Page
+from vibe_app.board.projects import queries as project_queries
 from vibe_app.board.projects import remotes
 from vibe_app.board.projects.models import Member, Project
-from vibe_app.board.projects.remotes import KEEP, Credentials, Remote
-from vibe_app.board.projects.schemas import MemberView, ProjectView, WorkspaceView
+from vibe_app.board.projects.remotes import Credentials
+from vibe_app.board.projects.schemas import (
+    MemberView,
+    NewProject,
+    ProjectCard,
+    ProjectPatch,
+    ProjectView,
+    WorkspaceView,
+)
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
@@ -73,25 +79,8 @@ class Projects:
         self._credentials = credentials
         self._project_limit = project_limit
 
-    async def create(
-        self,
-        actor: Actor,
-        name: str,
-        description: str = "",
-        repo_url: str | None = None,
-        *,
-        branch: str | None = None,
-        credential: Credential | None = None,
-    ) -> ProjectView:
+    async def create(self, actor: Actor, new: NewProject) -> ProjectView:
         """Make a project of which the actor is the owner.
-
-        Args:
-            actor: Who asks; one who may create projects.
-            name: 1 to 100 characters.
-            description: Up to 64 KiB.
-            repo_url: A repository to clone when the workspace first starts, or None for an empty one.
-            branch: Which branch of it; None for the one that it names itself.
-            credential: What signs in to its server; one that stands in the address is taken out of it.
 
         Raises:
             InvalidRequest: A value cannot be accepted.
@@ -99,17 +88,13 @@ class Projects:
                 actor no admin.
         """
         _require_creation(actor)
-        project = Project(
-            name=rules.clean_line(name, "name", rules.NAME_CHARS),
-            description=rules.clean_body(description),
-            session_limit=self._project_limit,
-        )
-        remote = Remote(repo_url, branch, KEEP if credential is None else credential)
-        given = remotes.changed(actor, project, remote)
+        project = Project(name=new.name, description=new.description, session_limit=self._project_limit)
+        given = {name: value for name in remotes.FIELDS if (value := getattr(new, name)) is not None}
+        _, credential = remotes.changed(actor, project, given)
         async with self._database.transaction() as db:
             await _insert(db, project, actor)
-            if given is not KEEP and given is not None:
-                await self._credentials.put(db, project.id, given)
+            if credential is not None:
+                await self._credentials.put(db, project.id, credential)
         return await self.read(actor, project.id)
 
     async def create_sample(self, actor: Actor) -> ProjectView:
@@ -134,22 +119,24 @@ class Projects:
                 )
         return await self.read(actor, project.id)
 
-    async def list(self, actor: Actor, page: int = 1, page_size: int = 100) -> Page[ProjectView]:
-        """Return the projects that the actor may see, by name."""
+    async def page(
+        self, actor: Actor, page: int = 1, page_size: int = 100, after: str | None = None
+    ) -> Page[ProjectView]:
+        """Return the projects that the actor may see, by name, a page of them; it may end early.
+
+        Raises:
+            InvalidRequest: `after` is no cursor that a page of this list had as its `next`.
+        """
+        where = project_queries.visible_to(actor)
         async with self._database.read() as db:
-            query = select(Project)
-            if not actor.is_admin:
-                mine = select(col(Member.project_id)).where(col(Member.user_id) == actor.user_id)
-                query = query.where(col(Project.id).in_(mine))
-            if actor.project_id is not None:
-                query = query.where(col(Project.id) == actor.project_id)
-            total = await db.scalar(select(func.count()).select_from(query.subquery()))
-            rows = await db.scalars(
-                query.order_by(func.lower(col(Project.name)), col(Project.id))
-                .offset((page - 1) * page_size)
-                .limit(page_size)
-            )
-            return Page(await self._views(db, actor, list(rows)), total or 0)
+            rows, total, following = await project_queries.projects_page(db, where, page, page_size, after)
+            return Page(await self._views(db, actor, rows), total, following)
+
+    async def list(self, actor: Actor, limit: int = 200) -> list[ProjectCard]:
+        """Return the first projects by name that the actor may see, as a list of them shows each."""
+        async with self._database.read() as db:
+            rows = await project_queries.cards(db, project_queries.visible_to(actor), limit)
+            return await self._cards(db, actor, rows)
 
     async def read(self, actor: Actor, project_id: UUID) -> ProjectView:
         """Return one project.
@@ -162,16 +149,7 @@ class Projects:
             project, _ = await require(db, actor, project_id, ProjectRole.VIEWER)
             return (await self._views(db, actor, [project]))[0]
 
-    async def change(
-        self,
-        actor: Actor,
-        project_id: UUID,
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        session_limit: int | None = None,
-        remote: Remote | None = None,
-    ) -> ProjectView:
+    async def change(self, actor: Actor, project_id: UUID, patch: ProjectPatch) -> ProjectView:
         """Change what is given and leave the rest.
 
         A new address, branch or credential counts for workspaces that are made from then on: one that
@@ -181,26 +159,17 @@ class Projects:
             Forbidden: The actor is no owner, or names a folder of the server and is no admin.
             InvalidRequest: A value cannot be accepted.
         """
-        values: dict[str, object] = {}
-        if name is not None:
-            values["name"] = rules.clean_line(name, "name", rules.NAME_CHARS)
-        if description is not None:
-            values["description"] = rules.clean_body(description)
-        if session_limit is not None:
-            if not 1 <= session_limit <= 100:
-                raise InvalidRequest(
-                    "The limit of running sessions must be between 1 and 100.", "invalid_limit"
-                )
-            values["session_limit"] = session_limit
+        values = patch.given()
+        remote = {name: values.pop(name) for name in remotes.FIELDS if name in values}
         async with self._database.transaction() as db:
             project, _ = await require(db, actor, project_id, ProjectRole.OWNER, Scope.WRITE, lock=True)
-            if remote is not None:
-                credential = remotes.changed(actor, project, remote)
-                if credential is not KEEP:
+            if remote:
+                changes, credential = remotes.changed(actor, project, remote)
+                if changes:
                     await self._credentials.put(db, project_id, credential)
                 await self._workspaces.forgive(db, project_id)
-            for name_of, value in {"updated_at": now(), **values}.items():
-                setattr(project, name_of, value)
+            for name, value in {"updated_at": now(), **values}.items():
+                setattr(project, name, value)
             db.announce(f"project:{project_id}", "projects", "queue")
         return await self.read(actor, project_id)
 
@@ -262,38 +231,34 @@ class Projects:
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
             rows = await db.scalars(select(Member).where(col(Member.project_id) == project_id))
-            views = [
-                MemberView(row.user_id, ProjectRole(row.role), row.created_at)
-                for row in sorted(
-                    rows, key=lambda row: (list(ProjectRole).index(ProjectRole(row.role)), row.created_at)
-                )
-            ]
-        return views
+            order = list(ProjectRole)
+            members = sorted(rows, key=lambda row: (order.index(row.role), row.created_at))
+            return MemberView.all(members)
 
-    async def set_member(self, actor: Actor, project_id: UUID, user_id: UUID, role: str) -> MemberView:
+    async def set_member(
+        self, actor: Actor, project_id: UUID, user_id: UUID, role: ProjectRole
+    ) -> MemberView:
         """Give a person a role in the project; one who has another role changes to it.
 
         Raises:
-            InvalidRequest: There is no such role.
             NotFound: There is no such person.
             Conflict: It would leave the project without an owner.
         """
-        wanted = _role(role)
         try:
             async with self._database.transaction() as db:
                 await require(db, actor, project_id, ProjectRole.OWNER, lock=True)
                 member = await db.get(Member, (project_id, user_id))
                 if member is None:
-                    member = Member(project_id=project_id, user_id=user_id, role=wanted.value)
+                    member = Member(project_id=project_id, user_id=user_id, role=role)
                     db.add(member)
-                elif wanted is not ProjectRole.OWNER:
+                elif role is not ProjectRole.OWNER:
                     await _keep_an_owner(db, member)
-                member.role = wanted.value
+                member.role = role
                 await db.flush()
                 db.announce(f"project:{project_id}", "projects", rights_of(user_id))
         except IntegrityError as error:
             raise NotFound("There is no such account. It may have been deleted.", "user_not_found") from error
-        return MemberView(user_id, wanted, member.created_at)
+        return MemberView(user_id=user_id, role=role, created_at=member.created_at)
 
     async def remove_member(self, actor: Actor, project_id: UUID, user_id: UUID) -> None:
         """Take a person out of the project; one may always leave by oneself.
@@ -312,39 +277,42 @@ class Projects:
             await db.delete(member)
             db.announce(f"project:{project_id}", "projects", rights_of(user_id))
 
-    async def _views(self, db: AsyncSession, actor: Actor, projects: list[Project]) -> list[ProjectView]:
+    async def _views(self, db: AsyncSession, actor: Actor, projects: Sequence[Project]) -> list[ProjectView]:
         ids = [project.id for project in projects]
-        live = await session_queries.live_counts(db, ids)
-        tasks = await task_queries.task_counts(db, ids)
         signing = await self._credentials.having(db, ids)
         workspaces = await self._workspaces.views(db, ids)
-        mine = dict(
-            (
-                await db.execute(
-                    select(col(Member.project_id), col(Member.role)).where(
-                        col(Member.user_id) == actor.user_id, col(Member.project_id).in_(ids)
-                    )
-                )
-            ).all()
-        )
+        cards = await self._cards(db, actor, projects)
         return [
             ProjectView(
-                id=project.id,
-                name=project.name,
-                description=project.description,
+                **dict(card),
                 # A process of the version before may have stored one with a credential just now.
                 repo_url=project.repo_url and addresses.bare(project.repo_url),
                 branch=project.repo_branch,
                 has_credential=project.id in signing,
-                session_limit=project.session_limit,
-                role=ProjectRole.OWNER if actor.is_admin else ProjectRole(mine[project.id]),
                 workspace=workspaces[project.id],
-                live_sessions=live.get(project.id, 0),
-                task_count=tasks.get(project.id, 0),
-                created_at=project.created_at,
-                updated_at=project.updated_at,
             )
-            for project in projects
+            for project, card in zip(projects, cards, strict=True)
+        ]
+
+    async def _cards(self, db: AsyncSession, actor: Actor, rows: Sequence[Any]) -> list[ProjectCard]:
+        """Make cards of projects, or of selections of their columns."""
+        ids = [row.id for row in rows]
+        live = await session_queries.live_counts(db, ids)
+        tasks = await task_queries.task_counts(db, ids)
+        roles = await project_queries.roles(db, ids, actor.user_id)
+        return [
+            ProjectCard(
+                id=row.id,
+                name=row.name,
+                description=row.description,
+                session_limit=row.session_limit,
+                role=ProjectRole.OWNER if actor.is_admin else roles[row.id],
+                live_sessions=live.get(row.id, 0),
+                task_count=tasks.get(row.id, 0),
+                created_at=row.created_at,
+                updated_at=row.updated_at,
+            )
+            for row in rows
         ]
 
 
@@ -356,19 +324,12 @@ def _require_creation(actor: Actor) -> None:
 async def _insert(db: Transaction, project: Project, actor: Actor) -> None:
     db.add(project)
     await db.flush()
-    db.add(Member(project_id=project.id, user_id=actor.user_id, role=ProjectRole.OWNER.value))
+    db.add(Member(project_id=project.id, user_id=actor.user_id, role=ProjectRole.OWNER))
     db.announce("projects")
 
 
-def _role(value: str) -> ProjectRole:
-    try:
-        return ProjectRole(value)
-    except ValueError:
-        raise InvalidRequest(f"The role must be one of {', '.join(ProjectRole)}.", "invalid_role") from None
-
-
 async def _keep_an_owner(db: AsyncSession, leaving: Member) -> None:
-    if leaving.role != ProjectRole.OWNER:
+    if leaving.role is not ProjectRole.OWNER:
         return
     owners = await db.scalar(
         select(func.count())

@@ -23,6 +23,7 @@ from sqlmodel import Field, SQLModel
 
 from vibe_app.board.lifecycle import LIVE, SessionStatus
 from vibe_app.board.tables import moment, one_of, parent, partial
+from vibe_app.db import Word
 from vibe_app.wire import now
 
 _LIVE_SQL = f"status IN ({', '.join(repr(str(status)) for status in sorted(LIVE))})"
@@ -41,7 +42,8 @@ class Session(SQLModel, table=True):
     `wait_from` is since when it waits for its model's provider, without a place of
     its own and until `not_before`, on the database's clock; `waits` and `waited` are
     how often and for how many seconds it did in all, NULL for never.
-    Once `archived_at` is set, `output` holds only its beginning (see `archive`).
+    Once `archived_at` is set, `output` holds only its beginning (see `archive`), and `output_size`
+    says how many bytes the whole has.
     """
 
     __tablename__ = "sessions"
@@ -64,7 +66,9 @@ class Session(SQLModel, table=True):
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
     task_id: UUID = Field(sa_column=parent("tasks.id"))
     project_id: UUID = Field(sa_column=parent("projects.id"))
-    status: str = Field(default=SessionStatus.PENDING.value, sa_column=Column(String(16), nullable=False))
+    status: SessionStatus = Field(
+        default=SessionStatus.PENDING, sa_column=Column(Word(SessionStatus), nullable=False)
+    )
     prompt: str = Field(sa_column=Column(Text, nullable=False))
     output: str = Field(default="", sa_column=Column(Text, nullable=False))
     error: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
@@ -100,6 +104,7 @@ class Session(SQLModel, table=True):
     last_seq: int = Field(default=0, nullable=False)
     heard_at: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
     archived_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    output_size: int | None = Field(default=None, nullable=True)
     asking: bool | None = Field(default=None, nullable=True)
     wait_from: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
     waited: float | None = Field(default=None, sa_column=Column(Float, nullable=True))

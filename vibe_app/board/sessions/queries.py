@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from vibe_app.board.lifecycle import LIVE, SessionStatus, session_sources
 from vibe_app.board.projects.models import Project
+from vibe_app.board.sessions.archive import BEGINNING
 from vibe_app.board.sessions.models import Session, SessionEvent
 from vibe_app.board.tasks.models import Task
-from vibe_app.db import db_clock
+from vibe_app.db import db_clock, octets
 from vibe_app.errors import IllegalMove
 from vibe_app.wire import now
 
@@ -32,18 +33,31 @@ holds_place: ColumnElement[bool] = live & (
 )
 
 
-# What a card shows of its session; the long texts stay in the database. `silence` is for how many seconds
-# nothing was heard of it: the database has written when, and only its own clock is compared with that.
+PREVIEW_CHARS = BEGINNING
+"""Characters of prompt and output that a list shows: what a compressed session still has in its row."""
+
+# The three projections: what a card shows of its session, what a list does, and the whole. The long texts
+# of the first two stay in the database. `silence` is for how many seconds nothing was heard of it: the
+# database has written when, and only its own clock is compared with that.
 CARD_FIELDS = [
     *(
         getattr(Session, name)
         for name in Session.model_fields
-        if name not in ("prompt", "output", "idempotency_key", "deleted_at")
+        if name not in ("prompt", "output", "output_size", "idempotency_key", "deleted_at")
     ),
     (db_clock() - col(Session.heard_at)).label("silence"),
 ]
-
-
+PREVIEW_FIELDS = [
+    *CARD_FIELDS,
+    func.substr(col(Session.prompt), 1, PREVIEW_CHARS).label("prompt"),
+    octets(col(Session.prompt)).label("prompt_size"),
+    func.substr(col(Session.output), 1, PREVIEW_CHARS).label("output"),
+    # What an earlier version has compressed is of unknown size; what is live has not come yet.
+    case(
+        (col(Session.output_size).is_not(None), col(Session.output_size)),
+        (col(Session.archived_at).is_(None) & ~live, octets(col(Session.output))),
+    ).label("output_size"),
+]
 WHOLE_FIELDS = [*CARD_FIELDS, col(Session.prompt), col(Session.output)]
 
 
@@ -168,11 +182,20 @@ async def live_counts(db: AsyncSession, project_ids: Iterable[UUID]) -> dict[UUI
     return dict(rows.all())
 
 
-async def sessions_page(
+async def previews(
     db: AsyncSession, where: Sequence[ColumnElement[bool]], page: int, page_size: int
 ) -> tuple[Sequence[Any], int]:
-    """Return one page of sessions' `WHOLE_FIELDS`, newest first, and how many there are."""
-    return await _page(db, select(*WHOLE_FIELDS), where, page, page_size)
+    """Return one page of sessions' `PREVIEW_FIELDS`, newest first, and how many there are."""
+    conditions = [col(Session.deleted_at).is_(None), *where]
+    total = await db.scalar(select(func.count()).select_from(Session).where(*conditions))
+    rows = await db.execute(
+        select(*PREVIEW_FIELDS)
+        .where(*conditions)
+        .order_by(col(Session.created_at).desc(), col(Session.id))
+        .offset((page - 1) * page_size)
+        .limit(page_size)
+    )
+    return rows.all(), total or 0
 
 
 async def session_row(db: AsyncSession, task_id: UUID, session_id: UUID, fields: Sequence[Any]) -> Any:
@@ -186,14 +209,6 @@ async def session_row(db: AsyncSession, task_id: UUID, session_id: UUID, fields:
             )
         )
     ).one_or_none()
-
-
-async def previews_page(
-    db: AsyncSession, where: Sequence[ColumnElement[bool]], page: int, page_size: int, chars: int
-) -> tuple[Sequence[Any], int]:
-    """Return what `sessions_page` does, with the first `chars` of each output and without the prompts."""
-    beginning = func.substr(col(Session.output), 1, chars).label("output")
-    return await _page(db, select(*CARD_FIELDS, beginning), where, page, page_size)
 
 
 async def newest_session(db: AsyncSession, project_id: UUID) -> Any | None:
@@ -212,30 +227,22 @@ async def newest_session(db: AsyncSession, project_id: UUID) -> Any | None:
     ).one_or_none()
 
 
-async def _page(
-    db: AsyncSession,
-    query: Select[*tuple[Any, ...]],
-    where: Sequence[ColumnElement[bool]],
-    page: int,
-    page_size: int,
-) -> tuple[Sequence[Any], int]:
-    conditions = [col(Session.deleted_at).is_(None), *where]
-    total = await db.scalar(select(func.count()).select_from(Session).where(*conditions))
-    rows = await db.execute(
-        query.where(*conditions)
-        .order_by(col(Session.created_at).desc(), col(Session.id))
-        .offset((page - 1) * page_size)
-        .limit(page_size)
-    )
-    return rows.all(), total or 0
+async def output_tail(db: AsyncSession, session_id: UUID, chars: int | None = None) -> str:
+    """Return the last stretch of a live session's plain output, oldest first.
 
-
-async def output_tail(db: AsyncSession, session_id: UUID, events: int = 20) -> str:
-    """Return the last stretch of a live session's plain output, oldest first."""
+    Args:
+        db: Where to look.
+        session_id: Which session.
+        chars: How much of it at most; None for its last 20 chunks whole.
+    """
+    text: Any = col(SessionEvent.text)
+    if chars is not None:
+        text = case((func.length(text) > chars, func.substr(text, func.length(text) - chars + 1)), else_=text)
     rows = await db.scalars(
-        select(col(SessionEvent.text))
+        select(text)
         .where(col(SessionEvent.session_id) == session_id, col(SessionEvent.type) == "output")
         .order_by(col(SessionEvent.seq).desc())
-        .limit(events)
+        .limit(20)
     )
-    return "".join(reversed(list(rows)))
+    tail = "".join(reversed(list(rows)))
+    return tail if chars is None else tail[-chars:]

@@ -1,65 +1,103 @@
-"""Sessions as the doors are given them: plain frozen values, never rows."""
+"""What the doors take and show of sessions: as a card shows one, as a list does, and the whole."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from math import inf
-from typing import Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
+from pydantic import Field
+
 from vibe_app.board.lifecycle import SessionStatus
+from vibe_app.schema import Moment, Str, Taken, View, documented
 
 
-@dataclass(frozen=True)
-class SessionView:
-    """A session. `prompt` and `output` are empty in views for the board, which shows neither.
+class Execute(Taken):
+    """What to tell the agent beyond the card."""
 
-    `queue_position` counts from 1 while it waits in line, else None;
-    `waiting_for` says in words what it waits for, else None. `quiet_since` is set
-    while it runs and nothing was heard of it for longer than is usual. `asking` tells
-    of a completed one that its last answer ends with a question.
-    """
+    instructions: Annotated[Str, documented(example="Keep it under ten lines.")] = ""
+
+
+class Executed(View):
+    """The session that was started, and its first outcome."""
+
+    session_id: UUID
+    status: SessionStatus
+
+
+class SessionCard(View):
+    """A session without its prompt and output, as a card shows it."""
 
     id: UUID
     task_id: UUID
     project_id: UUID
-    status: str
-    prompt: str
-    output: str
-    error: str | None
-    started_at: datetime | None
-    completed_at: datetime | None
+    status: SessionStatus
+    error: str | None = Field(description="Why it failed")
+    failure: str | None = Field(description="Why it failed, as a word for programs")
+    started_at: Moment | None
+    completed_at: Moment | None
     duration_ms: int | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
     created_by: UUID | None
+    queue_position: int | None = Field(None, description="Its place in line, from 1, while it waits in one")
+    waiting_for: str | None = Field(None, description="What it waits for, in words")
+    quiet_since: Moment | None = Field(
+        None, description="When it was last heard of, while it runs and that is longer ago than is usual"
+    )
+    asking: bool | None = Field(description="Whether a completed one ends with a question to you")
+    attempt: int = Field(description="Counts from 1; grows when a lost session is taken up again")
+    stop_requested: bool
     model: str
     tokens_input: int | None
     tokens_output: int | None
-    cost: float | None
-    attempt: int
-    failure: str | None
-    stop_requested: bool
-    last_line: str
-    last_seq: int
-    last_event_at: datetime | None
-    asking: bool | None = None
-    queue_position: int | None = None
-    waiting_for: str | None = None
-    quiet_since: datetime | None = None
+    cost: float | None = Field(description="US dollars, where known")
+    last_line: str = Field(description="The last line that it wrote")
+    last_seq: int = Field(description="Number of its newest event")
+    last_event_at: Moment | None
 
 
-_VIEW_FIELDS = [item.name for item in fields(SessionView)]
+class SessionPreview(SessionCard):
+    """A session in a list: of its long texts the first 1,000 characters, and how large they are."""
+
+    prompt: str = Field(description="The first 1,000 characters of what was sent to the agent")
+    prompt_size: int = Field(description="Bytes of the whole prompt")
+    output: str = Field(
+        description="The first 1,000 characters of the run's plain text; while it is live, the last"
+    )
+    output_size: int | None = Field(
+        description="Bytes of the whole output; null while it is live, and where an earlier version "
+        "compressed it"
+    )
+
+
+class SessionView(SessionCard):
+    """One run of a task, whole. While it is live, `output` is only the last stretch of it."""
+
+    prompt: str = Field(description="As sent to the agent")
+    output: str = Field(description="Plain text of the run")
+
+
+class SessionList(View):
+    """A page of sessions, newest first. Each is read whole by its id."""
+
+    sessions: list[SessionPreview]
+    total_count: int
+
+
+Kind = TypeVar("Kind", bound=SessionCard)
+_REASONED = frozenset({"queue_position", "waiting_for", "quiet_since"})
 
 
 def session_view(
-    row: Any, waits: Mapping[UUID, tuple[int | None, str]], quiet_notice: float = inf
-) -> SessionView:
+    kind: type[Kind], row: Any, waits: Mapping[UUID, tuple[int | None, str]], quiet_notice: float = inf
+) -> Kind:
     """Make a view of a session's row, or of a selection of its columns.
 
     Args:
+        kind: How much is shown of it; the row has these columns.
         row: Where it was selected with its `silence`, it may be shown as quiet.
         waits: What is known of those that wait.
         quiet_notice: Seconds of silence after which one that runs is quiet.
@@ -67,7 +105,9 @@ def session_view(
     position, reason = waits.get(row.id, (None, None))
     silence = getattr(row, "silence", None) or 0.0
     # One without an owner waits to be taken up again, which is no silence of the agent's.
-    quiet = row.status == SessionStatus.RUNNING and row.owner is not None and silence > quiet_notice
+    quiet = row.status is SessionStatus.RUNNING and row.owner is not None and silence > quiet_notice
     since = datetime.fromtimestamp(row.heard_at, UTC) if quiet else None
-    values = {name: getattr(row, name, "") for name in _VIEW_FIELDS}
-    return SessionView(**{**values, "queue_position": position, "waiting_for": reason, "quiet_since": since})
+    values = {name: getattr(row, name) for name in kind.model_fields if name not in _REASONED}
+    return kind.model_validate(
+        {**values, "queue_position": position, "waiting_for": reason, "quiet_since": since}
+    )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -16,13 +15,13 @@ from sqlmodel import col
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board import rules
 from vibe_app.board.access import require, task_of
-from vibe_app.board.lifecycle import LIVE, Priority, SessionStatus, TaskStatus
+from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
 from vibe_app.board.pages import Page
 from vibe_app.board.sessions import archive
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.endings import UNREACHABLE, end_session
 from vibe_app.board.sessions.models import Session
-from vibe_app.board.sessions.schemas import SessionView, session_view
+from vibe_app.board.sessions.schemas import SessionCard, SessionPreview, SessionView, session_view
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
 from vibe_app.db import Database, Transaction
@@ -30,8 +29,6 @@ from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, Unavai
 from vibe_app.wire import Failure, now
 
 _ACTIVE = "This task already has a running session."
-
-
 _MISSING = "This task has no such session."
 
 
@@ -67,7 +64,7 @@ class Sessions:
         task_id: UUID,
         instructions: str = "",
         idempotency_key: str | None = None,
-    ) -> SessionView:
+    ) -> SessionCard:
         """Start a session of a task in TODO and move its card, in one transaction.
 
         Returns as soon as the session stands in line; `wait_for_outcome` tells
@@ -97,15 +94,15 @@ class Sessions:
                 actor.need_execution()
                 task = await task_of(db, project_id, task_id)
                 if idempotency_key and (known := await _by_key(db, task_id, idempotency_key)):
-                    return session_view(known, {})
+                    return session_view(SessionCard, known, {})
                 session = await self._insert(db, actor, task, extra, idempotency_key)
         except IntegrityError as error:
             async with self._database.read() as db:
                 if idempotency_key and (known := await _by_key(db, task_id, idempotency_key)):
-                    return session_view(known, {})
+                    return session_view(SessionCard, known, {})
                 await task_of(db, project_id, task_id)  # which may have been deleted meanwhile
             raise Conflict(_ACTIVE, "already_active") from error
-        return session_view(session, {})
+        return session_view(SessionCard, session, {})
 
     async def _insert(
         self, db: Transaction, actor: Actor, task: Task, extra: str, idempotency_key: str | None
@@ -115,7 +112,7 @@ class Sessions:
         if task.status != TaskStatus.TODO:
             raise InvalidRequest(
                 "Only a task in To do can be executed; this one is in "
-                f"{TaskStatus(task.status).column}. Move it to To do first.",
+                f"{task.status.column}. Move it to To do first.",
                 "not_in_todo",
             )
         session = Session(
@@ -125,7 +122,7 @@ class Sessions:
             created_by=actor.user_id,
             idempotency_key=idempotency_key,
             model=self._model,
-            priority=Priority(task.priority).rank,
+            priority=task.priority.rank,
         )
         db.add(session)
         await db.flush()
@@ -140,7 +137,7 @@ class Sessions:
         db.announce("queue", f"project:{task.project_id}", "projects", f"session:{session.id}")
         return session
 
-    async def wait_for_outcome(self, session_id: UUID) -> SessionView:
+    async def wait_for_outcome(self, session_id: UUID) -> SessionCard:
         """Wait, at most `outcome_timeout` seconds, for the first outcome of a session just made.
 
         Returns when it runs, when it is over, or when it is known what it waits for.
@@ -164,7 +161,7 @@ class Sessions:
                     return view
                 await changes.wait(min(left, 1.0))
 
-    async def stop(self, actor: Actor, project_id: UUID, task_id: UUID) -> SessionView:
+    async def stop(self, actor: Actor, project_id: UUID, task_id: UUID) -> SessionCard:
         """Ask the task's live session to stop. One that nobody has claimed is cancelled at once.
 
         Raises:
@@ -192,55 +189,39 @@ class Sessions:
         view, _ = await self._glance(session.id)
         return view
 
-    async def wait_until_over(self, session_id: UUID, seconds: float) -> SessionView:
+    async def wait_until_over(self, session_id: UUID, seconds: float) -> SessionCard:
         """Return the session once it is over, or as it is after `seconds`."""
         deadline = asyncio.get_running_loop().time() + seconds
         with self._database.bus.subscribe(f"session:{session_id}") as changes:
             while True:
                 view, _ = await self._glance(session_id)
                 left = deadline - asyncio.get_running_loop().time()
-                if SessionStatus(view.status) not in LIVE or left <= 0:
+                if view.status not in LIVE or left <= 0:
                     return view
                 await changes.wait(min(left, 1.0))
 
     async def history(
         self, actor: Actor, project_id: UUID, task_id: UUID, page: int = 1, page_size: int = 20
-    ) -> Page[SessionView]:
+    ) -> Page[SessionPreview]:
         """Return a task's sessions, newest first."""
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
             await task_of(db, project_id, task_id)
-            rows, total = await session_queries.sessions_page(
-                db, [col(Session.task_id) == task_id], page, page_size
-            )
-            return Page(await self._whole(db, rows), total)
-
-    async def previews(
-        self, actor: Actor, project_id: UUID, task_id: UUID, page: int, page_size: int, chars: int
-    ) -> Page[SessionView]:
-        """Return a task's sessions, newest first, with the first `chars` of each output and no prompts."""
-        async with self._database.read() as db:
-            await require(db, actor, project_id, ProjectRole.VIEWER)
-            await task_of(db, project_id, task_id)
-            rows, total = await session_queries.previews_page(
-                db, [col(Session.task_id) == task_id], page, page_size, chars
-            )
-            return Page(await self._current(db, rows), total)
+            return await self._previews(db, [col(Session.task_id) == task_id], page, page_size)
 
     async def of_project(
         self, actor: Actor, project_id: UUID, active: bool | None = None, page: int = 1, page_size: int = 20
-    ) -> Page[SessionView]:
+    ) -> Page[SessionPreview]:
         """Return a project's sessions, newest first; only the live (or only the finished) ones if asked."""
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
             where = [col(Session.project_id) == project_id]
             if active is not None:
                 where.append(session_queries.live if active else ~session_queries.live)
-            rows, total = await session_queries.sessions_page(db, where, page, page_size)
-            return Page(await self._whole(db, rows), total)
+            return await self._previews(db, where, page, page_size)
 
     async def read(self, actor: Actor, project_id: UUID, task_id: UUID, session_id: UUID) -> SessionView:
-        """Return one session of a task.
+        """Return one session of a task, whole.
 
         Raises:
             NotFound: The task has no such session.
@@ -251,9 +232,16 @@ class Sessions:
             row = await session_queries.session_row(db, task_id, session_id, session_queries.WHOLE_FIELDS)
             if row is None:
                 raise NotFound(_MISSING, "session_not_found")
-            return (await self._whole(db, [row]))[0]
+            view = session_view(SessionView, row, await self._waits(db, [row]), self._quiet_notice)
+            if view.status in LIVE:
+                output = await session_queries.output_tail(db, session_id)
+            elif row.archived_at is not None:
+                output = (await archive.outputs(db, [session_id])).get(session_id, view.output)
+            else:
+                return view
+        return view.model_copy(update={"output": output})
 
-    async def glance(self, actor: Actor, project_id: UUID, task_id: UUID, session_id: UUID) -> SessionView:
+    async def glance(self, actor: Actor, project_id: UUID, task_id: UUID, session_id: UUID) -> SessionCard:
         """Return one session of a task without its prompt and output: the check before it is followed.
 
         Raises:
@@ -265,16 +253,16 @@ class Sessions:
             row = await session_queries.session_row(db, task_id, session_id, session_queries.CARD_FIELDS)
         if row is None:
             raise NotFound(_MISSING, "session_not_found")
-        return session_view(row, {}, self._quiet_notice)
+        return session_view(SessionCard, row, {}, self._quiet_notice)
 
-    async def newest(self, actor: Actor, project_id: UUID) -> SessionView | None:
+    async def newest(self, actor: Actor, project_id: UUID) -> SessionCard | None:
         """Return the session of a project that began last, without prompt and output; None for none."""
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
             row = await session_queries.newest_session(db, project_id)
-        return session_view(row, {}, self._quiet_notice) if row is not None else None
+        return session_view(SessionCard, row, {}, self._quiet_notice) if row is not None else None
 
-    async def counts(self) -> dict[str, int]:
+    async def counts(self) -> dict[SessionStatus, int]:
         """Return how many sessions there are of each status, for the operator's figures."""
         async with self._database.read() as db:
             rows = await db.execute(
@@ -296,13 +284,13 @@ class Sessions:
             session = await session_queries.session_row(db, task_id, session_id, session_queries.CARD_FIELDS)
             if session is None:
                 raise NotFound(_MISSING, "session_not_found")
-            if SessionStatus(session.status) in LIVE:
+            if session.status in LIVE:
                 raise Conflict("This session is running. Stop it first.", "session_live")
             await db.execute(update(Session).where(col(Session.id) == session_id).values(deleted_at=now()))
             await session_queries.show_the_newest_left(db, task_id, session_id)
             db.announce(f"project:{project_id}", f"session:{session_id}")
 
-    async def _glance(self, session_id: UUID) -> tuple[SessionView, bool]:
+    async def _glance(self, session_id: UUID) -> tuple[SessionCard, bool]:
         """Return the session without its long texts, and whether its workspace is known to be starting."""
         async with self._database.read() as db:
             row = (
@@ -315,27 +303,26 @@ class Sessions:
             if row is None:
                 raise NotFound("The session was deleted.", "session_not_found")
             waits = await session_queries.queue_positions(db, self._installation_limit)
-        return session_view(row, waits, self._quiet_notice), bool(row.phase)
+        return session_view(SessionCard, row, waits, self._quiet_notice), bool(row.phase)
 
-    async def _whole(self, db: AsyncSession, rows: Sequence[Any]) -> list[SessionView]:
-        """Make views with all of what was said, wherever it is kept."""
-        archived = [row.id for row in rows if row.archived_at is not None]
-        outputs = await archive.outputs(db, archived) if archived else {}
-        views = await self._current(db, rows)
-        return [replace(view, output=outputs.get(view.id, view.output)) for view in views]
+    async def _previews(
+        self, db: AsyncSession, where: Sequence[ColumnElement[bool]], page: int, page_size: int
+    ) -> Page[SessionPreview]:
+        """Return a page of sessions; of those that are live, the last stretch of their output."""
+        rows, total = await session_queries.previews(db, where, page, page_size)
+        waits = await self._waits(db, rows)
+        views = [session_view(SessionPreview, row, waits, self._quiet_notice) for row in rows]
+        for number, view in enumerate(views):
+            if view.status in LIVE:
+                tail = await session_queries.output_tail(db, view.id, session_queries.PREVIEW_CHARS)
+                views[number] = view.model_copy(update={"output": tail})
+        return Page(views, total)
 
-    async def _current(self, db: AsyncSession, rows: Sequence[Any]) -> list[SessionView]:
-        """Make views that say how live sessions stand, with the last stretch of their output."""
-        waits: dict[UUID, tuple[int | None, str]] = {}
-        if any(SessionStatus(row.status) in LIVE for row in rows):
-            waits = await session_queries.queue_positions(db, self._installation_limit)
-        views = [session_view(row, waits, self._quiet_notice) for row in rows]
-        return [
-            replace(view, output=await session_queries.output_tail(db, view.id))
-            if SessionStatus(view.status) in LIVE
-            else view
-            for view in views
-        ]
+    async def _waits(self, db: AsyncSession, rows: Sequence[Any]) -> dict[UUID, tuple[int | None, str]]:
+        """Return what is known of those that wait, where any of these may."""
+        if not any(row.status in LIVE for row in rows):
+            return {}
+        return await session_queries.queue_positions(db, self._installation_limit)
 
 
 def compose_prompt(title: str, description: str, instructions: str = "") -> str:

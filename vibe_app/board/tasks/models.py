@@ -23,6 +23,7 @@ from sqlmodel import Field, SQLModel
 
 from vibe_app.board.lifecycle import Priority, TaskStatus
 from vibe_app.board.tables import moment, one_of, parent
+from vibe_app.db import Word
 from vibe_app.wire import now
 
 
@@ -43,9 +44,9 @@ class Task(SQLModel, table=True):
     project_id: UUID = Field(sa_column=parent("projects.id"))
     title: str = Field(sa_column=Column(String(200), nullable=False))
     description: str = Field(default="", sa_column=Column(Text, nullable=False))
-    priority: str = Field(default=Priority.NORMAL.value, sa_column=Column(String(16), nullable=False))
+    priority: Priority = Field(default=Priority.NORMAL, sa_column=Column(Word(Priority), nullable=False))
     labels: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
-    status: str = Field(default=TaskStatus.TODO.value, sa_column=Column(String(16), nullable=False))
+    status: TaskStatus = Field(default=TaskStatus.TODO, sa_column=Column(Word(TaskStatus), nullable=False))
     position: float = Field(sa_column=Column(Float, nullable=False))
     version: int = Field(default=1, nullable=False)
     last_session_id: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))

@@ -8,16 +8,20 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 from sqlmodel import col
 
 from vibe_app.board.lifecycle import TaskStatus
+from vibe_app.board.pages import window
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.tasks.models import Task
+from vibe_app.db import octets
 from vibe_app.errors import IllegalMove
 from vibe_app.wire import now
 
 POSITION_GAP = 1024.0
+_DESCRIPTION: Any = Task.description
 
 
 async def move_task(
@@ -126,36 +130,47 @@ async def position_after(
 
 
 async def cards(
-    db: AsyncSession,
-    project_id: UUID,
-    status: TaskStatus | None,
-    search: str,
-    offset: int = 0,
-    limit: int | None = None,
-) -> list[tuple[Task, Sequence[Any] | None]]:
-    """Return the project's tasks in board order, each with its latest session's `CARD_FIELDS`."""
+    db: AsyncSession, where: Sequence[ColumnElement[bool]], whole: bool = False
+) -> list[tuple[Task, Any | None]]:
+    """Return tasks in board order, each with its latest session's `CARD_FIELDS`.
+
+    Args:
+        db: Where to look.
+        where: Which tasks, as `chosen` says it.
+        whole: With their descriptions, which else stay in the database.
+    """
     query = (
         select(Task, *session_queries.CARD_FIELDS)
         .outerjoin(
             Session, (col(Session.id) == col(Task.last_session_id)) & col(Session.deleted_at).is_(None)
         )
-        .where(*_chosen(project_id, status, search))
+        .where(*where)
         .order_by(col(Task.position), col(Task.id))
-        .offset(offset)
-        .limit(limit)
     )
+    if not whole:
+        query = query.options(defer(_DESCRIPTION, raiseload=True))
     rows = (await db.execute(query)).all()
     # The whole row: its named columns are the session's, and a slice of it would lose their names.
     return [(row[0], row if row[1] is not None else None) for row in rows]
 
 
-async def count_cards(db: AsyncSession, project_id: UUID, status: TaskStatus | None, search: str) -> int:
-    """Return how many cards `cards` would return in all."""
-    query = select(func.count()).select_from(Task).where(*_chosen(project_id, status, search))
-    return await db.scalar(query) or 0
+async def cards_page(
+    db: AsyncSession, where: Sequence[ColumnElement[bool]], page: int, page_size: int, after: str | None
+) -> tuple[list[tuple[Task, Any | None]], int, str | None]:
+    """Return one page of whole tasks as `cards` does, how many there are, and the cursor of what follows.
+
+    Raises:
+        InvalidRequest: `after` is no cursor.
+    """
+    order = (col(Task.position), col(Task.id))
+    size = octets(col(Task.description))
+    ids, following = await window(db, where, order, float, size, page, page_size, after)
+    total = await db.scalar(select(func.count()).select_from(Task).where(*where))
+    return await cards(db, [col(Task.id).in_(ids)], whole=True), total or 0, following
 
 
-def _chosen(project_id: UUID, status: TaskStatus | None, search: str) -> list[ColumnElement[bool]]:
+def chosen(project_id: UUID, status: TaskStatus | None, search: str) -> list[ColumnElement[bool]]:
+    """Return which of a project's tasks are meant: those of a column, those that contain a text."""
     conditions = [col(Task.project_id) == project_id]
     if status is not None:
         conditions.append(col(Task.status) == str(status))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
@@ -11,16 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from vibe_app.accounts.roles import Actor, ProjectRole
-from vibe_app.board import rules
 from vibe_app.board.access import require, task_of
 from vibe_app.board.lifecycle import TASK_MOVES, SessionStatus, TaskStatus
 from vibe_app.board.pages import Page
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
-from vibe_app.board.sessions.schemas import session_view
+from vibe_app.board.sessions.schemas import SessionCard, session_view
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
-from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.board.tasks.schemas import NewTask, TaskCard, TaskPatch, TaskView
 from vibe_app.db import Database
 from vibe_app.errors import Conflict, IllegalMove, InvalidRequest, VersionChanged
 from vibe_app.wire import plain_text
@@ -37,6 +36,8 @@ _CHANGED = (
 # What the agent is given of a card: it stays as it is while a session is live.
 _PROMPT = frozenset({"title", "description"})
 
+_Kind = TypeVar("_Kind", bound=TaskCard)
+
 
 class Tasks:
     """Cards of a board.
@@ -52,49 +53,21 @@ class Tasks:
         self._installation_limit = installation_limit
         self._quiet_notice = quiet_notice
 
-    async def create(
-        self,
-        actor: Actor,
-        project_id: UUID,
-        title: str,
-        description: str = "",
-        priority: str = "normal",
-        labels: Sequence[str] = (),
-    ) -> TaskView:
-        """Put a new card at the bottom of TODO.
-
-        Args:
-            actor: Who asks; an editor.
-            project_id: The board.
-            title: 1 to 200 characters.
-            description: Markdown, up to 64 KiB.
-            priority: `low`, `normal`, `high` or `urgent`.
-            labels: Up to 20 of up to 40 characters.
-
-        Raises:
-            InvalidRequest: A value cannot be accepted.
-        """
-        task = Task(
-            project_id=project_id,
-            title=rules.clean_line(title, "title", rules.TITLE_CHARS),
-            description=rules.clean_body(description),
-            priority=rules.parse_priority(priority).value,
-            labels=rules.clean_labels(labels),
-            position=0.0,
-            created_by=actor.user_id,
-        )
+    async def create(self, actor: Actor, project_id: UUID, new: NewTask) -> TaskView:
+        """Put a new card at the bottom of TODO. For editors."""
+        task = Task(project_id=project_id, position=0.0, created_by=actor.user_id, **dict(new))
         async with self._database.transaction() as db:
             # Locked, so that the project is not deleted between the look and the commit.
             await require(db, actor, project_id, ProjectRole.EDITOR, lock=True)
             task.position = await task_queries.bottom_of(db, project_id, TaskStatus.TODO)
             db.add(task)
             db.announce(f"project:{project_id}", "projects")
-        return _task_view(task, None)
+        return TaskView.with_session(task, None)
 
     async def list(
-        self, actor: Actor, project_id: UUID, status: str | None = None, search: str = ""
-    ) -> list[TaskView]:
-        """Return the board's cards in their order.
+        self, actor: Actor, project_id: UUID, status: TaskStatus | None = None, search: str = ""
+    ) -> list[TaskCard]:
+        """Return the board's cards in their order, without their descriptions.
 
         Args:
             actor: Who asks; a viewer.
@@ -102,22 +75,31 @@ class Tasks:
             status: One column only.
             search: Only cards whose title or description contains it.
         """
-        column = rules.parse_status(status) if status else None
+        where = task_queries.chosen(project_id, status, plain_text(search).strip())
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
-            rows = await task_queries.cards(db, project_id, column, plain_text(search).strip())
-            return await self._with_sessions(db, rows)
+            return await self._with_sessions(TaskCard, db, await task_queries.cards(db, where))
 
     async def page(
-        self, actor: Actor, project_id: UUID, status: str | None, search: str, page: int, page_size: int
+        self,
+        actor: Actor,
+        project_id: UUID,
+        status: TaskStatus | None,
+        search: str,
+        page: int,
+        page_size: int,
+        after: str | None = None,
     ) -> Page[TaskView]:
-        """Return one page of what `list` returns, and how many there are in all."""
-        column, words = rules.parse_status(status) if status else None, plain_text(search).strip()
+        """Return one page of the board's cards, whole; it ends early where it would be larger than a page.
+
+        Raises:
+            InvalidRequest: `after` is no cursor that a page of this list had as its `next`.
+        """
+        where = task_queries.chosen(project_id, status, plain_text(search).strip())
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
-            rows = await task_queries.cards(db, project_id, column, words, (page - 1) * page_size, page_size)
-            total = await task_queries.count_cards(db, project_id, column, words)
-            return Page(await self._with_sessions(db, rows), total)
+            rows, total, following = await task_queries.cards_page(db, where, page, page_size, after)
+            return Page(await self._with_sessions(TaskView, db, rows), total, following)
 
     async def read(self, actor: Actor, project_id: UUID, task_id: UUID) -> TaskView:
         """Return one card.
@@ -130,16 +112,7 @@ class Tasks:
             return await self._seen(db, await task_of(db, project_id, task_id))
 
     async def change(
-        self,
-        actor: Actor,
-        project_id: UUID,
-        task_id: UUID,
-        version: int,
-        *,
-        title: str | None = None,
-        description: str | None = None,
-        priority: str | None = None,
-        labels: Sequence[str] | None = None,
+        self, actor: Actor, project_id: UUID, task_id: UUID, version: int, patch: TaskPatch
     ) -> TaskView:
         """Change what is given and differs, and leave the rest.
 
@@ -150,47 +123,40 @@ class Tasks:
             project_id: The board.
             task_id: The card.
             version: That of the card on which the change is founded.
-            title: As for `create`, like those that follow; None leaves it as it is.
-            description: The same.
-            priority: The same.
-            labels: The same.
+            patch: What to change.
 
         Raises:
             VersionChanged: Somebody else has changed the card since that version.
             Conflict: A session is live and the change touches its prompt.
-            InvalidRequest: A value cannot be accepted.
         """
-        wanted: dict[str, Any] = {}
-        if title is not None:
-            wanted["title"] = rules.clean_line(title, "title", rules.TITLE_CHARS)
-        if description is not None:
-            wanted["description"] = rules.clean_body(description)
-        if priority is not None:
-            wanted["priority"] = rules.parse_priority(priority).value
-        if labels is not None:
-            wanted["labels"] = rules.clean_labels(labels)
+        wanted = patch.given()
         async with self._database.transaction() as db:
             await require(db, actor, project_id, ProjectRole.EDITOR)
             task = await task_of(db, project_id, task_id)
             values = {name: value for name, value in wanted.items() if value != getattr(task, name)}
-            if task.status == TaskStatus.IN_PROGRESS and _PROMPT & values.keys():
+            if task.status is TaskStatus.IN_PROGRESS and _PROMPT & values.keys():
                 raise Conflict(_LIVE, "session_live")
             if values:
-                # The session before its card, as everywhere: two that lock in turn wait for each other
-                # for ever.
-                if "priority" in values:
-                    rank = rules.parse_priority(values["priority"]).rank
-                    waiting = (col(Session.task_id) == task_id) & session_queries.live
-                    await db.execute(update(Session).where(waiting).values(priority=rank))
-                known = 0 < version < 2**31  # as the column holds it; no card has another
-                if not known or not await task_queries.rewrite_task(db, task_id, version, values, _PROMPT):
-                    db.expire_all()
-                    task = await task_of(db, project_id, task_id)
-                    if task.version == version:
-                        raise Conflict(_LIVE, "session_live")
-                    raise VersionChanged(_CHANGED, wanted, await self._seen(db, task))
+                await self._write(db, task, version, wanted, values)
                 db.announce(f"project:{project_id}")
         return await self.read(actor, project_id, task_id)
+
+    async def _write(
+        self, db: AsyncSession, task: Task, version: int, wanted: dict[str, Any], values: dict[str, Any]
+    ) -> None:
+        # The session before its card, as everywhere: two that lock in turn wait for each other for ever.
+        if "priority" in values:
+            waiting = (col(Session.task_id) == task.id) & session_queries.live
+            await db.execute(update(Session).where(waiting).values(priority=values["priority"].rank))
+        known = 0 < version < 2**31  # as the column holds it; no card has another
+        if known and await task_queries.rewrite_task(db, task.id, version, values, _PROMPT):
+            return
+        project_id, task_id = task.project_id, task.id
+        db.expire_all()
+        task = await task_of(db, project_id, task_id)
+        if task.version == version:
+            raise Conflict(_LIVE, "session_live")
+        raise VersionChanged(_CHANGED, wanted, await self._seen(db, task))
 
     async def delete(self, actor: Actor, project_id: UUID, task_id: UUID) -> None:
         """Delete a card with its sessions.
@@ -211,7 +177,7 @@ class Tasks:
         actor: Actor,
         project_id: UUID,
         task_id: UUID,
-        status: str,
+        target: TaskStatus,
         before_id: UUID | None = None,
         after_id: UUID | None = None,
     ) -> TaskView:
@@ -223,7 +189,6 @@ class Tasks:
             Conflict: A session of the card is live, or the column belongs to live sessions.
             InvalidRequest: The neighbour is no card of that column, or two of them are named.
         """
-        target = rules.parse_status(status)
         if before_id is not None and after_id is not None:
             raise InvalidRequest(
                 "Name the card above which to put it, or the one below, not both.", "two_neighbours"
@@ -231,7 +196,7 @@ class Tasks:
         async with self._database.transaction() as db:
             await require(db, actor, project_id, ProjectRole.EDITOR)
             task = await task_of(db, project_id, task_id)
-            source = TaskStatus(task.status)
+            source = task.status
             if source is TaskStatus.IN_PROGRESS:
                 raise Conflict(_LIVE, "session_live")
             if target not in TASK_MOVES[source]:
@@ -263,16 +228,19 @@ class Tasks:
                     )
                 )
             ).one_or_none()
-        return (await self._with_sessions(db, [(task, row)]))[0]
+        return (await self._with_sessions(TaskView, db, [(task, row)]))[0]
 
     async def _with_sessions(
-        self, db: AsyncSession, rows: Sequence[tuple[Task, Sequence[Any] | None]]
-    ) -> list[TaskView]:
+        self, kind: type[_Kind], db: AsyncSession, rows: Sequence[tuple[Task, Any | None]]
+    ) -> list[_Kind]:
         waits: dict[UUID, tuple[int | None, str]] = {}
         if any(task.status == TaskStatus.IN_PROGRESS and _may_wait(row) for task, row in rows):
             waits = await session_queries.queue_positions(db, self._installation_limit)
         return [
-            _task_view(task, session_view(row, waits, self._quiet_notice) if row is not None else None)
+            kind.with_session(
+                task,
+                session_view(SessionCard, row, waits, self._quiet_notice) if row is not None else None,
+            )
             for task, row in rows
         ]
 
@@ -289,21 +257,3 @@ async def _neighbour(
 def _may_wait(session: Any) -> bool:
     """Tell whether a live session may be one of those that wait; one with an owner that runs is not."""
     return session is not None and (session.status == SessionStatus.PENDING or session.owner is None)
-
-
-def _task_view(task: Task, session: Any) -> TaskView:
-    return TaskView(
-        id=task.id,
-        project_id=task.project_id,
-        title=task.title,
-        description=task.description,
-        priority=task.priority,
-        labels=list(task.labels),
-        status=task.status,
-        position=task.position,
-        version=task.version,
-        created_by=task.created_by,
-        created_at=task.created_at,
-        updated_at=task.updated_at,
-        session=session,
-    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +17,8 @@ import reflex as rx
 from vibe_app.accounts.roles import Actor, ProjectRole, rights_of
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.projects.schemas import ProjectView
-from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.board.rules import parse_status
+from vibe_app.board.tasks.schemas import TaskCard
 from vibe_app.errors import Forbidden, NotFound, Unavailable, VibeError
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.card import Card, card_of
@@ -138,7 +139,7 @@ class BoardState(rx.State):
 
     async def _read(self, actor: Actor, project_id: UUID, whole: bool) -> list[tuple[str, str]] | None:
         """Read and show; return the runs that failed, or None where it must be read again."""
-        status = None if whole else TaskStatus.IN_PROGRESS.value
+        status = None if whole else TaskStatus.IN_PROGRESS
         search, own = self.search, self._own
         tasks = await services().tasks.list(actor, project_id, status, search)
         project = await services().projects.read(actor, project_id) if whole else None
@@ -172,12 +173,13 @@ class BoardState(rx.State):
     async def move(self, actor: Actor, card_id: str, column: str, before_id: str):
         """Move a card; dropped on In progress, it is executed. The answer shows in every case."""
         self.version += 1
-        if column == TaskStatus.IN_PROGRESS:
+        target = parse_status(column)
+        if target is TaskStatus.IN_PROGRESS:
             return await _execute(self, actor, card_id)
         project_id, task_id = project_here(self), known(card_id)
         before = known(before_id) if before_id else None
-        after = None if before else _last_shown(self, column)
-        task = await services().tasks.move(actor, project_id, task_id, column, before, after)
+        after = None if before else _last_shown(self, target)
+        task = await services().tasks.move(actor, project_id, task_id, target, before, after)
         _put(self, task, before_id)
         return None
 
@@ -286,23 +288,23 @@ def _begin(state: BoardState, project: UUID | None) -> None:
 def _show_project(state: BoardState, project: ProjectView) -> None:
     state.name, state.role = project.name, project.role.value
     state.can_edit = project.role.covers(ProjectRole.EDITOR)
-    state.workspace, state.workspace_reason = project.workspace.status, project.workspace.reason or ""
+    state.workspace, state.workspace_reason = project.workspace.status.value, project.workspace.reason or ""
     state.notices = project.workspace.notices
     state.missing = ""
     state.total = project.task_count
 
 
-def _cards(state: BoardState, tasks: list[TaskView], status: TaskStatus) -> list[Card]:
+def _cards(state: BoardState, tasks: Sequence[TaskCard], status: TaskStatus) -> list[Card]:
     return [
         card_of(task)
         for task in tasks
-        if task.status == status
+        if task.status is status
         and state.priority in ("any", task.priority)
         and (state.label == "any" or state.label in task.labels)
     ]
 
 
-def _show_cards(state: BoardState, tasks: list[TaskView]) -> None:
+def _show_cards(state: BoardState, tasks: Sequence[TaskCard]) -> None:
     for status in TaskStatus:
         _set(state, _var(status), _cards(state, tasks, status))
     if not state.search:
@@ -310,30 +312,30 @@ def _show_cards(state: BoardState, tasks: list[TaskView]) -> None:
     state.loaded = True
 
 
-def _failures(state: BoardState, tasks: list[TaskView]) -> list[tuple[str, str]]:
+def _failures(state: BoardState, tasks: Sequence[TaskCard]) -> list[tuple[str, str]]:
     """Return the cards that were running here and have failed since."""
     live = {card.id for card in _list(state, TaskStatus.IN_PROGRESS)}
     cards = (card_of(task) for task in tasks if str(task.id) in live)
     return [(card.title, card.words) for card in cards if card.run == "failed"]
 
 
-def _last_shown(state: BoardState, column: str) -> UUID | None:
+def _last_shown(state: BoardState, column: TaskStatus) -> UUID | None:
     """Return the card at the end of a filtered column, which is not the end of the column itself."""
-    cards = _list(state, TaskStatus(column)) if state.filtered and column in set(TaskStatus) else []
+    cards = _list(state, column) if state.filtered else []
     return known(cards[-1].id) if cards else None
 
 
-def _put(state: BoardState, task: TaskView, before_id: str = "") -> None:
+def _put(state: BoardState, task: TaskCard, before_id: str = "") -> None:
     """Show one changed card in its place, without reading the others again."""
     state._own += 1
     for status in TaskStatus:
         old = _list(state, status)
         cards = [card for card in old if card.id != str(task.id)]
-        if status == task.status:
+        if status is task.status:
             ids = [card.id for card in (cards if before_id != str(task.id) else old)]
             at = ids.index(before_id) if before_id in ids else len(cards)
             cards.insert(at, card_of(task))
-        if len(cards) != len(old) or status == task.status:
+        if len(cards) != len(old) or status is task.status:
             _set(state, _var(status), cards)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
-from vibe_app.board.sessions.schemas import SessionView
-from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.board.sessions.schemas import SessionCard
+from vibe_app.board.tasks.schemas import TaskCard
 
 RUNNING = "Running"
 """The run line of a session that runs and waits for nothing."""
@@ -34,34 +35,34 @@ class Card:
     quiet: int = 0
 
 
-def card_of(task: TaskView) -> Card:
+def card_of(task: TaskCard) -> Card:
     """Make the card of a task."""
     session = task.session
     card = Card(
         id=str(task.id),
         title=task.title,
-        priority=task.priority,
+        priority=task.priority.value,
         labels=task.labels[:6],
-        todo=task.status == TaskStatus.TODO,
-        locked=task.status == TaskStatus.IN_PROGRESS,
+        todo=task.status is TaskStatus.TODO,
+        locked=task.status is TaskStatus.IN_PROGRESS,
     )
     if session is None:
         return card
-    card.run = "stopping" if session.stop_requested and is_live(session) else session.status
+    card.run = "stopping" if session.stop_requested and is_live(session) else session.status.value
     card.words = run_words(session)
-    if session.status == SessionStatus.RUNNING:
+    if session.status is SessionStatus.RUNNING:
         card.line = session.last_line
         card.since = epoch_ms(session.started_at)
         card.quiet = epoch_ms(session.quiet_since)
     return card
 
 
-def is_live(session: SessionView) -> bool:
+def is_live(session: SessionCard) -> bool:
     """Tell whether the session waits or runs."""
-    return SessionStatus(session.status) in LIVE
+    return session.status in LIVE
 
 
-def run_words(session: SessionView) -> str:
+def run_words(session: SessionCard) -> str:
     """Say how a session is, in a few words."""
     if session.stop_requested and is_live(session):
         return "Stopping"
@@ -78,8 +79,10 @@ def run_words(session: SessionView) -> str:
             return f"Asks you something, finished in {took}" if session.asking else f"Finished in {took}"
         case SessionStatus.FAILED:
             return f"Failed: {_first_line(session.error or 'no reason given')}"
-        case _:
+        case SessionStatus.CANCELLED:
             return "Cancelled"
+        case _:
+            assert_never(session.status)
 
 
 def waiting_words(position: int | None, reason: str | None) -> str:

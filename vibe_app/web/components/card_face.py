@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 import reflex as rx
 
+from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.web.components.buttons import OnceButton
 from vibe_app.web.components.card import RUNNING
 from vibe_app.web.components.moment import elapsed
 from vibe_app.web.components.parts import icon_button
-from vibe_app.web.components.status import priority_mark
+from vibe_app.web.components.status import STOPPING, priority_mark, session_look
 
 
 def execute_button(label: str, on_press: Any, again: bool = False, big: bool = False) -> rx.Component:
@@ -49,17 +50,8 @@ def _line(
     )
 
 
-def card_face(card: Any, on_execute: Any) -> rx.Component:
-    """The inside of a card. It reads no State, so that a thousand of them sleep while others change.
-
-    Args:
-        card: What to show.
-        on_execute: The event of the Execute button.
-    """
-    words = rx.el.span(card.words, class_name="v-run-words")
-    execute = rx.cond(card.todo, execute_button("Execute", on_execute))
-    retry = rx.cond(card.todo, execute_button("Retry", on_execute, again=True))
-    running = rx.fragment(
+def _running(card: Any, words: rx.Component) -> rx.Component:
+    return rx.fragment(
         rx.cond(
             card.quiet > 0,
             _line("clock", "blue", rx.el.span(quiet_words(card.quiet), class_name="v-run-words")),
@@ -75,6 +67,36 @@ def card_face(card: Any, on_execute: Any) -> rx.Component:
         ),
         rx.el.div(card.line, class_name="v-run-line"),
     )
+
+
+def _run(card: Any, status: SessionStatus, on_execute: Any) -> rx.Component:
+    """The line about a card's run that has this status."""
+    look = session_look(status)
+    words = rx.el.span(card.words, class_name="v-run-words")
+    match status:
+        case SessionStatus.RUNNING:
+            return _running(card, words)
+        case SessionStatus.PENDING:
+            return _line(look.icon, look.color, words)
+        case SessionStatus.COMPLETED | SessionStatus.CANCELLED:
+            execute = rx.cond(card.todo, execute_button("Execute", on_execute))
+            return _line(look.icon, look.color, words, end=execute)
+        case SessionStatus.FAILED:
+            retry = rx.cond(card.todo, execute_button("Retry", on_execute, again=True))
+            return _line(look.icon, look.color, words, end=retry)
+        case _:
+            assert_never(status)
+
+
+def card_face(card: Any, on_execute: Any) -> rx.Component:
+    """The inside of a card. It reads no State, so that a thousand of them sleep while others change.
+
+    Args:
+        card: What to show.
+        on_execute: The event of the Execute button.
+    """
+    words = rx.el.span(card.words, class_name="v-run-words")
+    execute = rx.cond(card.todo, execute_button("Execute", on_execute))
     return rx.el.div(
         rx.el.div(
             priority_mark(card.priority),
@@ -97,12 +119,8 @@ def card_face(card: Any, on_execute: Any) -> rx.Component:
         ),
         rx.match(
             card.run,
-            ("pending", _line("hourglass", "amber", words)),
-            ("running", running),
-            ("stopping", _line("loader-circle", "amber", words, spin=True)),
-            ("completed", _line("circle-check", "green", words, end=execute)),
-            ("failed", _line("circle-x", "red", words, end=retry)),
-            ("cancelled", _line("circle-slash", "gray", words, end=execute)),
+            *[(status.value, _run(card, status, on_execute)) for status in SessionStatus],
+            ("stopping", _line(STOPPING.icon, STOPPING.color, words, spin=True)),
             rx.cond(card.todo, rx.el.div(execute, class_name="v-run")),
         ),
         class_name="v-card",

@@ -8,11 +8,14 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import Priority
+from vibe_app.board.rules import parse_priority
+from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.errors import InvalidRequest
 from vibe_app.web.auth import acts
 from vibe_app.web.components.draft import draft, forget, typed
 from vibe_app.web.components.parts import choice, field
 from vibe_app.web.components.status import PRIORITY_LOOKS
+from vibe_app.web.forms import split_labels, words
 from vibe_app.web.place import place_of
 from vibe_app.wiring import services
 
@@ -39,24 +42,18 @@ class ComposerState(rx.State):
         if project is None or not self.opened:  # closed by the first click of a double click
             return None
         try:
-            task = await services().tasks.create(
-                actor,
-                project,
-                str(form.get("title", "")),
-                str(form.get("description", "")),
-                str(form.get("priority", Priority.NORMAL.value)),
-                split_labels(str(form.get("labels", ""))),
+            new = NewTask(
+                title=words(form, "title"),
+                description=words(form, "description"),
+                priority=parse_priority(words(form, "priority", Priority.NORMAL)),
+                labels=split_labels(words(form, "labels")),
             )
+            task = await services().tasks.create(actor, project, new)
         except InvalidRequest as error:
             self.problem = error.message
             return None
         self.opened, self.problem = "", ""
         return [forget(_name(str(project))), rx.toast.success(f"“{task.title}” is in To do.", duration=2500)]
-
-
-def split_labels(text: str) -> list[str]:
-    """Read labels that are separated by commas."""
-    return [label.strip() for label in text.split(",") if label.strip()]
 
 
 def _name(project_id: Any) -> Any:

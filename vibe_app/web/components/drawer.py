@@ -12,17 +12,18 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
-from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
-from vibe_app.board.sessions.schemas import SessionView
-from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.board.lifecycle import LIVE, TaskStatus
+from vibe_app.board.sessions.schemas import SessionCard
+from vibe_app.board.tasks.schemas import TaskCard, TaskPatch, TaskView
 from vibe_app.errors import NotFound, VersionChanged
 from vibe_app.web.auth import acts
 from vibe_app.web.components.card import card_of, epoch_ms, is_live
-from vibe_app.web.components.composer import split_labels
 from vibe_app.web.components.conflict import Both, both, seen, written
 from vibe_app.web.components.draft import forget
 from vibe_app.web.components.history import HistoryPage, HistoryState, read_history, show_history
+from vibe_app.web.forms import split_labels, words
 from vibe_app.web.place import Place, place_of
+from vibe_app.wire import plain_text
 from vibe_app.wiring import services
 
 
@@ -31,15 +32,15 @@ class Shown:
     """What was read for a drawer. `missing` says why there is no task; `can_edit` is None where not asked."""
 
     place: Place
-    task: TaskView | None = None
-    session: SessionView | None = None
+    task: TaskCard | None = None
+    session: SessionCard | None = None
     history: HistoryPage | None = None
     can_edit: bool | None = None
     missing: str = ""
 
 
 async def read_drawer(
-    actor: Actor, place: Place, page: int = 1, open_id: str = "", task: TaskView | None = None
+    actor: Actor, place: Place, page: int = 1, open_id: str = "", task: TaskCard | None = None
 ) -> Shown:
     """Read the task that an address names, the session that is to be seen, and a page of the history.
 
@@ -130,7 +131,7 @@ class DrawerState(rx.State):
     async def save_title(self, actor: Actor, title: str, version: int):
         """Keep a title that was edited in place, on top of the version on which that was begun."""
         if title.strip() != self.title:
-            await _save(self, actor, version, {"title": title})
+            await _save(self, actor, version, {"title": plain_text(title)})
 
     @rx.event
     def edit(self, editing: bool):
@@ -140,8 +141,8 @@ class DrawerState(rx.State):
     @acts
     async def save_details(self, actor: Actor, form: dict[str, Any]):
         """Keep what was changed of description, priority and labels."""
-        values = {name: str(form[name]) for name in ("description", "priority") if name in form}
-        labels = split_labels(str(form.get("labels", "")))
+        values = {name: words(form, name) for name in ("description", "priority") if name in form}
+        labels = split_labels(words(form, "labels"))
         version, changed = written(form.get("seen", self.seen), {**values, "labels": labels})
         if not await _save(self, actor, version, changed):
             return None
@@ -193,7 +194,7 @@ async def _save(state: DrawerState, actor: Actor, version: int, values: dict[str
     saved = True
     try:
         if values:
-            await services().tasks.change(actor, place.project, place.task, version, **values)
+            await services().tasks.change(actor, place.project, place.task, version, TaskPatch(**values))
     except VersionChanged as error:
         saved = False
         state.both, state._mine = both(error.yours, error.present), dict(error.yours)
@@ -224,27 +225,27 @@ async def show_drawer(state: DrawerState, shown: Shown) -> None:
             setattr(state, name, value)
 
 
-def _values(task: TaskView, session: SessionView | None) -> dict[str, Any]:
+def _values(task: TaskCard, session: SessionCard | None) -> dict[str, Any]:
     """Return what the drawer says of a task, by the names of its vars."""
     card = card_of(task)
+    texts: dict[str, Any] = {}
+    if isinstance(task, TaskView):  # in a list of cards there are no long texts, and these have not changed
+        fields = {"description": task.description, "priority": task.priority, "labels": task.labels}
+        texts = {"description": task.description, "seen": seen(task.version, fields)}
     return {
+        **texts,
         "version": task.version,
-        "seen": seen(
-            task.version,
-            {"description": task.description, "priority": task.priority, "labels": task.labels},
-        ),
         "title": task.title,
-        "description": task.description,
-        "priority": task.priority,
+        "priority": task.priority.value,
         "labels": ", ".join(task.labels),
-        "status": task.status,
+        "status": task.status.value,
         "created": epoch_ms(task.created_at),
-        "locked": task.status == TaskStatus.IN_PROGRESS,
+        "locked": task.status is TaskStatus.IN_PROGRESS,
         "run": card.run,
         "words": card.words,
         "quiet": card.quiet,
         "session_id": str(session.id) if session else "",
-        "session_live": session is not None and SessionStatus(session.status) in LIVE,
+        "session_live": session is not None and session.status in LIVE,
         "since": epoch_ms(session.started_at) if session and is_live(session) else 0,
         "older": bool(session and task.session and session.id != task.session.id),
     }

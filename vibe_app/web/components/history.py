@@ -8,8 +8,9 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor
+from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.pages import Page
-from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.sessions.schemas import SessionPreview, SessionView
 from vibe_app.web.auth import acts
 from vibe_app.web.components.card import epoch_ms, is_live, spent, waiting_words
 from vibe_app.web.components.card_face import quiet_words
@@ -49,11 +50,11 @@ class SessionRow:
 class HistoryPage:
     """What was read for the list: a page of sessions with previews, and the one that is open, whole."""
 
-    sessions: Page[SessionView]
+    sessions: Page[SessionPreview]
     opened: SessionView | None
 
 
-def session_row(session: SessionView) -> SessionRow:
+def session_row(session: SessionPreview) -> SessionRow:
     """Make the row of a session."""
     tokens = ""
     if session.tokens_input is not None or session.tokens_output is not None:
@@ -63,10 +64,10 @@ def session_row(session: SessionView) -> SessionRow:
     return SessionRow(
         id=str(session.id),
         short=str(session.id)[:8],
-        status=session.status,
+        status=session.status.value,
         stopping=session.stop_requested and is_live(session),
         waiting=waiting_words(session.queue_position, session.waiting_for)
-        if is_live(session) and (session.status == "pending" or session.waiting_for)
+        if is_live(session) and (session.status is SessionStatus.PENDING or session.waiting_for)
         else "",
         created=epoch_ms(session.created_at),
         started=epoch_ms(session.started_at),
@@ -171,8 +172,7 @@ async def read_history(actor: Actor, place: Place, page: int, open_id: str = "")
     if place.project is None or place.task is None:
         return None
     verbs = services().sessions
-    # Spaces are folded in a preview, so more is read than is shown.
-    sessions = await verbs.previews(actor, place.project, place.task, page, PAGE_SIZE, 4 * PREVIEW_CHARS)
+    sessions = await verbs.history(actor, place.project, place.task, page, PAGE_SIZE)
     opened = None
     if any(str(session.id) == open_id for session in sessions.items):
         opened = await verbs.read(actor, place.project, place.task, known(open_id))

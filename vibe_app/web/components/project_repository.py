@@ -7,12 +7,11 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
-from vibe_app.addresses import Credential
-from vibe_app.board.projects.remotes import KEEP, Remote
-from vibe_app.board.projects.schemas import ProjectView
+from vibe_app.board.projects.schemas import ProjectPatch, ProjectView, RepoCredential
 from vibe_app.web.auth import acts
 from vibe_app.web.components.parts import field
 from vibe_app.web.components.sections import for_owners
+from vibe_app.web.forms import words
 from vibe_app.web.place import known
 from vibe_app.wiring import services
 
@@ -30,12 +29,8 @@ class RepositoryState(rx.State):
     @acts
     async def save(self, actor: Actor, form: dict[str, Any]):
         """Keep what is in the form; an empty token leaves the one that is kept."""
-        remote = Remote(
-            url=str(form.get("repo_url", "")) or None,
-            branch=str(form.get("branch", "")) or None,
-            credential=credential_of(form) or KEEP,
-        )
-        show(self, await services().projects.change(actor, known(self.project_id), remote=remote))
+        patch = ProjectPatch(**repository_of(form))
+        show(self, await services().projects.change(actor, known(self.project_id), patch))
         # A workspace that could not be made of the old address is made of this one.
         await services().workspaces.opened(actor, known(self.project_id))
         return rx.toast.success("Repository saved.")
@@ -43,8 +38,8 @@ class RepositoryState(rx.State):
     @acts
     async def forget_token(self, actor: Actor):
         """Take the token away."""
-        remote = Remote(credential=None)
-        show(self, await services().projects.change(actor, known(self.project_id), remote=remote))
+        patch = ProjectPatch(repo_credential=None)
+        show(self, await services().projects.change(actor, known(self.project_id), patch))
         return rx.toast.success("Token removed.")
 
 
@@ -57,10 +52,13 @@ def show(state: RepositoryState, project: ProjectView) -> None:
     state.shown = str(int(state.shown) + 1)
 
 
-def credential_of(form: dict[str, Any]) -> Credential | None:
-    """Return the token that was typed into a form, with its name; None where none was."""
-    token = str(form.get("token", "")).strip()
-    return Credential(str(form.get("username", "")).strip() or "git", token) if token else None
+def repository_of(form: dict[str, Any]) -> dict[str, Any]:
+    """Return what a form says of a repository; of its credential nothing where no token was typed."""
+    said: dict[str, Any] = {name: words(form, name) or None for name in ("repo_url", "branch")}
+    if token := words(form, "token").strip():
+        username = words(form, "username").strip() or "git"
+        said["repo_credential"] = RepoCredential(username=username, token=token)
+    return said
 
 
 def sign_in_fields(hint: str, branch: Any = "") -> list[rx.Component]:

@@ -10,11 +10,13 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board import rules
+from vibe_app.board.projects.schemas import ProjectPatch
 from vibe_app.errors import InvalidRequest
 from vibe_app.web.auth import acts
 from vibe_app.web.components.parts import choice, field
 from vibe_app.web.components.project_repository import RepositoryState, repository_part, show
 from vibe_app.web.components.sections import for_owners, labelled, row_of
+from vibe_app.web.forms import words
 from vibe_app.web.place import known
 from vibe_app.wire import whole
 from vibe_app.wiring import services
@@ -74,15 +76,15 @@ class ProjectSettingsState(rx.State):
         typed = str(form.get("limit", ""))
         if not (typed.isascii() and typed.isdecimal()):
             raise InvalidRequest("The limit of running sessions must be a whole number.")
-        name, description = str(form.get("name", "")), str(form.get("description", ""))
         # What this person left as it was may have been changed by another owner since the dialog was opened.
-        project = await services().projects.change(
-            actor,
-            known(self.project_id),
-            name=name if name != self.name else None,
-            description=description if description != self.description else None,
-            session_limit=whole(typed) if typed != self.limit else None,
-        )
+        before = {"name": self.name, "description": self.description}
+        changed: dict[str, Any] = {
+            name: text for name, kept in before.items() if (text := words(form, name)) != kept
+        }
+        if typed != self.limit:
+            changed["session_limit"] = whole(typed)
+        patch = ProjectPatch(**changed)
+        project = await services().projects.change(actor, known(self.project_id), patch)
         self.name, self.description, self.limit = (
             project.name,
             project.description,
@@ -95,7 +97,7 @@ class ProjectSettingsState(rx.State):
         """Give somebody with an account a role here."""
         await services().projects.check_owner(actor, known(self.project_id))
         person = await services().accounts.find(str(form.get("email", "")))
-        role = str(form.get("role", ProjectRole.EDITOR.value))
+        role = rules.parse_role(words(form, "role", ProjectRole.EDITOR))
         await services().projects.set_member(actor, known(self.project_id), person.id, role)
         self.members = await _members(actor, known(self.project_id))
         self.blank = str(person.id)
@@ -104,7 +106,9 @@ class ProjectSettingsState(rx.State):
     @acts
     async def set_role(self, actor: Actor, user_id: str, role: str):
         """Change a member's role."""
-        await services().projects.set_member(actor, known(self.project_id), known(user_id), role)
+        await services().projects.set_member(
+            actor, known(self.project_id), known(user_id), rules.parse_role(role)
+        )
         self.members = await _members(actor, known(self.project_id))
 
     @acts

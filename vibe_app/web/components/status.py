@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import reflex as rx
 
-from vibe_app.board.lifecycle import Priority, SessionStatus, TaskStatus
-from vibe_app.workspaces.states import WorkspaceStatus
+from vibe_app.board.lifecycle import Priority, SessionStatus, TaskStatus, WorkspaceStatus
 
 
 @dataclass(frozen=True)
@@ -20,52 +19,79 @@ class Look:
     icon: str
 
 
-SESSION_LOOKS: dict[str, Look] = {
-    SessionStatus.PENDING: Look("amber", "Queued", "hourglass"),
-    SessionStatus.RUNNING: Look("blue", "Running", "loader-circle"),
-    SessionStatus.COMPLETED: Look("green", "Completed", "circle-check"),
-    SessionStatus.FAILED: Look("red", "Failed", "circle-x"),
-    SessionStatus.CANCELLED: Look("gray", "Cancelled", "circle-slash"),
-}
 STOPPING = Look("amber", "Stopping", "loader-circle")
 
-WORKSPACE_LOOKS: dict[WorkspaceStatus, Look] = {
-    WorkspaceStatus.STOPPED: Look("gray", "Workspace asleep", "moon"),
-    WorkspaceStatus.STARTING: Look("amber", "Workspace starting", "loader-circle"),
-    WorkspaceStatus.READY: Look("green", "Workspace ready", "circle-check"),
-    WorkspaceStatus.FAILED: Look("red", "Workspace failed", "circle-x"),
-}
 
-PRIORITY_LOOKS: dict[str, Look] = {
-    Priority.LOW: Look("gray", "Low", "chevron-down"),
-    Priority.NORMAL: Look("gray", "Normal", "minus"),
-    Priority.HIGH: Look("amber", "High", "chevron-up"),
-    Priority.URGENT: Look("red", "Urgent", "chevrons-up"),
-}
+def session_look(status: SessionStatus) -> Look:
+    """Return how a session's status looks."""
+    match status:
+        case SessionStatus.PENDING:
+            return Look("amber", "Queued", "hourglass")
+        case SessionStatus.RUNNING:
+            return Look("blue", "Running", "loader-circle")
+        case SessionStatus.COMPLETED:
+            return Look("green", "Completed", "circle-check")
+        case SessionStatus.FAILED:
+            return Look("red", "Failed", "circle-x")
+        case SessionStatus.CANCELLED:
+            return Look("gray", "Cancelled", "circle-slash")
+        case _:
+            assert_never(status)
 
+
+def workspace_look(status: WorkspaceStatus) -> Look:
+    """Return how a workspace's status looks."""
+    match status:
+        case WorkspaceStatus.STOPPED:
+            return Look("gray", "Workspace asleep", "moon")
+        case WorkspaceStatus.STARTING:
+            return Look("amber", "Workspace starting", "loader-circle")
+        case WorkspaceStatus.READY:
+            return Look("green", "Workspace ready", "circle-check")
+        case WorkspaceStatus.FAILED:
+            return Look("red", "Workspace failed", "circle-x")
+        case _:
+            assert_never(status)
+
+
+def priority_look(priority: Priority) -> Look:
+    """Return how a priority looks."""
+    match priority:
+        case Priority.LOW:
+            return Look("gray", "Low", "chevron-down")
+        case Priority.NORMAL:
+            return Look("gray", "Normal", "minus")
+        case Priority.HIGH:
+            return Look("amber", "High", "chevron-up")
+        case Priority.URGENT:
+            return Look("red", "Urgent", "chevrons-up")
+        case _:
+            assert_never(priority)
+
+
+def column_hint(status: TaskStatus) -> str:
+    """Say what an empty column is for."""
+    match status:
+        case TaskStatus.TODO:
+            return "Write a card, then press Execute on it."
+        case TaskStatus.IN_PROGRESS:
+            return "Cards the agent is working on. Drop one from To do here to execute it."
+        case TaskStatus.AI_REVIEW:
+            return "What the agent has finished arrives here."
+        case TaskStatus.HUMAN_REVIEW:
+            return "Move a card here when a person should look at it."
+        case TaskStatus.DONE:
+            return "Accepted work ends here."
+        case _:
+            assert_never(status)
+
+
+WORKSPACE_LOOKS: dict[WorkspaceStatus, Look] = {status: workspace_look(status) for status in WorkspaceStatus}
+PRIORITY_LOOKS: dict[str, Look] = {priority.value: priority_look(priority) for priority in Priority}
 COLUMNS: list[dict[str, str]] = [
-    {
-        "status": TaskStatus.TODO.value,
-        "name": TaskStatus.TODO.column,
-        "hint": "Write a card, then press Execute on it.",
-    },
-    {
-        "status": TaskStatus.IN_PROGRESS.value,
-        "name": TaskStatus.IN_PROGRESS.column,
-        "hint": "Cards the agent is working on. Drop one from To do here to execute it.",
-        "by_hand": "no",
-    },
-    {
-        "status": TaskStatus.AI_REVIEW.value,
-        "name": TaskStatus.AI_REVIEW.column,
-        "hint": "What the agent has finished arrives here.",
-    },
-    {
-        "status": TaskStatus.HUMAN_REVIEW.value,
-        "name": TaskStatus.HUMAN_REVIEW.column,
-        "hint": "Move a card here when a person should look at it.",
-    },
-    {"status": TaskStatus.DONE.value, "name": TaskStatus.DONE.column, "hint": "Accepted work ends here."},
+    {"status": status.value, "name": status.column, "hint": column_hint(status)}
+    | ({"by_hand": "no"} if status is TaskStatus.IN_PROGRESS else {})
+    for status in TaskStatus
 ]
 COLUMN_NAMES = {column["status"]: column["name"] for column in COLUMNS}
 
@@ -80,13 +106,10 @@ def _chip(look: Look, word: str | None = None, **props: Any) -> rx.Component:
     )
 
 
-def _choose(value: Any, looks: dict[str, Look], fallback: str) -> rx.Component:
-    return rx.match(value, *[(key, _chip(look)) for key, look in looks.items()], _chip(looks[fallback]))  # pyright: ignore[reportReturnType]  # a match of components is a component
-
-
 def session_badge(status: Any, stopping: Any = False) -> rx.Component:
     """Show a session's status; one that is asked to stop says so."""
-    shown = _choose(status, SESSION_LOOKS, SessionStatus.CANCELLED)
+    chips = {each.value: _chip(session_look(each)) for each in SessionStatus}
+    shown: Any = rx.match(status, *chips.items(), chips["cancelled"])
     return rx.cond(stopping, _chip(STOPPING), shown)
 
 

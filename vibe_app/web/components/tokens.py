@@ -49,7 +49,7 @@ _SCOPES = {
 
 
 async def _rows(actor: Actor) -> tuple[list[TokenRow], list[ProjectChoice]]:
-    projects = (await services().projects.list(actor, page_size=200)).items
+    projects = await services().projects.list(actor)
     names = {project.id: project.name for project in projects}
     rows = [_token_row(token, names) for token in await services().accounts.tokens.list(actor)]
     return rows, [ProjectChoice(str(project.id), project.name) for project in projects]

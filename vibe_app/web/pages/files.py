@@ -15,7 +15,7 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.projects.schemas import ProjectView
-from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.sessions.schemas import SessionCard
 from vibe_app.errors import Forbidden, NotFound, Unavailable, VibeError
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.card import epoch_ms, is_live
@@ -178,7 +178,7 @@ def _show_project(state: FilesState, project: ProjectView) -> None:
             setattr(state, name, value)
 
 
-def _show_newest(state: FilesState, session: SessionView | None) -> None:
+def _show_newest(state: FilesState, session: SessionCard | None) -> None:
     """Note the last run; where it began or ended since it was last seen, the files are looked at."""
     began = epoch_ms(session.started_at) if session else 0
     live = session is not None and is_live(session)

@@ -8,13 +8,15 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.accounts.roles import MAY_NOT_CREATE, Actor, ProjectRole, rights_of
+from vibe_app.board.projects.schemas import NewProject
 from vibe_app.board.projects.service import SAMPLE_NAME
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.card import epoch_ms
 from vibe_app.web.components.moment import ago
 from vibe_app.web.components.parts import empty_state, field, icon_button, skeleton
-from vibe_app.web.components.project_repository import credential_of, sign_in_fields
+from vibe_app.web.components.project_repository import repository_of, sign_in_fields
 from vibe_app.web.components.project_settings import ProjectSettingsState, project_settings_dialog
+from vibe_app.web.forms import words
 from vibe_app.web.layout import RailProject, RailState, framed, show_rail, top_bar
 from vibe_app.wiring import services
 
@@ -54,7 +56,6 @@ class ProjectsState(rx.State):
         """Read the projects now and whenever one of them changes, while the tab is on this page."""
         with services().database.bus.subscribe("projects", rights_of(actor.user_id)) as changes:
             while True:
-                page = await services().projects.list(actor, page_size=200)
                 rows = [
                     ProjectRow(
                         id=str(project.id),
@@ -65,7 +66,7 @@ class ProjectsState(rx.State):
                         created=epoch_ms(project.created_at),
                         owned=project.role is ProjectRole.OWNER,
                     )
-                    for project in page.items
+                    for project in await services().projects.list(actor)
                 ]
                 async with self:
                     if self.rows != rows or not self.loaded:
@@ -93,14 +94,9 @@ class ProjectsState(rx.State):
         """Make a project and go to its board."""
         if not self.making:  # closed by the first click of a double click
             return None
-        project = await services().projects.create(
-            actor,
-            str(form.get("name", "")),
-            str(form.get("description", "")),
-            str(form.get("repo_url", "")) or None,
-            branch=str(form.get("branch", "")) or None,
-            credential=credential_of(form),
-        )
+        name, description = words(form, "name"), words(form, "description")
+        new = NewProject(name=name, description=description, **repository_of(form))
+        project = await services().projects.create(actor, new)
         self.making = False
         return rx.redirect(f"/p/{project.id}")
 
@@ -108,7 +104,7 @@ class ProjectsState(rx.State):
     async def create_sample(self, actor: Actor):
         """Make the sample project and go to its board."""
         # A double click finds what its first click has made.
-        found = (await services().projects.list(actor, page_size=200)).items
+        found = await services().projects.list(actor)
         made = next((project for project in found if project.name == SAMPLE_NAME), None)
         project = made or await services().projects.create_sample(actor)
         return rx.redirect(f"/p/{project.id}")

@@ -11,7 +11,9 @@ import pytest
 from tests.workspaces.runtimes.kubernetes.kube.agent import NodeAgent
 from tests.workspaces.runtimes.kubernetes.kube.api import FakeApi
 from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
+from vibe_app.board.projects.schemas import NewProject
 from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.settings import Settings
 from vibe_app.wiring import Services, build, running
@@ -43,9 +45,9 @@ async def parts(settings: Settings, node: NodeAgent, tmp_path: Path) -> AsyncIte
 async def test_a_task_that_takes_all_memory_fails_with_that_reason(parts: Services) -> None:
     grant = await parts.accounts.set_up("ada@example.org", "Ada", "a long enough password")
     actor = await parts.accounts.who(grant.token)
-    project = await parts.projects.create(actor, "Greedy")
+    project = await parts.projects.create(actor, NewProject(name="Greedy"))
     greedy = "rehearse: run head -c 2000M /dev/zero | tail > /dev/null; sleep 60"
-    card = await parts.tasks.create(actor, project.id, "Take it all", greedy)
+    card = await parts.tasks.create(actor, project.id, NewTask(title="Take it all", description=greedy))
     session = await parts.sessions.execute(actor, project.id, card.id)
 
     async def read() -> SessionView:
