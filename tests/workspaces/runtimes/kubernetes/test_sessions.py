@@ -18,7 +18,9 @@ from tests.workspaces.runtimes.kubernetes.kube.houses import cluster_settings
 from tests.workspaces.runtimes.kubernetes.kube.pretend import PretendNode, running, waiting
 from vibe_app import wiring
 from vibe_app.accounts.roles import Actor
+from vibe_app.board.projects.schemas import NewProject
 from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.settings import Settings
 from vibe_app.wiring import Services, build
@@ -38,7 +40,9 @@ class Board:
 
     async def executed(self) -> SessionView:
         """A session of a new card."""
-        card = await self.parts.tasks.create(self.actor, self.project, "Write hello.txt", "")
+        card = await self.parts.tasks.create(
+            self.actor, self.project, NewTask(title="Write hello.txt", description="")
+        )
         return await self.parts.sessions.execute(self.actor, self.project, card.id)
 
     async def until(self, session: SessionView, condition: Callable[[SessionView], bool]) -> SessionView:
@@ -79,7 +83,7 @@ class Cluster:
             if self.known is None:
                 grant = await parts.accounts.set_up("ada@example.org", "Ada", "a long enough password")
                 actor = await parts.accounts.who(grant.token)
-                self.known = (actor, (await parts.projects.create(actor, "Pods")).id)
+                self.known = (actor, (await parts.projects.create(actor, NewProject(name="Pods"))).id)
             yield Board(parts, *self.known)
 
 
