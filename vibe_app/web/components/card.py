@@ -8,6 +8,7 @@ from typing import assert_never
 from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
 from vibe_app.board.sessions.schemas import SessionCard
 from vibe_app.board.tasks.schemas import TaskCard
+from vibe_app.web.components.card_fields import marks_of
 
 RUNNING = "Running"
 """The run line of a session that runs and waits for nothing."""
@@ -17,8 +18,9 @@ RUNNING = "Running"
 class Card:
     """What a card shows: small, since a column travels whole when it changes.
 
-    `run` is the status of its latest session, `stopping` while that one is asked
-    to stop, or empty. `words` is the run line; `line` the last line of output.
+    `marks` is what its fields say on its face. `run` is the status of its latest session,
+    `stopping` while that one is asked to stop, or empty. `words` is the run line; `line` the
+    last line of output.
     `quiet` is since when nothing was heard of it, 0 where that is not worth a word.
     """
 
@@ -26,6 +28,7 @@ class Card:
     title: str
     priority: str
     labels: list[str] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
     todo: bool = False
     locked: bool = False
     run: str = ""
@@ -43,6 +46,7 @@ def card_of(task: TaskCard) -> Card:
         title=task.title,
         priority=task.priority.value,
         labels=task.labels[:6],
+        marks=marks_of(task),
         todo=task.status is TaskStatus.TODO,
         locked=task.status is TaskStatus.IN_PROGRESS,
     )

@@ -111,8 +111,9 @@ def card_face(card: Any, on_execute: Any) -> rx.Component:
             class_name="v-card-head",
         ),
         rx.cond(
-            card.labels.length() > 0,
+            (card.labels.length() > 0) | (card.marks.length() > 0),
             rx.el.div(
+                rx.foreach(card.marks, lambda mark: rx.el.span(mark, class_name="v-label")),
                 rx.foreach(card.labels, lambda label: rx.el.span(label, class_name="v-label")),
                 class_name="v-card-labels",
             ),

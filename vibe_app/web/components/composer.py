@@ -7,17 +7,17 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor
-from vibe_app.board.lifecycle import Priority
-from vibe_app.board.rules import parse_priority
 from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.errors import InvalidRequest
 from vibe_app.web.auth import acts
+from vibe_app.web.components.card_fields import controls, read_form, texts_of
 from vibe_app.web.components.draft import draft, forget, typed
-from vibe_app.web.components.parts import choice, field
-from vibe_app.web.components.status import PRIORITY_LOOKS
-from vibe_app.web.forms import split_labels, words
+from vibe_app.web.components.parts import field
+from vibe_app.web.forms import words
 from vibe_app.web.place import place_of
 from vibe_app.wiring import services
+
+_BLANK = texts_of(NewTask.model_construct())
 
 
 class ComposerState(rx.State):
@@ -42,12 +42,7 @@ class ComposerState(rx.State):
         if project is None or not self.opened:  # closed by the first click of a double click
             return None
         try:
-            new = NewTask(
-                title=words(form, "title"),
-                description=words(form, "description"),
-                priority=parse_priority(words(form, "priority", Priority.NORMAL)),
-                labels=split_labels(words(form, "labels")),
-            )
+            new = NewTask(title=words(form, "title"), **read_form(form))
             task = await services().tasks.create(actor, project, new)
         except InvalidRequest as error:
             self.problem = error.message
@@ -58,12 +53,6 @@ class ComposerState(rx.State):
 
 def _name(project_id: Any) -> Any:
     return f"new:{project_id}"
-
-
-def priority_select(**props: Any) -> rx.Component:
-    """A choice of the four priorities."""
-    words = {value: look.word for value, look in reversed(PRIORITY_LOOKS.items())}
-    return choice("Priority", words, **props)
 
 
 def composer(project_id: rx.Var[str] | str) -> rx.Component:
@@ -90,36 +79,7 @@ def composer(project_id: rx.Var[str] | str) -> rx.Component:
                                 auto_complete="off",
                             ),
                         ),
-                        field(
-                            "Description",
-                            rx.text_area(
-                                name="description",
-                                default_value=typed(name, "description", ""),
-                                rows="6",
-                                size="3",
-                                resize="vertical",
-                            ),
-                            "Markdown. What should be there when it is done?",
-                        ),
-                        rx.el.div(
-                            field(
-                                "Priority",
-                                priority_select(
-                                    name="priority", default_value=typed(name, "priority", "normal"), size="3"
-                                ),
-                            ),
-                            field(
-                                "Labels",
-                                rx.input(
-                                    name="labels",
-                                    default_value=typed(name, "labels", ""),
-                                    placeholder="docs, api",
-                                    size="3",
-                                    auto_complete="off",
-                                ),
-                            ),
-                            class_name="v-two",
-                        ),
+                        *controls(lambda field: typed(name, field, _BLANK[field])),
                         class_name="v-fields",
                         style={"margin_top": "16px"},
                     ),

@@ -16,14 +16,7 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.board.tasks.schemas import TaskView
-from vibe_app.web.components.status import PRIORITY_LOOKS
-
-NAMES: Mapping[str, str] = {
-    "title": "Title",
-    "description": "Description",
-    "priority": "Priority",
-    "labels": "Labels",
-}
+from vibe_app.web.components.card_fields import LABELS, said
 
 
 @dataclass
@@ -63,7 +56,7 @@ def written(text: Any, form: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
 def both(yours: Mapping[str, Any], present: TaskView) -> list[Both]:
     """Return the fields that the person changed and that are not so by now."""
     return [
-        Both(name, NAMES[name], _words(name, value), _words(name, getattr(present, name)))
+        Both(name, LABELS[name], said(name, value), said(name, getattr(present, name)))
         for name, value in yours.items()
         if value != getattr(present, name)
     ]
@@ -73,12 +66,6 @@ def _mark(value: Any) -> str:
     # A form's text comes back with line ends of its own.
     text = ", ".join(value) if isinstance(value, list) else str(value).replace("\r\n", "\n")
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:20]
-
-
-def _words(name: str, value: Any) -> str:
-    if name == "priority":
-        return PRIORITY_LOOKS[value].word
-    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def conflict_view(rows: Any, on_choose: Any, on_later: Any) -> rx.Component:

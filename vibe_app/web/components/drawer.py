@@ -18,10 +18,10 @@ from vibe_app.board.tasks.schemas import TaskCard, TaskPatch, TaskView
 from vibe_app.errors import NotFound, VersionChanged
 from vibe_app.web.auth import acts
 from vibe_app.web.components.card import card_of, epoch_ms, is_live
+from vibe_app.web.components.card_fields import facts_of, read_form, texts_of, values_of
 from vibe_app.web.components.conflict import Both, both, seen, written
 from vibe_app.web.components.draft import forget
 from vibe_app.web.components.history import HistoryPage, HistoryState, read_history, show_history
-from vibe_app.web.forms import split_labels, words
 from vibe_app.web.place import Place, place_of
 from vibe_app.wire import plain_text
 from vibe_app.wiring import services
@@ -80,8 +80,10 @@ class DrawerState(rx.State):
     version: int = 0
     title: str = ""
     description: str = ""
-    priority: str = "normal"
-    labels: str = ""
+    texts: dict[str, str] = {}
+    """With what the controls of the form begin, by field."""
+    facts: dict[str, str] = {}
+    """What is said of the fields that are short."""
     status: str = ""
     created: int = 0
     can_edit: bool = False
@@ -140,10 +142,8 @@ class DrawerState(rx.State):
 
     @acts
     async def save_details(self, actor: Actor, form: dict[str, Any]):
-        """Keep what was changed of description, priority and labels."""
-        values = {name: words(form, name) for name in ("description", "priority") if name in form}
-        labels = split_labels(words(form, "labels"))
-        version, changed = written(form.get("seen", self.seen), {**values, "labels": labels})
+        """Keep what was changed of the card's fields."""
+        version, changed = written(form.get("seen", self.seen), read_form(form))
         if not await _save(self, actor, version, changed):
             return None
         self.editing = ""
@@ -230,14 +230,16 @@ def _values(task: TaskCard, session: SessionCard | None) -> dict[str, Any]:
     card = card_of(task)
     texts: dict[str, Any] = {}
     if isinstance(task, TaskView):  # in a list of cards there are no long texts, and these have not changed
-        fields = {"description": task.description, "priority": task.priority, "labels": task.labels}
-        texts = {"description": task.description, "seen": seen(task.version, fields)}
+        texts = {
+            "description": task.description,
+            "texts": texts_of(task),
+            "facts": facts_of(task),
+            "seen": seen(task.version, values_of(task)),
+        }
     return {
         **texts,
         "version": task.version,
         "title": task.title,
-        "priority": task.priority.value,
-        "labels": ", ".join(task.labels),
         "status": task.status.value,
         "created": epoch_ms(task.created_at),
         "locked": task.status is TaskStatus.IN_PROGRESS,

@@ -10,7 +10,7 @@ from vibe_app.accounts.roles import MAY_NOT_EXECUTE
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.web.components.card import RUNNING
 from vibe_app.web.components.card_face import execute_button, quiet_words, stop_button
-from vibe_app.web.components.composer import priority_select
+from vibe_app.web.components.card_fields import FIELDS, CardField, controls
 from vibe_app.web.components.conflict import conflict_view
 from vibe_app.web.components.draft import draft, typed
 from vibe_app.web.components.drawer import DrawerState, draft_name
@@ -20,8 +20,8 @@ from vibe_app.web.components.inplace import InPlace
 from vibe_app.web.components.markdown import markdown
 from vibe_app.web.components.moment import ago, elapsed
 from vibe_app.web.components.output import output_panel
-from vibe_app.web.components.parts import ask, empty_state, field, icon_button, skeleton
-from vibe_app.web.components.status import COLUMN_NAMES, PRIORITY_LOOKS, session_badge
+from vibe_app.web.components.parts import ask, empty_state, icon_button, skeleton
+from vibe_app.web.components.status import COLUMN_NAMES, session_badge
 from vibe_app.web.layout import RailState
 
 
@@ -180,6 +180,11 @@ def _output() -> rx.Component:
     return rx.cond(DrawerState.session_id != "", panel, nothing)
 
 
+def _fact(field: CardField) -> rx.Component:
+    words = DrawerState.facts[field.name]
+    return rx.el.div(rx.el.dt(field.label), rx.el.dd(rx.cond(words != "", words, "–")))
+
+
 def _details() -> rx.Component:
     shown = rx.fragment(
         rx.cond(
@@ -188,17 +193,7 @@ def _details() -> rx.Component:
             rx.el.p("No description.", class_name="v-quiet", style={"margin": "0"}),
         ),
         rx.el.dl(
-            rx.el.div(
-                rx.el.dt("Priority"),
-                rx.el.dd(
-                    rx.match(
-                        DrawerState.priority, *[(key, look.word) for key, look in PRIORITY_LOOKS.items()], ""
-                    )
-                ),
-            ),
-            rx.el.div(
-                rx.el.dt("Labels"), rx.el.dd(rx.cond(DrawerState.labels != "", DrawerState.labels, "–"))
-            ),
+            *(_fact(each) for each in FIELDS if not each.wide),
             rx.el.div(rx.el.dt("Created"), rx.el.dd(ago(DrawerState.created))),
             class_name="v-facts",
         ),
@@ -223,34 +218,8 @@ def _details() -> rx.Component:
     form = rx.el.form(
         rx.el.input(type="hidden", name="seen", default_value=typed(name, "seen", DrawerState.seen)),
         rx.el.div(
-            field(
-                "Description",
-                rx.text_area(
-                    name="description",
-                    default_value=typed(name, "description", DrawerState.description),
-                    rows="12",
-                    size="3",
-                    resize="vertical",
-                    read_only=DrawerState.locked,
-                ),
-                "Markdown. The agent gets title and description as its prompt.",
-            ),
-            rx.el.div(
-                field(
-                    "Priority",
-                    priority_select(
-                        name="priority",
-                        default_value=typed(name, "priority", DrawerState.priority),
-                        size="3",
-                    ),
-                ),
-                field(
-                    "Labels",
-                    rx.input(
-                        name="labels", default_value=typed(name, "labels", DrawerState.labels), size="3"
-                    ),
-                ),
-                class_name="v-two",
+            *controls(
+                lambda field: typed(name, field, DrawerState.texts[field]), {"read_only": DrawerState.locked}
             ),
             rx.el.div(
                 rx.button("Save", type="submit"),
