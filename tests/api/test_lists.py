@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from tests.api.conftest import Board
+from tests.conftest import BOTH
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.pages import PAGE_BYTES
 from vibe_app.board.sessions.models import Session
@@ -19,6 +20,12 @@ from vibe_app.wiring import Services
 
 MEGABYTE = "é" + "x" * 999_998
 LONG = "y" * 60_000
+
+
+@pytest.fixture(params=BOTH)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Both, one after the other."""
+    return request.param
 
 
 async def ended(parts: Services, board: Board, task: str, count: int) -> list[str]:

@@ -250,7 +250,7 @@ async def test_a_damaged_part_is_a_sentence_and_no_more_is_lost(rig: Rig, data: 
     assert events[1:] == whole[PORTION:]
     assert (events[0].seq, events[0].type) == (PORTION, EventType.ERROR)
     assert "damaged" in events[0].text
-    (shown,) = (await rig.sessions.history(rig.actor, session.project_id, session.task_id)).items
+    shown = await rig.read(session)
     assert shown.output == f"[{events[0].text}]\n" + "".join(lines(LONG)[PORTION:])
 
 

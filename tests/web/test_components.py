@@ -11,7 +11,7 @@ from vibe_app.board.lifecycle import Priority, SessionStatus, TaskStatus, Worksp
 from vibe_app.board.sessions.schemas import SessionPreview
 from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.web.components.card import card_of, epoch_ms, run_words, spent, waiting_words
-from vibe_app.web.components.history import session_row
+from vibe_app.web.components.history import TEXT_CHARS, session_row, within_reason
 from vibe_app.web.components.status import COLUMNS, PRIORITY_LOOKS, session_look, workspace_look
 from vibe_app.web.forms import split_labels, words
 from vibe_app.web.place import Place, parse_place
@@ -161,6 +161,13 @@ def test_a_row_of_the_history_carries_a_preview_and_not_the_output():
 
 def test_labels_are_split_at_commas():
     assert split_labels(" docs, api ,,two words ") == ["docs", "api", "two words"]
+
+
+def test_the_history_shows_of_a_very_long_output_the_beginning():
+    assert within_reason("x" * TEXT_CHARS) == "x" * TEXT_CHARS
+    shown = within_reason("x" * (TEXT_CHARS + 1_500_000))
+    assert len(shown) < TEXT_CHARS + 200
+    assert shown.startswith("x" * TEXT_CHARS + "\n\n… and 1,500,000 characters more.")
 
 
 def test_a_form_says_only_what_a_database_keeps():

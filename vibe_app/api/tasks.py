@@ -6,6 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Response
+from fastapi.encoders import jsonable_encoder
 from starlette.responses import JSONResponse
 
 from vibe_app.api.access import Asker
@@ -66,7 +67,7 @@ async def change_task(
         view = await services().tasks.change(actor, project_id, task_id, version, body)
     except VersionChanged as error:
         now = error.present.model_dump(mode="json")
-        return error_response(409, error.message, error.code, yours=dict(error.yours), task=now)
+        return error_response(409, error.message, error.code, yours=jsonable_encoder(error.yours), task=now)
     return _tagged(view, response)
 
 

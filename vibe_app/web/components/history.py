@@ -22,6 +22,8 @@ from vibe_app.wiring import services
 
 PAGE_SIZE = 20
 PREVIEW_CHARS = 200
+TEXT_CHARS = 200_000
+"""Characters of a text that is shown whole: a tab's State is sent again with each new connection."""
 
 
 @dataclass
@@ -155,9 +157,17 @@ def show_history(state: HistoryState, read: HistoryPage) -> None:
 
 
 def _show_texts(state: HistoryState, session: SessionView) -> None:
-    texts = (session.prompt, session.output, session.error or "")
+    texts = (within_reason(session.prompt), within_reason(session.output), session.error or "")
     if texts != (state.prompt, state.output, state.error):
         state.prompt, state.output, state.error = texts
+
+
+def within_reason(text: str) -> str:
+    """Return a text as it is shown: the beginning of one that is very long, with a word on the rest."""
+    if len(text) <= TEXT_CHARS:
+        return text
+    left = len(text) - TEXT_CHARS
+    return f"{text[:TEXT_CHARS]}\n\n… and {left:,} characters more. “Show it in the terminal” has all of it."
 
 
 async def read_history(actor: Actor, place: Place, page: int, open_id: str = "") -> HistoryPage | None:
