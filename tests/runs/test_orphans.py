@@ -7,6 +7,7 @@ import asyncio
 from tests import fakes
 from tests.runs.rig import Rig, assert_whole, rigged, texts
 from tests.scripted import Request, Script, ScriptedSidecar
+from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.jobs.registry import Jobs
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, StartSession
@@ -88,7 +89,7 @@ async def test_journals_that_the_event_log_holds_are_let_go_of(settings: Setting
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
         over = await rig.over(await rig.execute())
         project = await rig.project()
-        long = await rig.tasks.create(rig.actor, project, "A long one")
+        long = await rig.tasks.create(rig.actor, project, NewTask(title="A long one"))
         live = await rig.running(long)
         sidecar.begin(StartSession(session_id="by-hand", prompt="Try something"))
         await rig.orphans.end_all()
