@@ -94,7 +94,11 @@ async def moves(here: Page, there: Page, count: int) -> Times:
 
 async def run(quick: bool) -> list[Figure]:
     """Measure on one board."""
-    async with ScriptedSidecar() as sidecar, app(sidecar.endpoint) as served, chromium() as browser:
+    async with (
+        ScriptedSidecar(trusting=True) as sidecar,
+        app(sidecar.endpoint) as served,
+        chromium() as browser,
+    ):
         project = await served.project()
         await fill(served, project, CARDS)
         cold, warm = await arrivals(browser, served, project, 2 if quick else 7)

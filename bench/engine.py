@@ -19,9 +19,9 @@ from sqlalchemy.engine import Engine
 
 from bench.databases import KINDS, database
 from bench.figures import Figure, percentile, spread
-from bench.served import ElsewhereRuntime
 from bench.server import PERSON, data_folder
 from bench.sidecars import line
+from tests.elsewhere import ElsewhereRuntime
 from tests.scripted import Script, ScriptedSidecar
 from vibe_app.accounts.roles import Actor
 from vibe_app.board.projects.schemas import NewProject, ProjectPatch
@@ -38,11 +38,11 @@ CLAIM_MS, STOP_MS, EVENTS, QUERIES = 25, 100, 5000, 3
 async def engine(kind: str, script: Script) -> AsyncIterator[tuple[Services, Actor, UUID]]:
     """Run the app's parts in this process on a new database, with one person and one project."""
     with database(kind) as variables, data_folder(**variables) as folder:
-        async with ScriptedSidecar(script) as sidecar:
+        async with ScriptedSidecar(script, trusting=True) as sidecar:
             settings = load_settings(
                 data=Path(folder), database_url=variables.get("VIBE_DATABASE_URL", ""), installation_limit=100
             )
-            async with running(build(settings, ElsewhereRuntime(sidecar.endpoint))) as parts:
+            async with running(build(settings, ElsewhereRuntime(lambda _: sidecar.endpoint))) as parts:
                 await parts.accounts.set_up(PERSON["email"], PERSON["name"], PERSON["password"])
                 grant = await parts.accounts.login(PERSON["email"], PERSON["password"])
                 actor = await parts.accounts.who(grant.token)

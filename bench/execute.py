@@ -14,6 +14,8 @@ import httpx
 from bench.figures import Figure, percentile, spread
 from bench.server import App, app, status_is
 from tests.waiting import eventually
+from vibe_app.settings import load_settings
+from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.runtimes.local.records import Record
 
 MORE_MS = 150
@@ -64,7 +66,9 @@ async def run(quick: bool) -> list[Figure]:
     async with app() as served:
         project = await served.project()
         record = await warm(served, project)
-        headers = {"Authorization": f"Bearer {record.token}"}
+        key = load_settings(data=served.data).signing_key()
+        token = ServiceKeys.of(key, record.project_id, record.epoch).token
+        headers = {"Authorization": f"Bearer {token}"}
         url = f"http://127.0.0.1:{record.sidecar_port}"
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30, trust_env=False) as sidecar:
             taken = [

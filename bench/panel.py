@@ -43,7 +43,11 @@ BARE = """<!doctype html><title>Bare</title><pre id="out"></pre><script>
 @asynccontextmanager
 async def stage() -> AsyncIterator[tuple[App, ScriptedSidecar, Browser]]:
     """Run an app on a silent sidecar, and a browser."""
-    async with ScriptedSidecar(SILENT) as sidecar, app(sidecar.endpoint) as served, chromium() as browser:
+    async with (
+        ScriptedSidecar(SILENT, trusting=True) as sidecar,
+        app(sidecar.endpoint) as served,
+        chromium() as browser,
+    ):
         yield served, sidecar, browser
 
 

@@ -77,7 +77,7 @@ def sidecars() -> Iterator[Sidecars]:
 
 async def main() -> None:
     """Play until the pipe is closed."""
-    async with ScriptedSidecar(SILENT) as sidecar:
+    async with ScriptedSidecar(SILENT, trusting=True) as sidecar:
         say({"url": sidecar.endpoint.url, "token": sidecar.endpoint.token})
         while order := await asyncio.to_thread(sys.stdin.readline):
             count, rate = order.split()

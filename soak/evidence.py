@@ -5,8 +5,11 @@ It is gathered once, when all is over, and written out whole where a check fails
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -106,10 +109,20 @@ def recorded(folder: Path) -> dict[str, Said]:
     return said
 
 
-def journaled(workspaces: Path) -> dict[str, Said]:
-    """Read the journals of real sidecars."""
+async def keep_journals(workspaces: Path, kept: Path) -> None:
+    """Link the journals of real sidecars into a folder, until cancelled: a workspace keeps none for long."""
+    kept.mkdir()
+    while True:
+        for path in workspaces.glob("*/.opencode/sessions/*.jsonl"):
+            with suppress(FileExistsError, FileNotFoundError):
+                os.link(path, kept / path.name)
+        await asyncio.sleep(0.2)
+
+
+def journaled(kept: Path) -> dict[str, Said]:
+    """Read the journals that were kept."""
     said: dict[str, Said] = {}
-    for path in workspaces.glob("*/.opencode/sessions/*.jsonl"):
+    for path in kept.glob("*.jsonl"):
         events = journal.read(Spot(path.parent, (path.name,))).events
         said[path.stem] = Said([(event.type.value, event.text, iso(event.timestamp)) for event in events])
     return said

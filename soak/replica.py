@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
@@ -21,54 +21,30 @@ from uuid import UUID
 import uvicorn
 from starlette.applications import Starlette
 
+from tests.elsewhere import ElsewhereRuntime
 from vibe_app.api.app import api_routes
 from vibe_app.cli import ports
 from vibe_app.cli.server import Server
-from vibe_app.errors import Unavailable
 from vibe_app.log import set_up
 from vibe_app.settings import load_settings
 from vibe_app.wiring import build, running
-from vibe_app.workspaces.runtimes.base import Endpoint, Progress, WorkspaceSpec
+from vibe_app.workspaces.runtimes.base import Endpoint
 
 WORKSPACES = "SOAK_WORKSPACES"
 
 
-class ListedRuntime:
-    """Workspaces that somebody else keeps running, as a file lists them.
+def listed_in(listed: Path) -> Callable[[UUID], Endpoint | None]:
+    """Return what says where a project's sidecar answers, as a file lists it.
 
     Args:
         listed: A JSON object: for each project the arguments of its `Endpoint`.
     """
 
-    def __init__(self, listed: Path) -> None:
-        self._listed = listed
+    def where(project_id: UUID) -> Endpoint | None:
+        found = json.loads(listed.read_text()).get(str(project_id))
+        return Endpoint(**found) if found else None
 
-    async def open(self) -> None:
-        """Nothing was left running."""
-
-    async def close(self, keep: Collection[UUID] | None = None) -> None:
-        """Nothing is to be let go of."""
-
-    async def ensure(self, spec: WorkspaceSpec, progress: Progress | None = None) -> Endpoint:
-        """Return where the project's sidecar answers.
-
-        Raises:
-            Unavailable: It is not listed.
-        """
-        found = self._read().get(str(spec.project_id))
-        if found is None:
-            raise Unavailable("The soak has no workspace for this project.")
-        return Endpoint(**found)
-
-    async def stop(self, project_id: UUID, *, erase: bool = False) -> None:
-        """Leave it to whoever runs it."""
-
-    async def alive(self) -> set[UUID]:
-        """Return every listed project."""
-        return {UUID(project) for project in self._read()}
-
-    def _read(self) -> dict[str, dict[str, str]]:
-        return json.loads(self._listed.read_text())
+    return where
 
 
 def die_with_the_parent() -> None:
@@ -96,7 +72,7 @@ def main() -> None:
     for chatty in ("uvicorn", "httpx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     settings = load_settings()
-    runtime = ListedRuntime(Path(os.environ[WORKSPACES]))
+    runtime = ElsewhereRuntime(listed_in(Path(os.environ[WORKSPACES])))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

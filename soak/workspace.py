@@ -51,7 +51,7 @@ class Workspace(ScriptedSidecar):
     """
 
     def __init__(self, folder: Path, seed: str) -> None:
-        super().__init__(_script, token=TOKEN)
+        super().__init__(_script, token=TOKEN, trusting=True)
         self._folder = folder
         self._dice = Random(seed)
 

@@ -61,7 +61,7 @@ async def there(settings: Settings, sidecar: ScriptedSidecar, here: Rig) -> Asyn
 
 @pytest.fixture
 async def sidecar() -> AsyncIterator[ScriptedSidecar]:
-    async with ScriptedSidecar(Script.lines(1000, rate=400)) as sidecar:
+    async with ScriptedSidecar(Script.lines(1000, rate=400), trusting=True) as sidecar:
         yield sidecar
 
 

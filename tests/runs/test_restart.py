@@ -42,7 +42,7 @@ async def assert_exact(rig: Rig, sidecar: ScriptedSidecar, session: SessionView,
 
 async def test_handed_over_again_and_again(settings: Settings) -> None:
     async with (
-        ScriptedSidecar(Script.lines(400, rate=400)) as sidecar,
+        ScriptedSidecar(Script.lines(400, rate=400), trusting=True) as sidecar,
         rigged(settings, fakes.FakeRuntime(sidecar)) as rig,
     ):
         session = await rig.running()
@@ -73,7 +73,7 @@ async def test_handed_over_while_the_workspace_starts(settings: Settings) -> Non
 
 async def test_finished_while_nobody_was_there(settings: Settings) -> None:
     async with (
-        ScriptedSidecar(Script.lines(30, rate=100)) as sidecar,
+        ScriptedSidecar(Script.lines(30, rate=100), trusting=True) as sidecar,
         rigged(settings, fakes.FakeRuntime(sidecar)) as rig,
     ):
         session = await rig.running()
@@ -102,7 +102,7 @@ async def process(settings: Settings, sidecar: ScriptedSidecar, *more: str) -> A
     endpoint = sidecar.endpoint
     arguments = ["--data", str(settings.data), "--database", settings.database]
     arguments += ["--lease", str(settings.lease), "--heartbeat", str(settings.heartbeat)]
-    arguments += ["--url", endpoint.url, "--token", endpoint.token, *more]
+    arguments += ["--url", endpoint.url, "--token", endpoint.token, "--key", settings.secret_key, *more]
     engine = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.runs.engine_process", *arguments, cwd=ROOT, stdout=PIPE
     )
@@ -118,7 +118,7 @@ async def process(settings: Settings, sidecar: ScriptedSidecar, *more: str) -> A
 
 @pytest.fixture
 async def sidecar() -> AsyncIterator[ScriptedSidecar]:
-    async with ScriptedSidecar(Script.lines(1500, rate=500)) as sidecar:
+    async with ScriptedSidecar(Script.lines(1500, rate=500), trusting=True) as sidecar:
         yield sidecar
 
 
@@ -149,7 +149,7 @@ async def test_terminated_in_mid_run(settings: Settings, sidecar: ScriptedSideca
 
 
 async def test_stopped_before_anybody_took_what_it_had_said(settings: Settings) -> None:
-    sidecar = ScriptedSidecar(Script.endless())
+    sidecar = ScriptedSidecar(Script.endless(), trusting=True)
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar), opened=False) as rig:
         session = await rig.execute()
         async with process(settings, sidecar, "--poison") as engine:
@@ -174,7 +174,7 @@ async def _until_stored(rig: Rig, session: SessionView, seq: int) -> None:
 
 
 async def test_a_run_that_kills_its_process_is_not_tried_for_ever(settings: Settings) -> None:
-    sidecar = ScriptedSidecar(Script.endless())
+    sidecar = ScriptedSidecar(Script.endless(), trusting=True)
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar), opened=False) as rig:
         session = await rig.execute()
         for _ in range(3):
@@ -187,4 +187,5 @@ async def test_a_run_that_kills_its_process_is_not_tried_for_ever(settings: Sett
         assert (await rig.task(session)).status == "TODO"
         assert_whole(await rig.logged(session))
         assert sidecar.calls["POST /sessions"] == 3
-        await eventually(lambda: sidecar.session(session.id).status == "cancelled")
+        await rig.orphans.end_all()
+        assert sidecar.session(session.id).status == "cancelled"
