@@ -111,11 +111,15 @@ def recorded(folder: Path) -> dict[str, Said]:
 
 async def keep_journals(workspaces: Path, kept: Path) -> None:
     """Link the journals of real sidecars into a folder, until cancelled: a workspace keeps none for long."""
-    kept.mkdir()
-    while True:
+
+    def link() -> None:
+        kept.mkdir(exist_ok=True)
         for path in workspaces.glob("*/.opencode/sessions/*.jsonl"):
             with suppress(FileExistsError, FileNotFoundError):
                 os.link(path, kept / path.name)
+
+    while True:
+        await asyncio.to_thread(link)
         await asyncio.sleep(0.2)
 
 
