@@ -208,7 +208,7 @@ class KubernetesRuntime:
         return {pod.project_id for pod in self._pods.all()} | await self._objects.found()
 
     async def outdated(self) -> set[UUID]:
-        """Return the projects whose pod runs with other settings or secrets than a start would give it now."""
+        """Return the projects whose pod runs with other settings or secrets than it would now be given."""
         return {pod.project_id for pod in self._pods.all() if pod.running and not self._as_set(pod)}
 
     def _as_set(self, pod: Pod) -> bool:
