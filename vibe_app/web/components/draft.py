@@ -13,7 +13,9 @@ import reflex as rx
 from reflex.utils.imports import ImportVar
 from reflex.vars import FunctionStringVar, VarData
 
-_SOURCE = rx.asset("draft.jsx", shared=True)
+from vibe_app.web.components.sources import source
+
+_SOURCE = source("draft.jsx")
 
 
 class Draft(rx.Component):

@@ -13,21 +13,21 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.web.components.markdown import PACKAGES as MARKDOWN_PACKAGES
+from vibe_app.web.components.sources import source
 
-_SOURCE = rx.asset("explorer.jsx", shared=True)
-rx.asset("explorer.css", shared=True)
-rx.asset("explorer_code.jsx", shared=True)
-rx.asset("explorer_dialogs.jsx", shared=True)
-rx.asset("explorer_file.jsx", shared=True)
-rx.asset("explorer_folder.jsx", shared=True)
-rx.asset("explorer_folders.js", shared=True)
-rx.asset("explorer_found.jsx", shared=True)
-rx.asset("explorer_marks.js", shared=True)
-rx.asset("explorer_parts.jsx", shared=True)
-rx.asset("markdown.jsx", shared=True)
-rx.asset("explorer_rest.js", shared=True)
-rx.asset("explorer_tree.jsx", shared=True)
-rx.asset("explorer_upload.jsx", shared=True)
+_SOURCE = source("explorer.jsx")
+source("explorer.css")
+source("explorer_code.jsx")
+source("explorer_dialogs.jsx")
+source("explorer_file.jsx")
+source("explorer_folder.jsx")
+source("explorer_folders.js")
+source("explorer_found.jsx")
+source("explorer_marks.js")
+source("explorer_parts.jsx")
+source("explorer_rest.js")
+source("explorer_tree.jsx")
+source("explorer_upload.jsx")
 
 
 def _nothing() -> list[rx.Var[Any]]:

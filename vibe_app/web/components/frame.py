@@ -6,7 +6,9 @@ from typing import Any
 
 import reflex as rx
 
-_SOURCE = rx.asset("frame.jsx", shared=True)
+from vibe_app.web.components.sources import source
+
+_SOURCE = source("frame.jsx")
 
 
 def _pressed(key: rx.Var[str]) -> list[rx.Var[Any]]:

@@ -11,9 +11,10 @@ import json
 import reflex as rx
 
 from vibe_app import frontend
+from vibe_app.web.components.sources import source
 
 RENEWED = "A new version of Vibe is here: the page was loaded anew."
-_SOURCE = rx.asset("fresh.jsx", shared=True)
+_SOURCE = source("fresh.jsx")
 
 
 class Fresh(rx.Component):

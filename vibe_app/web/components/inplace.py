@@ -6,7 +6,9 @@ from typing import Any
 
 import reflex as rx
 
-_SOURCE = rx.asset("inplace.jsx", shared=True)
+from vibe_app.web.components.sources import source
+
+_SOURCE = source("inplace.jsx")
 
 
 def _saved(text: rx.Var[str], version: rx.Var[int]) -> list[rx.Var[Any]]:

@@ -13,8 +13,10 @@ from typing import Any
 import reflex as rx
 from reflex.vars.function import ArgsFunctionOperation
 
-_SOURCE = rx.asset("kanban.jsx", shared=True)
-rx.asset("kanban.css", shared=True)
+from vibe_app.web.components.sources import source
+
+_SOURCE = source("kanban.jsx")
+source("kanban.css")
 
 
 def _moved(card_id: rx.Var[str], column: rx.Var[str], before_id: rx.Var[str]) -> list[rx.Var[Any]]:

@@ -10,7 +10,9 @@ from typing import Any
 
 import reflex as rx
 
-_SOURCE = rx.asset("markdown.jsx", shared=True)
+from vibe_app.web.components.sources import source
+
+_SOURCE = source("markdown.jsx")
 PACKAGES = ["react-markdown@10.1.0", "remark-gfm@4.0.1"]
 
 

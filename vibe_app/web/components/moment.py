@@ -6,7 +6,9 @@ from typing import Any
 
 import reflex as rx
 
-_SOURCE = rx.asset("moment.jsx", shared=True)
+from vibe_app.web.components.sources import source
+
+_SOURCE = source("moment.jsx")
 
 
 class Ago(rx.Component):

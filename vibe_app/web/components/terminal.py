@@ -10,8 +10,10 @@ from typing import Any
 
 import reflex as rx
 
-_SOURCE = rx.asset("terminal.jsx", shared=True)
-rx.asset("terminal.css", shared=True)
+from vibe_app.web.components.sources import source
+
+_SOURCE = source("terminal.jsx")
+source("terminal.css")
 
 Batch = dict[str, Any]
 """One batch, or `{}` before the first.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import reflex as rx
 from reflex_components_core.core.banner import has_hydration_payload_error, has_too_many_connection_errors
 
+from vibe_app.web.components.sources import source
+
 WITHOUT_SOCKETS = (
     "Vibe answers, but the connection that this page lives on does not open. A proxy in front does not pass "
     "WebSocket on: set it to (nginx: proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade, "
     'proxy_set_header Connection "upgrade").'
 )
-_SOURCE = rx.asset("unreached.jsx", shared=True)
+_SOURCE = source("unreached.jsx")
 
 
 class Unreached(rx.Component):
