@@ -47,7 +47,6 @@ APART = {
         "tests/runs/test_soak.py",
         "tests/runs/test_restart.py",
         "tests/runs/test_replicas.py",
-        "tests/workspaces/runtimes/local/test_shared.py",
         "tests/api/test_output_replicas.py",
         "tests/cli/test_workers.py",
         "tests/e2e/test_replicas.py",

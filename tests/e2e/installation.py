@@ -55,7 +55,7 @@ class Installation:
     async def start(self) -> None:
         """Start the server and return once it answers; after the first time on the same port."""
         self._process = self._spawn()
-        await eventually(lambda: self.running is not None or self._ended, seconds=30)
+        await eventually(lambda: self.running is not None or self._ended, seconds=60)
         assert self.running is not None, self.log()
         self.url = self.running.url
         self._port = int(self.url.rpartition(":")[2])
