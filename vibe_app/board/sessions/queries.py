@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, or_, select, update
+from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from vibe_app.board.lifecycle import LIVE, SessionStatus, session_sources
-from vibe_app.board.projects.models import Project
 from vibe_app.board.sessions.archive import BEGINNING
 from vibe_app.board.sessions.models import Session, SessionEvent
 from vibe_app.board.tasks.models import Task
@@ -84,76 +82,6 @@ async def move_session(
     )
     if done.rowcount != 1:  # type: ignore[attr-defined]
         raise IllegalMove(f"The session cannot become {target} any more.")
-
-
-async def queue_positions(db: AsyncSession, installation_limit: int) -> dict[UUID, tuple[int | None, str]]:
-    """Return for every waiting session its place in line, if it is in line, and what it waits for.
-
-    One that waits for its project counts its place among the project's own,
-    one that waits for the installation among all.
-    """
-    clock = await db.scalar(select(db_clock()))
-    waiting = (
-        await db.execute(
-            select(
-                col(Session.id),
-                col(Session.project_id),
-                col(Session.owner),
-                col(Session.not_before),
-                col(Session.status),
-                col(Session.wait_from),
-            )
-            .where(
-                live,
-                or_(
-                    col(Session.status) == str(SessionStatus.PENDING),
-                    col(Session.owner).is_(None),
-                ),
-            )
-            .order_by(col(Session.priority).desc(), col(Session.created_at), col(Session.id))
-        )
-    ).all()
-    if not waiting:
-        return {}
-    held = dict(
-        (
-            await db.execute(
-                select(col(Session.project_id), func.count())
-                .where(holds_place)
-                .group_by(col(Session.project_id))
-            )
-        ).all()
-    )
-    limits = dict(
-        (
-            await db.execute(
-                select(col(Project.id), col(Project.session_limit)).where(
-                    col(Project.id).in_({row.project_id for row in waiting})
-                )
-            )
-        ).all()
-    )
-    result: dict[UUID, tuple[int | None, str]] = {}
-    in_project: dict[UUID, int] = {}
-    in_all = 0
-    for row in waiting:
-        if row.owner is None and row.wait_from is not None and row.not_before > (clock or 0.0):
-            until = datetime.fromtimestamp(row.not_before, UTC)
-            result[row.id] = (None, f"the provider until {until:%H:%M} UTC")
-        elif row.not_before > (clock or 0.0):
-            result[row.id] = (None, f"retry in {max(1, round(row.not_before - clock))} s")
-        elif row.owner is not None:
-            result[row.id] = (None, "workspace starting")
-        elif row.status == str(SessionStatus.PENDING) or row.wait_from is not None:
-            in_all += 1
-            place = in_project[row.project_id] = in_project.get(row.project_id, 0) + 1
-            if held.get(row.project_id, 0) >= limits.get(row.project_id, 1):
-                result[row.id] = (place, "project limit")
-            elif sum(held.values()) >= installation_limit:
-                result[row.id] = (in_all, "installation limit")
-            else:
-                result[row.id] = (None, "workspace starting")
-    return result
 
 
 async def show_the_newest_left(db: AsyncSession, task_id: UUID, deleted: UUID) -> None:

@@ -20,6 +20,7 @@ from vibe_app.board.pages import Page
 from vibe_app.board.sessions import archive
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.endings import UNREACHABLE, end_session
+from vibe_app.board.sessions.line import queue_positions
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.schemas import SessionCard, SessionPreview, SessionView, session_view
 from vibe_app.board.tasks import queries as task_queries
@@ -302,7 +303,7 @@ class Sessions:
             ).one_or_none()
             if row is None:
                 raise NotFound("The session was deleted.", "session_not_found")
-            waits = await session_queries.queue_positions(db, self._installation_limit)
+            waits = await queue_positions(db, self._installation_limit)
         return session_view(SessionCard, row, waits, self._quiet_notice), bool(row.phase)
 
     async def _previews(
@@ -322,7 +323,7 @@ class Sessions:
         """Return what is known of those that wait, where any of these may."""
         if not any(row.status in LIVE for row in rows):
             return {}
-        return await session_queries.queue_positions(db, self._installation_limit)
+        return await queue_positions(db, self._installation_limit)
 
 
 def compose_prompt(title: str, description: str, instructions: str = "") -> str:

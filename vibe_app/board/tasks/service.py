@@ -15,6 +15,7 @@ from vibe_app.board.access import require, task_of
 from vibe_app.board.lifecycle import TASK_MOVES, SessionStatus, TaskStatus
 from vibe_app.board.pages import Page
 from vibe_app.board.sessions import queries as session_queries
+from vibe_app.board.sessions.line import queue_positions
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.schemas import SessionCard, session_view
 from vibe_app.board.tasks import queries as task_queries
@@ -235,7 +236,7 @@ class Tasks:
     ) -> list[_Kind]:
         waits: dict[UUID, tuple[int | None, str]] = {}
         if any(task.status == TaskStatus.IN_PROGRESS and _may_wait(row) for task, row in rows):
-            waits = await session_queries.queue_positions(db, self._installation_limit)
+            waits = await queue_positions(db, self._installation_limit)
         return [
             kind.with_session(
                 task,
