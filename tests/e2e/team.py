@@ -57,8 +57,10 @@ class Team:
         return (await self.api("POST", f"{self.path}/tasks", json=body))["id"]
 
     async def sessions(self, task: str) -> list[dict[str, Any]]:
-        """Return the history of a card, newest first."""
-        return (await self.api("GET", f"{self.path}/tasks/{task}/sessions"))["sessions"]
+        """Return the sessions of a card, newest first, each whole."""
+        path = f"{self.path}/tasks/{task}/sessions"
+        listed = (await self.api("GET", path))["sessions"]
+        return [await self.api("GET", f"{path}/{session['id']}") for session in listed]
 
 
 async def signed_in(context: BrowserContext, url: str, answer: APIResponse) -> StorageState:
