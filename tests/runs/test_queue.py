@@ -17,7 +17,7 @@ from tests.runs.rig import Rig, rigged
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
-from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.sessions.schemas import SessionCard
 from vibe_app.db import db_clock
 from vibe_app.errors import LeaseLost
 from vibe_app.runs.event_log import Entry, Lease, Taken
@@ -205,7 +205,7 @@ async def test_no_limit_is_ever_exceeded_by_two_owners_in_a_storm(rig: Rig) -> N
 async def test_two_executes_at_once_make_one_session(rig: Rig) -> None:
     card = await rig.card()
     answers = await asyncio.gather(*(rig.execute(card) for _ in range(10)), return_exceptions=True)
-    made = [answer for answer in answers if isinstance(answer, SessionView)]
+    made = [answer for answer in answers if isinstance(answer, SessionCard)]
     assert len(made) == 1
     assert {getattr(answer, "code", None) for answer in answers if answer not in made} == {"already_active"}
 
