@@ -148,6 +148,7 @@ async def parts(settings: Settings, runtime: FakeRuntime) -> AsyncIterator[Servi
     runtime.on_status = built.reconciler.told
     async with running(built) as parts:
         yield parts
+    await runtime.destroy()
 
 
 @pytest.fixture

@@ -192,8 +192,13 @@ class FakeRuntime:
         """There is nothing to find again."""
 
     async def close(self, keep: Collection[UUID] | None = None) -> None:
-        """Take the sidecars that it made down with it, as they live in this process."""
+        """Stop what is not to be kept; the rest goes on, as workspaces do."""
         self.kept = keep
+        for project_id in set(self.sidecars) - set(self.sidecars if keep is None else keep):
+            await self.stop(project_id)
+
+    async def destroy(self) -> None:
+        """Take the sidecars that it made down, as they live in this process."""
         for project_id, sidecar in self.sidecars.items():
             if sidecar is not self._given:
                 await sidecar.die()

@@ -194,7 +194,7 @@ async def rigged(
         await rig.supervisor.close()
         await rig.jobs.close()
         await rig.usage.close()
-        await rig.runtime.close()
+        await rig.runtime.destroy()
         await rig.agent.close()
         await rig.database.close()
 
