@@ -19,6 +19,7 @@ from soak.people import Asked
 from soak.plans import Plan, rehearsed, scripted
 from soak.processes import Fault
 from soak.reader import Reader
+from vibe_app.board.lifecycle import SessionStatus, TaskStatus
 from vibe_app.board.projects.models import Project
 from vibe_app.board.sessions.models import Session, SessionEvent
 from vibe_app.board.tasks.models import Task
@@ -60,10 +61,11 @@ class Story:
         return self.evidence.events[self.session.id]
 
     def add(self, plan: Plan, status: str) -> None:
-        column = "AI_REVIEW" if status == "completed" else "TODO"
+        column = TaskStatus.AI_REVIEW if status == "completed" else TaskStatus.TODO
         task = Task(project_id=self.project.id, title="Card", status=column, position=1.0)
         session = Session(
-            task_id=task.id, project_id=self.project.id, status=status, prompt="", attempt=plan.lost + 1,
+            task_id=task.id, project_id=self.project.id, status=SessionStatus(status), prompt="",
+            attempt=plan.lost + 1,
             idempotency_key=str(uuid4()), stop_requested=status == "cancelled",
         )  # fmt: skip
         task.last_session_id = session.id
