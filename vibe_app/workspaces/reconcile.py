@@ -318,7 +318,7 @@ class Reconciler:
             await self._credential(project),
             epoch,
             self._keys(row.project_id, epoch),
-            remade=row.epoch > 0,
+            remade=row.notices is not None,  # it was ready once
         )
 
     async def _credential(self, project: Project) -> Credential | None:
