@@ -155,8 +155,10 @@ async def test_a_sidecar_that_cannot_be_reached(
 async def test_real_waiting_times_fit_into_the_ten_seconds_of_execute(settings: Settings) -> None:
     sidecar = fakes.SidecarThatNeverAnswers()
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar), retry_policy=RetryPolicy()) as rig:
+        card = await rig.card()
+        await rig.workspaces.ensure(card.project_id)
         began = time.monotonic()
-        session = await rig.execute()
+        session = await rig.execute(card)
         with pytest.raises(Unavailable):
             await rig.sessions.wait_for_outcome(session.id)
         assert time.monotonic() - began < 9.5

@@ -14,6 +14,7 @@ from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.web.components.card import epoch_ms
 from vibe_app.web.pages import files
 from vibe_app.wiring import Services
+from vibe_app.workspaces.states import WorkspaceStatus
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +62,8 @@ async def test_files_are_followed_although_the_subscriber_comes_before_the_arriv
     await someone.send("FilesState.watch")
     await shown(someone, name=project.name)
     await someone.call("FilesState.arrive")
-    await parts.workspaces.note_status(project.id, "failed", "No room")
+    await shown(someone, workspace="ready")
+    await parts.reconciler.told(project.id, WorkspaceStatus.FAILED, "No room", None)
     await shown(someone, workspace="failed", workspace_reason="No room")
 
 
@@ -87,9 +89,11 @@ async def test_the_page_wakes_the_workspace_and_shows_how_it_is(
     someone: Tab = await tab("viewer", f"/p/{project.id}/files")
     await someone.call("FilesState.arrive")
     await someone.send("FilesState.watch")
-    for status, reason in (("starting", "Starting OpenCode"), ("failed", "No room"), ("ready", "")):
-        await parts.workspaces.note_status(project.id, status, reason)
-        await shown(someone, workspace=status, workspace_reason=reason)
+    await shown(someone, workspace="ready", workspace_reason="")
+    await parts.reconciler.told(project.id, WorkspaceStatus.FAILED, "No room", None)
+    await shown(someone, workspace="failed", workspace_reason="No room")
+    await someone.call("FilesState.wake")
+    await shown(someone, workspace="ready", workspace_reason="")
 
 
 async def test_files_are_looked_at_while_a_run_writes_and_when_it_ends(
@@ -98,7 +102,6 @@ async def test_files_are_looked_at_while_a_run_writes_and_when_it_ends(
     someone: Tab = await tab("viewer", f"/p/{project.id}/files")
     await someone.call("FilesState.arrive")
     await someone.send("FilesState.watch")
-    await parts.workspaces.note_status(project.id, "ready", None)
     await shown(someone, workspace="ready")
     session = await run(parts, tokens, task)
     await shown(someone, live=False, since=epoch_ms(session.started_at))
@@ -113,8 +116,8 @@ async def test_files_are_looked_at_while_a_run_writes_and_when_it_ends(
         task.version,
         TaskPatch(title="Another name"),
     )
-    await parts.workspaces.note_status(project.id, "stopped", None)
-    await shown(someone, workspace="stopped")
+    await parts.reconciler.told(project.id, WorkspaceStatus.FAILED, "No room", None)
+    await shown(someone, workspace="failed")
     assert someone.var("FilesState", "look") == looks
 
 
