@@ -24,15 +24,14 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database
 from vibe_app.errors import Unavailable, VibeError
-from vibe_app.jobs.models import JobRow
 from vibe_app.jobs.registry import Hold, Job
-from vibe_app.log import visible
 from vibe_app.wire import now
 from vibe_app.workspaces import rows, usage
 from vibe_app.workspaces.models import Workspace
 from vibe_app.workspaces.runtimes.base import Endpoint, KeysOf, Runtime, Tenancy, WorkspaceSpec
 from vibe_app.workspaces.service import RECONCILER, as_failure
 from vibe_app.workspaces.states import Desired, WorkspaceStatus
+from vibe_app.workspaces.statuses import Statuses
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +88,8 @@ class Reconciler:
         self._orphaned = timedelta(hours=orphan_hours)
         self._work: dict[UUID, _Work] = {}
         self._failures: dict[UUID, _Failures] = {}
-        self._unwritten: dict[UUID, dict[str, Any]] = {}
-        self._news = asyncio.Event()
-        self._writing = asyncio.Lock()
-        self._hold: Hold | None = None
+        self._statuses = Statuses(database)
+        self._note = self._statuses.note
 
     @property
     def job(self) -> Job:
@@ -105,93 +102,35 @@ class Reconciler:
         Raises:
             Unavailable: The runtime cannot be reached.
         """
-        self._hold = hold
+        self._statuses.begin(hold)
         writing: asyncio.Task[None] | None = None
         try:
             async with self._database.read() as db:
                 tenancy = Tenancy(await rows.installation(db), self._keys, await rows.known(db))
-            await self._report("The place of the workspaces is being opened.")
+            await self._statuses.report("The place of the workspaces is being opened.")
             await self._runtime.open(tenancy)
             await self._take_stock()
-            await self._report(None)
-            writing = asyncio.create_task(forever("write how workspaces are", self._write_all))
+            await self._statuses.report(None)
+            writing = asyncio.create_task(forever("write how workspaces are", self._statuses.write_all))
             await self._reconcile_all()
         finally:
             await cancel(*(work.task for work in self._work.values()))
             self._work.clear()
             await asyncio.shield(self._close(writing))
 
-    async def _report(self, trouble: str | None) -> None:
-        """Say in the job's row what keeps this from looking after workspaces."""
-        assert self._hold is not None
-        async with self._database.transaction() as db:
-            await db.execute(
-                update(JobRow)
-                .where(col(JobRow.name) == self._hold.name, self._hold.fence)
-                .values(failure=trouble)
-            )
-
-    # --- what the runtime tells -------------------------------------------------------------------
-
     async def told(
         self, project_id: UUID, status: WorkspaceStatus, reason: str | None, endpoint: Endpoint | None
     ) -> None:
         """Take from the runtime how a workspace is; it is written as soon as it can be."""
-        values: dict[str, Any] = {"status": status.value, "reason": visible(reason) if reason else None}
-        if status is WorkspaceStatus.READY and endpoint is not None:
-            # Notices repeat names out of the repository.
-            values |= {
-                "address": _address(endpoint),
-                "notices": [visible(notice) for notice in endpoint.notices],
-                "failure": None,
-            }
-        elif status is not WorkspaceStatus.READY:
-            values["address"] = None
-        self._note(project_id, values)
+        self._statuses.told(project_id, status, reason, endpoint)
 
     def troubled(self, project_id: UUID, sentence: str, final: bool) -> None:
         """Take from the runtime how something of a workspace ended that runs may need."""
-        self._note(project_id, {"trouble": visible(sentence), "trouble_at": now(), "trouble_final": final})
-
-    def _note(self, project_id: UUID, values: dict[str, Any]) -> None:
-        self._unwritten.setdefault(project_id, {}).update(values)
-        self._news.set()
-
-    async def _write_all(self) -> None:
-        """Write what is to be written, again and again until it stands there."""
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            await self.write()
+        self._statuses.troubled(project_id, sentence, final)
 
     async def write(self) -> None:
-        """Write what is to be written; on return all of it stands there.
-
-        Raises:
-            Unavailable: The database does not answer; what is to be written is kept.
-        """
-        async with self._writing:
-            await self._write()
-
-    async def _write(self) -> None:
-        writing, self._unwritten = self._unwritten, {}
-        assert self._hold is not None
-        try:
-            async with self._database.transaction() as db:
-                # In order, so that two processes never wait for each other's rows.
-                for project_id, values in sorted(writing.items()):
-                    await db.execute(
-                        update(Workspace)
-                        .where(col(Workspace.project_id) == project_id, self._hold.fence)
-                        .values(**values)
-                    )
-                    rows.announce(db, project_id)
-        except BaseException:
-            # What came meanwhile is newer.
-            for project_id, values in writing.items():
-                self._unwritten[project_id] = values | self._unwritten.get(project_id, {})
-            self._news.set()
-            raise
+        """Write what is to be written; see `Statuses.write`."""
+        await self._statuses.write()
 
     # --- what is to do ------------------------------------------------------------------------------
 
@@ -283,17 +222,19 @@ class Reconciler:
         """Bring a workspace up; how that goes is told by the runtime, and its end written with the wish."""
         project_id, answered = row.project_id, {"observed": row.generation, "restart": False}
         if row.restart:
-            await self.told(project_id, WorkspaceStatus.STARTING, "Ending what runs, to start it anew", None)
+            self._statuses.told(
+                project_id, WorkspaceStatus.STARTING, "Ending what runs, to start it anew", None
+            )
             await self._runtime.stop(project_id)
         try:
             spec = await self._spec(row)
             endpoint = await self._runtime.ensure(spec)
         except VibeError as error:
-            await self.told(project_id, WorkspaceStatus.FAILED, error.message, None)
+            self._statuses.told(project_id, WorkspaceStatus.FAILED, error.message, None)
             self._note(project_id, answered | {"failure": as_failure(error)})
             log.warning("workspace of project %s could not start: %s", project_id, error)
         else:
-            await self.told(project_id, WorkspaceStatus.READY, None, endpoint)
+            self._statuses.told(project_id, WorkspaceStatus.READY, None, endpoint)
             self._note(project_id, answered | {"outdated": project_id in await self._runtime.outdated()})
         await self.write()
 
@@ -302,13 +243,12 @@ class Reconciler:
         held = await self._runtime.held()
         epoch = row.epoch if held.get(row.project_id) == row.epoch else row.epoch + 1
         async with self._database.transaction() as db:
-            assert self._hold is not None
             project = await db.get(Project, row.project_id)
             if project is None:
                 raise Unavailable("The project was deleted, and its workspace with it.", "workspace_stopped")
             await db.execute(
                 update(Workspace)
-                .where(col(Workspace.project_id) == row.project_id, self._hold.fence)
+                .where(col(Workspace.project_id) == row.project_id, self._statuses.fence)
                 .values(epoch=epoch)
             )
         return WorkspaceSpec(
@@ -345,7 +285,7 @@ class Reconciler:
             )
             what = "erased" if erase else "stopped"
             log.warning("workspace of project %s could not be %s: %s", project_id, what, failure)
-            await self.told(project_id, WorkspaceStatus.FAILED, failure.message, None)
+            self._statuses.told(project_id, WorkspaceStatus.FAILED, failure.message, None)
             self._note(
                 project_id,
                 {"observed": row.generation if erase else row.observed, "failure": as_failure(failure)},
@@ -353,11 +293,11 @@ class Reconciler:
             self._put_off(project_id)
             return await self.write()
         if erase:
-            self._unwritten.pop(project_id, None)
+            self._statuses.forget(project_id)
             async with self._database.transaction() as db:
                 await rows.remove(db, project_id)
             return
-        await self.told(project_id, WorkspaceStatus.STOPPED, None, None)
+        self._statuses.told(project_id, WorkspaceStatus.STOPPED, None, None)
         self._note(project_id, answered | {"failure": None, "outdated": False})
         await self.write()
 
@@ -448,7 +388,3 @@ class Reconciler:
             await self.write()
         except VibeError as error:
             log.warning("how workspaces are was not written: %s", error)
-
-
-def _address(endpoint: Endpoint) -> dict[str, str]:
-    return {"url": endpoint.url, "files_url": endpoint.files_url, "proxy_url": endpoint.proxy_url}
