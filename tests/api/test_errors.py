@@ -153,8 +153,13 @@ async def test_a_database_that_does_not_answer(
 
 
 async def test_ready(parts: Services, connect: Connect) -> None:
-    answer = await connect().get("/ready")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
+    client = connect()
+
+    async def ready() -> bool:
+        answer = await client.get("/ready")
+        return (answer.status_code, answer.json()) == (200, {"status": "ready"})
+
+    await eventually(ready)
 
 
 @pytest.mark.parametrize("runtime", [FakeRuntime(lambda _: SidecarThatStopsSlowly())], ids=[""])

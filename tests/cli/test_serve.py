@@ -115,7 +115,11 @@ async def test_serve_migrates_an_empty_folder_when_told_to(installation: Install
         running = Running.on(installation.data)
         assert running
         async with httpx.AsyncClient(base_url=running.url) as client:
-            assert (await client.get("/api/ready")).status_code == 200
+
+            async def ready() -> bool:
+                return (await client.get("/api/ready")).status_code == 200
+
+            await eventually(ready)
     finally:
         process.terminate()
         said, _ = process.communicate(timeout=30)

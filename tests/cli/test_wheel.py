@@ -140,7 +140,11 @@ async def test_an_installed_wheel_serves_a_board_from_an_empty_folder(installed:
         page = await browser.get("/setup")
         assert page.status_code == 200
         assert "text/html" in page.headers["content-type"]
-        assert (await browser.get("/api/ready")).json() == {"status": "ready"}
+
+        async def ready() -> bool:
+            return (await browser.get("/api/ready")).json() == {"status": "ready"}
+
+        await eventually(ready)
         person = {"email": "ada@example.org", "name": "Ada", "password": "correct-horse-9"}
         person["setup_token"] = token_on(installed.folder / ".vibe")
         assert (await browser.post("/api/auth/setup", json=person)).status_code == 201

@@ -137,7 +137,8 @@ async def test_a_full_disk(settings: Settings) -> None:
 
 async def test_an_idle_engine_asks_for_little(settings: Settings) -> None:
     database = CountedDatabase(settings.database)
-    async with rigged(settings, database=database) as rig:
+    usual = settings.model_copy(update={"lease": 9.0, "heartbeat": 2.0})
+    async with rigged(usual, database=database) as rig:
         await rig.over(await rig.execute())
         await eventually(lambda: rig.supervisor.running == 0)
         database.statements.clear()

@@ -54,8 +54,8 @@ async def test_loops_that_break_are_told_of_and_started_again(
         assert (await rig.over(session)).status == "cancelled"
     told = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [record.getMessage() for record in told] == [
-        *["claim sessions ended unexpectedly and is started again"] * 2,
-        *["renew leases ended unexpectedly and is started again"] * 2,
+        *["claim sessions: it broke and is started again"] * 2,
+        *["renew leases: it broke and is started again"] * 2,
     ]
     assert all(record.exc_info and isinstance(record.exc_info[1], Bug) for record in told)
 

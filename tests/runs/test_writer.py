@@ -73,7 +73,7 @@ class Book:
 @pytest.fixture
 async def logged(settings: Settings) -> AsyncIterator[Book]:
     database = CommittingDatabase(settings.database)
-    async with rigged(settings, database=database, opened=False) as rig:
+    async with rigged(settings, database=database, opened=False, looked_after=False) as rig:
         project = await rig.project(RUNS)
         sessions = [await rig.execute(await rig.card(project)) for _ in range(RUNS)]
         claims = {lease.session_id: lease for lease, _ in await Queue(database, "test", 60, RUNS).claim(RUNS)}

@@ -227,7 +227,9 @@ class Jobs:
             await self._know()
             return 0.0
         # A clock that was set back must not stop what runs by itself for as long as it was set back.
-        held = row.held if row.owner is not None and row.held <= 2 * self._lease else 0.0
+        # What stands there as this process's own is a claim of which it never heard.
+        others = row.owner not in (None, self._owner)
+        held = row.held if others and row.held <= 2 * self._lease else 0.0
         return max(held, min(row.due, 2 * self._kept[name].job.period + self._kept[name].job.first))
 
     async def _claim(self, name: str) -> Hold | None:
@@ -238,6 +240,7 @@ class Jobs:
                     col(JobRow.name) == name,
                     or_(
                         col(JobRow.owner).is_(None),
+                        col(JobRow.owner) == self._owner,
                         col(JobRow.lease_until) < db_clock(),
                         col(JobRow.lease_until) > db_clock() + 2 * self._lease,
                     ),

@@ -197,7 +197,10 @@ class Reconciler:
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
-            log.error("workspace of project %s", project_id, exc_info=error)
+            if isinstance(error, Unavailable):
+                log.warning("workspace of project %s is seen to later: %s", project_id, error)
+            else:
+                log.error("workspace of project %s", project_id, exc_info=error)
             self._put_off(project_id)
         self._database.bus.publish({rows.TOPIC})
 
@@ -226,8 +229,10 @@ class Reconciler:
                 project_id, WorkspaceStatus.STARTING, "Ending what runs, to start it anew", None
             )
             await self._runtime.stop(project_id)
+        spec = await self._spec(row)
+        if spec is None:
+            return
         try:
-            spec = await self._spec(row)
             endpoint = await self._runtime.ensure(spec)
         except VibeError as error:
             self._statuses.told(project_id, WorkspaceStatus.FAILED, error.message, None)
@@ -238,14 +243,21 @@ class Reconciler:
             self._note(project_id, answered | {"outdated": project_id in await self._runtime.outdated()})
         await self.write()
 
-    async def _spec(self, row: Workspace) -> WorkspaceSpec:
-        """Say what to start, its epoch noted first: what runs is mended in its own, a start has a new one."""
+    async def _spec(self, row: Workspace) -> WorkspaceSpec | None:
+        """Say what to start, its epoch noted first: what runs is mended in its own, a start has a new one.
+
+        None where the project has just been deleted.
+
+        Raises:
+            Unavailable: The database does not answer; then it is tried again, as that is no fault of the
+                workspace.
+        """
         held = await self._runtime.held()
         epoch = row.epoch if held.get(row.project_id) == row.epoch else row.epoch + 1
         async with self._database.transaction() as db:
             project = await db.get(Project, row.project_id)
             if project is None:
-                raise Unavailable("The project was deleted, and its workspace with it.", "workspace_stopped")
+                return None
             await db.execute(
                 update(Workspace)
                 .where(col(Workspace.project_id) == row.project_id, self._statuses.fence)
