@@ -237,6 +237,7 @@ async def test_a_reader_that_is_too_slow_is_closed_and_resumes(
     assert len(received) < 24_000_000
     last = received.count(b"\n\n")
     assert [int(seq) for seq in re.findall(rb"id: (\d+)\n", received)][:last] == list(range(1, last + 1))
+    monkeypatch.setattr(output, "SLOW", 30.0)
     rest = await read(reader, path, session, params={"after": last})
     assert [number for number, _, _ in rest] == list(range(last + 1, 402))
 

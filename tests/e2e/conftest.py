@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, StorageState, async_playwright
+from playwright.async_api import Browser, StorageState, async_playwright, expect
 
 from tests import chromium
 from tests.e2e.browser import ARGUMENTS, DESKTOP, Board, Watch
@@ -24,6 +24,9 @@ from tests.e2e.team import signed_in
 HERE = Path(__file__).parent
 NAMES = {"ada": "owner", "eve": "editor", "vic": "viewer", "sam": "stranger"}
 """The people of the shared server and what each is in a project; Ada administers everything."""
+
+# Several browsers share the machine: what takes a moment alone may take many.
+expect.set_options(timeout=15_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
