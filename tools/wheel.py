@@ -32,7 +32,16 @@ def constraints(folder: Path) -> Path:
     """Write what `uv.lock` says a server needs, as pip's constraints; return the file."""
     target = folder / "constraints.txt"
     _uv(
-        *("export", "--frozen", "--no-default-groups", "--extra", "npm", "--no-emit-project", "--no-hashes", "--no-header"),
+        *(
+            "export",
+            "--frozen",
+            "--no-default-groups",
+            "--extra",
+            "npm",
+            "--no-emit-project",
+            "--no-hashes",
+            "--no-header",
+        ),
         *("--no-annotate", "--output-file", str(target)),
     )
     return target

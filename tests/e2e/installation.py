@@ -83,10 +83,11 @@ class Installation:
         assert self._process is not None
         return next((server for server in Running.all(self.data) if server.pid == self._process.pid), None)
 
-    def workers(self) -> list[psutil.Process]:
-        """Return the server's own processes beside the one that was started."""
+    def workers(self, role: str = "web") -> list[psutil.Process]:
+        """Return the processes beside the one that was started: those that serve, or their engine."""
         assert self._process is not None
-        return psutil.Process(self._process.pid).children()
+        children = psutil.Process(self._process.pid).children()
+        return [child for child in children if child.environ().get("VIBE_ROLE") == role]
 
     @property
     def _ended(self) -> bool:

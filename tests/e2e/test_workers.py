@@ -75,7 +75,7 @@ async def server(
             "VIBE_HEARTBEAT": "1",
         }
         async with serving(Installation(tmp_path_factory.mktemp("workers"), settings)) as server:
-            await eventually(lambda: answering(server) == 2, 30)
+            await eventually(lambda: answering(server) == 3, 30)
             yield server
 
 
@@ -87,8 +87,8 @@ async def team(server: Installation, browser: Browser) -> AsyncIterator[Team]:
 
 
 def answering(server: Installation) -> int:
-    """Return how many workers have come up since the server was started."""
-    return len(re.findall(r"worker \d+ answers", server.log()))
+    """Return how many workers and engines have come up since the server was started."""
+    return len(re.findall(r"(?:worker|the engine) \d+ answers", server.log()))
 
 
 def counting(count: int) -> tuple[str, list[str]]:
@@ -190,13 +190,13 @@ async def test_each_worker_killed_in_mid_run(server: Installation, team: Team) -
     await board.drawer.get_by_role("button", name="Execute").click()
     rows = board.terminal.locator(".xterm-rows")
     await expect(rows).to_contain_text("rehearsal line", timeout=60_000)
-    before, up = server.workers(), answering(server)
+    before, up = [*server.workers(), *server.workers("engine")], answering(server)
     for worker in before:
-        # One of them runs the session, one runs the workspace, one serves each tab.
+        # One serves each tab, and the engine runs session and workspace.
         worker.kill()
         up += 1
         await eventually(lambda up=up: answering(server) == up, 30)
-    assert not set(before) & set(server.workers())
+    assert not set(before) & {*server.workers(), *server.workers("engine")}
     for each in (board, other):
         await expect(each.terminal.locator(".xterm-rows")).to_contain_text(
             "Session completed", timeout=60_000
@@ -206,4 +206,4 @@ async def test_each_worker_killed_in_mid_run(server: Installation, team: Team) -
     (session,) = await team.sessions(task)
     assert (session["status"], session["attempt"]) == ("completed", 1)
     assert printed(session["output"].splitlines()) == lines
-    assert len(re.findall(r"was ended by SIGKILL: starting another", server.log())) == 2
+    assert len(re.findall(r"was ended by SIGKILL: starting another", server.log())) == 3
