@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import time
 from collections.abc import AsyncIterator, Collection
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from tests.fakes import FakeRuntime, SlowRuntime
 from tests.runs.databases import DatabaseAwayForAWhile
@@ -25,7 +28,7 @@ from vibe_app.jobs.models import JobRow
 from vibe_app.settings import Settings
 from vibe_app.wire import now
 from vibe_app.workspaces import reconcile, rows
-from vibe_app.workspaces.models import Workspace
+from vibe_app.workspaces.models import Workspace, WorkspaceUse
 from vibe_app.workspaces.runtimes.base import FILES_GONE, Endpoint, Tenancy, WorkspaceSpec
 from vibe_app.workspaces.states import Desired, WorkspaceStatus
 
@@ -370,6 +373,22 @@ async def test_closing_leaves_only_workspaces_with_a_session(rig: Rig) -> None:
     await rig.supervisor.close()
     await rig.jobs.close()
     assert rig.runtime.kept == {session.project_id}
+
+
+async def test_closing_leaves_what_another_process_uses_and_not_what_a_dead_one_used(rig: Rig) -> None:
+    used, left = [await rig.project() for _ in range(2)]
+    for project in (used, left):
+        await opened(rig, project)
+    await rig.usage.close()
+    gone = await asyncio.create_subprocess_exec("true")
+    await gone.wait()
+    async with rig.database.transaction() as db:
+        await db.execute(delete(WorkspaceUse))
+        for project, pid in ((used, os.getpid()), (left, gone.pid)):
+            name = f"{socket.gethostname()[:24]}-{pid}-0123abcd"
+            db.add(WorkspaceUse(project_id=project, process=name, until=time.time() + 60))
+    await rig.jobs.close()
+    assert rig.runtime.kept == {used}
 
 
 async def test_closing_takes_no_longer_than_it_may(

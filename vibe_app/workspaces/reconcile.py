@@ -387,7 +387,7 @@ class Reconciler:
         keep: set[UUID] | None = None
         try:
             async with self._database.read() as db:
-                keep = await rows.with_live_session(db) | await usage.used(db)
+                keep = await rows.with_live_session(db) | await usage.used_by_the_living(db)
         except VibeError as error:
             log.warning("no workspace is stopped, as nobody knows which are in use: %s", error)
         try:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import psutil
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -115,6 +117,22 @@ async def used(db: AsyncSession, projects: Collection[UUID] | None = None) -> se
     if projects is not None:
         query = query.where(col(WorkspaceUse.project_id).in_(projects))
     return set(await db.scalars(query))
+
+
+async def used_by_the_living(db: AsyncSession) -> set[UUID]:
+    """Return the projects whose workspaces are used, but for uses of processes that ended on this machine."""
+    query = select(col(WorkspaceUse.project_id), col(WorkspaceUse.process)).where(
+        col(WorkspaceUse.until) > db_clock()
+    )
+    return {row.project_id for row in await db.execute(query) if not _ended_here(row.process)}
+
+
+def _ended_here(process: str) -> bool:
+    """Tell whether a process, named as `wiring.process_name` does it, was one of this machine and is over."""
+    host, _, rest = process.rpartition("-")[0].rpartition("-")
+    if host != socket.gethostname()[:24] or not (rest.isdecimal() and len(rest) < 10):
+        return False
+    return not psutil.pid_exists(int(rest))
 
 
 async def forget_past(db: AsyncSession) -> None:
