@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from tests.conftest import POSTGRESQL
+from tests.runs.databases import DatabaseThatDoesNotSayWhetherItCommitted
 from tests.waiting import eventually
 from vibe_app.aio import BROKEN
 from vibe_app.db import Database, db_clock
@@ -144,3 +145,29 @@ async def test_a_failure_is_on_record_and_does_not_end_it(
         await eventually(mended)
     assert str(error) in caplog.text
     assert BROKEN["tidy"] == before + (not isinstance(error, Unavailable))
+
+
+async def test_a_claim_of_whose_success_nobody_heard_is_made_again_at_once(settings: Settings) -> None:
+    database = DatabaseThatDoesNotSayWhetherItCommitted(settings.database)
+    await database.open()
+    done = asyncio.Event()
+
+    async def work(_: Hold) -> None:
+        done.set()
+
+    async with process(database, "a", Job("tidy", work, period=60), lease=60.0):
+        async with asyncio.timeout(10):
+            await done.wait()
+    async with database.transaction() as db:
+        await db.execute(update(JobRow).values(due=0.0))
+    done.clear()
+    jobs = Jobs(database, "b", 60.0)
+    jobs.add(Job("tidy", work, period=60))
+    await jobs.open()
+    database.every = 1
+    await eventually(lambda: database.unanswered >= 1)
+    database.every = 0
+    async with asyncio.timeout(10):
+        await done.wait()
+    await jobs.close()
+    await database.close()

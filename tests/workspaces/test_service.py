@@ -18,8 +18,9 @@ from vibe_app.accounts.roles import Actor, UserRole
 from vibe_app.errors import CannotStart, Conflict, DiskFull, Forbidden, TooMany, Unavailable
 from vibe_app.settings import Settings
 from vibe_app.wire import now
-from vibe_app.workspaces import service
+from vibe_app.workspaces import service, waking
 from vibe_app.workspaces.runtimes.base import Progress, WorkspaceSpec
+from vibe_app.workspaces.states import WorkspaceStatus
 from vibe_app.workspaces.waking import AT_MOST, Waking
 
 
@@ -214,6 +215,22 @@ async def test_one_person_wakes_only_so_many_by_looking(rig: Rig) -> None:
         await rig.workspaces.opened(rig.actor, project)  # those woken before are no more
     session = await rig.execute(await rig.card(projects[-1]))
     await rig.until(session, lambda view: view.started_at is not None)
+
+
+async def test_what_could_not_be_woken_or_is_gone_does_not_count(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waking, "SETTLED", timedelta(0))
+    projects = [await rig.project() for _ in range(AT_MOST + 3)]
+    for project in projects[:AT_MOST]:
+        await opened(rig, project)
+    await rig.projects.delete(rig.actor, projects[0], "Engine room")
+    await rig.reconciler.told(projects[1], WorkspaceStatus.FAILED, "No room.", None)
+    await settled(rig, projects[1], "failed")
+    for project in projects[AT_MOST : AT_MOST + 2]:
+        await opened(rig, project)
+    with pytest.raises(TooMany):
+        await rig.workspaces.wake(rig.actor, projects[-1])
 
 
 async def test_what_a_workspace_says_of_itself_has_no_character_that_cannot_be_seen(

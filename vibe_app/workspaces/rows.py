@@ -136,6 +136,16 @@ async def running(db: AsyncSession) -> list[Workspace]:
     return list(await db.scalars(query))
 
 
+async def awake(db: AsyncSession, projects: Collection[UUID]) -> set[UUID]:
+    """Return those of some projects whose workspace runs, or is about to."""
+    query = select(col(Workspace.project_id)).where(
+        col(Workspace.project_id).in_(projects),
+        col(Workspace.desired) == Desired.RUNNING,
+        col(Workspace.status) != WorkspaceStatus.FAILED,
+    )
+    return set(await db.scalars(query))
+
+
 async def known(db: AsyncSession) -> set[UUID]:
     """Return the projects that have a workspace's row."""
     return set(await db.scalars(select(col(Workspace.project_id))))

@@ -99,8 +99,14 @@ class Workspaces:
         """
         async with self._database.read() as db:
             row = await rows.read(db, project_id)
-        if row is None or row.status != WorkspaceStatus.READY:
-            self._waking.count(actor.user_id, project_id)
+        if row is not None and row.status == WorkspaceStatus.READY:
+            return
+        if woken := self._waking.full(actor.user_id, project_id):
+            async with self._database.read() as db:
+                awake = await rows.awake(db, woken)
+            for each in woken - awake:
+                self._waking.forget(each)
+        self._waking.count(actor.user_id, project_id)
 
     def held(self, project_id: UUID) -> AbstractAsyncContextManager[None]:
         """Hold a workspace awake for as long as the block lasts; it is not started by this."""

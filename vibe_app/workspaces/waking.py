@@ -11,6 +11,8 @@ from vibe_app.wire import now
 
 AT_MOST = 20
 """Workspaces that one person may wake within the time after which an idle one is stopped."""
+SETTLED = timedelta(seconds=10)
+"""After so long a workspace that was to be woken is, or is not."""
 
 
 class Waking:
@@ -25,8 +27,18 @@ class Waking:
         self._span, self._clock = span, clock
         self._woken: dict[UUID, dict[UUID, datetime]] = {}
 
+    def full(self, person: UUID, project: UUID) -> set[UUID]:
+        """Return what a person woke a while ago, if one more project would be too many; else nothing.
+
+        Of these it can be asked which are awake still.
+        """
+        woken, present = self._woken.get(person, {}), self._clock()
+        if project in woken or len(woken) < AT_MOST:
+            return set()
+        return {each for each, at in woken.items() if present - at > SETTLED}
+
     def forget(self, project: UUID) -> None:
-        """Take back what was noted of a project: its workspace could not be woken, or is gone."""
+        """Take back what was noted of a project: its workspace could not be woken, sleeps, or is gone."""
         for woken in self._woken.values():
             woken.pop(project, None)
 
