@@ -144,7 +144,7 @@ def runtime() -> FakeRuntime:
 async def parts(settings: Settings, runtime: FakeRuntime) -> AsyncIterator[Services]:
     """The parts of a running app, engine included; `services()` returns them."""
     # On a busy machine the usual tenth of a second would let an instant workspace pass for a starting one.
-    built = build(settings, runtime, RetryPolicy(notice=1.0))
+    built = build(settings, runtime, RetryPolicy(notice=5.0))
     runtime.on_status = built.reconciler.told
     async with running(built) as parts:
         yield parts

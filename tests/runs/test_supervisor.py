@@ -146,6 +146,7 @@ async def test_a_run_whose_lease_was_taken_lets_go(
         assert len(await rig.logged(session)) == 1
 
 
+@pytest.mark.alone
 async def test_leases_are_kept_for_as_long_as_a_run_is_silent(settings: Settings) -> None:
     settings = settings.model_copy(update={"lease": 0.8})
     async with rigged(settings, fakes.FakeRuntime(Script.endless())) as rig:

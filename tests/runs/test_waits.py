@@ -89,7 +89,7 @@ async def test_when_the_time_has_come_it_stands_in_line_for_a_place(settings: Se
 
 async def test_no_run_waits_for_ever(settings: Settings) -> None:
     limited = settings.model_copy(update={"session_timeout": 600.0})
-    async with in_order(busy(7201)) as sidecar, rigged(limited, fakes.FakeRuntime(sidecar)) as rig:
+    async with in_order(busy(7500)) as sidecar, rigged(limited, fakes.FakeRuntime(sidecar)) as rig:
         session = await rig.over(await rig.execute())
         assert (session.status, session.failure) == ("failed", "provider_wait")
         assert "longer than the 2.0 h for which a run waits in all" in (session.error or "")
