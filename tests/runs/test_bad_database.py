@@ -100,6 +100,27 @@ async def test_commits_of_which_nobody_knows(settings: Settings, every: int) -> 
         assert len(sidecar.started) == 2
 
 
+async def test_a_claim_of_which_nobody_knows_is_taken_again_at_once(settings: Settings) -> None:
+    """It waits for no lease, and is no crash."""
+    database = DatabaseThatDoesNotSayWhetherItCommitted(settings.database)
+    async with rigged(settings, database=database, opened=False) as rig:
+        session = await rig.execute()
+        queue = Queue(database, "one", 60, 9)
+        database.every = 1
+        with pytest.raises(Unavailable):
+            await queue.claim(1)
+        database.every = 0
+        other = await Queue(database, "two", 60, 9).due()
+        assert other is not None
+        assert other > 50
+        due = await queue.due()
+        assert due is not None
+        assert due <= 0
+        ((lease, row),) = await queue.claim(1)
+        assert (lease.session_id, lease.epoch, row.crashes) == (session.id, 2, 0)
+        assert await queue.claim(1) == []
+
+
 async def test_a_batch_written_already_is_not_written_again(settings: Settings) -> None:
     database = DatabaseThatDoesNotSayWhetherItCommitted(settings.database)
     async with rigged(settings, database=database, opened=False) as rig:

@@ -44,7 +44,7 @@ def restart(
                 return
             if found["status"] == "failed":
                 raise Fault(found["reason"] or "The workspace did not start.")
-            time.sleep(_ASK_EVERY)
+            time.sleep(_ASK_EVERY)  # the API has no answer that lasts until a workspace has changed
         raise Fault(f"The workspace is not ready after {_LONGEST:g} s: {said}.")
     finally:
         client.close()

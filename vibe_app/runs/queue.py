@@ -20,6 +20,7 @@ from vibe_app.board.projects.models import Project
 from vibe_app.board.sessions import queries
 from vibe_app.board.sessions.models import Session
 from vibe_app.db import Database, Transaction, db_clock
+from vibe_app.errors import Unavailable
 from vibe_app.runs.event_log import Lease
 
 LONGEST_WAIT = 600.0
@@ -56,6 +57,8 @@ class Queue:
         self._installation_limit = installation_limit
         self._looked: float | None = None
         self._trusts_leases_from = 0.0
+        self._unheard: set[UUID] = set()
+        """Sessions of claims that the database did not confirm; they may be this replica's."""
 
     def _note_look(self) -> None:
         """Notice that the database, this process or the machine stood still for a while.
@@ -70,6 +73,11 @@ class Queue:
         self._looked = present
 
     @property
+    def _claimed_unheard(self) -> ColumnElement[bool]:
+        """What this replica holds by a claim of whose success it never heard, so that nobody runs it."""
+        return (col(Session.owner) == self._owner) & col(Session.id).in_(self._unheard)
+
+    @property
     def _due(self) -> ColumnElement[float]:
         """When a live session may be claimed, on the database's clock.
 
@@ -79,6 +87,7 @@ class Queue:
         grace = self._trusts_leases_from - time.monotonic()
         lost = db_clock() + grace if grace > 0 else _moment(col(Session.lease_until), self._lease_seconds)
         return case(
+            (self._claimed_unheard, 0.0),
             (col(Session.owner).is_not(None), lost),
             (col(Session.stop_requested), 0.0),
             # For as long as a provider asks, which may be hours.
@@ -106,38 +115,57 @@ class Queue:
             at_most: How many to take.
             held: Sessions that this replica runs already. After an outage of the
                 database their leases may have run out, which makes them no less its own.
+
+        Raises:
+            Unavailable: The database does not answer. What was taken all the same is taken again by
+                the next call, which waits for no lease.
         """
         claimable = queries.live & (self._due <= db_clock()) & col(Session.id).not_in(held)
-        async with self._database.transaction() as db:
-            await self._database.lock_queue(db)
-            chosen = await self._choose(db, claimable, at_most)
-            if not chosen:
-                return []
-            rows = await db.scalars(
-                update(Session)
-                .where(col(Session.id).in_(chosen), claimable)
-                .values(
-                    # An owner that is still named has died: whoever hands over takes its name away.
-                    crashes=col(Session.crashes) + case((col(Session.owner).is_not(None), 1), else_=0),
-                    owner=self._owner,
-                    epoch=col(Session.epoch) + 1,
-                    waited=case(
-                        (
-                            col(Session.wait_from).is_not(None),
-                            func.coalesce(col(Session.waited), 0.0) + db_clock() - col(Session.wait_from),
-                        ),
-                        else_=col(Session.waited),
-                    ),
-                    wait_from=None,
-                    lease_until=db_clock() + self._lease_seconds,
-                )
-                .returning(Session)
-                .execution_options(synchronize_session=False)
-            )
-            claimed = [(Lease(row.id, row.project_id, self._owner, row.epoch), row) for row in rows]
-            for lease, _ in claimed:
-                db.announce(f"session:{lease.session_id}", f"project:{lease.project_id}")
+        chosen: list[UUID] = []
+        try:
+            async with self._database.transaction() as db:
+                await self._database.lock_queue(db)
+                chosen = await self._choose(db, claimable, at_most)
+                if not chosen:
+                    return []
+                claimed = await self._take(db, claimable, chosen)
+        except Unavailable:
+            self._unheard.update(chosen)
+            raise
+        self._unheard.difference_update(chosen)
         return sorted(claimed, key=lambda item: chosen.index(item[0].session_id))
+
+    async def _take(
+        self, db: Transaction, claimable: ColumnElement[bool], chosen: list[UUID]
+    ) -> list[tuple[Lease, Session]]:
+        rows = await db.scalars(
+            update(Session)
+            .where(col(Session.id).in_(chosen), claimable)
+            .values(
+                # An owner that is still named has died: whoever hands over takes its name away.
+                crashes=case(
+                    (col(Session.owner).is_(None) | self._claimed_unheard, col(Session.crashes)),
+                    else_=col(Session.crashes) + 1,
+                ),
+                owner=self._owner,
+                epoch=col(Session.epoch) + 1,
+                waited=case(
+                    (
+                        col(Session.wait_from).is_not(None),
+                        func.coalesce(col(Session.waited), 0.0) + db_clock() - col(Session.wait_from),
+                    ),
+                    else_=col(Session.waited),
+                ),
+                wait_from=None,
+                lease_until=db_clock() + self._lease_seconds,
+            )
+            .returning(Session)
+            .execution_options(synchronize_session=False)
+        )
+        claimed = [(Lease(row.id, row.project_id, self._owner, row.epoch), row) for row in rows]
+        for lease, _ in claimed:
+            db.announce(f"session:{lease.session_id}", f"project:{lease.project_id}")
+        return claimed
 
     async def _choose(self, db: Transaction, claimable: ColumnElement[bool], at_most: int) -> list[UUID]:
         places = await self._places(db)
