@@ -9,7 +9,7 @@ when to ask again. Every call may be repeated without harm.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 from uuid import UUID
@@ -18,7 +18,8 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, TooLarge, Unavailable, VibeError
-from vibe_app.wire import Event, EventType, LiveSessions, SessionState, StartSession
+from vibe_app.shapes import shaped
+from vibe_app.wire import Event, EventType, LiveSessions, Refusal, SessionState, StartSession
 
 _LONGEST_FRAME = 8 * 1024 * 1024
 _REFUSALS: Mapping[int, type[VibeError]] = {404: NotFound, 409: Conflict, 413: TooLarge}
@@ -296,17 +297,14 @@ async def _check(response: httpx.Response, content_type: str) -> None:
 def _told(body: bytes) -> tuple[str, str]:
     """Return the sentence and the code of a refusal, empty where it has none."""
     try:
-        answer = json.loads(body)
-    except ValueError:
+        answer = shaped(Refusal, json.loads(body))
+    except (ValueError, RecursionError):
         return "", ""
-    if not isinstance(answer, dict):
-        return "", ""
-    reason, code = answer.get("error") or answer.get("detail"), answer.get("code")
-    return reason if isinstance(reason, str) else "", code if isinstance(code, str) else ""
+    return answer.get("error") or answer.get("detail") or "", answer.get("code", "")
 
 
 @contextmanager
-def _translated(endpoint: Endpoint) -> Iterator[None]:
+def _translated(endpoint: Endpoint) -> Generator[None]:
     """Turn what a foreign library raises into `Unavailable`. Cancellation and our own errors pass through."""
     try:
         yield
@@ -318,5 +316,5 @@ def _translated(endpoint: Endpoint) -> Iterator[None]:
         raise Unavailable("The connection to the workspace's sidecar was lost.") from exc
     except httpx.InvalidURL as exc:
         raise Unavailable(f"The workspace's address {endpoint.url!r} cannot be used.") from exc
-    except (ValidationError, ValueError, TypeError) as exc:
+    except (ValidationError, ValueError, TypeError, RecursionError) as exc:
         raise Unavailable(f"The sidecar at {endpoint.url} sent what is not a message of ours.") from exc

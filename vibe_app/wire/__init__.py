@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -108,6 +108,14 @@ class SessionState(BaseModel):
     asking: bool = Field(False, description="It completed, and its last answer ends with a question")
 
 
+class Refusal(TypedDict, total=False):
+    """What a service of a workspace answers with a status of 400 and above."""
+
+    error: str
+    detail: str
+    code: str
+
+
 KEEP_ALIVE = 75
 """Seconds for which a server keeps an idle connection.
 
@@ -186,6 +194,14 @@ def whole(digits: str) -> int:
 
 
 def number(value: object) -> int:
-    """Read a whole number out of somebody else's JSON, written as a number or as text; 0 where it is none."""
-    text = str(value)
+    """Read a whole number out of somebody else's JSON, written as a number or as text.
+
+    Returns:
+        It, at least 0 and at most `HUGE`; a fraction without what follows the point; 0 where it is none.
+    """
+    if isinstance(value, bool):
+        return 0
+    if isinstance(value, int | float):
+        return int(min(max(value, 0), HUGE)) if value == value else 0
+    text = str(value) if isinstance(value, str) else ""
     return whole(text) if text.isascii() and text.isdecimal() else 0

@@ -19,8 +19,10 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from typing import Any
+from typing import cast
 from urllib.parse import unquote, urlsplit
+
+from vibe_app.shapes import shaped
 
 _ID = r"[A-Za-z0-9_-]{1,128}"
 
@@ -105,18 +107,18 @@ def refusal(path: str, body: bytes, workspace: str) -> str | None:
     if not body:
         return None
     try:
-        asked = json.loads(body)
+        given = json.loads(body)
     except (ValueError, RecursionError):
         return "The body must be JSON."
-    if not isinstance(asked, dict):
+    asked = shaped(dict[str, object], given)
+    if not isinstance(given, dict):
         return "The body must be a JSON object."
     if re.fullmatch(rf"/session(?:/{_ID})?", path) and not asked.keys().isdisjoint(
         ("permission", "workspaceID")
     ):
         return "What the agent may do is set by this installation: leave the field permission out."
-    parts = asked.get("parts", [])
-    for part in parts if isinstance(parts, list) else []:
-        if isinstance(part, dict) and "url" in part and not _is_inside(part["url"], workspace):
+    for part in shaped(list[dict[str, object]], asked.get("parts")):
+        if "url" in part and not _is_inside(part["url"], workspace):
             return "Attach what a data: address holds, or a file of the workspace by its file: address."
     return None
 
@@ -150,12 +152,13 @@ def without_secrets(body: bytes) -> bytes:
     return json.dumps(_clean(json.loads(body)), separators=(",", ":")).encode()
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: object) -> object:
     if isinstance(value, list):
-        return [_clean(inner) for inner in value]
+        return [_clean(inner) for inner in cast(list[object], value)]
     if not isinstance(value, dict):
         return value
-    return {name: HIDDEN if _is_secret(name) and inner else _clean(inner) for name, inner in value.items()}
+    named = cast(dict[str, object], value).items()
+    return {name: HIDDEN if _is_secret(name) and inner else _clean(inner) for name, inner in named}
 
 
 def _is_secret(name: str) -> bool:

@@ -241,7 +241,7 @@ async def _cleaned(found: httpx.Response, headers: dict[str, str]) -> Response:
             if len(body) > _LARGEST_ANSWER:
                 return _away("OpenCode's answer is too large to be looked through.")
         content = allowed.without_secrets(bytes(body))
-    except (httpx.HTTPError, ValueError):
+    except (httpx.HTTPError, ValueError, RecursionError):
         return _away("OpenCode broke off its answer, or it was no JSON.")
     finally:
         await found.aclose()
@@ -270,7 +270,7 @@ def _away(sentence: str) -> Response:
 
 def _policy(found: httpx.Response) -> str:
     """OpenCode's own policy for its page, but it may ask nobody but this proxy."""
-    kept = []
+    kept: list[str] = []
     for directive in found.headers.get("content-security-policy", "").split(";"):
         name = directive.strip().partition(" ")[0]
         if name and name not in ("default-src", "connect-src", "img-src", "frame-ancestors", "form-action"):

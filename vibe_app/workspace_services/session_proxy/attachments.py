@@ -12,7 +12,7 @@ import json
 import os
 import stat
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from vibe_app.errors import InvalidRequest, TooLarge
@@ -37,14 +37,19 @@ def enclosed(body: bytes, workspace: Path) -> bytes:
     if b'"parts"' not in body or b"file:" not in body:
         return body
     asked = json.loads(body)
-    for part in asked["parts"] if isinstance(asked.get("parts"), list) else []:
-        if isinstance(part, dict) and str(part.get("url", "")).startswith("file:"):
-            _enclose(part, workspace)
+    parts: object = asked.get("parts")
+    for part in cast(list[object], parts) if isinstance(parts, list) else []:
+        if isinstance(part, dict):
+            _enclose(cast(dict[str, object], part), workspace)
     return json.dumps(asked).encode()
 
 
-def _enclose(part: dict[str, Any], workspace: Path) -> None:
-    path = PurePosixPath(os.path.normpath(unquote(urlsplit(part["url"]).path)))
+def _enclose(part: dict[str, object], workspace: Path) -> None:
+    """Put a file's content in the place of its address, in the part itself."""
+    url = part.get("url")
+    if not isinstance(url, str) or not url.startswith("file:"):
+        return
+    path = PurePosixPath(os.path.normpath(unquote(urlsplit(url).path)))
     spot = Spot(workspace, path.relative_to(workspace).parts)
     name = str(path.relative_to(workspace))
     try:

@@ -223,7 +223,7 @@ def _rehearsal_routes(model: Rehearsal) -> APIRouter:
         try:
             messages = json.loads(body)["messages"]
             status, chosen = model.decide(x_session_id, messages)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise errors.InvalidRequest("The body must be a chat completion request in JSON.") from None
         if status != 200:
             content = {"error": {"message": f"the rehearsal answers {status}, as the task says"}}
@@ -244,7 +244,8 @@ def _bearer(secret: str) -> Any:
 
 
 async def _body(request: Request, limit: int) -> bytes:
-    chunks, size = [], 0
+    chunks: list[bytes] = []
+    size = 0
     async for chunk in request.stream():
         chunks.append(chunk)
         size += len(chunk)

@@ -8,12 +8,13 @@ end when the command has ended, with the number of lines between them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, TypedDict
 
 from vibe_app.wire import clean_text
 from vibe_app.workspace_services.sidecar import tails
-from vibe_app.workspace_services.sidecar.redraw import Redraw
+from vibe_app.workspace_services.sidecar.opencode_json import ToolState
+from vibe_app.workspace_services.sidecar.redraw import Held, Redraw
 
 OUTPUT_CAP = 64 * 1024
 """Characters of one tool's output that are shown from its start."""
@@ -25,11 +26,32 @@ _GOES_ON = "[the output goes on; its end is shown when the command has ended]\n"
 _GAP = "[a part of the output came too fast and is left out here]\n"
 
 
+class Mark(TypedDict, total=False):
+    """How much of a part was taken in, and whether that is all."""
+
+    n: int
+    f: int
+
+
+class CommandMark(Mark, total=False):
+    """What must be known of a command's output to go on with it.
+
+    `a` is what was taken in last, `s` how many characters were shown, `h` how many lines and characters
+    were not, `g` whether some are missing, `r` what is held back.
+    """
+
+    a: str
+    s: int
+    h: tuple[int, int]
+    g: int
+    r: Held
+
+
 class Shown(NamedTuple):
     """A text to show, and the mark of the command from which its output can be continued after it."""
 
     text: str
-    mark: dict[str, Any]
+    mark: CommandMark
     notice: bool = False
     """Whether it is a remark about the output, on lines of its own."""
 
@@ -42,11 +64,11 @@ class CommandOutput:
         cap: Characters that are shown from its start.
     """
 
-    def __init__(self, mark: Mapping[str, Any], cap: int = OUTPUT_CAP) -> None:
+    def __init__(self, mark: CommandMark, cap: int = OUTPUT_CAP) -> None:
         self._cap = cap
-        self._start = int(mark.get("n", 0))
-        self._anchor = str(mark.get("a", ""))
-        self._shown = int(mark.get("s", 0))
+        self._start = mark.get("n", 0)
+        self._anchor = mark.get("a", "")
+        self._shown = mark.get("s", 0)
         self._lines, self._characters = mark.get("h", (0, 0))
         self._gap = bool(mark.get("g"))
         self._redraw = Redraw(mark.get("r"))
@@ -57,18 +79,18 @@ class CommandOutput:
         self._lost = 0
 
     @property
-    def mark(self) -> dict[str, Any]:
+    def mark(self) -> CommandMark:
         """Small JSON to continue from: how much was taken in, what was taken last, what was shown."""
-        mark: dict[str, Any] = {"n": self._start, "a": self._anchor, "s": self._shown}
+        mark: CommandMark = {"n": self._start, "a": self._anchor, "s": self._shown}
         if self._characters:
-            mark["h"] = [self._lines, self._characters]
+            mark["h"] = (self._lines, self._characters)
         if self._gap:
             mark["g"] = 1
         if state := self._redraw.state:
             mark["r"] = state
         return mark
 
-    def report(self, state: Mapping[str, Any], *, over: bool) -> Iterator[Shown]:
+    def report(self, state: ToolState, *, over: bool) -> Iterator[Shown]:
         """Take in a report and yield what it adds.
 
         Args:
@@ -77,7 +99,7 @@ class CommandOutput:
             over: Whether the command has ended.
         """
         metadata = state.get("metadata") or {}
-        tail = tails.paired(str(metadata.get("output") or ""))
+        tail = tails.paired(metadata.get("output") or "")
         whole = tails.whole_output(state, tail) if over else (None if tails.slid(tail) else tail)
         if whole is not None:
             self._continue_in(whole)

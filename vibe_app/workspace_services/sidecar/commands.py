@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+
+from vibe_app.shapes import shaped
+from vibe_app.workspace_services.sidecar.opencode_json import BashInput, Part
 
 DEFAULT_LIMIT = 120.0
 """Seconds after which OpenCode ends a command that names no limit."""
@@ -56,11 +58,11 @@ class Commands:
 
     look: Callable[[], Awaitable[list[str]]]
     end: Callable[[str], Awaitable[list[str]]]
-    _calls: dict[str, Call] = field(default_factory=dict)
-    _ended: dict[str, list[str]] = field(default_factory=dict)
+    _calls: dict[str, Call] = field(default_factory=dict[str, Call])
+    _ended: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def saw(self, owner: str, part: Mapping[str, Any]) -> None:
+    def saw(self, owner: str, part: Part) -> None:
         """Take note of a part of a transcript; only those of bash matter.
 
         Args:
@@ -68,21 +70,21 @@ class Commands:
             part: As OpenCode reports it.
         """
         state = part.get("state") or {}
-        if part.get("tool") != "bash" or state.get("status") in (None, "pending"):
+        status = state.get("status", "pending")
+        if part.get("tool") != "bash" or status == "pending":
             return
         # Without an exit status it was ended at its limit: what it left is due all the same.
-        ended = (state.get("metadata") or {}).get("exit") is not None or state["status"] == "error"
-        key, over = str(part.get("id")), state["status"] != "running" and ended
+        ended = (state.get("metadata") or {}).get("exit") is not None or status == "error"
+        key, over = str(part.get("id")), status != "running" and ended
         if known := self._calls.get(key):
             known.over = over
         elif not over:
-            given = state.get("input") or {}
-            limit = given.get("timeout")
+            given = shaped(BashInput, state.get("input"))
             self._calls[key] = Call(
                 owner,
-                float((state.get("time") or {}).get("start") or time.time() * 1000) / 1000,
-                limit / 1000 if isinstance(limit, int | float) else DEFAULT_LIMIT,
-                len(str(given.get("command") or "")),
+                ((state.get("time") or {}).get("start") or time.time() * 1000) / 1000,
+                given.get("timeout", DEFAULT_LIMIT * 1000) / 1000,
+                len(given.get("command", "")),
             )
             self._news.set()
 

@@ -23,12 +23,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from pydantic import BaseModel, ValidationError
 
 from vibe_app import inside
 from vibe_app.inside import Spot
+from vibe_app.shapes import shaped
 from vibe_app.wire import Event, Failure, SidecarStatus, Usage
 
 _RESERVED = 4096
@@ -64,13 +65,17 @@ class Line(NamedTuple):
     end: End | None = None
 
 
+class _Record(TypedDict, total=False):
+    marks: dict[str, object]
+
+
 @dataclass
 class Contents:
     """All that a journal says."""
 
     header: Header
-    events: list[Event] = field(default_factory=list)
-    marks: dict[str, Any] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list[Event])
+    marks: dict[str, Any] = field(default_factory=dict[str, Any])
     end: End | None = None
     size: int = 0
     """Bytes up to the end of the last whole line."""
@@ -269,9 +274,8 @@ def _decode(raw: bytes) -> Line | None:
     try:
         record = json.loads(raw)
         end = End.model_validate(record["end"]) if "end" in record else None
-        marks = record.get("marks") or {}
-        return Line(Event.model_validate(record), dict(marks), end)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        return Line(Event.model_validate(record), shaped(_Record, record).get("marks") or {}, end)
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

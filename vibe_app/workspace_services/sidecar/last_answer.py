@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from typing import TypedDict
+
+from vibe_app.shapes import shaped
 
 _NAMES = "apply_patch|bash|edit|glob|grep|list|question|read|skill|task|todowrite|webfetch|websearch|write"
 TOOLS = frozenset(_NAMES.split("|"))
@@ -29,6 +32,10 @@ _ITEM = re.compile(r"^\s*(?:[-*+•]|\(?\w{1,2}[.)])\s+\S")
 _SENTENCES = re.compile(r"(?<=[.!?…？！。؟])[\"'”’)*_`]*\s+")
 _REQUEST = re.compile(r"(?:please|let me know|tell me|just (?:say|tell|let)|reply|confirm)\b", re.IGNORECASE)
 _MARKUP = "*_`\"'”’)»> \t"
+
+
+class _Wrapped(TypedDict, total=False):
+    function: dict[str, object]
 
 
 def unmade_call(text: str) -> str:
@@ -60,16 +67,16 @@ def _call_in_json(text: str) -> str:
         return ""
     for start in [found.start() for found in re.finditer(r"^[ \t]*\{", bare, re.MULTILINE)][-8:]:
         try:
-            call = json.loads(bare[start:])
-        except ValueError:
+            found = json.loads(bare[start:])
+        except (ValueError, RecursionError):
             continue
-        call = call.get("function") if isinstance(call.get("function"), dict) else call
+        call = shaped(_Wrapped, found).get("function") or shaped(dict[str, object], found)
         name = call.get("name") or call.get("tool") or call.get("tool_name")
         arguments = next(
             (call[key] for key in ("arguments", "parameters", "input", "args") if key in call), None
         )
-        if name in TOOLS and isinstance(arguments, (dict, str)):
-            return str(name)
+        if isinstance(name, str) and name in TOOLS and isinstance(arguments, (dict, str)):
+            return name
     return ""
 
 

@@ -1,5 +1,7 @@
 """The client of OpenCode's own HTTP interface: JSON out, JSON in, no meaning added.
 
+What comes in is taken as far as it has the shapes of `opencode_json`.
+
 Only the routes of its first API are used. An unknown path answers a web page with
 status 200, so every answer's content type is checked. The interface was measured
 with OpenCode 1.18.33.
@@ -8,13 +10,23 @@ with OpenCode 1.18.33.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+
+from vibe_app.shapes import shaped
+from vibe_app.workspace_services.sidecar.opencode_json import (
+    Event,
+    Message,
+    Request,
+    Rule,
+    SessionInfo,
+    Status,
+)
 
 Json = dict[str, Any]
 
@@ -63,10 +75,12 @@ class OpenCode:
         """Let go of the connections."""
         await self._client.aclose()
 
-    async def create_session(self, title: str, permission: list[Json]) -> str:
+    async def create_session(self, title: str, permission: list[Rule]) -> str:
         """Make an OpenCode session and return its id. With a title, OpenCode asks the model for none."""
         answer = await self._call("POST", "/session", {"title": title, "permission": permission})
-        return str(answer["id"])
+        if not (made := shaped(SessionInfo, answer).get("id")):
+            raise OpenCodeError("OpenCode made a session without an id")
+        return made
 
     async def prompt(self, session: str, text: str, model: str | None = None) -> None:
         """Hand over the prompt; OpenCode works on it after the answer."""
@@ -76,33 +90,33 @@ class OpenCode:
             body["model"] = {"providerID": provider, "modelID": name}
         await self._call("POST", f"/session/{session}/prompt_async", body)
 
-    async def session(self, session: str) -> Json:
+    async def session(self, session: str) -> SessionInfo:
         """Return what OpenCode knows about a session: cost, tokens, title.
 
         Raises:
             OpenCodeMissing: It does not know the session.
         """
-        return await self._call("GET", f"/session/{session}")
+        return shaped(SessionInfo, await self._call("GET", f"/session/{session}"))
 
-    async def children(self, session: str) -> list[Json]:
+    async def children(self, session: str) -> list[SessionInfo]:
         """Return the sessions of the sub-agents that a session started."""
-        return await self._call("GET", f"/session/{session}/children")
+        return shaped(list[SessionInfo], await self._call("GET", f"/session/{session}/children"))
 
-    async def messages(self, session: str) -> list[Json]:
+    async def messages(self, session: str) -> list[Message]:
         """Return the whole transcript: a list of `{info, parts}`, oldest first."""
-        return await self._call("GET", f"/session/{session}/message")
+        return shaped(list[Message], await self._call("GET", f"/session/{session}/message"))
 
-    async def statuses(self) -> Json:
+    async def statuses(self) -> dict[str, Status]:
         """Return the workspace's sessions that are not idle, by id."""
-        return await self._call("GET", "/session/status")
+        return shaped(dict[str, Status], await self._call("GET", "/session/status"))
 
     async def abort(self, session: str) -> None:
         """Stop what a session does; harmless when it does nothing."""
         await self._call("POST", f"/session/{session}/abort")
 
-    async def pending(self, kind: str) -> list[Json]:
+    async def pending(self, kind: str) -> list[Request]:
         """Return what waits for an answer: `permission` or `question` requests."""
-        return await self._call("GET", f"/{kind}")
+        return shaped(list[Request], await self._call("GET", f"/{kind}"))
 
     async def reject_permission(self, request: str, message: str) -> None:
         """Refuse a permission; the message goes to the model, which then goes on."""
@@ -124,7 +138,7 @@ class OpenCode:
         await self._call("GET", "/global/health", limit=_KNOCK)
 
     @asynccontextmanager
-    async def events(self) -> AsyncIterator[AsyncIterator[Json]]:
+    async def events(self) -> AsyncGenerator[AsyncIterator[Event]]:
         """Open the stream of the workspace's events; entering returns once OpenCode has subscribed.
 
         Raises:
@@ -145,7 +159,7 @@ class OpenCode:
         except httpx.HTTPError as error:
             raise _gone(error, "The connection to OpenCode broke") from error
 
-    async def _call(self, method: str, path: str, body: Json | None = None, limit: float = _ANSWER) -> Any:
+    async def _call(self, method: str, path: str, body: Json | None = None, limit: float = _ANSWER) -> object:
         try:
             response = await self._client.request(method, path, json=body, timeout=limit)
         except httpx.HTTPError as error:
@@ -179,14 +193,14 @@ def _gone(error: httpx.HTTPError, words: str) -> OpenCodeGone:
     return kind(f"{words}: {str(error) or type(error).__name__}")
 
 
-def _decoded(data: bytes) -> Any:
+def _decoded(data: bytes) -> object:
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OpenCodeError(f"OpenCode sent an event that is not JSON: {data[:100]!r}") from error
 
 
-async def _frames(response: httpx.Response) -> AsyncIterator[Json]:
+async def _frames(response: httpx.Response) -> AsyncIterator[Event]:
     # Each event is one `data:` line of JSON; httpx's aiter_lines also splits at U+2028 and its
     # kin, which may stand unescaped inside JSON, so lines are cut at newlines only.
     rest = b""
@@ -194,6 +208,6 @@ async def _frames(response: httpx.Response) -> AsyncIterator[Json]:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             if line.startswith(b"data:"):
-                yield _decoded(line[5:])
+                yield shaped(Event, _decoded(line[5:]))
         if len(rest) > _LONGEST_LINE:
             raise OpenCodeError("OpenCode sent an event that is too long to be one")

@@ -15,15 +15,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from vibe_app.wire import Failure
+from vibe_app.wire import Failure, number
+from vibe_app.workspace_services.sidecar.opencode_json import Event, Message, MessageInfo, Part
 from vibe_app.workspace_services.sidecar.wording import one_line, tool_start
-
-Json = Mapping[str, Any]
 
 SAME_CALLS = 8
 """Times that one call may have the same result, with no new one of any call in between."""
@@ -66,7 +65,7 @@ class _Thread:
     """One OpenCode session: the run's own or a sub-agent's. Counts since the last news."""
 
     since: float
-    calls: Counter[bytes] = field(default_factory=Counter)
+    calls: Counter[bytes] = field(default_factory=Counter[bytes])
     unended: int = 0
     barren: int = 0
     summaries: int = 0
@@ -76,7 +75,7 @@ class _Thread:
 class _Step:
     """One answer of the model, while it comes."""
 
-    texts: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict[str, str])
     thought: bool = False
     calls: int = 0
     news: bool = False
@@ -107,7 +106,7 @@ class Progress:
         self._answered = False
         self._stuck: Stuck | None = None
 
-    def feed(self, event: Json, clock: float) -> None:
+    def feed(self, event: Event, clock: float) -> None:
         """Take in one event of the run's own OpenCode session or of a sub-agent's.
 
         Args:
@@ -130,8 +129,10 @@ class Progress:
                     # The same again is no sign of life: it is asked for every few seconds.
                     (self._waits.add if waits else self._waits.discard)(session)
                     self._heard = clock
+            case _:
+                pass
 
-    def transcript(self, session: str, messages: Sequence[Json], clock: float) -> None:
+    def transcript(self, session: str, messages: Sequence[Message], clock: float) -> None:
         """Take in what is new in a transcript."""
         heard, self._clock = self._heard, clock
         for message in messages:
@@ -167,7 +168,7 @@ class Progress:
     def _thread(self, session: str) -> _Thread:
         return self._threads.setdefault(session, _Thread(self._clock))
 
-    def _message(self, session: str, info: Json) -> None:
+    def _message(self, session: str, info: MessageInfo) -> None:
         key, role = str(info.get("id")), _role(info)
         if key not in self._roles or role == "summary" != self._roles[key]:
             self._heard = self._clock
@@ -181,10 +182,10 @@ class Progress:
             self._done.add(key)
             self._heard = self._clock
             del self._steps[key]
-            if not info.get("error"):
+            if info.get("error") is None:
                 self._stepped(session, step, info)
 
-    def _part(self, session: str, part: Json) -> None:
+    def _part(self, session: str, part: Part) -> None:
         key, message = str(part.get("id")), str(part.get("messageID"))
         self._heard = self._clock
         if self._roles.get(message) != "assistant" or key in self._done or message in self._done:
@@ -208,13 +209,15 @@ class Progress:
                 self._done.add(key)
                 step.calls += 1
                 step.news |= self._called(session, part)
+            case _:
+                pass
 
-    def _called(self, session: str, part: Json) -> bool:
+    def _called(self, session: str, part: Part) -> bool:
         """Count a call; tell whether its result is new."""
         thread, state, name = self._thread(session), part.get("state") or {}, str(part.get("tool"))
         arguments = state.get("input") or {}
         result = state.get("output") if state.get("status") == "completed" else state.get("error")
-        asked: Any = arguments
+        asked: object = arguments
         if name == "invalid":
             # A call that cannot be made brings nothing, whatever its arguments are.
             asked, result = arguments.get("tool"), ""
@@ -225,7 +228,8 @@ class Progress:
             self._seen.add(key)
             self._threads[session] = thread = _Thread(self._clock, unended=thread.unended)
         thread.calls[key] += 1
-        took = (state.get("time") or {}).get("end", 0) - (state.get("time") or {}).get("start", 0)
+        times = state.get("time") or {}
+        took = times.get("end", 0) - times.get("start", 0)
         if thread.calls[key] >= (SAME_WAITS if took >= WAIT_MS else SAME_CALLS):
             what = tool_start(name, arguments, self._workspace)
             if name == "invalid":
@@ -237,7 +241,7 @@ class Progress:
             self._stuck = Stuck(Failure.NO_PROGRESS, words, session, thread.since, True)
         return news
 
-    def _stepped(self, session: str, step: _Step, info: Json) -> None:
+    def _stepped(self, session: str, step: _Step, info: MessageInfo) -> None:
         """Count an answer that is complete."""
         thread = self._thread(session)
         text, finish = "\n".join(step.texts.values()).strip(), info.get("finish")
@@ -283,15 +287,15 @@ _NO_MODEL = (
 )
 
 
-def _role(info: Json) -> str:
+def _role(info: MessageInfo) -> str:
     return "summary" if info.get("summary") is True else str(info.get("role", ""))
 
 
-def _tokens(info: Json) -> int:
+def _tokens(info: MessageInfo) -> int:
     tokens = info.get("tokens") or {}
-    return int(tokens.get("input") or 0) + int(tokens.get("output") or 0) + int(tokens.get("reasoning") or 0)
+    return number(tokens.get("input")) + number(tokens.get("output")) + number(tokens.get("reasoning"))
 
 
-def _digest(name: str, asked: Any, result: Any) -> bytes:
+def _digest(name: str, asked: object, result: object) -> bytes:
     text = json.dumps([name, asked, _NUMBERED.sub("", str(result or ""))], sort_keys=True, default=str)
     return blake2b(text.encode(), digest_size=16).digest()

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import TypedDict
 
 _TOKEN = re.compile(
     r"\x1b\[(?P<given>[0-?]*)[ -/]*(?P<final>[@-~])"
@@ -46,38 +46,56 @@ Row = list[Cell] | None
 """A line of the block; None is one that was shown before and not written over yet."""
 
 
+class Held(TypedDict, total=False):
+    """What is held back, as JSON: the colours set, the line, or a block with its lines as they were and were
+    shown, the cursor's place, the counts, and whether the cursor has gone back.
+    """
+
+    pen: str
+    line: str
+    rows: list[str | None]
+    seen: list[str]
+    at: tuple[int, int]
+    counts: tuple[int, int, int, int]
+    back: int
+
+
 class Redraw:
     """Turns what a program writes to a terminal into lines that are never taken back.
 
     Args:
-        state: What `state` returned elsewhere; None begins anew.
+        state: What `state` returned elsewhere; None begins anew. It may be wrong: it was kept where an agent
+            can write.
     """
 
-    def __init__(self, state: Any = None) -> None:
-        known = state if isinstance(state, dict) else {}
-        self._pen = str(known.get("pen", ""))
-        self._line = str(known.get("line", ""))
-        self._rows: list[Row] = [None if row is None else _cells(row) for row in known.get("rows", [])]
-        self._seen: list[str] = list(known.get("seen", []))
-        self._y, self._x = known.get("at", [0, 0])
-        self._reach, self._since, self._count, self._settled = known.get("counts", [0, 0, 0, 0])
+    def __init__(self, state: Held | None = None) -> None:
+        known: Held = state or {}
+        self._pen = known.get("pen", "")
+        self._line = known.get("line", "")
+        self._rows: list[Row] = [None if row is None else _cells(row) for row in known.get("rows") or []]
+        height = len(self._rows)
+        self._seen: list[str] = (list(known.get("seen") or []) + [""] * height)[:height]
+        y, x = known.get("at", (0, 0))
+        self._y, self._x = min(max(0, y), max(0, height - 1)), max(0, x)
+        counts = (max(0, count) for count in known.get("counts", (0, 0, 0, 0)))
+        self._reach, self._since, self._count, self._settled = counts
         self._back = bool(known.get("back"))
         self._out: list[str] = []
 
     @property
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Held:
         """What a reducer must know to go on, as JSON; empty between two lines of plain output."""
-        found: dict[str, Any] = {}
+        found: Held = {}
         if self._pen:
             found["pen"] = self._pen
         if self._rows:
             found["rows"] = [None if row is None else _text(row) for row in self._rows]
             found["seen"] = self._seen
-            found["counts"] = [self._reach, self._since, self._count, self._settled]
+            found["counts"] = (self._reach, self._since, self._count, self._settled)
         elif self._line:
             found["line"] = self._line
         if self._rows or self._x:
-            found["at"] = [self._y, self._x]
+            found["at"] = (self._y, self._x)
         if self._back:
             found["back"] = 1
         return found

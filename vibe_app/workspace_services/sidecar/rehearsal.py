@@ -28,6 +28,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from vibe_app.shapes import shaped
+
 NAME = "rehearsal"
 _HELLO = "This is the rehearsal model: no AI provider is configured, so a script plays the agent. "
 _FILE = re.compile(
@@ -65,7 +67,7 @@ class Answer:
 
     texts: tuple[str | Lines, ...] = ()
     tool: str = ""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
     beside: tuple[Answer, ...] = ()
     """Further tool calls of the same answer."""
     status: int = 0
@@ -112,10 +114,10 @@ def _steps(answers: Iterable[Answer]) -> list[Answer]:
 
 
 def _text(message: Mapping[str, Any]) -> str:
-    content = message.get("content") or ""
+    content: object = message.get("content")
     if isinstance(content, str):
         return content
-    return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return "\n".join(str(part.get("text", "")) for part in shaped(list[dict[str, object]], content))
 
 
 def _directive(words: str) -> Answer:
@@ -150,10 +152,9 @@ def _unquoted(text: str) -> str:
 
 def _json(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
-    except ValueError:
+        return shaped(dict[str, object], json.loads(text))
+    except (ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _bash(command: str, why: str = "Rehearsal") -> Answer:

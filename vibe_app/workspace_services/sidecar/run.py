@@ -12,7 +12,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from vibe_app.wire import EventType, Failure, SidecarStatus, Usage
 from vibe_app.workspace_services.sidecar import verdict as verdicts
@@ -25,6 +24,7 @@ from vibe_app.workspace_services.sidecar.opencode import (
     OpenCodeGone,
     OpenCodeMissing,
 )
+from vibe_app.workspace_services.sidecar.opencode_json import Event, Message, Part, Request
 from vibe_app.workspace_services.sidecar.progress import Progress
 from vibe_app.workspace_services.sidecar.sessions import Session
 from vibe_app.workspace_services.sidecar.tool_outputs import ToolOutputs
@@ -194,7 +194,7 @@ class Run:
                 await asyncio.sleep(0)  # a full inbox never suspends, and readers want their turn
             if item is Signal.LOST:
                 return verdicts.failed(Failure.AGENT_LOST, "OpenCode went away in the middle of the run.")
-            if isinstance(item, dict):
+            if not isinstance(item, Signal):
                 await self._handle(item)
                 if stuck := await self._stuck():
                     return stuck
@@ -208,7 +208,7 @@ class Run:
                 return found
             self._check_at = asyncio.get_running_loop().time() + (_SOON if self._idle_since else _QUIET)
 
-    async def _next(self) -> dict[str, Any] | Signal:
+    async def _next(self) -> Event | Signal:
         """Return what happened next; whatever is ready to be shown is shown before waiting for it."""
         clock = asyncio.get_running_loop().time
         while True:
@@ -239,19 +239,20 @@ class Run:
         if entries:
             self.session.append(entries)
 
-    async def _handle(self, event: dict[str, Any]) -> None:
+    async def _handle(self, event: Event) -> None:
         kind = event.get("type")
         properties = event.get("properties") or {}
         if kind == "message.part.updated":
             await self._complete(properties.get("part") or {})
         self._take(self._translator.feed(event, time.time() * 1000))
-        if not self._translator.owns(properties.get("sessionID")):
+        session = properties.get("sessionID", "")
+        if not self._translator.owns(session):
             return
         self._progress.feed(event, time.monotonic())
         if kind == "session.status":
-            self._waits.status(str(properties["sessionID"]), properties.get("status") or {}, time.monotonic())
+            self._waits.status(session, properties.get("status") or {}, time.monotonic())
         elif kind == "message.part.updated":
-            self._waits.answered(str(properties["sessionID"]))
+            self._waits.answered(session)
         if kind == "message.part.updated":
             self._commands.saw(self.session.id, properties.get("part") or {})
         elif kind in ("permission.asked", "question.asked"):
@@ -278,16 +279,16 @@ class Run:
             words = f"{words}. The run was stopped since it makes no progress; what it changed is kept."
         return verdicts.failed(stuck.failure, words)
 
-    async def _answer(self, kind: str, request: dict[str, Any]) -> None:
+    async def _answer(self, kind: str, request: Request) -> None:
+        key = request.get("id", "")
         with contextlib.suppress(OpenCodeError):  # answered meanwhile, or gone: the next check sees
             if kind == "permission":
-                await self._client.reject_permission(request["id"], _NOBODY)
+                await self._client.reject_permission(key, _NOBODY)
             else:
-                await self._client.answer_question(
-                    request["id"], [[_NOBODY] for _ in request.get("questions") or [0]]
-                )
+                answers = [[_NOBODY] for _ in request.get("questions") or [None]]
+                await self._client.answer_question(key, answers)
 
-    def _is_idle(self, event: dict[str, Any]) -> bool:
+    def _is_idle(self, event: Event) -> bool:
         properties = event.get("properties") or {}
         return event.get("type") == "session.idle" and properties.get("sessionID") == self._opencode
 
@@ -326,17 +327,18 @@ class Run:
     async def _pending(self) -> None:
         for kind in ("permission", "question"):
             for request in await self._client.pending(kind):
-                await self._handle({"type": f"{kind}.asked", "properties": request})
+                await self._handle({"type": f"{kind}.asked", "properties": {**request}})
 
-    async def _transcripts(self) -> list[dict[str, Any]]:
+    async def _transcripts(self) -> list[Message]:
         messages = await self._client.messages(self._opencode)
         for info in await self._client.children(self._opencode):
-            self._take(self._translator.feed({"type": "session.updated", "properties": {"info": info}}))
-            await self._read(info["id"], await self._client.messages(info["id"]))
+            self._take(self._translator.feed({"type": "session.updated", "properties": {"info": {**info}}}))
+            if child := info.get("id"):
+                await self._read(child, await self._client.messages(child))
         await self._read(self._opencode, messages)
         return messages
 
-    async def _read(self, opencode_session: str, messages: list[dict[str, Any]]) -> None:
+    async def _read(self, opencode_session: str, messages: list[Message]) -> None:
         for message in messages:
             for part in message.get("parts") or []:
                 self._commands.saw(self.session.id, part)
@@ -344,7 +346,7 @@ class Run:
         self._take(self._translator.transcript(messages))
         self._progress.transcript(opencode_session, messages, time.monotonic())
 
-    async def _complete(self, part: dict[str, Any]) -> None:
+    async def _complete(self, part: Part) -> None:
         if self._translator.awaits(part):
             await self._outputs.fill(part)
 

@@ -17,7 +17,8 @@ from vibe_app.wire import EventType, Failure, SessionState, SidecarStatus, Start
 from vibe_app.workspace_services.sidecar.commands import Commands
 from vibe_app.workspace_services.sidecar.guidance import refresh
 from vibe_app.workspace_services.sidecar.journal import End
-from vibe_app.workspace_services.sidecar.opencode import Json, OpenCode, OpenCodeError
+from vibe_app.workspace_services.sidecar.opencode import OpenCode, OpenCodeError
+from vibe_app.workspace_services.sidecar.opencode_json import Rule
 from vibe_app.workspace_services.sidecar.progress import SILENCE
 from vibe_app.workspace_services.sidecar.run import Run
 from vibe_app.workspace_services.sidecar.sessions import Session, SessionStore
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 _START_TIMEOUT = 6.0
 # The configuration says the same; these hold even where somebody changed it.
-_RULES: list[Json] = [
+_RULES: list[Rule] = [
     {"permission": "question", "pattern": "*", "action": "deny"},
     {"permission": "doom_loop", "pattern": "*", "action": "deny"},
 ]

@@ -226,7 +226,7 @@ class SessionStore:
 
     def unfinished(self) -> list[Session]:
         """Open the sessions that were live when an earlier process of this workspace ended."""
-        found = []
+        found: list[Session] = []
         for session_id in self._written():
             with contextlib.suppress(OSError, ValueError):
                 spot = self._spot(session_id)

@@ -7,7 +7,6 @@ their commands. What the agent says and does by itself, one after the other, has
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from vibe_app.workspace_services.sidecar.wording import one_line
 
@@ -20,7 +19,7 @@ class Speakers:
     def __init__(self) -> None:
         self._running: dict[str, dict[str, str]] = {}
 
-    def begins(self, session: str, part: str, given: Mapping[str, Any]) -> Mapping[str, str]:
+    def begins(self, session: str, part: str, given: Mapping[str, object]) -> Mapping[str, str]:
         """Take note of a running command; return the labels of the session's commands, none for a single one.
 
         Args:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
+
+from vibe_app.workspace_services.sidecar.opencode_json import Metadata, ToolState
 
 # bash reports while it runs the last 30,000 UTF-16 units of its output, behind this prefix once it is longer.
 SLID = "...\n\n"
@@ -28,19 +28,19 @@ def slid(tail: str) -> bool:
     return tail.startswith(SLID) and len(tail.encode("utf-16-le", "surrogatepass")) // 2 > _TAIL_UNITS
 
 
-def whole_output(state: Mapping[str, Any], tail: str) -> str | None:
+def whole_output(state: ToolState, tail: str) -> str | None:
     """The whole output of a finished command, where OpenCode reports it anywhere."""
     if not slid(tail):
         return "" if tail == _NO_OUTPUT else tail
     metadata = state.get("metadata") or {}
     if metadata.get("truncated"):
-        return paired(str(metadata["whole"])) if "whole" in metadata else None
-    return paired(str(state.get("output") or "")).partition("\n\n<shell_metadata>\n")[0]
+        return paired(metadata["whole"]) if "whole" in metadata else None
+    return paired(state.get("output") or "").partition("\n\n<shell_metadata>\n")[0]
 
 
-def kept_as(metadata: Mapping[str, Any]) -> str:
+def kept_as(metadata: Metadata) -> str:
     """The name of the file that holds all of a tool's output; empty where its report has all."""
-    name = PurePosixPath(str(metadata.get("outputPath") or "")).name
+    name = PurePosixPath(metadata.get("outputPath") or "").name
     return name if NAME.fullmatch(name) else ""
 
 

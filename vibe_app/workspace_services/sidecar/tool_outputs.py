@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from vibe_app.errors import NotFound
+from vibe_app.workspace_services.sidecar.opencode_json import Part
 from vibe_app.workspace_services.sidecar.tails import NAME, kept_as
 
 LARGEST = 8 * 1024 * 1024
@@ -35,7 +34,7 @@ class ToolOutputs:
     def __init__(self, home: Path | None) -> None:
         self._home = home
 
-    async def fill(self, part: Mapping[str, Any]) -> None:
+    async def fill(self, part: Part) -> None:
         """Put the whole text of a long command's output into the part that only has its end.
 
         Sets `metadata.whole`, and `metadata.cut` where that is only its beginning; leaves the

@@ -12,14 +12,28 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from vibe_app.shapes import shaped
 from vibe_app.wire import EventType, clean_text
 from vibe_app.workspace_services.sidecar import speakers, tails, wording
 from vibe_app.workspace_services.sidecar.command_output import (
     LONGEST_CHUNK,
     OUTPUT_CAP,
+    CommandMark,
     CommandOutput,
+    Mark,
     Shown,
     shortened,
+)
+from vibe_app.workspace_services.sidecar.opencode_json import (
+    Error,
+    Event,
+    Message,
+    MessageInfo,
+    Part,
+    Properties,
+    SessionInfo,
+    Status,
+    ToolState,
 )
 
 
@@ -73,23 +87,23 @@ class Translator:
         self._streams: dict[str, _Stream] = {}
         self._commands: dict[str, CommandOutput] = {}
         self._speakers = speakers.Speakers()
-        self.error: dict[str, Any] | None = None
+        self.error: Error | None = None
         """The last error that OpenCode reported for the session itself."""
 
     @property
     def children(self) -> dict[str, str]:
         """The sub-agents' sessions seen so far, with their titles."""
-        return {key[6:]: title for key, title in self.marks.items() if key.startswith("child:")}
+        return {key[6:]: self._word(key) for key in self.marks if key.startswith("child:")}
 
     def owns(self, session: object) -> bool:
         """Whether an OpenCode session is this run's own or one of its sub-agents'."""
         return session == self._session or f"child:{session}" in self.marks
 
-    def awaits(self, part: Mapping[str, Any]) -> bool:
+    def awaits(self, part: Part) -> bool:
         """Whether a part is this run's and has more to say than was said."""
         return self.owns(part.get("sessionID")) and not self._progress(str(part.get("id")))[1]
 
-    def feed(self, event: Mapping[str, Any], now_ms: float = 0) -> list[Emission]:
+    def feed(self, event: Event, now_ms: float = 0) -> list[Emission]:
         """Translate one event of `GET /event`; one of another session gives nothing.
 
         Args:
@@ -118,7 +132,7 @@ class Translator:
             )
         return self._taken()
 
-    def transcript(self, messages: Sequence[Mapping[str, Any]]) -> list[Emission]:
+    def transcript(self, messages: Sequence[Message]) -> list[Emission]:
         """Translate what is new in a transcript of the session or of a sub-agent."""
         for message in messages:
             self._message(message.get("info") or {})
@@ -143,6 +157,10 @@ class Translator:
         if self.marks.get(key) != value:
             self.marks[key] = self._changed[key] = value
 
+    def _word(self, key: str) -> str:
+        """A mark that is a text; marks come back from where an agent can write."""
+        return shaped(str, self.marks.get(key))
+
     def _emit(self, kind: EventType, text: str) -> None:
         marks, self._changed = self._changed, {}
         self._out.append(Emission(kind, text, marks))
@@ -165,37 +183,36 @@ class Translator:
         text = clean_text(tails.paired(raw))
         if not text:
             return
-        line = self.marks.get("line")
-        if label := self.marks.get(f"says:{part}"):
+        line = self._word("line")
+        if label := self._word(f"says:{part}"):
             text = speakers.labelled(text, label, begun=line == part)
-        if line not in (part, "", None):
+        if line not in (part, ""):
             text = "\n" + text
         self._set("line", "" if text.endswith("\n") else part)
         self._emit(EventType.OUTPUT, text)
 
-    def _status(self, status: Mapping[str, Any], now_ms: float) -> None:
+    def _status(self, status: Status, now_ms: float) -> None:
         if status.get("type") == "retry":
             self._once(f"retry:{status.get('attempt')}:{status.get('next')}", wording.retry(status, now_ms))
 
-    def _session_info(self, info: Mapping[str, Any]) -> None:
-        if info.get("parentID") and self.owns(info["parentID"]):
-            title = str(info.get("title") or "sub-agent").partition(" (@")[0]
-            if f"child:{info['id']}" not in self.marks:
-                title = speakers.unique(wording.one_line(title, 60), self.children.values())
-                self._set(f"child:{info['id']}", title)
+    def _session_info(self, info: SessionInfo) -> None:
+        child = f"child:{info.get('id')}"
+        if (parent := info.get("parentID")) and self.owns(parent) and child not in self.marks:
+            title = (info.get("title") or "sub-agent").partition(" (@")[0]
+            self._set(child, speakers.unique(wording.one_line(title, 60), self.children.values()))
 
-    def _message(self, info: Mapping[str, Any]) -> None:
-        role = str(info.get("role", ""))
+    def _message(self, info: MessageInfo) -> None:
+        role = info.get("role", "")
         own = info.get("sessionID") == self._session
         if role == "assistant" and info.get("summary") is True:
             role = "summary"
             if own:
                 self._once(
-                    f"summary:{info['id']}", "The conversation is too long for the model; summing it up"
+                    f"summary:{info.get('id')}", "The conversation is too long for the model; summing it up"
                 )
         self._roles[str(info.get("id"))] = role
-        if role == "assistant" and own and info.get("modelID"):
-            self._model(str(info.get("providerID")), str(info["modelID"]))
+        if role == "assistant" and own and (model := info.get("modelID")):
+            self._model(str(info.get("providerID")), model)
 
     def _model(self, provider: str, model: str) -> None:
         words = f"Model: {provider}/{model}"
@@ -203,13 +220,14 @@ class Translator:
             words = "Rehearsal model: no AI provider is configured, so a script plays the agent"
         self._once(f"model:{provider}/{model}", words)
 
-    def _part(self, part: Mapping[str, Any], *, from_event: bool) -> None:
+    def _part(self, part: Part, *, from_event: bool) -> None:
         if self._roles.get(str(part.get("messageID"))) != "assistant":
             return
         kind, session = part.get("type"), str(part.get("sessionID"))
         child = "" if session == self._session else f"{self.children.get(session, 'sub-agent')} › "
-        if child and kind in ("tool", "text") and f"says:{part['id']}" not in self.marks:
-            self._set(f"says:{part['id']}", child)
+        says = f"says:{part.get('id')}"
+        if child and kind in ("tool", "text") and says not in self.marks:
+            self._set(says, child)
         if kind == "tool":
             self._tool(part, child)
         elif kind == "text":
@@ -217,15 +235,16 @@ class Translator:
         elif kind == "reasoning" and not child:
             self._once(f"thinking:{part.get('messageID')}", "Thinking")
 
-    def _delta(self, properties: Mapping[str, Any]) -> None:
-        stream = self._streams.get(str(properties.get("partID")))
+    def _delta(self, properties: Properties) -> None:
+        key = str(properties.get("partID"))
+        stream = self._streams.get(key)
         if stream is None or properties.get("field") != "text":
             return
-        stream.held = tails.paired(stream.held + str(properties.get("delta") or ""))
-        self._release(str(properties["partID"]), stream, final=False)
+        stream.held = tails.paired(stream.held + (properties.get("delta") or ""))
+        self._release(key, stream, final=False)
 
-    def _text(self, part: Mapping[str, Any], *, from_event: bool) -> None:
-        key, text = str(part["id"]), str(part.get("text") or "")
+    def _text(self, part: Part, *, from_event: bool) -> None:
+        key, text = str(part.get("id")), part.get("text") or ""
         final = bool((part.get("time") or {}).get("end"))
         shown, finished = self._progress(key)
         if finished:
@@ -265,15 +284,15 @@ class Translator:
         self._show(key, text)
 
     def _progress(self, key: str) -> tuple[int, bool]:
-        mark = self.marks.get(key) or {}
+        mark = shaped(Mark, self.marks.get(key))
         return mark.get("n", 0), bool(mark.get("f"))
 
     def _mark(self, key: str, shown: int, *, finished: bool = False) -> None:
         """Note how much of a part was shown."""
         self._set(key, {"n": shown} | ({"f": 1} if finished else {}))
 
-    def _tool(self, part: Mapping[str, Any], child: str) -> None:
-        key, name, state = str(part["id"]), str(part.get("tool")), part.get("state") or {}
+    def _tool(self, part: Part, child: str) -> None:
+        key, name, state = str(part.get("id")), str(part.get("tool")), part.get("state") or {}
         status = state.get("status")
         if status == "pending" or self._progress(key)[1]:
             return
@@ -295,13 +314,13 @@ class Translator:
         self._mark(key, shown, finished=True)
         self._commands.pop(key, None)
         self._speakers.ends(str(part.get("sessionID")), key)
-        self._tool_end(name, state, self.marks.get(f"says:{key}", ""), child=bool(child))
+        self._tool_end(name, state, self._word(f"says:{key}"), child=bool(child))
 
-    def _seen_below(self, state: Mapping[str, Any]) -> bool:
+    def _seen_below(self, state: ToolState) -> bool:
         """Whether a finished tool is a sub-agent, whose words have all been shown."""
         return f"child:{(state.get('metadata') or {}).get('sessionId')}" in self.marks
 
-    def _tool_end(self, name: str, state: Mapping[str, Any], label: str, *, child: bool) -> None:
+    def _tool_end(self, name: str, state: ToolState, label: str, *, child: bool) -> None:
         kind = EventType.STATUS if child else EventType.ERROR
         if state.get("error") == "Tool execution aborted":
             self._say(EventType.STATUS, f"{label}{name}: stopped")
@@ -317,13 +336,14 @@ class Translator:
         elif line := wording.changed_file(name, state, self._workspace):
             self._say(EventType.STATUS, label + line)
 
-    def _bash(self, part: Mapping[str, Any], child: str) -> None:
-        key, session, state = str(part["id"]), str(part.get("sessionID")), part["state"]
+    def _bash(self, part: Part, child: str) -> None:
+        key, session = str(part.get("id")), str(part.get("sessionID"))
+        state = part.get("state") or {}
         for running, label in self._speakers.begins(session, key, state.get("input") or {}).items():
             self._set(f"says:{running}", f"{child}{label} › ")
         output = self._commands.get(key)
         if output is None:
-            output = self._commands[key] = CommandOutput(self.marks.get(key) or {}, self._cap)
+            output = self._commands[key] = CommandOutput(shaped(CommandMark, self.marks.get(key)), self._cap)
         self._told(key, output.report(state, over=state.get("status") == "completed"))
 
     def _told(self, key: str, told: Iterable[Shown]) -> None:

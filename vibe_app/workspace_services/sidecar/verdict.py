@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from vibe_app.disk import means_full
-from vibe_app.wire import Failure, SidecarStatus, Usage
+from vibe_app.wire import Failure, SidecarStatus, Usage, number
 from vibe_app.workspace_services.sidecar.last_answer import asks, unmade_call
+from vibe_app.workspace_services.sidecar.opencode_json import (
+    Error,
+    ErrorData,
+    Message,
+    MessageInfo,
+    Part,
+    SessionInfo,
+)
 from vibe_app.workspace_services.sidecar.wording import one_line
-
-Json = Mapping[str, Any]
 
 _BUSY_STATUSES = frozenset({408, 409, 425, 429})
 # The words and codes of OpenAI, Anthropic, Google, OpenRouter, DeepSeek and xAI.
@@ -85,7 +91,7 @@ def unwritable(error: OSError) -> Verdict:
     )
 
 
-def judge(messages: Sequence[Json], stray_error: Json | None) -> Verdict | None:
+def judge(messages: Sequence[Message], stray_error: Error | None) -> Verdict | None:
     """Decide how an idle OpenCode session ended, or return None while its transcript is incomplete.
 
     Only an agent that has said that it is done has completed: a last answer with words in it,
@@ -96,19 +102,19 @@ def judge(messages: Sequence[Json], stray_error: Json | None) -> Verdict | None:
         stray_error: The last error that OpenCode reported for the session, for the
             cases in which it leaves none in the transcript (an unknown model).
     """
-    last: Json = messages[-1]["info"] if messages else {}
+    last: MessageInfo = messages[-1].get("info") or {} if messages else {}
     if last.get("role") != "assistant":
-        return explain(stray_error) if stray_error else None
-    if last.get("error"):
-        return explain(last["error"])
-    if not last.get("time", {}).get("completed"):
+        return None if stray_error is None else explain(stray_error)
+    if (error := last.get("error")) is not None:
+        return explain(error)
+    if not (last.get("time") or {}).get("completed"):
         return None
-    if stray_error and last.get("finish") not in _SAID:
+    if stray_error is not None and last.get("finish") not in _SAID:
         return explain(stray_error)
     return _judge_answer(last.get("finish"), messages[-1].get("parts") or [])
 
 
-def _judge_answer(finish: str | None, parts: Sequence[Json]) -> Verdict:
+def _judge_answer(finish: str | None, parts: Sequence[Part]) -> Verdict:
     """Decide by the last answer, of which it is known that it is complete."""
     said = "\n".join(str(part.get("text") or "") for part in parts if part.get("type") == "text").strip()
     call = next((str(part.get("tool")) for part in parts if _is_open_call(part)), "") or unmade_call(said)
@@ -133,12 +139,12 @@ def _judge_answer(finish: str | None, parts: Sequence[Json]) -> Verdict:
     return Verdict(SidecarStatus.COMPLETED, asking=asks(said))
 
 
-def _is_open_call(part: Json) -> bool:
+def _is_open_call(part: Part) -> bool:
     state = part.get("state") or {}
     return part.get("type") == "tool" and state.get("status") in ("pending", "running")
 
 
-def explain(error: Json) -> Verdict:
+def explain(error: Error) -> Verdict:
     """Turn an error of OpenCode into a failed end with a sentence a person can act on."""
     data = error.get("data") or {}
     name = str(error.get("name", ""))
@@ -184,7 +190,7 @@ def out_of_credit(message: str) -> Verdict:
     )
 
 
-def _api_error(data: Json, status: int | None, message: str) -> Verdict:
+def _api_error(data: ErrorData, status: int | None, message: str) -> Verdict:
     if status is None or status in _BUSY_STATUSES or status >= 500:
         if status is not None and data.get("isRetryable") is False:
             return failed(
@@ -198,21 +204,20 @@ def _api_error(data: Json, status: int | None, message: str) -> Verdict:
     return failed(Failure.PROVIDER_REFUSED, f"The model provider refused the request ({status}): {message}")
 
 
-def usage_of(sessions: Sequence[Json]) -> Usage:
+def usage_of(sessions: Sequence[SessionInfo]) -> Usage:
     """Add up what OpenCode sessions (a run's own and its sub-agents') consumed.
 
     Cached input counts as input and reasoning as output, as providers bill them.
     """
-    total = Usage()
+    read = written = 0
+    cost = 0.0
     for session in sessions:
         tokens = session.get("tokens") or {}
         cache = tokens.get("cache") or {}
-        total.tokens_input += sum(
-            int(part or 0) for part in (tokens.get("input"), cache.get("read"), cache.get("write"))
-        )
-        total.tokens_output += int(tokens.get("output") or 0) + int(tokens.get("reasoning") or 0)
-        total.cost += float(session.get("cost") or 0)
-    return total
+        read += sum(number(part) for part in (tokens.get("input"), cache.get("read"), cache.get("write")))
+        written += number(tokens.get("output")) + number(tokens.get("reasoning"))
+        cost += session.get("cost") or 0
+    return Usage(tokens_input=read, tokens_output=written, cost=cost)
 
 
 def usage_words(usage: Usage) -> str:

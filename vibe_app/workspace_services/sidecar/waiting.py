@@ -8,16 +8,17 @@ will ask again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from vibe_app.wire import Failure, SidecarStatus
+from vibe_app.workspace_services.sidecar.opencode_json import Status
 from vibe_app.workspace_services.sidecar.verdict import Verdict, is_final, out_of_credit
 from vibe_app.workspace_services.sidecar.wording import one_line
 
 LONGEST_WAIT = 120.0
 """Seconds of waiting for which a run keeps its place; what is known to take longer gives it up at once."""
+_FURTHEST = 366 * 24 * 3600.0
+"""Seconds ahead of which no provider is believed."""
 
 
 class Waits:
@@ -26,9 +27,9 @@ class Waits:
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
         self._waited: defaultdict[str, float] = defaultdict(float)
-        self._retry: dict[str, Mapping[str, Any]] = {}
+        self._retry: dict[str, Status] = {}
 
-    def status(self, session: str, status: Mapping[str, Any], clock: float) -> None:
+    def status(self, session: str, status: Status, clock: float) -> None:
         """Take in what OpenCode says a session does.
 
         Args:
@@ -58,7 +59,7 @@ class Waits:
             message = one_line(str(status.get("message") or "no reason given"))
             if is_final(message):
                 return out_of_credit(message)
-            until = float(status.get("next") or 0) / 1000
+            until = min(status.get("next", 0) / 1000, now_s + _FURTHEST)
             waited = self._waited[session] + clock - self._since[session]
             if until - now_s > LONGEST_WAIT or waited > LONGEST_WAIT:
                 moment = datetime.fromtimestamp(max(until, now_s), UTC)

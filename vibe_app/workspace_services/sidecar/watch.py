@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from enum import Enum
-from typing import Any
 
 from vibe_app.workspace_services.sidecar.opencode import OpenCode, OpenCodeError, OpenCodeSilent
+from vibe_app.workspace_services.sidecar.opencode_json import Event
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Signal(Enum):
     CHECK = "look at OpenCode's own state now"
 
 
-Inbox = asyncio.Queue[dict[str, Any] | Signal]
+Inbox = asyncio.Queue[Event | Signal]
 
 
 class Watch:
@@ -83,6 +83,6 @@ class Watch:
             # OpenCode may be starting: there is nothing to wait on but its port.
             await asyncio.sleep(0.2)
 
-    def _tell(self, item: dict[str, Any] | Signal) -> None:
+    def _tell(self, item: Event | Signal) -> None:
         for inbox in self._inboxes:
             inbox.put_nowait(item)

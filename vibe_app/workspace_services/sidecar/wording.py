@@ -7,9 +7,10 @@ import re
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
+from vibe_app.shapes import shaped
 from vibe_app.wire import MEMORY_NOTICE, plain_text
+from vibe_app.workspace_services.sidecar.opencode_json import Request, Rule, Status, Todo, ToolState
 
 _LONGEST_LINE = 300
 # The argument of each tool that says best what it is about.
@@ -55,7 +56,7 @@ def relative(path: str, workspace: str) -> str:
     return str(pure.relative_to(workspace)) if pure.is_relative_to(workspace) else path
 
 
-def tool_start(name: str, arguments: Mapping[str, Any], workspace: str) -> str:
+def tool_start(name: str, arguments: Mapping[str, object], workspace: str) -> str:
     """Say which tool starts on what, for example `bash: ls -la`."""
     subject = str(arguments.get(_SUBJECTS.get(name, ""), "") or "")
     if _SUBJECTS.get(name) in ("filePath", "path") and subject:
@@ -63,16 +64,16 @@ def tool_start(name: str, arguments: Mapping[str, Any], workspace: str) -> str:
     return one_line(f"{name}: {subject}" if subject else name)
 
 
-def changed_file(name: str, state: Mapping[str, Any], workspace: str) -> str:
+def changed_file(name: str, state: ToolState, workspace: str) -> str:
     """Say which file a finished `write` or `edit` changed, or return an empty text."""
-    path = str(state.get("input", {}).get("filePath") or "")
+    path = str((state.get("input") or {}).get("filePath") or "")
     if name not in ("write", "edit") or not path:
         return ""
-    created = name == "write" and state.get("metadata", {}).get("exists") is False
+    created = name == "write" and (state.get("metadata") or {}).get("exists") is False
     return one_line(f"{'Created' if created else 'Changed'} {relative(path, workspace)}")
 
 
-def tool_error(name: str, state: Mapping[str, Any], workspace: str) -> str:
+def tool_error(name: str, state: ToolState, workspace: str) -> str:
     """Return why a tool failed; a refusal by a permission rule names what was refused and the rule.
 
     The form of OpenCode's own sentence, a list of rules in JSON at its end, is that of version 1.18.33.
@@ -84,24 +85,24 @@ def tool_error(name: str, state: Mapping[str, Any], workspace: str) -> str:
     what = str(given.get("path") or given.get(_SUBJECTS.get(name, ""), "") or "")
     rule = _refusing_rule(error)
     if rule.get("permission") != "external_directory":
-        why = f" (rule: {rule['permission']} {rule['pattern']}: deny)" if rule else ""
+        why = f" (rule: {rule.get('permission')} {rule.get('pattern')}: deny)" if rule else ""
         return f"{what or 'this call'} is not allowed by the rules of this workspace{why}"
     if name == "bash":
         what = ", ".join(_outside(what, str(given.get("workdir") or ""), workspace)) or what
     return one_line(
         f"{what} is outside the workspace; agents may use files in it and below /tmp only "
-        f"(rule: external_directory {rule['pattern']}: deny)"
+        f"(rule: external_directory {rule.get('pattern')}: deny)"
     )
 
 
-def _refusing_rule(error: str) -> Mapping[str, str]:
+def _refusing_rule(error: str) -> Rule:
     """The rule that refused, which is the last denial among those that OpenCode lists."""
     try:
-        rules = json.loads(error[error.index("[") :])
-        denials = [rule for rule in rules if rule["action"] == "deny"]
-        return {key: str(denials[-1][key]) for key in ("permission", "pattern")} if denials else {}
-    except (ValueError, TypeError, KeyError):
+        rules = shaped(list[Rule], json.loads(error[error.index("[") :]))
+    except (ValueError, RecursionError):
         return {}
+    denials = [rule for rule in rules if rule.get("action") == "deny"]
+    return denials[-1] if denials and denials[-1].keys() >= {"permission", "pattern"} else {}
 
 
 def _outside(command: str, folder: str, workspace: str) -> list[str]:
@@ -114,9 +115,9 @@ def _outside(command: str, folder: str, workspace: str) -> list[str]:
     ]
 
 
-def command_end(state: Mapping[str, Any]) -> tuple[str, bool]:
+def command_end(state: ToolState) -> tuple[str, bool]:
     """Say how a finished bash command ended, and whether that is an error; nothing where it went well."""
-    code, output = (state.get("metadata") or {}).get("exit"), str(state.get("output") or "")
+    code, output = (state.get("metadata") or {}).get("exit"), state.get("output") or ""
     if code is None:
         late = "exceeding timeout" in output[-600:]
         return "bash: stopped" + " at its time limit" * late, late
@@ -129,46 +130,45 @@ def command_end(state: Mapping[str, Any]) -> tuple[str, bool]:
     return f"bash: was killed{why} ({name})", True
 
 
-def tool_result(name: str, state: Mapping[str, Any]) -> str:
+def tool_result(name: str, state: ToolState) -> str:
     """Return what a finished tool other than bash has to show."""
     metadata = state.get("metadata") or {}
     if name == "write":
         return ""
     if name == "edit":
-        return str(metadata.get("diff") or "")
+        return metadata.get("diff") or ""
     if name == "read":
         more = "\n…" if metadata.get("truncated") else ""
-        return str(metadata.get("preview") or "") + more
+        return (metadata.get("preview") or "") + more
     if name == "todowrite":
-        return _todos(metadata.get("todos") or state.get("input", {}).get("todos") or [])
-    output = str(state.get("output") or "")
+        given = (state.get("input") or {}).get("todos")
+        return _todos(metadata.get("todos") or shaped(list[Todo], given))
+    output = state.get("output") or ""
     if name == "task":
         return output.partition("<task_result>\n")[2].partition("\n</task_result>")[0] or output
     return output
 
 
-def _todos(todos: Sequence[Mapping[str, Any]]) -> str:
+def _todos(todos: Sequence[Todo]) -> str:
     return "\n".join(
         f"[{_TODO_MARKS.get(todo.get('status', ''), ' ')}] {todo.get('content', '')}" for todo in todos
     )
 
 
-def retry(status: Mapping[str, Any], now_ms: float) -> str:
+def retry(status: Status, now_ms: float) -> str:
     """Say that the model is asked again, why and when."""
-    wait = max(0, round((float(status.get("next") or 0) - now_ms) / 1000))
-    reason = one_line(str(status.get("message") or "no reason given"), 160)
+    wait = max(0, round((status.get("next", 0) - now_ms) / 1000))
+    reason = one_line(status.get("message") or "no reason given", 160)
     attempt = status.get("attempt")
     return f"The model did not answer ({reason}); trying again in {wait} s (attempt {attempt} failed)"
 
 
-def request(kind: str, properties: Mapping[str, Any]) -> str:
+def request(kind: str, properties: Request) -> str:
     """Say that OpenCode asked for something, and that nobody was asked."""
     if kind == "question":
-        questions = " / ".join(
-            str(question.get("question", "")) for question in properties.get("questions", [])
-        )
+        questions = " / ".join(question.get("question", "") for question in properties.get("questions") or [])
         return one_line(
             f"The agent asked: {questions} (nobody can be asked during a run; it decides by itself)"
         )
-    what = " ".join([str(properties.get("permission", "")), *map(str, properties.get("patterns", []))])
+    what = " ".join([properties.get("permission", ""), *(properties.get("patterns") or [])])
     return one_line(f"InvalidRequest: {what} (nobody can be asked for permission during a run)")

@@ -18,6 +18,7 @@ from pathlib import Path
 from vibe_app import addresses
 from vibe_app.errors import Unavailable
 from vibe_app.inside import exclude_from_git
+from vibe_app.shapes import shaped
 from vibe_app.workspaces.repositories import git
 from vibe_app.workspaces.repositories.cloning import Source, clone
 from vibe_app.workspaces.repositories.git import Call, Failed
@@ -116,10 +117,9 @@ def _notices_file(folder: Path) -> Path:
 def notices(folder: Path) -> list[str]:
     """Return what was found when the workspace was made: sentences on what is not in it."""
     try:
-        found = json.loads(_notices_file(folder).read_text())
+        return shaped(list[str], json.loads(_notices_file(folder).read_text()))
     except (OSError, ValueError):
         return []
-    return [str(sentence) for sentence in found] if isinstance(found, list) else []
 
 
 def _note(folder: Path, sentences: list[str]) -> None:

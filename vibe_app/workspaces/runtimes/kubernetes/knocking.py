@@ -6,6 +6,8 @@ import asyncio
 import json
 from contextlib import suppress
 
+from vibe_app.shapes import shaped
+from vibe_app.wire import Refusal
 from vibe_app.workspaces.runtimes.kubernetes.manifests import SIDECAR
 
 _SECONDS = 2.0
@@ -28,6 +30,6 @@ async def answers(host: str) -> tuple[bool, str]:
     head, _, body = answer.partition(b"\r\n\r\n")
     if head.startswith(b"HTTP/1.1 200"):
         return True, ""
-    with suppress(ValueError, AttributeError):
-        return False, str(json.loads(body).get("error") or "")
+    with suppress(ValueError, RecursionError):
+        return False, shaped(Refusal, json.loads(body)).get("error", "")
     return False, "something other than a sidecar answers"

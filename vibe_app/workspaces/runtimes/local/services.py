@@ -25,6 +25,8 @@ import psutil
 import vibe_app
 from vibe_app.errors import Unavailable
 from vibe_app.settings import Settings
+from vibe_app.shapes import shaped
+from vibe_app.wire import Refusal
 from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.repositories import checkout
 from vibe_app.workspaces.runtimes import hermetic
@@ -265,15 +267,14 @@ def ask(port: int, path: str, token: str = "") -> tuple[int, str]:
         connection.close()
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return 0, "something else answers at its port"
-    sentence = answer.get("error") if isinstance(answer, dict) else None
-    return response.status, sentence if isinstance(sentence, str) else ""
+    return response.status, shaped(Refusal, answer).get("error", "")
 
 
 def _sidecar_build() -> str:
     """A fingerprint of the services' own sources: after an upgrade the old ones must not be kept."""
-    shared = (_PACKAGE / name for name in ("errors.py", "inside.py", "disk.py", "log.py"))
+    shared = (_PACKAGE / name for name in ("errors.py", "inside.py", "disk.py", "log.py", "shapes.py"))
     rooms = ((_PACKAGE / name).rglob("*.py") for name in ("workspace_services", "wire"))
     sources = [*sorted(chain(*rooms)), *shared]
     return _fingerprint(b"".join(source.read_bytes() for source in sources))
