@@ -221,15 +221,15 @@ async def test_a_start_that_a_dead_process_began_is_carried_on(idle):
 
 
 async def test_a_pod_that_a_dead_process_left_half_started_is_ended_where_nobody_wants_it(idle, monkeypatch):
-    monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._TIDY", 0.05)
+    monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.tidying._TIDY", 0.05)
     pod = await abandoned(idle)
     async with heir(idle):
         await idle.api.until(lambda: pod not in idle.api.objects["pods"])
 
 
 async def test_the_care_for_abandoned_pods_survives_whatever_befalls_it(idle, monkeypatch, caplog):
-    monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._TIDY", 0.05)
-    monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._GIVEN_UP", 0)
+    monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.tidying._TIDY", 0.05)
+    monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.tidying._GIVEN_UP", 0)
     faults = iter([RuntimeError("a fault of ours"), Unavailable("the cluster is away")])
     whole = Ending.end
 
@@ -247,8 +247,8 @@ async def test_the_care_for_abandoned_pods_survives_whatever_befalls_it(idle, mo
 
 
 async def test_a_pod_in_use_or_making_its_files_is_not_given_up(house, monkeypatch):
-    monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._TIDY", 0.01)
-    monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.runtime._GIVEN_UP", 0)
+    monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.tidying._TIDY", 0.01)
+    monkeypatch.setattr("vibe_app.workspaces.runtimes.kubernetes.tidying._GIVEN_UP", 0)
     await house.runtime.ensure(spec_of(house.project))
     await house.runtime.close()
     house.node.auto = False

@@ -1,8 +1,7 @@
 """The client of a cluster: creates, reads, deletes and watches the objects of one namespace.
 
-The only importer of `kubernetes`. It speaks JSON, knows nothing of workspaces, and
-turns every failure into an `ApiError` whose message a person can act on. The library's
-own retries are off: it would repeat some requests silently and give others up at once.
+It speaks JSON, knows nothing of workspaces, and turns every failure into an `ApiError` whose
+message a person can act on.
 """
 
 from __future__ import annotations
@@ -15,13 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import aiohttp
-from kubernetes.aio.client.api_client import ApiClient
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.client.exceptions import OpenApiException
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from vibe_app.errors import Unavailable
-from vibe_app.wire import number
+from vibe_app.shapes import shaped
+from vibe_app.workspaces.runtimes.kubernetes.cluster_json import Change, Listing, Raw, Refusal
+from vibe_app.workspaces.runtimes.kubernetes.transport import FAILURES, Transport
 
 Json = dict[str, Any]
 Kind = Literal["pods", "persistentvolumeclaims", "secrets", "events"]
@@ -83,9 +80,8 @@ class Cluster:
 
     def __init__(self, namespace: str, kubeconfig: Path | None, *, timeout: float = _TIMEOUT) -> None:
         self._namespace = namespace
-        self._kubeconfig = kubeconfig
         self._timeout = timeout
-        self._client: ApiClient | None = None
+        self._transport = Transport(kubeconfig)
 
     async def open(self) -> None:
         """Read the address and the credentials.
@@ -93,32 +89,13 @@ class Cluster:
         Raises:
             Unavailable: There are none that can be used.
         """
-        configuration = Configuration()
-        try:
-            if self._kubeconfig is None:
-                load_incluster_config(configuration)
-            else:
-                await load_kube_config(
-                    str(self._kubeconfig), client_configuration=configuration, persist_config=False
-                )
-        except (ConfigException, OSError) as error:
-            where = self._kubeconfig or "the service account of this pod"
-            raise Unavailable(
-                f"The cluster's address and credentials cannot be read from {where}: {error}."
-                " Set VIBE_KUBERNETES_CONFIG to a kubeconfig file, or run Vibe in the cluster.",
-                "cluster_config",
-            ) from error
-        configuration.retries = None
-        self._client = ApiClient(configuration)
-        self._client.user_agent = "vibe-board"
+        await self._transport.open()
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        await self._transport.close()
 
-    async def create(self, kind: Kind, manifest: Json) -> tuple[Json, bool]:
+    async def create(self, kind: Kind, manifest: Json) -> tuple[Raw, bool]:
         """Create an object, once; return it as it is in the cluster, and whether it was made now.
 
         An object of the same name that is there already is returned as it is: whether it was
@@ -145,7 +122,7 @@ class Cluster:
                 await self._pause(error, attempt, deadline)
         raise AssertionError("unreachable: the deadline comes first")
 
-    async def patch(self, kind: Kind, name: str, change: Json) -> Json | None:
+    async def patch(self, kind: Kind, name: str, change: Json) -> Raw | None:
         """Merge `change` into an object; return it as it is then, or None if there is none.
 
         Raises:
@@ -153,7 +130,7 @@ class Cluster:
         """
         return await self._patient("PATCH", kind, name, body=change, done="change", missing=True)
 
-    async def read(self, kind: Kind, name: str) -> Json | None:
+    async def read(self, kind: Kind, name: str) -> Raw | None:
         """Return an object, or None if there is none.
 
         Raises:
@@ -179,15 +156,15 @@ class Cluster:
             await self._patient("DELETE", kind, name, body=options, done="delete", missing=True) is not None
         )
 
-    async def list(self, kind: Kind, *, labels: str = "", fields: str = "") -> tuple[list[Json], str]:
+    async def list(self, kind: Kind, *, labels: str = "", fields: str = "") -> tuple[list[Raw], str]:
         """Return the objects that match and the version from which a watch can go on.
 
         Raises:
             ApiError: They cannot be listed.
         """
         query = {"labelSelector": labels, "fieldSelector": fields}
-        answer = await self._patient("GET", kind, "", query=query, done="list") or {}
-        return list(answer.get("items") or []), str((answer.get("metadata") or {}).get("resourceVersion", ""))
+        answer = shaped(Listing, await self._patient("GET", kind, "", query=query, done="list"))
+        return answer.get("items") or [], (answer.get("metadata") or {}).get("resourceVersion", "")
 
     async def last_line(self, pod: str, container: str) -> str:
         """Return the last line of a container's log; empty where there is none, or none that may be read."""
@@ -204,7 +181,7 @@ class Cluster:
         finally:
             response.release()
 
-    async def watch(self, kind: Kind, *, labels: str, version: str) -> AsyncIterator[tuple[str, Json]]:
+    async def watch(self, kind: Kind, *, labels: str, version: str) -> AsyncIterator[tuple[str, Raw]]:
         """Yield `ADDED`, `MODIFIED`, `DELETED` or `BOOKMARK` with the object, until the server ends it.
 
         Args:
@@ -227,16 +204,19 @@ class Cluster:
         response = await self._send("GET", kind, "", query, None, timeout, "watch")
         try:
             while line := await response.content.readline():
-                event = json.loads(line)
-                change, found = event.get("type", ""), event.get("object") or {}
+                event = shaped(Change, json.loads(line))
+                change, found = event.get("type"), event.get("object")
+                if change is None or found is None:
+                    raise ValueError("it sent something else than a change")
                 if change == "ERROR":
-                    raise self._error(number(found.get("code")) or 500, found, kind, "watch")
+                    said = shaped(Refusal, found)
+                    raise self._error(said.get("code") or 500, said, kind, "watch")
                 yield change, found
         except ApiError as error:
             if error.status == 410:
                 raise Gone from error
             raise
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
             raise self._silent(error) from error
         finally:
             response.close()
@@ -252,7 +232,7 @@ class Cluster:
         body: Json | None = None,
         deadline: float | None = None,
         missing: bool = False,
-    ) -> Json | None:
+    ) -> Raw | None:
         """Send a request that may be repeated until it is answered; None for 404 where that is an answer."""
         deadline = deadline or _clock() + self._timeout
         for attempt in range(1_000):
@@ -283,12 +263,12 @@ class Cluster:
         done: str,
         query: Mapping[str, str] | None = None,
         body: Json | None = None,
-    ) -> Json:
+    ) -> Raw:
         timeout = aiohttp.ClientTimeout(total=_ANSWER, sock_connect=_CONNECT)
         response = await self._send(method, kind, name, query, body, timeout, done)
         try:
-            return json.loads(await response.read())
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return shaped(Raw, json.loads(await response.read()))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
             raise self._silent(error) from error
         finally:
             response.release()
@@ -308,41 +288,30 @@ class Cluster:
         Raises:
             ApiError: The answer is an error, or there is none.
         """
-        if self._client is None:
-            raise RuntimeError("the cluster is used before it was opened")
         path = f"/api/v1/namespaces/{self._namespace}/{kind}" + (f"/{name}" if name else "")
         parameters = [(key, value) for key, value in (query or {}).items() if value]
         headers = {"Accept": "application/json"}
         if method == "PATCH":
             headers["Content-Type"] = "application/merge-patch+json"
         try:
-            request = await self._client.param_serialize(
-                method,
-                path,
-                query_params=parameters,
-                header_params=headers,
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            answer = await self._client.call_api(*request, _request_timeout=limits)
-            response = answer.response
+            response = await self._transport.send(method, path, parameters, headers, body, limits)
             if response.status < 400:
                 return response
             said = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError, OpenApiException, ConfigException) as error:
+        except FAILURES as error:
             raise self._silent(error) from error
         try:
-            status = json.loads(said)
-        except ValueError:
-            status = {}
-        error = self._error(response.status, status if isinstance(status, dict) else {}, kind, done)
+            refusal = shaped(Refusal, json.loads(said))
+        except (ValueError, RecursionError):
+            refusal = Refusal()
+        error = self._error(response.status, refusal, kind, done)
         error.retry_after = _seconds(response.headers.get("Retry-After", ""))
         raise error
 
-    def _error(self, status: int, said: Json, kind: Kind, done: str) -> ApiError:
+    def _error(self, status: int, said: Refusal, kind: Kind, done: str) -> ApiError:
         """What an error answer means, in words for people."""
-        message = str(said.get("message") or "").strip().rstrip(".")
-        reason = str(said.get("reason") or "")
+        message = said.get("message", "").strip().rstrip(".")
+        reason = said.get("reason", "")
         what = f"{done} {_WORDS[kind]}"
         # Right after a quota was made the cluster refuses everything for a moment.
         final = status in (400, 403, 422) and "status unknown for quota" not in message
@@ -373,9 +342,8 @@ class Cluster:
 
     def _silent(self, error: Exception) -> ApiError:
         """What a request without an answer means, in words for people."""
-        host = self._client.configuration.host if self._client is not None else "its address"
         why = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-        return ApiError(f"The cluster's API at {host} does not answer: {why.rstrip('.')}.")
+        return ApiError(f"The cluster's API at {self._transport.host} does not answer: {why.rstrip('.')}.")
 
 
 def _clock() -> float:

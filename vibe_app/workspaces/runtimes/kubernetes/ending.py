@@ -8,6 +8,7 @@ from uuid import UUID
 
 from vibe_app.errors import Unavailable
 from vibe_app.workspaces.runtimes.kubernetes import manifests
+from vibe_app.workspaces.runtimes.kubernetes.cluster_json import meta
 from vibe_app.workspaces.runtimes.kubernetes.objects import Objects
 from vibe_app.workspaces.runtimes.kubernetes.pod_cache import PodCache
 
@@ -42,7 +43,7 @@ class Ending:
             return
         self._pods.take(found)
         await self._objects.end_pod(project_id)
-        await self.until_gone(project_id, str(found["metadata"].get("uid", "")))
+        await self.until_gone(project_id, meta(found).get("uid", ""))
 
     async def until_gone(self, project_id: UUID, uid: str) -> None:
         """Return once this pod is gone; where its node does not answer, have it forgotten by the cluster.
@@ -63,7 +64,7 @@ class Ending:
                     continue
                 # The watch may be behind or broken: the API itself knows.
                 found = await self._objects.pod(project_id)
-                if found is None or found["metadata"].get("uid") != uid:
+                if found is None or meta(found).get("uid", "") != uid:
                     self._pods.forget(project_id, uid)
             if not forced:
                 logger.warning("pod %s does not end: its node may be lost; it is removed by force", name)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from typing import Any
 
+from vibe_app.shapes import shaped
 from vibe_app.wire import plain_text
 from vibe_app.workspaces.runtimes.kubernetes.cluster import ApiError, Cluster
+from vibe_app.workspaces.runtimes.kubernetes.cluster_json import ClaimObject, EventObject
 from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name
 from vibe_app.workspaces.runtimes.kubernetes.pods import Pod
 
@@ -74,7 +75,7 @@ class Causes:
         self._known = "; ".join(dict.fromkeys(said))
         return self._known
 
-    async def _of_claim(self, name: str) -> list[dict[str, Any]]:
+    async def _of_claim(self, name: str) -> list[EventObject]:
         """Return what is said of a claim without a volume; of others it is past, as events last an hour."""
         about = f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={name}"
         meant = [
@@ -83,10 +84,12 @@ class Causes:
             if event.get("type") == "Warning" or event.get("reason") in _OF_CLAIMS
         ]
         claim = await self._cluster.read("persistentvolumeclaims", name) if meant else None
-        return [] if claim is None or (claim.get("status") or {}).get("phase") == "Bound" else meant
+        if claim is None or (shaped(ClaimObject, claim).get("status") or {}).get("phase") == "Bound":
+            return []
+        return meant
 
-    async def _events(self, fields: str) -> list[dict[str, Any]]:
-        return (await self._cluster.list("events", fields=fields))[0]
+    async def _events(self, fields: str) -> list[EventObject]:
+        return shaped(list[EventObject], (await self._cluster.list("events", fields=fields))[0])
 
 
 def with_cause(sentence: str, cause: str) -> str:
@@ -105,8 +108,8 @@ def without_volume(cause: str) -> str:
     )
 
 
-def _newest(events: list[dict[str, Any]]) -> str:
+def _newest(events: list[EventObject]) -> str:
     if not events:
         return ""
-    newest = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-    return " ".join(plain_text(str(newest.get("message", ""))).split()).rstrip(".")[:600]
+    newest = max(events, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+    return " ".join(plain_text(newest.get("message", "")).split()).rstrip(".")[:600]

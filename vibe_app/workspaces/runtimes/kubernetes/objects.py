@@ -15,6 +15,7 @@ from vibe_app.settings import Settings
 from vibe_app.workspaces.runtimes.base import Tenancy, WorkspaceSpec
 from vibe_app.workspaces.runtimes.kubernetes import manifests, pods
 from vibe_app.workspaces.runtimes.kubernetes.cluster import Cluster, Kind
+from vibe_app.workspaces.runtimes.kubernetes.cluster_json import Raw, meta
 
 # Seconds.
 _LETTING_GO = 30.0
@@ -31,7 +32,7 @@ class Made:
         anew: Whether its files had been lost, and begin empty.
     """
 
-    pod: dict[str, Any]
+    pod: Raw
     new: bool
     anew: bool
 
@@ -81,7 +82,7 @@ class Objects:
         claim = manifests.claim(project_id, self._settings, ours)
         found, new_claim = await self._cluster.create("persistentvolumeclaims", claim)
         found = await self._label("persistentvolumeclaims", found)
-        if (found.get("metadata") or {}).get("deletionTimestamp"):
+        if meta(found).get("deletionTimestamp"):
             raise Unavailable("The workspace's volume is being deleted: try again in a minute.")
         secret = manifests.secret(spec, self._settings, ours)
         found, _ = await self._cluster.create("secrets", secret)
@@ -91,7 +92,7 @@ class Objects:
         pod, new = await self._cluster.create("pods", self._pod(spec))
         return Made(await self._label("pods", pod), new, new_claim and spec.remade)
 
-    async def pod(self, project_id: UUID) -> dict[str, Any] | None:
+    async def pod(self, project_id: UUID) -> Raw | None:
         """Return the pod of a project as the API has it, or None if there is none.
 
         Raises:
@@ -124,13 +125,13 @@ class Objects:
             if (raw := await self._cluster.read(kind, name)) is not None:
                 self._ours(raw)
                 await self._cluster.delete(kind, name)
-                await self._until_gone(kind, name, str(raw["metadata"].get("uid", "")))
+                await self._until_gone(kind, name, meta(raw).get("uid", ""))
 
     async def _until_gone(self, kind: Kind, name: str, uid: str) -> None:
         """Return once an object is gone: a claim stays for a while, as the cluster protects what pods use."""
         clock = asyncio.get_running_loop().time
         deadline, pause = clock() + _LETTING_GO, 0.05
-        while (raw := await self._cluster.read(kind, name)) and raw["metadata"].get("uid") == uid:
+        while (raw := await self._cluster.read(kind, name)) and meta(raw).get("uid", "") == uid:
             if clock() > deadline:
                 raise Unavailable(
                     f"The cluster does not let go of {name}: look at its finalizers and its pods."
@@ -161,25 +162,21 @@ class Objects:
     def _pod(self, spec: WorkspaceSpec) -> dict[str, Any]:
         return manifests.pod(spec, self._settings, self._tenancy.installation, pace=self._pace)
 
-    async def _label(self, kind: Kind, raw: dict[str, Any]) -> dict[str, Any]:
+    async def _label(self, kind: Kind, raw: Raw) -> Raw:
         """Label an object as this installation's, where it bears no label yet; return it as it is then."""
-        if manifests.INSTALLATION_LABEL in _labels(self._ours(raw)):
+        known = meta(self._ours(raw))
+        if manifests.INSTALLATION_LABEL in (known.get("labels") or {}):
             return raw
         label = {manifests.INSTALLATION_LABEL: str(self._tenancy.installation)}
-        return (
-            await self._cluster.patch(kind, raw["metadata"]["name"], {"metadata": {"labels": label}}) or raw
-        )
+        change = {"metadata": {"labels": label}}
+        return await self._cluster.patch(kind, known.get("name", ""), change) or raw
 
-    def _ours(self, raw: dict[str, Any]) -> dict[str, Any]:
+    def _ours(self, raw: Raw) -> Raw:
         """Return an object that is this installation's or bears no label."""
-        ours = str(self._tenancy.installation)
-        if _labels(raw).get(manifests.INSTALLATION_LABEL, ours) == ours:
+        ours, known = str(self._tenancy.installation), meta(raw)
+        if (known.get("labels") or {}).get(manifests.INSTALLATION_LABEL, ours) == ours:
             return raw
         raise CannotStart(
-            f"In the cluster, {raw['metadata']['name']} belongs to another installation of Vibe."
+            f"In the cluster, {known.get('name')} belongs to another installation of Vibe."
             " Give each a namespace of its own: VIBE_KUBERNETES_NAMESPACE."
         )
-
-
-def _labels(raw: dict[str, Any]) -> dict[str, Any]:
-    return (raw.get("metadata") or {}).get("labels") or {}

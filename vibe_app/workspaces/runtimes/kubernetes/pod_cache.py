@@ -10,13 +10,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
 from vibe_app.aio import BROKEN, cancel, forever
 from vibe_app.wire import number
 from vibe_app.workspaces.runtimes.kubernetes import pods
 from vibe_app.workspaces.runtimes.kubernetes.cluster import Cluster, Gone
+from vibe_app.workspaces.runtimes.kubernetes.cluster_json import Raw, meta
 from vibe_app.workspaces.runtimes.kubernetes.pods import Pod
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class PodCache:
                     await self._news.setdefault(project_id, asyncio.Event()).wait()
         return self._pods.get(project_id) != seen
 
-    def take(self, raw: dict[str, Any]) -> None:
+    def take(self, raw: Raw) -> None:
         """Take over what an answer of the API says of a pod, unless more is known already."""
         if (pod := pods.read(raw)) is not None:
             self._take(pod)
@@ -111,7 +111,7 @@ class PodCache:
         found, version = await self._cluster.list("pods", labels=self._labels)
         present: set[str] = set()
         for raw in found:
-            present.add(str((raw.get("metadata") or {}).get("uid")))
+            present.add(meta(raw).get("uid", ""))
             await self._heard("LISTED", raw)
         read = number(version)
         for pod in self.all():
@@ -127,12 +127,12 @@ class PodCache:
             version = version or await self._list()
             try:
                 async for change, raw in self._cluster.watch("pods", labels=self._labels, version=version):
-                    version = str((raw.get("metadata") or {}).get("resourceVersion") or version)
+                    version = meta(raw).get("resourceVersion") or version
                     await self._heard(change, raw)
             except Gone:
                 version = ""
 
-    async def _heard(self, change: str, raw: dict[str, Any]) -> None:
+    async def _heard(self, change: str, raw: Raw) -> None:
         if change == "BOOKMARK":
             return
         try:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
+from vibe_app.shapes import shaped
 from vibe_app.wire import number, plain_text
 from vibe_app.workspaces.runtimes.endings import signal_name
+from vibe_app.workspaces.runtimes.kubernetes.cluster_json import (
+    ContainerSpec,
+    ContainerStatus,
+    PodObject,
+    Raw,
+    Terminated,
+    meta,
+)
 from vibe_app.workspaces.runtimes.kubernetes.manifests import (
     CHECKOUT,
     EPOCH_MARK,
@@ -18,8 +26,6 @@ from vibe_app.workspaces.runtimes.kubernetes.manifests import (
     PROJECT_LABEL,
     SETTINGS_MARK,
 )
-
-Json = Mapping[str, Any]
 
 _NAMES = {
     CHECKOUT: "Preparing the workspace's files",
@@ -155,22 +161,23 @@ class Pod:
         return self.checkout is not None and self.checkout.running
 
 
-def project_of(raw: Json) -> UUID | None:
+def project_of(raw: Raw) -> UUID | None:
     """Return whose an object of the API is, by its labels; None where it is no workspace's."""
-    labels = (raw.get("metadata") or {}).get("labels") or {}
+    labels = meta(raw).get("labels") or {}
     try:
         return UUID(str(labels.get(PROJECT_LABEL)))
     except ValueError:
         return None
 
 
-def read(raw: Json) -> Pod | None:
+def read(raw: Raw) -> Pod | None:
     """Understand a pod of the API; None if it is no workspace's."""
-    meta, spec, status = (raw.get(part) or {} for part in ("metadata", "spec", "status"))
+    found = shaped(PodObject, raw)
+    known, spec, status = found.get("metadata") or {}, found.get("spec") or {}, found.get("status") or {}
     if (project_id := project_of(raw)) is None:
         return None
-    marks = meta.get("annotations") or {}
-    conditions = {entry.get("type"): entry for entry in status.get("conditions") or []}
+    marks = known.get("annotations") or {}
+    conditions = {entry.get("type", ""): entry for entry in status.get("conditions") or []}
     scheduled, disruption = (conditions.get(kind) or {} for kind in ("PodScheduled", "DisruptionTarget"))
     disrupted = disruption.get("status") == "True"
     unplaced = scheduled.get("status") == "False"
@@ -179,26 +186,25 @@ def read(raw: Json) -> Pod | None:
         why = disruption.get("message") or disruption.get("reason") or ""
     elif not why and unplaced:
         why = scheduled.get("message") or scheduled.get("reason") or ""
+    beginning = status.get("initContainerStatuses") or []
     return Pod(
         project_id=project_id,
-        uid=str(meta.get("uid", "")),
-        version=number(meta.get("resourceVersion")),
-        created=_time(meta.get("creationTimestamp")),
-        ip=str(status.get("podIP") or ""),
-        phase=str(status.get("phase") or "Pending"),
+        uid=known.get("uid", ""),
+        version=number(known.get("resourceVersion")),
+        created=_time(known.get("creationTimestamp", "")),
+        ip=status.get("podIP", ""),
+        phase=status.get("phase") or "Pending",
         ready=(conditions.get("Ready") or {}).get("status") == "True",
-        deleting=bool(meta.get("deletionTimestamp")),
+        deleting=bool(known.get("deletionTimestamp")),
         why=_short(why),
         disrupted=disrupted,
         unplaced=unplaced,
         epoch=number(marks.get(EPOCH_MARK)),
-        keys=str(marks.get(KEYS_MARK, "")),
-        settings=str(marks.get(SETTINGS_MARK, "")),
-        containers=_containers(spec.get("containers"), status.get("containerStatuses")),
-        checkout=next(
-            iter(_containers(spec.get("initContainers"), status.get("initContainerStatuses"))), None
-        ),
-        notices=_notices(status.get("initContainerStatuses")),
+        keys=marks.get(KEYS_MARK, ""),
+        settings=marks.get(SETTINGS_MARK, ""),
+        containers=_containers(spec.get("containers") or [], status.get("containerStatuses") or []),
+        checkout=next(iter(_containers(spec.get("initContainers") or [], beginning)), None),
+        notices=_notices(beginning),
     )
 
 
@@ -331,46 +337,46 @@ def _endings(pod: Pod) -> str:
     return f": {ended(dead)}" if dead else ""
 
 
-def _notices(statuses: Any) -> tuple[str, ...]:
+def _notices(statuses: Sequence[ContainerStatus]) -> tuple[str, ...]:
     """What the container that makes the files found missing in them: its last words, where it ended well."""
-    for status in statuses or []:
+    for status in statuses:
         ending = (status.get("state") or {}).get("terminated") or {}
         if ending.get("exitCode") == 0:
             try:
-                found = json.loads(str(ending.get("message") or "null"))
-            except ValueError:
+                found = json.loads(ending.get("message") or "null")
+            except (ValueError, RecursionError):
                 continue
-            if isinstance(found, list):
-                return tuple(plain_text(str(sentence)) for sentence in found)
+            if sentences := shaped(list[str], found):
+                return tuple(plain_text(sentence) for sentence in sentences)
     return ()
 
 
-def _containers(specs: Any, statuses: Any) -> tuple[Container, ...]:
-    known = {entry.get("name"): entry for entry in statuses or []}
-    return tuple(_container(spec, known.get(spec.get("name")) or {}) for spec in specs or [])
+def _containers(specs: Sequence[ContainerSpec], statuses: Sequence[ContainerStatus]) -> tuple[Container, ...]:
+    known = {entry.get("name"): entry for entry in statuses}
+    return tuple(_container(spec, known.get(spec.get("name")) or {}) for spec in specs)
 
 
-def _container(spec: Json, status: Json) -> Container:
+def _container(spec: ContainerSpec, status: ContainerStatus) -> Container:
     state, last = status.get("state") or {}, status.get("lastState") or {}
     waiting = state.get("waiting") or {}
     ending = state.get("terminated") or last.get("terminated")
     limits = (spec.get("resources") or {}).get("limits") or {}
     return Container(
-        name=str(spec.get("name", "")),
+        name=spec.get("name", ""),
         running="running" in state,
         restarts=number(status.get("restartCount")),
-        waiting=str(waiting.get("reason") or ""),
-        message=str(waiting.get("message") or ""),
+        waiting=waiting.get("reason", ""),
+        message=waiting.get("message", ""),
         ending=_ending(ending) if ending else None,
-        memory=str(limits.get("memory") or ""),
-        image=str(spec.get("image") or ""),
+        memory=limits.get("memory", ""),
+        image=spec.get("image", ""),
     )
 
 
-def _ending(raw: Json) -> Ending:
-    lines = [line.strip() for line in plain_text(str(raw.get("message") or "")).splitlines() if line.strip()]
+def _ending(raw: Terminated) -> Ending:
+    lines = [line.strip() for line in plain_text(raw.get("message", "")).splitlines() if line.strip()]
     return Ending(
-        reason=str(raw.get("reason") or ""),
+        reason=raw.get("reason", ""),
         status=number(raw.get("exitCode")),
         words=_short(" / ".join(lines[-4:])),
     )
@@ -378,12 +384,12 @@ def _ending(raw: Json) -> Ending:
 
 def _short(text: str) -> str:
     """One line of plain text of bearable length, without a full stop."""
-    line = " ".join(plain_text(str(text)).split())
+    line = " ".join(plain_text(text).split())
     return (line if len(line) <= _WORDS else f"…{line[-_WORDS:]}").rstrip(". ")
 
 
-def _time(text: Any) -> datetime | None:
+def _time(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(str(text))
+        return datetime.fromisoformat(text)
     except ValueError:
         return None

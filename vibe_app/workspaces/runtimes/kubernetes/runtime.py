@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from vibe_app.aio import BROKEN, cancel
+from vibe_app.aio import cancel
 from vibe_app.errors import CannotStart, Unavailable, VibeError
 from vibe_app.settings import Settings
 from vibe_app.wire import plain_text
@@ -35,6 +35,7 @@ from vibe_app.workspaces.runtimes.kubernetes.knocking import answers
 from vibe_app.workspaces.runtimes.kubernetes.objects import Objects
 from vibe_app.workspaces.runtimes.kubernetes.pod_cache import PodCache
 from vibe_app.workspaces.runtimes.kubernetes.pods import Pod
+from vibe_app.workspaces.runtimes.kubernetes.tidying import Tidier
 from vibe_app.workspaces.states import WorkspaceStatus
 
 logger = logging.getLogger(__name__)
@@ -42,10 +43,6 @@ logger = logging.getLogger(__name__)
 # Seconds.
 _LOOK = 0.25
 _LOOK_AT_LOG = 1.0
-_TIDY = 30.0
-_TIDIER = "end abandoned pods"
-# How many times the limit of a start a pod may be down before it is given up.
-_GIVEN_UP = 2
 # The part of that limit for which a claim may be without a volume, while its provisioner fails.
 _PROVISIONING = 0.5
 
@@ -55,13 +52,11 @@ class _Workspace:
     project_id: UUID
     # The pod that has been seen at work: only then does what befalls it concern the board.
     worked: str = ""
-    # The pod that does not run, and since when on the loop's clock.
-    down: tuple[str, float] | None = None
     status: WorkspaceStatus = WorkspaceStatus.STOPPED
     reason: str | None = None
     endpoint: Endpoint | None = None
     start: asyncio.Task[VibeError | None] | None = None
-    listeners: list[Progress] = field(default_factory=list)
+    listeners: list[Progress] = field(default_factory=list[Progress])
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -100,7 +95,7 @@ class KubernetesRuntime:
         self._on_trouble = on_trouble
         self._pace = pace
         self._workspaces: dict[UUID, _Workspace] = {}
-        self._tidier: asyncio.Task[None] | None = None
+        self._tidier: Tidier | None = None
 
     async def open(self, tenancy: Tenancy) -> None:
         """Find the workspaces that run, and begin to watch them.
@@ -123,13 +118,19 @@ class KubernetesRuntime:
         except BaseException:
             await self._cluster.close()
             raise
-        self._tidier = asyncio.create_task(self._tidy(), name=_TIDIER)
+        self._tidier = Tidier(
+            self._pods,
+            self._ending,
+            lambda project_id: self._workspace(project_id).lock,
+            self._settings.start_timeout,
+        )
 
     async def close(self, keep: Collection[UUID] | None = None) -> None:
         """Let go. Every workspace goes on, whatever `keep` says: the next that opens takes them over."""
         starts = [workspace.start for workspace in self._workspaces.values()]
-        await cancel(self._tidier, *starts)
+        await cancel(*starts)
         if self._tidier is not None:
+            await self._tidier.close()
             self._tidier = None
             await self._pods.close()
         await self._cluster.close()
@@ -331,42 +332,6 @@ class KubernetesRuntime:
             self._remade.add(spec.project_id)
         self._pods.take(made.pod)
         return made.new
-
-    async def _tidy(self) -> None:
-        """End the pods that do not run and that nobody can be waiting for any more.
-
-        Such a one is left by a process that died in the middle of a start, or crashes again and again.
-        """
-        while True:
-            await asyncio.sleep(_TIDY)
-            for pod in self._pods.all():
-                try:
-                    await self._give_up(pod)
-                except Unavailable as error:
-                    logger.warning("workspace %s: %s", pod.project_id, error)
-                except Exception:
-                    # What befalls one of them must not end the care for all.
-                    BROKEN[_TIDIER] += 1
-                    logger.exception("workspace %s: its pod could not be given up", pod.project_id)
-
-    async def _give_up(self, pod: Pod) -> None:
-        """End a pod that has been down for too long."""
-        workspace = self._workspace(pod.project_id)
-        since = self._down_since(workspace, pod)
-        if since is None or pod.preparing or workspace.lock.locked():
-            return
-        if asyncio.get_running_loop().time() - since > _GIVEN_UP * self._settings.start_timeout:
-            logger.warning("workspace %s: its pod is given up: %s", pod.project_id, pods.step(pod))
-            async with workspace.lock:
-                await self._ending.end(pod.project_id)
-
-    def _down_since(self, workspace: _Workspace, pod: Pod) -> float | None:
-        """Since when this pod is known not to run; None where it does."""
-        if pod.running:
-            workspace.down = None
-        elif workspace.down is None or workspace.down[0] != pod.uid:
-            workspace.down = (pod.uid, asyncio.get_running_loop().time())
-        return workspace.down[1] if workspace.down else None
 
     async def _befallen(self, project_id: UUID, pod: Pod | None) -> None:
         """Tell the board what befell a workspace that was at work and that nobody starts or stops here."""
