@@ -12,19 +12,9 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
-from vibe_app.wire import iso
+from vibe_app.wire import iso, unicode_text
 
-
-def _unicode(value: str) -> str:
-    # JSON can spell half of a surrogate pair, which no database and no hash takes.
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError("it contains characters that are not Unicode text") from None
-    return value
-
-
-Str = Annotated[str, AfterValidator(_unicode)]
+Str = Annotated[str, AfterValidator(unicode_text)]
 Moment = Annotated[
     datetime,
     PlainSerializer(iso, return_type=str),

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
+from pydantic import Field
 from starlette.requests import ClientDisconnect
 
-from vibe_app.api import schemas
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import error_response, errors
 from vibe_app.api.lasting import EditorsRoute, LastingRoute
 from vibe_app.api.streams import Forwarded
-from vibe_app.errors import InvalidRequest, Unavailable
+from vibe_app.clients.services import Call
+from vibe_app.errors import Unavailable
+from vibe_app.wire import files as wire
 from vibe_app.wiring import services
-from vibe_app.workspaces.files import PAGE_SIZE
 
 files = APIRouter(prefix="/projects/{project_id}/files", tags=["files"], route_class=LastingRoute)
 opencode = APIRouter(prefix="/projects/{project_id}/opencode", tags=["opencode"], route_class=EditorsRoute)
-
-_PATH = "From the workspace's root, without a leading /; a byte that is no UTF-8 as \\xNN, a backslash as two"
-_FilePath = Annotated[str, Query(description=_PATH)]
-_Parents = Annotated[bool, Query(description="Make missing folders on the way")]
-_VERSION = re.compile(r'(?:W/)?"([0-9a-f]{32})"')
 
 # What a browser may show by itself; an SVG only as an inert picture, see `streams.INERT`.
 _PICTURES = {
@@ -46,6 +41,12 @@ _DOWNLOADED = (
 )
 
 
+class Download(wire.OneFile):
+    """What is downloaded, and how it is shown."""
+
+    inline: bool = Field(default=False, description="Show a picture rather than save it")
+
+
 def _binary(description: str, media_type: str = "application/octet-stream") -> dict[str, Any]:
     schema = {"type": "string", "format": "binary"}
     return {"description": description, "content": {media_type: {"schema": schema}}}
@@ -62,47 +63,37 @@ _RAW_BODY = {"requestBody": {"required": True, "content": _binary("", "applicati
 
 @files.get("", responses=errors(400, 404, 413, 429, 502))
 async def list_files(
-    actor: Asker,
-    project_id: UUID,
-    path: _FilePath = "",
-    page: schemas.Page = 1,
-    page_size: Annotated[int, Query(ge=1, le=5000, description="How many on a page")] = PAGE_SIZE,
-) -> schemas.FileList:
+    actor: Asker, project_id: UUID, asked: Annotated[wire.ListFolder, Query()]
+) -> wire.FileList:
     """List a folder of the workspace: folders first, each by name."""
-    found = await services().files.list(actor, project_id, path, page, page_size)
-    return schemas.FileList.model_validate(found)
+    return await (await services().files.reading(actor, project_id)).list(asked)
 
 
 @files.delete("", status_code=204, responses=errors(400, 404, 409, 429, 502))
-async def delete_file(actor: Asker, project_id: UUID, path: _FilePath) -> None:
+async def delete_file(actor: Asker, project_id: UUID, asked: Annotated[wire.OneFile, Query()]) -> None:
     """Delete a file, or a folder with all that it holds. For editors."""
-    await services().files.delete(actor, project_id, path)
+    await (await services().files.writing(actor, project_id)).delete(asked)
 
 
 @files.get("/content", responses=errors(400, 404, 413, 429, 502))
 async def read_file(
-    response: Response,
-    actor: Asker,
-    project_id: UUID,
-    path: _FilePath,
-    offset: Annotated[int, Query(ge=0, le=2**62, description="Byte at which to begin")] = 0,
-    length: Annotated[int | None, Query(ge=0, le=2**62, description="Bytes wanted at most")] = None,
-) -> schemas.FileContent:
+    response: Response, actor: Asker, project_id: UUID, asked: Annotated[wire.ReadFile, Query()]
+) -> wire.FileContent:
     """Return a file of the workspace, or a part of it. The `ETag` is its version, for a later write.
 
     Without `length` the file must have 5 MiB at most; a longer one is read in parts, or downloaded.
     """
-    found = await services().files.read(actor, project_id, path, offset, length)
-    if found["version"]:
-        response.headers["ETag"] = f'"{found["version"]}"'
-    return schemas.FileContent.model_validate(found)
+    found = await (await services().files.reading(actor, project_id)).read(asked)
+    if found.version is not None:
+        response.headers["ETag"] = wire.tag(found.version)
+    return found
 
 
 @files.put(
     "/content",
     responses={
         **errors(400, 404, 409, 413, 429, 502),
-        201: {"model": schemas.FileWritten, "description": "New"},
+        201: {"model": wire.FileWritten, "description": "New"},
     },
     openapi_extra=_RAW_BODY,
 )
@@ -111,33 +102,25 @@ async def write_file(
     response: Response,
     actor: Asker,
     project_id: UUID,
-    path: _FilePath,
-    overwrite: Annotated[bool, Query(description="Replace whatever is there")] = False,
-    parents: _Parents = False,
+    asked: Annotated[wire.WriteFile, Query()],
     if_match: Annotated[str | None, Header(description="The version that was read, in quotes")] = None,
-) -> schemas.FileWritten:
+) -> wire.FileWritten:
     """Write a file from the body, whatever that is, whole or not at all. For editors.
 
     A file that is there already is replaced only with `If-Match` and the version that was read, or with
     `overwrite`: so no change of the agent, or of somebody else, is lost unseen. The body is streamed
     and may be larger than other bodies (`VIBE_UPLOAD_MIB`, 512 MiB unless set).
     """
-    version = _version(if_match)
+    version = wire.version_in(if_match)
     try:
-        done = await services().files.write(
-            actor,
-            project_id,
-            path,
-            _pieces(request),
-            version=version,
-            overwrite=overwrite,
-            parents=parents,
+        done = await (await services().files.writing(actor, project_id)).write(
+            asked, _pieces(request), version
         )
     except ClientDisconnect:
         raise Unavailable("The upload broke off; nothing was written.", "upload_cut") from None
-    response.status_code = 201 if done["created"] else 200
-    response.headers["ETag"] = f'"{done["version"]}"'
-    return schemas.FileWritten.model_validate(done)
+    response.status_code = 201 if done.created else 200
+    response.headers["ETag"] = wire.tag(done.version)
+    return done
 
 
 @files.get(
@@ -153,21 +136,17 @@ async def write_file(
     ),
 )
 async def download_file(
-    request: Request,
-    actor: Asker,
-    project_id: UUID,
-    path: _FilePath,
-    inline: Annotated[bool, Query(description="Show a picture rather than save it")] = False,
+    request: Request, actor: Asker, project_id: UUID, asked: Annotated[Download, Query()]
 ) -> Response:
     """Stream a file of any size; `Range` is honoured."""
-    answer = await services().files.download(actor, project_id, path, request.headers)
+    answer = await (await services().files.reading(actor, project_id)).download(asked, request.headers)
     if answer.status == 416:
         await answer.close()
         size = {"Content-Range": answer.headers.get("content-range", "")}
         return error_response(416, "The file has no such part.", "no_such_part", size)
-    picture = _PICTURES.get(PurePosixPath(path).suffix.lower()) if inline else None
+    picture = _PICTURES.get(PurePosixPath(asked.path).suffix.lower()) if asked.inline else None
     more = {"Content-Disposition": "inline"} if picture else None
-    return Forwarded(answer, _DOWNLOADED, more, picture)
+    return Forwarded(answer, _DOWNLOADED, more, picture or "application/octet-stream")
 
 
 @files.get(
@@ -178,9 +157,12 @@ async def download_file(
         {200: _binary("The folder, packed while it is read", "application/gzip")}, 400, 404, 413, 502
     ),
 )
-async def download_archive(actor: Asker, project_id: UUID, path: _FilePath = "") -> Response:
+async def download_archive(
+    actor: Asker, project_id: UUID, asked: Annotated[wire.OneFolder, Query()]
+) -> Response:
     """Stream a folder as `.tar.gz`, without `.git`, special files and links that lead out of it."""
-    return Forwarded(await services().files.archive(actor, project_id, path), _DOWNLOADED)
+    answer = await (await services().files.reading(actor, project_id)).archive(asked)
+    return Forwarded(answer, _DOWNLOADED, media_type="application/gzip")
 
 
 @files.get(
@@ -195,25 +177,17 @@ async def download_output(
     name: Annotated[str, Path(max_length=100, description="As the session's output says it")],
 ) -> Response:
     """Return all of a command's output that is too long to be shown, as OpenCode keeps it for a week."""
-    answer = await services().files.output(actor, project_id, name)
+    answer = await (await services().files.reading(actor, project_id)).output(name)
     more = {"Content-Disposition": "attachment; filename=output.txt"}
     return Forwarded(answer, ("content-length",), more, "text/plain; charset=utf-8")
 
 
 @files.get("/search", responses=errors(400, 404, 429, 502))
 async def search_files(
-    actor: Asker,
-    project_id: UUID,
-    query: Annotated[
-        str, Query(description="What to look for, literally; a capital letter makes case matter")
-    ],
-    path: _FilePath = "",
-    text: Annotated[bool, Query(description="Look in the files rather than at their names")] = False,
-    ignored: Annotated[bool, Query(description="Look at what git ignores, too")] = False,
-) -> schemas.SearchResults:
+    actor: Asker, project_id: UUID, asked: Annotated[wire.SearchFiles, Query()]
+) -> wire.SearchResults:
     """Search names of files and folders, or text in files: 200 results and 10 s at most."""
-    found = await services().files.search(actor, project_id, query, path, text=text, ignored=ignored)
-    return schemas.SearchResults.model_validate(found)
+    return await (await services().files.reading(actor, project_id)).search(asked)
 
 
 @files.get("/changed", responses=errors(400, 404, 429, 502))
@@ -222,28 +196,25 @@ async def changed_files(
     project_id: UUID,
     since: Annotated[datetime, Query(description="Where the span begins, as a session's `started_at`")],
     until: Annotated[datetime | None, Query(description="Where it ends; without it, now")] = None,
-) -> schemas.ChangedFiles:
+) -> wire.ChangedFiles:
     """List the files last written in a span of time, newest first: 1000 at most, none that git ignores.
 
     It goes by the files' own times, whoever wrote them. A deleted file is not listed.
     """
-    return schemas.ChangedFiles.model_validate(
-        await services().files.changed(actor, project_id, since, until)
-    )
+    span = wire.WrittenBetween(since=_ms(since), until=None if until is None else _ms(until))
+    return await (await services().files.reading(actor, project_id)).changed(span)
 
 
 @files.post("/folder", status_code=201, responses=errors(400, 404, 409, 413, 429, 502))
-async def make_folder(actor: Asker, project_id: UUID, body: schemas.NewFolder) -> schemas.FilePath:
+async def make_folder(actor: Asker, project_id: UUID, body: wire.NewFolder) -> wire.FilePath:
     """Make a folder. For editors."""
-    path = await services().files.make_folder(actor, project_id, body.path, parents=body.parents)
-    return schemas.FilePath(path=path)
+    return await (await services().files.writing(actor, project_id)).make_folder(body)
 
 
 @files.post("/move", responses=errors(400, 404, 409, 413, 429, 502))
-async def move_file(actor: Asker, project_id: UUID, body: schemas.MoveFile) -> schemas.FilePath:
+async def move_file(actor: Asker, project_id: UUID, body: wire.MoveFile) -> wire.FilePath:
     """Give a file or folder another name or place; nothing is overwritten. For editors."""
-    path = await services().files.move(actor, project_id, body.path, body.to, parents=body.parents)
-    return schemas.FilePath(path=path)
+    return await (await services().files.writing(actor, project_id)).move(body)
 
 
 _OPENCODE = _streamed(
@@ -300,10 +271,8 @@ async def _passed(request: Request, actor: Asker, project_id: UUID, path: str) -
     headers = {name: request.headers[name] for name in _UP if name in request.headers}
     query = request.query_params.multi_items()
     body = await request.body()
-    answer = await services().files.opencode(
-        actor, project_id, request.method, f"/{path}", query, headers, body
-    )
-    return Forwarded(answer, _DOWN)
+    call = Call(request.method, f"/{path}", query, headers, body or None)
+    return Forwarded(await services().files.opencode(actor, project_id, call), _DOWN)
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
@@ -312,12 +281,6 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
             yield piece
 
 
-def _version(condition: str | None) -> str | None:
-    if condition is None:
-        return None
-    match = _VERSION.fullmatch(condition.strip())
-    if match is None:
-        raise InvalidRequest(
-            "If-Match must be one version in quotes, as the file's ETag gives it.", "invalid_version"
-        )
-    return match[1]
+def _ms(moment: datetime) -> int:
+    known = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0, int(known.timestamp() * 1000))

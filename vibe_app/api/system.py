@@ -12,6 +12,7 @@ from vibe_app.api import schemas
 from vibe_app.api.access import unlike
 from vibe_app.api.errors import public_errors
 from vibe_app.errors import InvalidRequest, Unavailable
+from vibe_app.schema import Str
 from vibe_app.wiring import services
 
 system = APIRouter(tags=["system"])
@@ -57,7 +58,7 @@ async def ready() -> schemas.Ready:
 async def front(
     request: Request,
     page: Annotated[
-        schemas.Str,
+        Str,
         Query(description="The origin at which the browser is", examples=["https://board.example.org"]),
     ],
 ) -> None:

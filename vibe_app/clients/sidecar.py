@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
 from uuid import UUID
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from vibe_app.clients.pool import Endpoint, Pool, authorization
 from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, TooLarge, Unavailable, VibeError
 from vibe_app.shapes import shaped
 from vibe_app.wire import Event, EventType, LiveSessions, Refusal, SessionState, StartSession
@@ -25,17 +25,7 @@ _LONGEST_FRAME = 8 * 1024 * 1024
 _REFUSALS: Mapping[int, type[VibeError]] = {404: NotFound, 409: Conflict, 413: TooLarge}
 
 
-class Endpoint(Protocol):
-    """Where a sidecar answers and the token it wants: what a runtime hands out."""
-
-    @property
-    def url(self) -> str: ...
-
-    @property
-    def token(self) -> str: ...
-
-
-class Agent:
+class Agent(Pool):
     """Talks to sidecars. Open it before use and close it after, or use it with `async with`.
 
     Args:
@@ -46,32 +36,8 @@ class Agent:
     """
 
     def __init__(self, *, connect: float = 5.0, answer: float = 10.0, silence: float = 45.0) -> None:
-        self._timeout = httpx.Timeout(answer, connect=connect)
+        super().__init__(httpx.Timeout(answer, connect=connect))
         self._stream_timeout = httpx.Timeout(silence, connect=connect)
-        self._client: httpx.AsyncClient | None = None
-
-    async def open(self) -> None:
-        """Make the shared connection pool."""
-        # A proxy named in the environment must not carry what is on loopback or inside the cluster. Streams
-        # hold a connection each, so a bound on the pool would be a hidden bound on live sessions.
-        self._client = httpx.AsyncClient(
-            timeout=self._timeout,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-        )
-
-    async def close(self) -> None:
-        """Close every connection. Streams still being read end with an error."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
-
-    async def __aenter__(self) -> Agent:
-        await self.open()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
     async def start(self, endpoint: Endpoint, start: StartSession) -> SessionState:
         """Start OpenCode on a prompt, or learn how far the session with this id has come.
@@ -159,7 +125,7 @@ class Agent:
             async with self._http.stream(
                 "GET",
                 f"{endpoint.url}/sessions/{session_id}/stream",
-                headers=headers | _authorization(endpoint),
+                headers=headers | authorization(endpoint),
                 timeout=self._stream_timeout,
             ) as response:
                 await _check(response, "text/event-stream")
@@ -172,12 +138,6 @@ class Agent:
                     if frames.gap:
                         raise Unavailable(frames.gap, "stream_gap")
         raise Unavailable("The workspace closed the session's output before its end.", "stream_interrupted")
-
-    @property
-    def _http(self) -> httpx.AsyncClient:
-        if self._client is None:
-            raise RuntimeError("Agent is used before open() or after close()")
-        return self._client
 
     async def _state(
         self,
@@ -204,7 +164,7 @@ class Agent:
         *,
         body: BaseModel | None = None,
     ) -> bytes:
-        headers = _authorization(endpoint)
+        headers = authorization(endpoint)
         if body is not None:
             headers["Content-Type"] = "application/json"
         with _translated(endpoint):
@@ -262,10 +222,6 @@ class _Frames:
             elif name == b"data":
                 data += value
         return seq, data
-
-
-def _authorization(endpoint: Endpoint) -> dict[str, str]:
-    return {"Authorization": f"Bearer {endpoint.token}"}
 
 
 async def _check(response: httpx.Response, content_type: str) -> None:

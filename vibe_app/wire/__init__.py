@@ -1,7 +1,8 @@
-"""The messages that the app and the sidecar exchange, and nothing else.
+"""The messages that the app and the services of a workspace exchange, and nothing else.
 
-Both sides import this module, so a field can only change for both at once. It
-imports no web framework, no database and no settings: the sidecar ships alone.
+Both sides import them, so a field can only change for both at once. Those of the sidecar are here,
+with what every service says; those of the file browser are in `files`. None imports a web framework,
+a database or settings: the services ship alone.
 """
 
 from __future__ import annotations
@@ -164,6 +165,19 @@ def clean_text(text: str) -> str:
 def plain_text(text: str) -> str:
     """Return `text` as `clean_text` does, without colours as well."""
     return re.sub(_SGR, "", clean_text(text))
+
+
+def unicode_text(text: str) -> str:
+    """Return the text; JSON can spell half of a surrogate pair, which no database and no hash takes.
+
+    Raises:
+        ValueError: It does.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it contains characters that are not Unicode text") from None
+    return text
 
 
 def now() -> datetime:

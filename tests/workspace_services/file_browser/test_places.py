@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from vibe_app.errors import InvalidRequest, NotFound, VibeError
-from vibe_app.workspace_services.file_browser import files
+from vibe_app.workspace_services.file_browser import reading, removing, writing
 from vibe_app.workspace_services.file_browser.names import raw, shown
 from vibe_app.workspace_services.file_browser.places import Workspace
 
@@ -59,7 +59,7 @@ def test_whatever_the_path_says_nothing_outside_is_read(workspace: Workspace) ->
     before, answers = descriptors(), set[str]()
     for path in paths():
         try:
-            answers.add(files.read_file(workspace, path, LIMIT)["content"])
+            answers.add(reading.read_file(workspace, path, LIMIT).content)
         except VibeError as error:
             answers.add(error.code)
     assert answers == {
@@ -86,10 +86,10 @@ def test_whatever_the_path_says_nothing_outside_is_changed(
     for path in (part, f"{part}/file", f"src/deep/{part}", f"src/deep/{part}/new", f"{part}/{part}/file"):
         verbs: tuple[Callable[[], object], ...] = (
             lambda path=path: write(workspace, path, b"changed"),
-            lambda path=path: files.make_folder(workspace, f"{path}-new", parents=True),
-            lambda path=path: files.move(workspace, "src/file", path, parents=True),
-            lambda path=path: files.move(workspace, path, "taken"),
-            lambda path=path: files.delete(workspace, path),
+            lambda path=path: writing.make_folder(workspace, f"{path}-new", parents=True),
+            lambda path=path: writing.move(workspace, "src/file", path, parents=True),
+            lambda path=path: writing.move(workspace, path, "taken"),
+            lambda path=path: removing.delete(workspace, path),
         )
         for verb in verbs:
             with suppress(VibeError):
@@ -98,7 +98,7 @@ def test_whatever_the_path_says_nothing_outside_is_changed(
 
 
 def write(workspace: Workspace, path: str, content: bytes, parents: bool = True) -> None:
-    draft = files.Draft(workspace, LIMIT)
+    draft = writing.Draft(workspace, LIMIT)
     try:
         draft.write(content)
         draft.put(path, overwrite=True, parents=parents)
@@ -118,13 +118,17 @@ def write(workspace: Workspace, path: str, content: bytes, parents: bool = True)
     ],
 )
 def test_links_that_stay_inside_are_followed(workspace: Workspace, path: str, place: str) -> None:
-    found = files.read_file(workspace, path, LIMIT)
-    assert (found["content"], found["path"]) == ("inside\n", place)
+    found = reading.read_file(workspace, path, LIMIT)
+    assert (found.content, found.path) == ("inside\n", place)
 
 
 @pytest.mark.parametrize("path", ["pipe", "socket", "src"])
 def test_what_is_no_plain_file_is_never_opened(workspace: Workspace, path: str) -> None:
-    for verb in (files.open_file, lambda w, p: files.read_file(w, p, LIMIT), lambda w, p: write(w, p, b"x")):
+    for verb in (
+        reading.open_file,
+        lambda w, p: reading.read_file(w, p, LIMIT),
+        lambda w, p: write(w, p, b"x"),
+    ):
         with pytest.raises(InvalidRequest) as refusal:
             verb(workspace, path)
         assert refusal.value.code == "not_a_file"
@@ -132,7 +136,7 @@ def test_what_is_no_plain_file_is_never_opened(workspace: Workspace, path: str) 
 
 def test_a_folder_below_a_file_is_not_there(workspace: Workspace) -> None:
     with pytest.raises(NotFound):
-        files.read_file(workspace, "file/x", LIMIT)
+        reading.read_file(workspace, "file/x", LIMIT)
 
 
 @contextmanager
@@ -164,7 +168,7 @@ def test_a_folder_that_is_exchanged_for_a_link_leads_nowhere(folder: Path, works
     with exchanging(folder):
         for number in range(3000):
             try:
-                answer = files.read_file(workspace, "race/file", LIMIT)["content"]
+                answer = reading.read_file(workspace, "race/file", LIMIT).content
             except VibeError as error:
                 answer = error.code
             answers[answer] = answers.get(answer, 0) + 1
@@ -172,7 +176,7 @@ def test_a_folder_that_is_exchanged_for_a_link_leads_nowhere(folder: Path, works
                 with suppress(VibeError):
                     write(workspace, "race/new", b"changed", parents=False)
                 with suppress(VibeError):
-                    files.delete(workspace, "race/deep")
+                    removing.delete(workspace, "race/deep")
     assert set(answers) <= {"inside\n", "not_found", "outside_workspace"}, answers
     assert answers["inside\n"]
     assert sorted(path.name for path in (folder.parent / "outside").iterdir()) == ["deep", "file"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from vibe_app.errors import InvalidRequest, NotFound, Unavailable
+from vibe_app.wire.files import ChangedFile, SearchResult
 from vibe_app.workspace_services.file_browser import search as module
 from vibe_app.workspace_services.file_browser.places import Workspace
 from vibe_app.workspace_services.file_browser.search import LONGEST_QUERY, MOST_RESULTS, changed, search
@@ -16,8 +17,8 @@ from vibe_app.workspace_services.file_browser.search import LONGEST_QUERY, MOST_
 
 async def paths(workspace: Workspace, query: str, path: str = "", **how: Any) -> list[str]:
     found = await search(workspace, query, path, **how)
-    assert not found["truncated"]
-    return [result["path"] for result in found["results"]]
+    assert not found.truncated
+    return [result.path for result in found.results]
 
 
 async def test_names_of_files_and_folders(folder: Path, workspace: Workspace) -> None:
@@ -28,7 +29,7 @@ async def test_names_of_files_and_folders(folder: Path, workspace: Workspace) ->
     assert await paths(workspace, "deep/fi") == ["src/deep/file"]
     assert await paths(workspace, "DEEP") == []
     found = await search(workspace, "deep")
-    assert found["results"] == [{"path": "src/deep", "type": "directory"}]
+    assert found.results == [SearchResult(path="src/deep", type="directory")]
     assert await paths(workspace, "report") == await paths(workspace, "Rep") == ["src/deep/Report.md"]
     assert await paths(workspace, ".env") == [".env"]
     assert await paths(workspace, "file", "absolute") == ["src/file", "src/deep/file"]
@@ -38,15 +39,15 @@ async def test_text_in_files(folder: Path, workspace: Workspace) -> None:
     (folder / "a.txt").write_text("one\n  Two (words) twice: (words)\n" + "y" * 5000 + "needle" + "z" * 5000)
     (folder / os.fsdecode(b"\xff\n\x1b")).write_bytes(b"\n\ntwo\n")
     found = await search(workspace, "two", text=True)
-    assert found["results"] == [
-        {"path": "\\xff\\x0a\\x1b", "type": "file", "line": 3, "text": "two"},
-        {"path": "a.txt", "type": "file", "line": 2, "text": "Two (words) twice: (words)"},
+    assert found.results == [
+        SearchResult(path="\\xff\\x0a\\x1b", type="file", line=3, text="two"),
+        SearchResult(path="a.txt", type="file", line=2, text="Two (words) twice: (words)"),
     ]
     assert await paths(workspace, "Two", text=True) == ["a.txt"]
     assert await paths(workspace, "(words)", text=True) == ["a.txt"]
-    (result,) = (await search(workspace, "needle", text=True))["results"]
-    assert "needle" in result["text"]
-    assert len(result["text"]) < 400
+    (result,) = (await search(workspace, "needle", text=True)).results
+    assert "needle" in result.text
+    assert len(result.text) < 400
 
 
 async def test_nothing_hidden_or_outside_is_found(folder: Path, workspace: Workspace) -> None:
@@ -80,7 +81,7 @@ async def test_a_hit_that_leads_outside_meanwhile_is_not_read(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     found = await search(workspace, "side", text=True)
-    assert found["results"] == [{"path": "file", "type": "file", "line": 1, "text": "inside"}]
+    assert found.results == [SearchResult(path="file", type="file", line=1, text="inside")]
 
 
 async def test_results_and_time_are_bounded(
@@ -91,7 +92,7 @@ async def test_results_and_time_are_bounded(
         (folder / "many" / f"{number}.txt").write_text("found\n" * 2)
     for how in ({}, {"text": True}):
         found = await search(workspace, "found" if how else ".txt", **how)
-        assert (len(found["results"]), found["truncated"]) == (MOST_RESULTS, True)
+        assert (len(found.results), found.truncated) == (MOST_RESULTS, True)
     slow = tmp_path / "bin" / "rg"
     slow.parent.mkdir()
     slow.write_text("#!/bin/sh\nprintf 'file\\0'\nexec sleep 600\n")
@@ -99,7 +100,7 @@ async def test_results_and_time_are_bounded(
     monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
     monkeypatch.setattr(module, "SECONDS", 0.3)
     found = await search(workspace, "file")
-    assert ([result["path"] for result in found["results"]], found["truncated"]) == (["file"], True)
+    assert ([result.path for result in found.results], found.truncated) == (["file"], True)
 
 
 @pytest.mark.parametrize("query", ["", "  ", "a\nb", "a\0b", "x" * (LONGEST_QUERY + 1)])
@@ -131,19 +132,16 @@ async def test_what_was_written_in_a_span_of_time(folder: Path, workspace: Works
 
     async def paths_of(since: float, until: float | None = None) -> list[str]:
         found = await changed(workspace, since, until)
-        assert not found["truncated"]
-        return [result["path"] for result in found["results"]]
+        assert not found.truncated
+        return [result.path for result in found.results]
 
     assert await paths_of(100.5) == ["src/deep/file", "\\xff\\x0a", "src/file", "file"]
     assert await paths_of(100.6, 250) == ["\\xff\\x0a", "src/file"]
     assert await paths_of(301) == []
-    (newest,) = (await changed(workspace, 300))["results"]
-    assert newest == {
-        "path": "src/deep/file",
-        "type": "file",
-        "size": 7,
-        "modified": "1970-01-01T00:05:00.000Z",
-    }
+    (newest,) = (await changed(workspace, 300)).results
+    assert newest == ChangedFile(
+        path="src/deep/file", type="file", size=7, modified="1970-01-01T00:05:00.000Z"
+    )
 
 
 async def test_what_was_written_is_bounded(
@@ -151,4 +149,4 @@ async def test_what_was_written_is_bounded(
 ) -> None:
     monkeypatch.setattr(module, "MOST_CHANGED", 2)
     found = await changed(workspace, 0)
-    assert (len(found["results"]), found["truncated"]) == (2, True)
+    assert (len(found.results), found.truncated) == (2, True)

@@ -1,4 +1,7 @@
-"""The file browser's HTTP interface: routes, ranges, streams. The verbs are in `files`, `search`, `archive`.
+"""The file browser's HTTP interface: routes, ranges, streams.
+
+What is asked and answered is in `wire.files`; the verbs are in `reading`, `writing`, `removing`, `search`
+and `archive`.
 
 | call | does |
 |---|---|
@@ -25,33 +28,34 @@ import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from email.utils import formatdate
+from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
+from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from vibe_app.errors import InvalidRequest, TooLarge, Unavailable, VibeError
+from vibe_app.wire import files as wire
 from vibe_app.wire import whole
 from vibe_app.workspace_services.common.serving import Environment, Listening, Stream, answer, application
-from vibe_app.workspace_services.file_browser import files
+from vibe_app.workspace_services.file_browser import reading, removing, writing
 from vibe_app.workspace_services.file_browser.archive import archive_of
 from vibe_app.workspace_services.file_browser.names import shown
 from vibe_app.workspace_services.file_browser.places import Workspace
 from vibe_app.workspace_services.file_browser.search import changed, search
 
 MIB = 1024 * 1024
-_MOST_ENTRIES = 5000
-_VERSION = re.compile(r'"([0-9a-f]{32})"')
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
-_FLAGS = {"": False, "false": False, "0": False, "true": True, "1": True}
 
+A = TypeVar("A", bound=BaseModel)
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ class _Routes:
 
     async def tidy(self) -> None:
         try:
-            await asyncio.to_thread(files.tidy, self._workspace)
+            await asyncio.to_thread(removing.tidy, self._workspace)
         except VibeError:
             # Readiness and each write say it better.
             return
@@ -139,58 +143,37 @@ class _Routes:
         return JSONResponse({"status": "ready"})
 
     async def listing(self, request: Request) -> Response:
-        page = _number(request, "page", 1, least=1)
-        page_size = _number(request, "page_size", 1000, least=1, most=_MOST_ENTRIES)
-        return JSONResponse(await self._do(files.list_folder, _path(request, ""), page, page_size))
+        asked = _asked(request, wire.ListFolder)
+        return _told(await self._do(reading.list_folder, asked.path, asked.page, asked.page_size))
 
     async def read(self, request: Request) -> Response:
-        length = _number(request, "length", -1)
-        found = await self._do(
-            files.read_file,
-            _path(request),
-            self._config.largest_read,
-            _number(request, "offset", 0),
-            None if length == -1 else length,
-        )
-        headers = {"ETag": f'"{found["version"]}"'} if found["version"] else None
-        return JSONResponse(found, headers=headers)
+        asked, limit = _asked(request, wire.ReadFile), self._config.largest_read
+        found = await self._do(reading.read_file, asked.path, limit, asked.offset, asked.length)
+        return _told(found, version=found.version)
 
     async def write(self, request: Request) -> Response:
-        path, limit = _path(request), self._config.largest_upload
-        version = _version(request.headers.get("if-match"))
-        overwrite, parents = _flag(request, "overwrite"), _flag(request, "parents")
+        asked, limit = _asked(request, wire.WriteFile), self._config.largest_upload
+        version = wire.version_in(request.headers.get("if-match"))
         announced = request.headers.get("content-length", "0")
         if announced.isdecimal() and whole(announced) > limit:
             raise TooLarge(f"The file is larger than {limit // MIB} MiB, which is the limit here.")
-        draft = await asyncio.to_thread(files.Draft, self._workspace, limit)
+        draft = await self._do(writing.Draft, limit)
         try:
-            pending = bytearray()
-            async for chunk in request.stream():
-                pending += chunk
-                if len(pending) >= MIB:
-                    await asyncio.to_thread(draft.write, bytes(pending))
-                    pending.clear()
-            await asyncio.to_thread(draft.write, bytes(pending))
-
-            def put() -> dict[str, Any]:
-                return draft.put(path, version=version, overwrite=overwrite, parents=parents)
-
-            done = await asyncio.to_thread(put)
+            done = await _written(request, draft, asked, version)
         except ClientDisconnect:
             # Nobody is there to be answered; what came is dropped below.
             return Response(status_code=400)
         finally:
             await asyncio.shield(asyncio.to_thread(draft.close))
-        status = 201 if done.pop("created") else 200
-        return JSONResponse(done, status, headers={"ETag": f'"{done["version"]}"'})
+        return _told(done, 201 if done.created else 200, done.version)
 
     async def download(self, request: Request) -> Response:
-        file = await self._do(files.open_file, _path(request))
+        file = await self._do(reading.open_file, _asked(request, wire.OneFile).path)
         headers = {
             "Accept-Ranges": "bytes",
             "Content-Disposition": disposition(file.name),
             "ETag": f'"{file.tag}"',
-            "Last-Modified": formatdate(file.modified, usegmt=True),
+            "Last-Modified": format_datetime(file.modified, usegmt=True),
         }
         begin, end = 0, file.size
         wanted = request.headers.get("range", "")
@@ -209,44 +192,63 @@ class _Routes:
         return Stream(part, status, headers, "application/octet-stream", partial(os.close, file.descriptor))
 
     async def archive(self, request: Request) -> Response:
-        archive = await self._do(archive_of, _path(request, ""), self._config.largest_archive)
+        path = _asked(request, wire.OneFolder).path
+        archive = await self._do(archive_of, path, self._config.largest_archive)
         headers = {"Content-Disposition": disposition(archive.name + b".tar.gz")}
         return Stream(_in_threads(archive.pieces()), 200, headers, "application/gzip")
 
     async def search(self, request: Request) -> Response:
-        query = request.query_params.get("query", "")
-        text, ignored = _flag(request, "text"), _flag(request, "ignored")
+        asked = _asked(request, wire.SearchFiles)
         async with self._searches:
-            found = await search(self._workspace, query, _path(request, ""), text=text, ignored=ignored)
-        return JSONResponse(found)
+            found = await search(
+                self._workspace, asked.query, asked.path, text=asked.text, ignored=asked.ignored
+            )
+        return _told(found)
 
     async def changed(self, request: Request) -> Response:
-        since, until = _number(request, "since", 0), _number(request, "until", -1)
+        asked = _asked(request, wire.WrittenBetween)
+        until = None if asked.until is None else asked.until / 1000
         async with self._searches:
-            found = await changed(self._workspace, since / 1000, None if until == -1 else until / 1000)
-        return JSONResponse(found)
+            return _told(await changed(self._workspace, asked.since / 1000, until))
 
     async def make_folder(self, request: Request) -> Response:
-        made = await self._do(files.make_folder, _path(request), _flag(request, "parents"))
-        return JSONResponse(made, 201)
+        asked = _asked(request, wire.NewFolder)
+        return _told(await self._do(writing.make_folder, asked.path, asked.parents), 201)
 
     async def move(self, request: Request) -> Response:
-        to = request.query_params.get("to", "")
-        if not to:
+        asked = _asked(request, wire.MoveFile)
+        if not asked.to:
             raise InvalidRequest('The query parameter "to" is missing.')
-        return JSONResponse(await self._do(files.move, _path(request), to, _flag(request, "parents")))
+        return _told(await self._do(writing.move, asked.path, asked.to, asked.parents))
 
     async def delete(self, request: Request) -> Response:
-        await self._do(files.delete, _path(request))
+        await self._do(removing.delete, _asked(request, wire.OneFile).path)
         return Response(status_code=204)
 
-    async def _do(self, verb: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.to_thread(verb, self._workspace, *arguments)
+    async def _do(
+        self, verb: Callable[Concatenate[Workspace, P], T], *arguments: P.args, **named: P.kwargs
+    ) -> T:
+        return await asyncio.to_thread(verb, self._workspace, *arguments, **named)
+
+
+async def _written(
+    request: Request, draft: writing.Draft, asked: wire.WriteFile, version: str | None
+) -> wire.FilePut:
+    pending = bytearray()
+    async for chunk in request.stream():
+        pending += chunk
+        if len(pending) >= MIB:
+            await asyncio.to_thread(draft.write, bytes(pending))
+            pending.clear()
+    await asyncio.to_thread(draft.write, bytes(pending))
+    return await asyncio.to_thread(
+        draft.put, asked.path, version=version, overwrite=asked.overwrite, parents=asked.parents
+    )
 
 
 async def _part(descriptor: int, begin: int, end: int) -> AsyncGenerator[bytes]:
     while begin < end:
-        piece = await asyncio.to_thread(os.pread, descriptor, min(files.PIECE, end - begin), begin)
+        piece = await asyncio.to_thread(os.pread, descriptor, min(reading.PIECE, end - begin), begin)
         if not piece:
             # It was cut meanwhile. Ending here breaks the connection, as less came than was announced.
             return
@@ -266,38 +268,19 @@ def disposition(name: bytes) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(text, safe='')}"
 
 
-def _path(request: Request, default: str | None = None) -> str:
-    path = request.query_params.get("path", default)
-    if path is None:
-        raise InvalidRequest('The query parameter "path" is missing.')
-    return path
+def _asked(request: Request, form: type[A]) -> A:
+    try:
+        return form.model_validate(dict(request.query_params))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name, what = fault["loc"][0], fault["msg"]
+        wrong = "missing" if fault["type"] == "missing" else f"not right: {what[:1].lower()}{what[1:]}"
+        raise InvalidRequest(f'The query parameter "{name}" is {wrong}.') from None
 
 
-def _flag(request: Request, name: str) -> bool:
-    given = request.query_params.get(name, "").lower()
-    if given not in _FLAGS:
-        raise InvalidRequest(f'The query parameter "{name}" must be true or false.')
-    return _FLAGS[given]
-
-
-def _number(request: Request, name: str, default: int, *, least: int = 0, most: int = 2**62) -> int:
-    given = request.query_params.get(name)
-    if given is None:
-        return default
-    if not (given.isascii() and given.isdigit() and len(given) < 20 and least <= int(given) <= most):
-        raise InvalidRequest(f'The query parameter "{name}" must be a number from {least} to {most}.')
-    return int(given)
-
-
-def _version(condition: str | None) -> str | None:
-    if condition is None:
-        return None
-    match = _VERSION.fullmatch(condition.strip())
-    if match is None:
-        raise InvalidRequest(
-            "If-Match must be one version in quotes, as the file's ETag gave it.", "invalid_version"
-        )
-    return match[1]
+def _told(found: BaseModel, status: int = 200, version: str | None = None) -> Response:
+    headers = None if version is None else {"ETag": wire.tag(version)}
+    return Response(found.model_dump_json(), status, headers, "application/json")
 
 
 def _range(header: str, size: int) -> tuple[int, int] | None:

@@ -19,8 +19,8 @@ from io import FileIO
 from pathlib import Path
 
 from vibe_app.errors import InvalidRequest, TooLarge, VibeError
-from vibe_app.workspace_services.file_browser.files import PIECE
 from vibe_app.workspace_services.file_browser.places import FILE, HIDDEN, Workspace
+from vibe_app.workspace_services.file_browser.reading import PIECE
 
 _MOST_MEMBERS = 200_000
 _DEEPEST = 256

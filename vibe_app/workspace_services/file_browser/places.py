@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,7 @@ class Workspace:
         return descriptor
 
     @contextmanager
-    def at(self, path: str, *, follow: bool = True, parents: bool = False) -> Iterator[Place]:
+    def at(self, path: str, *, follow: bool = True, parents: bool = False) -> Generator[Place]:
         """Find a place; what is there, if anything, is for the caller to look at.
 
         Inside the block an `OSError` becomes the error that says it in words.
@@ -242,7 +242,7 @@ def _outside() -> InvalidRequest:
 
 
 @contextmanager
-def in_words(path: str) -> Iterator[None]:
+def in_words(path: str) -> Generator[None]:
     """Turn what the system refuses into a sentence about `path`."""
     try:
         yield

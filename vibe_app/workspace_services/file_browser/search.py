@@ -14,12 +14,13 @@ import stat
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any
 
 from vibe_app.errors import InvalidRequest, NotFound, Unavailable, VibeError
-from vibe_app.workspace_services.file_browser.files import iso, kind_of
+from vibe_app.wire import iso
+from vibe_app.wire.files import ChangedFile, ChangedFiles, Kind, SearchResult, SearchResults
 from vibe_app.workspace_services.file_browser.names import shown
 from vibe_app.workspace_services.file_browser.places import Workspace
+from vibe_app.workspace_services.file_browser.reading import kind_of, written
 
 MOST_RESULTS = 200
 MOST_CHANGED = 1000
@@ -39,15 +40,12 @@ _PATH = re.compile(rb"([^\0]+)\0")
 # `<path> NUL <line>:` and a line end, where --replace has taken the text away.
 _HIT = re.compile(rb"([^\0]+)\0(\d+):\n")
 
-Result = dict[str, Any]
-
 
 async def search(
     workspace: Workspace, query: str, path: str = "", *, text: bool = False, ignored: bool = False
-) -> dict[str, Any]:
-    """Return `{"results", "truncated"}`; `truncated` says that time or room did not suffice.
+) -> SearchResults:
+    """Return what is found. A result of a text search has a line and its text as well.
 
-    Each result has `path` and `type`; one of a text search has `line` (from 1) and `text` as well.
     Letters of either case are found unless the query has a capital one.
 
     Args:
@@ -68,7 +66,7 @@ async def search(
         if not stat.S_ISDIR(place.stat().st_mode):
             raise InvalidRequest(f"{path} is a file, not a folder.", "not_a_folder")
         above = place.parts
-    found: list[Result] = []
+    found: list[SearchResult] = []
     truncated = False
     results = (_texts if text else _names)(workspace, above, query, ignored)
     try:
@@ -80,12 +78,12 @@ async def search(
                 found.append(result)
     except TimeoutError:
         truncated = True
-    found.sort(key=lambda result: (result["path"].count("/"), result["path"], result.get("line", 0)))
-    return {"results": found, "truncated": truncated}
+    found.sort(key=lambda result: (result.path.count("/"), result.path, result.line or 0))
+    return SearchResults(results=found, truncated=truncated)
 
 
-async def changed(workspace: Workspace, since: float, until: float | None = None) -> dict[str, Any]:
-    """Return `{"results", "truncated"}`: the files that were last written in a span of time, newest first.
+async def changed(workspace: Workspace, since: float, until: float | None = None) -> ChangedFiles:
+    """Return the files that were last written in a span of time, newest first.
 
     What git ignores is left out. A file that was deleted leaves nothing to be found.
 
@@ -97,7 +95,7 @@ async def changed(workspace: Workspace, since: float, until: float | None = None
     Raises:
         Unavailable: ripgrep is not installed.
     """
-    found: list[tuple[float, Result]] = []
+    found: list[tuple[float, ChangedFile]] = []
     truncated = False
     files = _ripgrep(workspace, (), ["--files"], False, _PATH)
     try:
@@ -106,9 +104,9 @@ async def changed(workspace: Workspace, since: float, until: float | None = None
                 found += await asyncio.to_thread(_written, workspace, batch, since, until)
     except TimeoutError:
         truncated = True
-    found.sort(key=lambda each: (-each[0], each[1]["path"]))
+    found.sort(key=lambda each: (-each[0], each[1].path))
     results = [result for _, result in found[:MOST_CHANGED]]
-    return {"results": results, "truncated": truncated or len(found) > MOST_CHANGED}
+    return ChangedFiles(results=results, truncated=truncated or len(found) > MOST_CHANGED)
 
 
 async def _batches(files: AsyncGenerator[tuple[bytes, ...]]) -> AsyncGenerator[list[bytes]]:
@@ -123,21 +121,22 @@ async def _batches(files: AsyncGenerator[tuple[bytes, ...]]) -> AsyncGenerator[l
 
 def _written(
     workspace: Workspace, files: list[bytes], since: float, until: float | None
-) -> list[tuple[float, Result]]:
-    found: list[tuple[float, Result]] = []
-    for file in files:
-        path = shown(file)
+) -> list[tuple[float, ChangedFile]]:
+    found: list[tuple[float, ChangedFile]] = []
+    for name in files:
+        path = shown(name)
         with suppress(VibeError), workspace.at(path, follow=False) as place:
             info = place.stat()
             if since <= info.st_mtime and (until is None or info.st_mtime <= until):
-                entry = {"path": path, "type": kind_of(info.st_mode), "size": info.st_size}
-                found.append((info.st_mtime, {**entry, "modified": iso(info.st_mtime)}))
+                kind, moment = kind_of(info.st_mode), iso(written(info))
+                file = ChangedFile(path=path, type=kind, size=info.st_size, modified=moment)
+                found.append((info.st_mtime, file))
     return found
 
 
 async def _names(
     workspace: Workspace, above: tuple[bytes, ...], query: str, ignored: bool
-) -> AsyncGenerator[Result]:
+) -> AsyncGenerator[SearchResult]:
     capital = query != query.lower()
     looked: set[tuple[bytes, ...]] = set()
     async with aclosing(_ripgrep(workspace, above, ["--files"], ignored, _PATH)) as files:
@@ -153,12 +152,12 @@ async def _names(
                 if query in (name if capital else name.lower()):
                     kind = await asyncio.to_thread(_kind, workspace, some)
                     if kind is not None:
-                        yield {"path": shown(b"/".join(some)), "type": kind}
+                        yield SearchResult(path=shown(b"/".join(some)), type=kind)
 
 
 async def _texts(
     workspace: Workspace, above: tuple[bytes, ...], query: str, ignored: bool
-) -> AsyncGenerator[Result]:
+) -> AsyncGenerator[SearchResult]:
     options = ["--fixed-strings", "--smart-case", "--line-number", "--no-heading", "--with-filename"]
     # With nothing in the place of a match, no text is printed: a line may be megabytes long.
     options += ["--only-matching", "--replace", "", "--max-count", str(_PER_FILE)]
@@ -169,7 +168,7 @@ async def _texts(
             if path != file:
                 for result in await asyncio.to_thread(_lines, workspace, above, file, lines, query):
                     yield result
-                file, lines = path, set()
+                file, lines = path, set[int]()
             lines.add(int(line))
         for result in await asyncio.to_thread(_lines, workspace, above, file, lines, query):
             yield result
@@ -209,7 +208,7 @@ async def _ripgrep(
         await process.wait()
 
 
-def _kind(workspace: Workspace, parts: tuple[bytes, ...]) -> str | None:
+def _kind(workspace: Workspace, parts: tuple[bytes, ...]) -> Kind | None:
     with suppress(VibeError), workspace.at(shown(b"/".join(parts)), follow=False) as place:
         return kind_of(place.stat().st_mode)
     return None
@@ -217,7 +216,7 @@ def _kind(workspace: Workspace, parts: tuple[bytes, ...]) -> str | None:
 
 def _lines(
     workspace: Workspace, above: tuple[bytes, ...], file: bytes, lines: set[int], query: str
-) -> list[Result]:
+) -> list[SearchResult]:
     """Read the lines of a file that ripgrep pointed at."""
     if not lines:
         return []
@@ -228,7 +227,7 @@ def _lines(
     except VibeError:  # it went away, or is not what ripgrep took it for
         return []
     return [
-        {"path": path, "type": "file", "line": line, "text": _around(found[line - 1], query)}
+        SearchResult(path=path, type="file", line=line, text=_around(found[line - 1], query))
         for line in sorted(lines)
         if line <= len(found)
     ]

@@ -16,10 +16,12 @@ import pytest
 from tests.specs import spec_of, tenancy
 from tests.waiting import kill
 from tests.workspaces.runtimes.conftest import local_settings
+from vibe_app.clients.files import FileReader
 from vibe_app.clients.services import WorkspaceClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import Unavailable
 from vibe_app.wire import EventType, SidecarStatus, StartSession
+from vibe_app.wire.files import ReadFile
 from vibe_app.workspaces.runtimes.base import Endpoint, WorkspaceSpec
 from vibe_app.workspaces.runtimes.local import processes
 from vibe_app.workspaces.runtimes.local.records import Name
@@ -95,10 +97,8 @@ async def test_after_a_kill_of_the_app_the_workspace_goes_on_and_is_found_again(
             state = await agent.state(endpoint, start.session_id)
             assert state is not None
             assert (state.status, state.error) == (SidecarStatus.COMPLETED, None)
-            client = WorkspaceClient()
-            await client.open()
-            assert (await client.read_file(endpoint, "notes.md", 0, None))["size"] > 0
-            await client.close()
+            async with WorkspaceClient() as client:
+                assert (await FileReader(client, endpoint).read(ReadFile(path="notes.md"))).size > 0
         finally:
             await runtime.close(keep=())
     assert running(tmp_path) == set()

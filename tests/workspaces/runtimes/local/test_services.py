@@ -13,9 +13,11 @@ import pytest
 
 from tests.specs import spec_of, tenancy
 from tests.workspaces.runtimes.conftest import local_settings
-from vibe_app.clients.services import WorkspaceClient
+from vibe_app.clients.files import FileReader
+from vibe_app.clients.services import Call, WorkspaceClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import Unavailable
+from vibe_app.wire.files import ListFolder
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.runtimes.local import processes
 from vibe_app.workspaces.runtimes.local.records import Record
@@ -24,15 +26,13 @@ from vibe_app.workspaces.runtimes.local.runtime import LocalRuntime
 
 @pytest.fixture
 async def client() -> AsyncIterator[WorkspaceClient]:
-    client = WorkspaceClient()
-    await client.open()
-    yield client
-    await client.close()
+    async with WorkspaceClient() as client:
+        yield client
 
 
 async def sessions(client: WorkspaceClient, endpoint: Endpoint) -> object:
     """What OpenCode says of its sessions."""
-    answer = await client.opencode(endpoint, "GET", "/session", [], {})
+    answer = await client.opencode(endpoint, Call("GET", "/session"))
     try:
         return json.loads(b"".join([piece async for piece in answer.pieces()]))
     finally:
@@ -48,10 +48,10 @@ async def test_all_four_answer_and_want_the_token(
         endpoint = await runtime.ensure(spec)
         async with Agent() as agent:
             assert await agent.live(endpoint) == []
-        assert (await client.list_folder(endpoint, "", 1, 10))["entries"] == []
+        assert (await FileReader(client, endpoint).list(ListFolder())).entries == []
         assert await sessions(client, endpoint) == []
         stranger = replace(endpoint, token="wrong")
-        for call in (client.list_folder(stranger, "", 1, 10), sessions(client, stranger)):
+        for call in (FileReader(client, stranger).list(ListFolder()), sessions(client, stranger)):
             with pytest.raises(Unavailable, match="token"):
                 await call
         services = processes.of_workspace(tmp_path, spec.project_id)[spec.project_id]
