@@ -1,4 +1,4 @@
-"""The files of a workspace in a browser: looked at, edited beside the agent, sent up and down."""
+"""The files of a workspace in a browser: looked at, sent up and down, and nothing of them a page."""
 
 from __future__ import annotations
 
@@ -9,82 +9,29 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import expect
 
-from tests.e2e.browser import PHONE, PROBE, Board
+from tests.e2e.browser import PHONE, PROBE
 from tests.e2e.conftest import Project, Visit
+from tests.e2e.explorer import START, Explorer, explore, workspace
 from tests.e2e.installation import Installation
 from tests.e2e.test_access_for_all import Look
 from tests.waiting import eventually
 
+__all__ = ["workspace"]
+
 pytestmark = pytest.mark.timeout(180)
-START = 60_000
-"""Milliseconds in which a workspace starts, on a busy machine too."""
 
-
-class Explorer:
-    """A tab with a project's files, in the words of the person before it."""
-
-    def __init__(self, board: Board, project: Project, server: Installation) -> None:
-        self.page: Page = board.page
-        self.board = board
-        self.base = f"{board.url}/p/{project.id}/files"
-        self.folder: Path = server.workspace(project.id)
-
-    async def open(self, address: str = "") -> None:
-        """Go to an address below the page's and wait until the workspace answers."""
-        await self.page.goto(self.base + address)
-        shown = self.page.locator(".ve-actions, .v-empty").first
-        await expect(shown).to_be_visible(timeout=START)
-
-    def row(self, name: str) -> Locator:
-        """A row of the tree."""
-        words = self.page.locator(".ve-name").get_by_text(name, exact=True)
-        return self.page.get_by_role("treeitem").filter(has=words)
-
-    def entry(self, name: str) -> Locator:
-        """A link in the list beside the tree."""
-        return self.page.locator(".ve-entry").filter(has_text=name)
-
-    def button(self, name: str) -> Locator:
-        """A button, or a link that looks like one."""
-        return self.page.get_by_role("button", name=name, exact=True)
-
-    @property
-    def text(self) -> Locator:
-        """The text of the file that is open."""
-        return self.page.locator(".cm-content")
-
-    async def type(self, text: str) -> None:
-        """Edit the open file: write at its beginning."""
-        await self.button("Edit").click()
-        await expect(self.text).to_have_attribute("contenteditable", "true")
-        await self.page.keyboard.press("Control+Home")
-        await self.page.keyboard.type(text)
-
-
-@pytest.fixture
-def workspace(server: Installation, project: Project) -> Path:
-    """The folder of the project's workspace, with a few files from before it started."""
-    folder = server.workspace(project.id)
-    (folder / "src" / "deep").mkdir(parents=True)
-    (folder / "src" / "app.py").write_text("def answer():\n    return 42\n")
-    (folder / "src" / "deep" / "inner.txt").write_text("deep inside\n")
-    (folder / "notes.txt").write_text("first line\nsecond line\n")
-    return folder
-
-
-async def explore(
-    visit: Visit,
-    project: Project,
-    server: Installation,
-    person: str = "eve",
-    address: str = "",
-    refused: tuple[int, ...] = (),
-) -> Explorer:
-    explorer = Explorer(await visit(person, refused=refused), project, server)
-    await explorer.open(address)
-    return explorer
+DROP = """
+([files, target]) => {
+  const transfer = new DataTransfer();
+  for (const [name, text] of files) transfer.items.add(new File([text], name));
+  const at = document.querySelector(target);
+  for (const kind of ["dragover", "drop"]) {
+    at.dispatchEvent(new DragEvent(kind, {dataTransfer: transfer, bubbles: true, cancelable: true}));
+  }
+}
+"""
 
 
 async def test_browsing_keeps_the_place(
@@ -155,109 +102,6 @@ async def test_everything_by_keyboard(
     await explorer.board.dialog.get_by_role("button", name="Delete").press("Enter")
     await expect(page).to_have_url(f"{explorer.base}/src")
     assert not (workspace / "src" / "main.py").exists()
-
-
-async def test_an_edit_beside_the_agents(
-    project: Project, visit: Visit, server: Installation, workspace: Path
-) -> None:
-    explorer = await explore(visit, project, server, address="/notes.txt", refused=(404, 409))
-    page, notes = explorer.page, workspace / "notes.txt"
-    await explorer.type("mine, ")
-    await expect(page.get_by_text("Not saved")).to_be_visible()
-    task = await project.task("Write", "rehearse: run printf 'of the agent\\n' > notes.txt")
-    await project.api("POST", f"{project.path}/tasks/{task}/execute")
-    banner = page.get_by_role("alert").filter(has_text="changed this file since you opened it")
-    await expect(banner).to_be_visible(timeout=START)  # while it is open, without being asked
-    await expect(explorer.text).to_contain_text("mine, first line")
-    await banner.get_by_role("button", name="Keep mine").click()
-    await expect(banner).to_have_count(0)
-    await eventually(lambda: notes.read_text() == "mine, first line\nsecond line\n")
-    await explorer.button("Bring theirs back").click()
-    await expect(explorer.text).to_have_text("of the agent")
-    await page.keyboard.press("Control+s")
-    await explorer.text.click()
-    await page.keyboard.press("Control+s")
-    await eventually(lambda: notes.read_text() == "of the agent\n")
-
-    # A save that comes too late is refused, and both texts stay in reach.
-    await explorer.text.click()
-    await page.keyboard.press("Control+Home")
-    await page.keyboard.type("again ")
-    notes.write_text("theirs\n")
-    await explorer.button("Save").dblclick()
-    await expect(banner).to_be_visible()
-    assert notes.read_text() == "theirs\n"
-    await banner.get_by_role("button", name="Reload theirs").click()
-    await expect(explorer.text).to_have_text("theirs")
-    await explorer.text.click()
-    await page.keyboard.press("Control+z")
-    await expect(explorer.text).to_contain_text("again of the agent")
-    notes.unlink()
-    await explorer.button("Save").click()
-    await page.get_by_role("button", name="Save it again").click()
-    await eventually(lambda: notes.is_file() and notes.read_text() == "again of the agent\n")
-
-
-async def test_unsaved_changes_are_not_left_by_accident(
-    project: Project, visit: Visit, server: Installation, workspace: Path
-) -> None:
-    explorer = await explore(visit, project, server)
-    page = explorer.page
-    await explorer.row("notes.txt").click()
-    await explorer.type("kept ")
-    await explorer.row("src").click()
-    await explorer.board.dialog.get_by_role("button", name="Stay").click()
-    await expect(explorer.text).to_contain_text("kept first line")
-    await expect(page).to_have_url(f"{explorer.base}/notes.txt")
-    await page.go_back()
-    await explorer.board.dialog.get_by_role("button", name="Stay").click()
-    await expect(explorer.text).to_contain_text("kept first line")
-    await expect(page).to_have_url(f"{explorer.base}/notes.txt")
-    await explorer.row("src").click()
-    await explorer.board.dialog.get_by_role("button", name="Leave").click()
-    await expect(page).to_have_url(f"{explorer.base}/src")
-    assert (workspace / "notes.txt").read_text() == "first line\nsecond line\n"
-
-
-async def test_what_a_run_changes_shows_while_it_runs_and_is_listed(
-    project: Project, visit: Visit, server: Installation, workspace: Path
-) -> None:
-    os.utime(workspace / "src" / "app.py", (1e9, 1e9))
-    explorer = await explore(visit, project, server)
-    page = explorer.page
-    await expect(explorer.row("src")).to_be_visible()
-    wait = "rehearse: print 30 lines at 10 per second"
-    task = await project.task("Write", f"rehearse: run echo new > fresh.txt; echo x > src/deep/x\n{wait}")
-    ran = await project.api("POST", f"{project.path}/tasks/{task}/execute")
-    await expect(explorer.row("fresh.txt")).to_be_visible(timeout=START)
-    mark = page.get_by_role("img", name="Changed since the last run began")
-    await expect(explorer.row("fresh.txt").filter(has=mark)).to_be_visible()
-    await expect(explorer.row("src").filter(has=mark)).to_be_visible(timeout=10_000)
-    await expect(explorer.row("notes.txt")).to_be_visible()
-    await expect(explorer.row("notes.txt").filter(has=mark)).to_have_count(0)
-
-    board = Board(page, explorer.board.url, project.id)
-    await board.open("t", task)
-    await expect(board.drawer.locator(".v-chip", has_text="Completed")).to_be_visible(timeout=START)
-    await board.drawer.get_by_role("link", name="Changed files").click()
-    await expect(page).to_have_url(f"{explorer.base}?task={task}&run={ran['session_id']}")
-    names = page.locator(".ve-entry .ve-name")
-    await expect(names).to_have_count(2)
-    assert sorted(await names.all_inner_texts()) == ["fresh.txt", "src/deep/x"]
-    await explorer.entry("src/deep/x").click()
-    await expect(page).to_have_url(f"{explorer.base}/src/deep/x")
-
-
-DROP = """
-([files, target]) => {
-  const transfer = new DataTransfer();
-  for (const [name, text] of files) transfer.items.add(new File([text], name));
-  const at = document.querySelector(target);
-  for (const kind of ["dragover", "drop"]) {
-    at.dispatchEvent(new DragEvent(kind, {dataTransfer: transfer, bubbles: true, cancelable: true}));
-  }
-}
-"""
 
 
 async def test_up_and_down(project: Project, visit: Visit, server: Installation, workspace: Path) -> None:

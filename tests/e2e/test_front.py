@@ -10,9 +10,9 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.e2e.conftest import Project
+from tests.e2e.explorer import START
 from tests.e2e.installation import PASSWORD, Installation, installed
 from tests.e2e.proxy import Proxy, proxied
-from tests.e2e.test_files import START
 
 pytestmark = pytest.mark.timeout(180)
 BAD_GATEWAY = "The proxy in front of Vibe answered (502): the board did not."

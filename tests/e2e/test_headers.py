@@ -10,8 +10,8 @@ import pytest
 from playwright.async_api import expect
 
 from tests.e2e.conftest import People, Project, Visit
+from tests.e2e.explorer import START, Explorer
 from tests.e2e.installation import PASSWORD, Installation
-from tests.e2e.test_files import START, Explorer
 from vibe_app import frontend
 
 pytestmark = pytest.mark.timeout(180)

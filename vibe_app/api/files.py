@@ -139,7 +139,8 @@ async def download_file(
     request: Request, actor: Asker, project_id: UUID, asked: Annotated[Download, Query()]
 ) -> Response:
     """Stream a file of any size; `Range` is honoured."""
-    answer = await (await services().files.reading(actor, project_id)).download(asked, request.headers)
+    wanted = wire.OneFile(path=asked.path)
+    answer = await (await services().files.reading(actor, project_id)).download(wanted, request.headers)
     if answer.status == 416:
         await answer.close()
         size = {"Content-Range": answer.headers.get("content-range", "")}
