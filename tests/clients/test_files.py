@@ -132,6 +132,14 @@ async def test_all_that_is_asked_arrives(recorded: Recorded, tmp_path: Path) -> 
         assert (ranged.status, await ranged.content(10)) == (206, "ä".encode())
 
 
+async def test_the_largest_answer_that_is_honest_is_taken(recorded: Recorded, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"\x01" * 5 * 1024 * 1024)
+    async with browsing(recorded) as files:
+        found = await files.read(wire.ReadFile(path="large"))
+        assert len(found.content) == found.size == 5 * 1024 * 1024
+        assert len(recorded.body) > 6 * found.size
+
+
 def spoiled(honest: Any) -> Iterator[Any]:
     """Yield an answer again and again, each time with one thing in it that cannot be."""
     for name, put, found in _places(honest):
