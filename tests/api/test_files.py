@@ -8,6 +8,7 @@ import os
 import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -272,3 +273,65 @@ async def test_all_of_a_long_output_is_had_by_its_name(
             missing = await board.viewer.get(f"{outputs}/{name}")
             assert missing.status_code == 404, name
         assert missing.json()["code"] == "output_gone"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more", "sentence"),
+    [
+        ("GET", "?page=0", {}, 'The field "page" is not right: input should be greater than or equal to 1.'),
+        (
+            "GET",
+            "?page_size=5001",
+            {},
+            'The field "page_size" is not right: input should be less than or equal',
+        ),
+        ("GET", "/content", {}, 'The field "path" is missing.'),
+        (
+            "GET",
+            "/content?path=a&length=x",
+            {},
+            'The field "length" is not right: input should be a valid int',
+        ),
+        (
+            "GET",
+            "/content?path=a&offset=1.5",
+            {},
+            'The field "offset" is not right: input should be a valid int',
+        ),
+        (
+            "PUT",
+            "/content?path=a&parents=perhaps",
+            {},
+            'The field "parents" is not right: input should be a val',
+        ),
+        ("GET", "/search?text=perhaps", {}, 'The field "query" is missing. (And 1 more.)'),
+        ("GET", "/download?inline=1", {}, 'The field "path" is missing.'),
+        (
+            "GET",
+            "/changed?since=1&until=x",
+            {},
+            'The field "until" is not right: input should be a valid date',
+        ),
+        ("POST", "/folder", {"json": {"path": "a", "mode": 7}}, 'There is no field "mode" here.'),
+        (
+            "POST",
+            "/folder",
+            {"json": {"path": 7}},
+            'The field "path" is not right: input should be a valid str',
+        ),
+        ("POST", "/move", {"json": {"path": "a"}}, 'The field "to" is missing.'),
+        ("POST", "/move", {"json": {"path": "a", "to": ""}}, 'The query parameter "to" is missing.'),
+        (
+            "POST",
+            "/folder",
+            {"content": b'{"path": "\\ud800"}', "headers": {"Content-Type": "application/json"}},
+            'The field "path" is not right: it contains characters that are not Unicode text.',
+        ),
+    ],
+)
+async def test_what_cannot_be_asked_is_said_by_name(
+    board: Board, workspace: Path, method: str, path: str, more: dict[str, Any], sentence: str
+) -> None:
+    answer = await board.editor.request(method, f"{board.path}/files{path}", **more)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(sentence)
