@@ -6,10 +6,12 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
 from tests import fakes
+from tests.api.conftest import serving
 from tests.scripted import Script, ScriptedSidecar
 from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import Conflict, InvalidRequest, NotFound, Unavailable
@@ -276,3 +278,26 @@ async def ask(agent: Agent, sidecar: ScriptedSidecar, call: str) -> object:
     if call == "stop":
         return await agent.stop(sidecar.endpoint, START.session_id)
     return await read(agent, sidecar)
+
+
+@pytest.mark.parametrize("status", [200, 404, 503])
+async def test_an_answer_without_an_end_is_given_up(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr("vibe_app.clients.sidecar._LONGEST", 100_000)
+
+    async def long(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        for more in range(10, -1, -1):
+            await send({"type": "http.response.body", "body": b" " * 65_536, "more_body": more > 0})
+
+    async with serving(long) as url:
+        with pytest.raises(Unavailable, match="not a message of ours"):
+            await agent.known(Endpoint(url, "token"))
+
+
+async def test_a_refusal_in_half_characters_has_no_words(agent: Agent) -> None:
+    async with fakes.SidecarAnsweringError(503, sentence="No \ud800.") as sidecar:
+        with pytest.raises(Unavailable, match=r"answered with an error \(503\)"):
+            await agent.live(sidecar.endpoint)

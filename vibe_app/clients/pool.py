@@ -1,11 +1,15 @@
-"""A pool of connections to services of workspaces: what every client of one stands on."""
+"""What every client of a workspace's services stands on: a pool of connections, bounds, refusals."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import AsyncIterable, Mapping
 from typing import Protocol, Self
 
 import httpx
+
+from vibe_app.shapes import shaped
+from vibe_app.wire import Refusal, unicode_text
 
 
 class Endpoint(Protocol):
@@ -65,3 +69,30 @@ class Pool:
 def authorization(endpoint: Endpoint) -> dict[str, str]:
     """Return the header that a service wants to see."""
     return {"Authorization": f"Bearer {endpoint.token}"}
+
+
+async def together(pieces: AsyncIterable[bytes], most: int) -> bytes:
+    """Put together what comes in pieces.
+
+    Args:
+        pieces: What comes.
+        most: Bytes that it may have.
+
+    Raises:
+        ValueError: It has more.
+    """
+    found = bytearray()
+    async for piece in pieces:
+        found += piece
+        if len(found) > most:
+            raise ValueError(f"more than {most} bytes")
+    return bytes(found)
+
+
+def told(body: bytes) -> tuple[str, str]:
+    """Return the sentence and the code of a refusal, empty where it has none."""
+    try:
+        answer = shaped(Refusal, json.loads(body))
+        return unicode_text(answer.get("error") or answer.get("detail") or ""), answer.get("code", "")
+    except (ValueError, RecursionError):
+        return "", ""

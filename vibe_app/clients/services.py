@@ -7,7 +7,6 @@ Nothing is read whole here that has no limit: files and archives are forwarded p
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
@@ -18,8 +17,6 @@ import httpx
 
 from vibe_app.clients import pool
 from vibe_app.errors import Conflict, Forbidden, InvalidRequest, NotFound, TooLarge, Unavailable, VibeError
-from vibe_app.shapes import shaped
-from vibe_app.wire import Refusal, unicode_text
 
 _REFUSALS: Mapping[int, type[VibeError]] = {403: Forbidden, 404: NotFound, 409: Conflict, 413: TooLarge}
 # A service that died is started again within a few seconds.
@@ -106,15 +103,10 @@ class Answer:
             Unavailable: The connection broke.
             ValueError: It has more.
         """
-        found = bytearray()
         try:
-            async for piece in self.pieces():
-                found += piece
-                if len(found) > most:
-                    raise ValueError(f"more than {most} bytes")
+            return await pool.together(self.pieces(), most)
         finally:
             await self.close()
-        return bytes(found)
 
     def keep(self, stack: AsyncExitStack) -> None:
         """Keep what was entered for this answer, until it is closed."""
@@ -214,9 +206,8 @@ def _is_proxys_own(answer: Answer) -> bool:
 
 async def _refusal(answer: Answer) -> VibeError:
     try:
-        told = shaped(Refusal, json.loads(await answer.content(_LONGEST_REFUSAL)))
-        sentence, code = unicode_text(told.get("error", "")), told.get("code", "")
-    except (ValueError, RecursionError):
+        sentence, code = pool.told(await answer.content(_LONGEST_REFUSAL))
+    except ValueError:
         sentence = code = ""
     if not sentence or not _CODE.fullmatch(code):
         return Unavailable(

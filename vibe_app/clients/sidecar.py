@@ -16,12 +16,12 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from vibe_app.clients.pool import Endpoint, Pool, authorization
+from vibe_app.clients.pool import Endpoint, Pool, authorization, together, told
 from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, TooLarge, Unavailable, VibeError
-from vibe_app.shapes import shaped
-from vibe_app.wire import Event, EventType, LiveSessions, Refusal, SessionState, StartSession
+from vibe_app.wire import Event, EventType, LiveSessions, SessionState, StartSession
 
-_LONGEST_FRAME = 8 * 1024 * 1024
+# Of an event, and of any other answer.
+_LONGEST = 8 * 1024 * 1024
 _REFUSALS: Mapping[int, type[VibeError]] = {404: NotFound, 409: Conflict, 413: TooLarge}
 
 
@@ -175,7 +175,7 @@ class Agent(Pool):
                 content=None if body is None else body.model_dump_json().encode(),
             ) as response:
                 await _check(response, "application/json")
-                return await response.aread()
+                return await together(response.aiter_bytes(), _LONGEST)
 
 
 class _Frames:
@@ -194,7 +194,7 @@ class _Frames:
     def feed(self, chunk: bytes) -> list[Event]:
         # Text is JSON, so a bare carriage return can only belong to a line end.
         *frames, self._rest = (self._rest + chunk.replace(b"\r", b"")).split(b"\n\n")
-        if len(self._rest) > _LONGEST_FRAME:
+        if len(self._rest) > _LONGEST:
             raise ValueError("an event without an end")
         events: list[Event] = []
         for frame in frames:
@@ -241,22 +241,15 @@ async def _check(response: httpx.Response, content_type: str) -> None:
             "The workspace's sidecar does not accept this installation's token: restart the workspace.",
             "sidecar_unauthorized",
         )
-    reason, code = _told(await response.aread()) if kind == "application/json" else ("", "")
+    reason, code = (
+        told(await together(response.aiter_bytes(), _LONGEST)) if kind == "application/json" else ("", "")
+    )
     if code == DiskFull.default_code:
         raise DiskFull(reason)
     if 400 <= status < 500 and kind == "application/json":
         refusal = _REFUSALS.get(status, InvalidRequest)
         raise refusal(reason or f"The workspace's sidecar refused the request ({status}).")
     raise Unavailable(reason or f"The workspace's sidecar answered with an error ({status}).")
-
-
-def _told(body: bytes) -> tuple[str, str]:
-    """Return the sentence and the code of a refusal, empty where it has none."""
-    try:
-        answer = shaped(Refusal, json.loads(body))
-    except (ValueError, RecursionError):
-        return "", ""
-    return answer.get("error") or answer.get("detail") or "", answer.get("code", "")
 
 
 @contextmanager
