@@ -1,4 +1,8 @@
-"""The Chromium that browser tests run in: the one on PATH, Playwright's own, or Debian's package."""
+"""The Chromium that browser tests run in: the one on PATH, Playwright's own, or Debian's package.
+
+Chromium without a window comes as a program of its own, the headless shell. It is what Playwright starts by
+default, and takes about half of the processor time for the same pages, so it is preferred.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,9 @@ from playwright.sync_api import sync_playwright
 
 from vibe_app.cli.tools import apt_install
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SHELL = "chromium-headless-shell"
+NAMES = (SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+DEBIANS = "/usr/bin/chromium"
 
 
 class ChromiumMissing(Exception):
@@ -41,7 +47,10 @@ def bring() -> str:
     Raises:
         ChromiumMissing: None could be brought.
     """
-    if path := find():
+    path = find()
+    if path in (None, DEBIANS) and apt_install(SHELL):
+        path = find()
+    if path:
         return path
     if apt_install("chromium") and (path := find()):
         return path

@@ -40,6 +40,12 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 _AWAY = re.compile(r"WebSocket connection to|ERR_CONNECTION|Failed to load resource|Cannot connect to server")
 
 
+def line_or_later(first: int, count: int) -> re.Pattern[str]:
+    """One of the rehearsal model's lines from `first` on: who looks now and then misses some that scroll by."""
+    numbers = "|".join(str(number) for number in range(first, count + 1))
+    return re.compile(f"rehearsal line ({numbers}) of {count}")
+
+
 @dataclass
 class Watch:
     """What must not happen in the tabs of a browser context.
