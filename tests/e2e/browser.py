@@ -41,7 +41,7 @@ _AWAY = re.compile(r"WebSocket connection to|ERR_CONNECTION|Failed to load resou
 
 
 def line_or_later(first: int, count: int) -> re.Pattern[str]:
-    """One of the rehearsal model's lines from `first` on: who looks now and then misses some that scroll by."""
+    """One of the rehearsal model's lines from `first` on: who looks now and then misses some of them."""
     numbers = "|".join(str(number) for number in range(first, count + 1))
     return re.compile(f"rehearsal line ({numbers}) of {count}")
 
