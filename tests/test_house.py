@@ -103,6 +103,12 @@ def test_the_upgrade_notes_know_every_revision():
     assert table == revisions, "Each migration has a line under Upgrade notes in RELEASE.md"
 
 
+def test_types_are_strict_in_every_package_but_the_pages():
+    strict = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["basedpyright"]["strict"]
+    packages = {f"vibe_app/{path.parent.name}" for path in (ROOT / "vibe_app").glob("*/__init__.py")}
+    assert set(strict) == packages - {"vibe_app/web"} | {"vibe_app/*.py"}
+
+
 def test_the_version_is_a_number_and_the_changelog_has_room_for_the_next():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])

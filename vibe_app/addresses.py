@@ -18,9 +18,8 @@ from vibe_app.errors import InvalidRequest
 LONGEST = 2000
 """Characters that an address may have."""
 
-_SCHEMES = ("https", "http", "ssh", "file")
 _URL = re.compile(
-    rf"(?P<scheme>{'|'.join(_SCHEMES)})://"
+    r"(?P<scheme>https|http|ssh|file)://"
     r"(?:(?P<user>[^/?#]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]*)(?::(?P<port>[0-9]{1,5}))?(?P<path>/[^?#]*)?",
     re.IGNORECASE,
 )

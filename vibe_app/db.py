@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import DateTime, Float, Integer, String, event, make_url, text
-from sqlalchemy.engine import Dialect
+from sqlalchemy.engine import CursorResult, Dialect, Result
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -175,7 +175,7 @@ class Bus:
             listener.notify(listener.topics)
 
     @contextmanager
-    def subscribe(self, *topics: str) -> Iterator[Subscription]:
+    def subscribe(self, *topics: str) -> Generator[Subscription]:
         """Listen to some topics for as long as the block lasts."""
         listener = Subscription(topics)
         self._listeners.add(listener)
@@ -226,7 +226,7 @@ class Database:
             self._replicas.open()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self) -> AsyncGenerator[Transaction]:
         """Open a transaction; commit it when the block ends well, undo it when it raises.
 
         This is the only commit of the program. Keep it short: on SQLite it is
@@ -258,7 +258,7 @@ class Database:
                     self.bus.publish(topics)
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncSession]:
+    async def read(self) -> AsyncGenerator[AsyncSession]:
         """Open a handle for reading one consistent moment; it writes nothing.
 
         Raises:
@@ -351,6 +351,12 @@ def _with_timeouts(url: str) -> str:
     address = make_url(url)
     missing = {name: value for name, value in _POSTGRES_TIMEOUTS.items() if name not in address.query}
     return address.update_query_dict(missing).render_as_string(hide_password=False)
+
+
+def rows_changed(done: Result[Any]) -> int:
+    """Return how many rows an UPDATE or DELETE has changed: its result has a count, which its type hides."""
+    assert isinstance(done, CursorResult)
+    return done.rowcount
 
 
 async def _close(db: AsyncSession) -> None:

@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -166,7 +166,7 @@ def _publish(root: Path, stamp: str, lock: str) -> None:
 
 
 @contextmanager
-def _same_text(path: Path) -> Iterator[None]:
+def _same_text(path: Path) -> Generator[None]:
     """Undo a rewriting of a JSON file that changed nothing but its layout, as Reflex does at each build."""
     before = path.read_text() if path.is_file() else None
     yield
@@ -177,7 +177,7 @@ def _same_text(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
+def _alone(root: Path) -> Generator[None]:
     (root / "build").mkdir(exist_ok=True)
     with (root / "build" / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

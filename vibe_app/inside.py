@@ -13,7 +13,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ _NOT_OURS = (errno.ELOOP, errno.ENOTDIR, errno.EINVAL, errno.EISDIR, errno.ENXIO
 
 
 @contextmanager
-def folder(root: Path, way: Sequence[str] = (), *, make: bool = False) -> Iterator[int]:
+def folder(root: Path, way: Sequence[str] = (), *, make: bool = False) -> Generator[int]:
     """Open a folder below `root` and give its descriptor, which is closed at the end.
 
     Args:

@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from types import TracebackType
 
 _UNSEEN = re.compile(
     "["
@@ -31,6 +32,10 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+"""What `sys.exc_info` returns."""
+
+
 class OneLine(logging.Formatter):
     """Writes a record's message as one line, and a traceback below it, set in."""
 
@@ -39,7 +44,7 @@ class OneLine(logging.Formatter):
         line = visible(super().formatMessage(record)[: LONGEST + 1])
         return line if len(line) <= LONGEST else f"{line[:LONGEST]} [cut]"
 
-    def formatException(self, ei: logging._SysExcInfoType) -> str:
+    def formatException(self, ei: ExcInfo) -> str:
         """Return the traceback."""
         return _set_in(super().formatException(ei))
 

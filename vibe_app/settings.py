@@ -388,7 +388,10 @@ def _whole(url: str) -> str:
 
 
 def _amount(quantity: str) -> float:
-    number, suffix = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity).groups()  # type: ignore[union-attr]
+    found = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", quantity)
+    if found is None:
+        raise ValueError(f"{quantity} is no amount")
+    number, suffix = found.groups()
     return float(number) * _SUFFIXES[suffix]
 
 

@@ -51,11 +51,12 @@ app = rx.App(
     stylesheets=STYLESHEETS,
     extra_app_wraps={(4, "Unreached"): lambda _: unreached()},
     # Before everything else, so that the first connection has the key of the login beside it.
-    head_components=[door(), rx.el.script(WITHOUT_PARTS)],
+    # Reflex leaves further arguments without types, of the life's task below too.
+    head_components=[door(), rx.el.script(WITHOUT_PARTS)],  # pyright: ignore[reportUnknownMemberType]
 )
 guard_socket(app)
 bound_socket(app)
 app.add_middleware(OneReader())
-app.register_lifespan_task(lifespan)
+app.register_lifespan_task(lifespan)  # pyright: ignore[reportUnknownMemberType]
 share_tabs(app)
 add_pages(app)

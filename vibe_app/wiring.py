@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -149,7 +149,7 @@ def jobs_of(parts: Services) -> list[Job]:
 
 
 @asynccontextmanager
-async def running(parts: Services) -> AsyncIterator[Services]:
+async def running(parts: Services) -> AsyncGenerator[Services]:
     """Open every part in order, fill the slot, and close all of them in the opposite order.
 
     One that fails to close keeps none of the others from it.
@@ -177,7 +177,7 @@ async def running(parts: Services) -> AsyncIterator[Services]:
 
 
 @asynccontextmanager
-async def lifespan() -> AsyncIterator[None]:
+async def lifespan() -> AsyncGenerator[None]:
     """Run the parts for as long as the app runs; for the front door."""
     async with running(build(load_settings())):
         yield

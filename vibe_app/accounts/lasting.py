@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from uuid import UUID
@@ -119,7 +119,7 @@ class Rights:
         self._watches: dict[Hashable, _Watch] = {}
 
     @asynccontextmanager
-    async def lasting(self, proof: Hashable, again: Again, *subjects: UUID) -> AsyncIterator[Right]:
+    async def lasting(self, proof: Hashable, again: Again, *subjects: UUID) -> AsyncGenerator[Right]:
         """Watch over something that was just let in, for as long as the block lasts.
 
         Args:

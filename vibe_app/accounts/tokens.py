@@ -20,7 +20,7 @@ from sqlmodel import col
 from vibe_app.accounts.models import AccessToken, User
 from vibe_app.accounts.roles import Actor, Scope
 from vibe_app.accounts.rules import clean_name
-from vibe_app.db import Database
+from vibe_app.db import Database, rows_changed
 from vibe_app.errors import InvalidRequest, NotFound, Unauthenticated
 from vibe_app.wire import now
 
@@ -139,7 +139,7 @@ class Tokens:
                     col(AccessToken.id) == token_id, col(AccessToken.user_id) == actor.user_id
                 )
             )
-            if not done.rowcount:  # type: ignore[attr-defined]
+            if not rows_changed(done):
                 raise NotFound("You have no such access token.", "token_not_found")
             db.announce(f"rights:{actor.user_id}")
 

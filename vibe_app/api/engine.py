@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -31,7 +31,7 @@ def engine_api() -> FastAPI:
 
 
 @asynccontextmanager
-async def _life(_: Starlette) -> AsyncIterator[None]:
+async def _life(_: Starlette) -> AsyncGenerator[None]:
     async with lifespan():
         yield
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import ClassVar
 from uuid import UUID
@@ -83,7 +83,7 @@ class EditorsRoute(LastingRoute):
 
 
 @contextmanager
-def _counted(person: UUID) -> Iterator[None]:
+def _counted(person: UUID) -> Generator[None]:
     if _open[person] >= AT_ONCE:
         raise TooMany(
             f"You have {AT_ONCE} streams, downloads and uploads open. Close some, then try again.",

@@ -29,12 +29,13 @@ async def health() -> schemas.Health:
 
 @system.get(
     "/ready",
+    response_model=schemas.Ready,
     responses={
         **public_errors(),
         503: {"model": schemas.NotReady, "description": "Some part does not answer; says which and why"},
     },
 )
-async def ready() -> schemas.Ready:
+async def ready() -> schemas.Ready | JSONResponse:
     """Tell whether the database answers, and whether workspaces are looked after."""
     parts = services()
     checks = {"database": parts.database.ping(), "runtime": parts.workspaces.check()}
@@ -50,7 +51,7 @@ async def ready() -> schemas.Ready:
     if reasons:
         sentence = " ".join(reasons.values())
         body = schemas.NotReady(error=sentence, reasons=reasons)
-        return JSONResponse(body.model_dump(), 503)  # type: ignore[return-value]
+        return JSONResponse(body.model_dump(), 503)
     return schemas.Ready()
 
 

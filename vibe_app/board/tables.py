@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import (
     Column,
-    ColumnElement,
     ForeignKey,
     Index,
     Uuid,
@@ -17,8 +17,8 @@ from sqlalchemy import (
 from vibe_app.db import UtcDateTime
 
 
-def one_of(column: str, values: type) -> str:
-    return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"  # type: ignore[attr-defined]
+def one_of(column: str, values: type[StrEnum]) -> str:
+    return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
 
 
 def moment(nullable: bool = False) -> Column[datetime]:
@@ -30,5 +30,5 @@ def parent(target: str, primary_key: bool = False) -> Column[UUID]:
 
 
 def partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    condition: ColumnElement[bool] = text(where)  # type: ignore[assignment]
+    condition = text(where)
     return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)

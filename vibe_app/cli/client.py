@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +122,7 @@ class Client:
             wait = min(wait * 2, 5.0)
 
     @contextmanager
-    def _connection(self, path: str, session_id: str, last: int) -> Iterator[Iterator[StreamEvent]]:
+    def _connection(self, path: str, session_id: str, last: int) -> Generator[Iterator[StreamEvent]]:
         headers = {"Last-Event-ID": str(last)} if last else {}
         query = {"session_id": session_id}
         with connect_sse(self._http, "GET", path, params=query, headers=headers) as source:

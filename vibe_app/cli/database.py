@@ -237,7 +237,7 @@ def with_accounts(settings: Settings, use: Callable[[Accounts], Awaitable[Answer
         Fault: What was asked was refused, in the words of the refusal.
     """
     # Tokens may name a project, so SQLAlchemy wants to know that table.
-    import vibe_app.board.projects.models  # noqa: F401
+    import vibe_app.board.projects.models  # noqa: F401  # pyright: ignore[reportUnusedImport]
     from vibe_app.accounts.service import Accounts
     from vibe_app.db import Database
 

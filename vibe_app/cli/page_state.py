@@ -24,8 +24,11 @@ def check(url: str) -> str:
     from redis.exceptions import RedisError
 
     try:
-        with Redis.from_url(url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS) as redis:
-            about: Any = redis.info("server")
+        # redis leaves further arguments of both without types.
+        with Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
+            url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS
+        ) as redis:
+            about: Any = redis.info("server")  # pyright: ignore[reportUnknownMemberType]
     except (RedisError, OSError, ValueError) as error:
         reason = str(error).rstrip(".") or type(error).__name__
         raise Fault(f"Redis cannot be used at {_shown(url)} ({reason}): check VIBE_REDIS_URL.") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,7 +101,7 @@ class Session:
         return self._client.follow(f"{self._path}/output", self._id, on_lost, self._after)
 
     @contextmanager
-    def _progress(self) -> Iterator[Status]:
+    def _progress(self) -> Generator[Status]:
         status = Status("starting", console=console)
         if not console.is_terminal:
             yield status

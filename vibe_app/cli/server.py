@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,7 +67,7 @@ class Running:
 
 
 @contextmanager
-def recorded(data: Path, url: str) -> Iterator[None]:
+def recorded(data: Path, url: str) -> Generator[None]:
     """Note this process as one of the data folder's servers for as long as the block lasts."""
     path = data / "run" / "servers" / f"{os.getpid()}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def recorded(data: Path, url: str) -> Iterator[None]:
 
 
 @contextmanager
-def claimed(settings: Settings) -> Iterator[bool]:
+def claimed(settings: Settings) -> Generator[bool]:
     """Claim the data folder for a server for as long as the block lasts; yield whether it may have it.
 
     A database in a file has one server, one on PostgreSQL as many as there are.
@@ -138,7 +138,7 @@ class Server(uvicorn.Server):
                         await self._told.wait()
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         """Stop on SIGINT and SIGTERM; the third one ends the process, whatever is open."""
         loop = asyncio.get_running_loop()
         handled = (signal.SIGINT, signal.SIGTERM)
@@ -224,7 +224,7 @@ def run_server(
     url = address(settings.host, listener.getsockname()[1])
 
     @asynccontextmanager
-    async def ready() -> AsyncIterator[None]:
+    async def ready() -> AsyncGenerator[None]:
         with recorded(settings.data, url):
             await on_ready(url)
             yield
@@ -237,7 +237,7 @@ def run_engine(settings: Settings, root: Path, listener: socket.socket) -> None:
     url = address(settings.host, listener.getsockname()[1])
 
     @asynccontextmanager
-    async def ready() -> AsyncIterator[None]:
+    async def ready() -> AsyncGenerator[None]:
         console.print(f"[green]✓[/] The engine runs. How it does: {url}/api/ready", soft_wrap=True)
         yield
 
@@ -276,7 +276,7 @@ def serve_on(
     )
 
     @asynccontextmanager
-    async def collecting() -> AsyncIterator[None]:
+    async def collecting() -> AsyncGenerator[None]:
         gc.freeze()
         gc.enable()
         async with ready():

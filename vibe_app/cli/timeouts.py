@@ -12,7 +12,7 @@ from collections import Counter
 from http import HTTPStatus
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class TimedProtocol(H11Protocol):
     _timer: asyncio.TimerHandle | None = None
     _half = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # of TCP
         """Take a connection, or close it where too many from there have not said what they want."""
         super().connection_made(transport)
         if _half_open[self._host] >= HALF_OPEN:
@@ -57,17 +57,22 @@ class TimedProtocol(H11Protocol):
             if not self._half:
                 self._await_head()
         elif self.conn.their_state is h11.SEND_BODY:
-            if self._timer is not None and self.cycle is not None and self.cycle.response_complete:
+            if self._timer is not None and (request := self._request) and request.response_complete:
                 return  # what still comes is for nobody: it has the time that was left
             self._settle()
             self._timer = self.loop.call_later(BODY, self._body_is_late)
-        elif self.conn.their_state is not h11.IDLE or self.cycle is not None:
+        elif self.conn.their_state is not h11.IDLE or self._request is not None:
             self._settle()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Hand the connection over: it has said what it wants."""
         self._settle()
         super().handle_websocket_upgrade(event)
+
+    @property
+    def _request(self) -> RequestResponseCycle | None:
+        """What is being answered; before a connection's first request uvicorn has None in `cycle`."""
+        return self.cycle
 
     @property
     def _host(self) -> str:
@@ -111,7 +116,7 @@ class TimedProtocol(H11Protocol):
             )
             for part in answer:
                 self.transport.write(self.conn.send(part) or b"")
-        if self.cycle is not None:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        if (request := self._request) is not None:
+            request.disconnected = True
+            request.message_event.set()
         self.transport.close()

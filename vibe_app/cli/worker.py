@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from vibe_app import frontend
@@ -32,7 +32,7 @@ def main() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     @asynccontextmanager
-    async def ready() -> AsyncIterator[None]:
+    async def ready() -> AsyncGenerator[None]:
         from vibe_app.wiring import services
 
         address = listener.getsockname()

@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
 from vibe_app.aio import BROKEN, cancel
-from vibe_app.db import Database, db_clock
+from vibe_app.db import Database, db_clock, rows_changed
 from vibe_app.errors import Unavailable, VibeError
 from vibe_app.jobs.models import JobRow
 from vibe_app.wire import now
@@ -207,7 +207,7 @@ class Jobs:
             except (Unavailable, TimeoutError) as error:
                 log.warning("%s: its lease was not renewed: %s", hold.name, error)
                 continue
-            if done.rowcount != 1:  # type: ignore[attr-defined]
+            if rows_changed(done) != 1:
                 return
             held_until = asked + self._lease
 

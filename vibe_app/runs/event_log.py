@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -161,7 +161,7 @@ class EventLog:
                     await asyncio.sleep(rest)
 
     @contextmanager
-    def _tail(self, session_id: UUID) -> Iterator[_Tail]:
+    def _tail(self, session_id: UUID) -> Generator[_Tail]:
         """Have the newest events kept for as long as somebody follows."""
         tail = self._tails.setdefault(session_id, _Tail())
         tail.followers += 1

@@ -17,7 +17,7 @@ from vibe_app.board.projects.models import Project
 from vibe_app.board.projects.schemas import WorkspaceView
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
-from vibe_app.db import Transaction
+from vibe_app.db import Transaction, rows_changed
 from vibe_app.wire import now
 from vibe_app.workspaces.models import Installation, Workspace
 from vibe_app.workspaces.states import Desired, WorkspaceStatus
@@ -61,7 +61,7 @@ class WorkspaceRows:
             .where(col(Workspace.project_id) == project_id, col(Workspace.status) == WorkspaceStatus.FAILED)
             .values(status=WorkspaceStatus.STOPPED, desired=Desired.STOPPED, reason=None, failure=None)
         )
-        if done.rowcount:  # type: ignore[attr-defined]
+        if rows_changed(done):
             announce(db, project_id)
 
 

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -63,7 +63,7 @@ class Usage:
             log.warning("the uses of workspaces end by time: %s", error)
 
     @asynccontextmanager
-    async def held(self, project_id: UUID) -> AsyncIterator[None]:
+    async def held(self, project_id: UUID) -> AsyncGenerator[None]:
         """Hold a workspace awake for as long as the block lasts; it is not started by this."""
         self._holds[project_id] += 1
         try:

@@ -14,7 +14,7 @@ from vibe_app.board.lifecycle import LIVE, SessionStatus, session_sources
 from vibe_app.board.sessions.archive import BEGINNING
 from vibe_app.board.sessions.models import Session, SessionEvent
 from vibe_app.board.tasks.models import Task
-from vibe_app.db import db_clock, octets
+from vibe_app.db import db_clock, octets, rows_changed
 from vibe_app.errors import IllegalMove
 from vibe_app.wire import now
 
@@ -80,7 +80,7 @@ async def move_session(
         .values(status=str(target), updated_at=now(), **values)
         .execution_options(synchronize_session=False)
     )
-    if done.rowcount != 1:  # type: ignore[attr-defined]
+    if rows_changed(done) != 1:
         raise IllegalMove(f"The session cannot become {target} any more.")
 
 

@@ -16,7 +16,7 @@ from vibe_app.board.pages import window
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.tasks.models import Task
-from vibe_app.db import octets
+from vibe_app.db import octets, rows_changed
 from vibe_app.errors import IllegalMove
 from vibe_app.wire import now
 
@@ -38,7 +38,7 @@ async def move_task(
         .values(status=str(target), updated_at=now(), **values)
         .execution_options(synchronize_session=False)
     )
-    if done.rowcount != 1:  # type: ignore[attr-defined]
+    if rows_changed(done) != 1:
         raise IllegalMove(f"The task cannot move to {target.column} from where it is now.")
 
 
@@ -66,7 +66,7 @@ async def rewrite_task(
         .values(updated_at=now(), version=col(Task.version) + 1, **values)
         .execution_options(synchronize_session=False)
     )
-    return done.rowcount == 1  # type: ignore[attr-defined]
+    return rows_changed(done) == 1
 
 
 async def bottom_of(db: AsyncSession, project_id: UUID, status: TaskStatus) -> float:
@@ -151,7 +151,12 @@ async def cards(
         query = query.options(defer(_DESCRIPTION, raiseload=True))
     rows = (await db.execute(query)).all()
     # The whole row: its named columns are the session's, and a slice of it would lose their names.
-    return [(row[0], row if row[1] is not None else None) for row in rows]
+    return [(row[0], row if _has_session(row) else None) for row in rows]
+
+
+def _has_session(row: Sequence[Any]) -> bool:
+    """Whether the outer join has found one: where it has not, it is null throughout."""
+    return row[1] is not None
 
 
 async def cards_page(

@@ -210,7 +210,7 @@ def application(
     return Starlette(
         routes=routes,
         middleware=[Middleware(Token, token=listening.token, basic=basic)],
-        exception_handlers=handlers,  # pyright: ignore[reportArgumentType]  # each handler knows its own kind
+        exception_handlers=handlers,
         **more,
     )
 
