@@ -6,6 +6,7 @@ each of them.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests import chromium
 from tests.e2e.browser import ARGUMENTS, DESKTOP, Board, Watch
 from tests.e2e.installation import PASSWORD, Api, Installation, installed
 from tests.e2e.team import signed_in
+from tests.waiting import eventually
 
 HERE = Path(__file__).parent
 NAMES = {"ada": "owner", "eve": "editor", "vic": "viewer", "sam": "stranger"}
@@ -116,22 +118,68 @@ class Project:
         return [await self.api("GET", f"{path}/{session['id']}") for session in listed]
 
 
+@pytest.fixture(scope="session")
+def warm() -> list[Project]:
+    """The project whose workspace several tests share, once there is one; it ends with the server."""
+    return []
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def project(server: Installation, people: People) -> AsyncIterator[Project]:
-    """A project with an owner, an editor and a viewer; nothing of it runs afterwards."""
+async def project(
+    request: pytest.FixtureRequest, server: Installation, people: People, warm: list[Project]
+) -> AsyncIterator[Project]:
+    """An empty project with an owner, an editor and a viewer; no run of it goes on afterwards.
+
+    It may have been other tests' before, with a workspace that runs: a start costs more processor time
+    than most tests. Marked `cold`, a test has a new one.
+    """
+    if request.node.get_closest_marker("cold") is None:
+        if not warm:
+            warm.append(await _made(people))
+        await _emptied(warm[0], server)
+        yield warm[0]
+        await _stopped(warm[0])
+        return
+    made = await _made(people)
+    yield made
+    await _stopped(made)
+    name = (await people.ada("GET", made.path))["name"]
+    await people.ada("DELETE", made.path, params={"confirm": name})
+    assert server.agents(made.id) == []
+
+
+async def _made(people: People) -> Project:
     name = f"Project {uuid4().hex[:6]}"
     made = await people.ada("POST", "/projects", json={"name": name})
     path = f"/projects/{made['id']}"
     for person in ("eve", "vic"):
         member = {"user_id": people.ids[person], "role": NAMES[person]}
         await people.ada("POST", f"{path}/members", json=member)
-    yield Project(made["id"], name, path, people.ada)
-    live = await people.ada("GET", f"{path}/sessions", params={"active": "true"})
+    return Project(made["id"], name, path, people.ada)
+
+
+async def _stopped(project: Project) -> None:
+    live = await project.api("GET", f"{project.path}/sessions", params={"active": "true"})
     for session in live["sessions"]:
-        await people.ada("POST", f"{path}/tasks/{session['task_id']}/stop")
-    name = (await people.ada("GET", path))["name"]
-    await people.ada("DELETE", path, params={"confirm": name})
-    assert server.agents(made["id"]) == []
+        await project.api("POST", f"{project.path}/tasks/{session['task_id']}/stop")
+
+
+async def _emptied(project: Project, server: Installation) -> None:
+    """Remove the cards, and what lies in the workspace."""
+
+    async def over() -> bool:
+        live = await project.api("GET", f"{project.path}/sessions", params={"active": "true"})
+        return not live["sessions"]
+
+    await eventually(over, seconds=20)
+    for task in (await project.api("GET", f"{project.path}/tasks"))["tasks"]:
+        await project.api("DELETE", f"{project.path}/tasks/{task['id']}")
+    for entry in server.workspace(project.id).iterdir() if server.workspace(project.id).exists() else ():
+        if entry.is_dir() and not entry.is_symlink():
+            if entry.name != ".opencode":
+                shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 Visit = Callable[..., Awaitable[Board]]

@@ -351,6 +351,7 @@ async def test_axe_finds_nothing_serious(
     look.nothing_found()
 
 
+@pytest.mark.cold
 async def test_a_workspace_that_does_not_start_says_why(
     project: Project, visit: Visit, server: Installation
 ) -> None:

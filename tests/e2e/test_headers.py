@@ -66,7 +66,7 @@ async def test_answers_of_the_api_are_kept_nowhere(
     server: Installation, people: People, project: Project
 ) -> None:
     folder = server.workspace(project.id)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "notes.txt").write_text("a line\n")
     task = await project.task("Say it", "rehearse: say hello")
     session = await project.api("POST", f"{project.path}/tasks/{task}/execute")
@@ -121,7 +121,7 @@ async def test_a_proxy_that_speaks_tls_is_believed(server: Installation) -> None
 
 async def test_no_page_breaks_its_policy(project: Project, visit: Visit, server: Installation) -> None:
     folder = server.workspace(project.id)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "README.md").write_text("# Shown\n\n```python\nprint(1)\n```\n")
     (folder / "app.py").write_text("def answer():\n    return 42\n")
     (folder / "dot.png").write_bytes(PICTURE)

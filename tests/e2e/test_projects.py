@@ -6,11 +6,14 @@ import re
 from uuid import uuid4
 
 import httpx
+import pytest
 from playwright.async_api import expect
 
 from tests.e2e.browser import PHONE
 from tests.e2e.conftest import People, Project, Visit
 from tests.e2e.installation import Installation
+
+pytestmark = pytest.mark.cold
 
 SOON = 3_000
 """Milliseconds within which the others see a change: a second on a machine that does nothing else, and

@@ -6,10 +6,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.e2e.conftest import PASSWORD, People, Project, Visit
 from vibe_app.accounts.roles import MAY_NOT_CREATE, MAY_NOT_EXECUTE
+
+pytestmark = pytest.mark.cold
 
 SOON = 15_000
 

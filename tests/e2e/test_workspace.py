@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.async_api import expect
 
 from tests.e2e.conftest import Project, Visit
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.cold
 
 START = 60_000
 
