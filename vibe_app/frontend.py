@@ -226,6 +226,7 @@ def serving_environment(root: Path, redis_url: str = "") -> dict[str, str]:
     everything in it can be read again, so it is kept on no disk.
     """
     shared = {
+        "REFLEX_STATE_MANAGER_MODE": "redis",
         "REFLEX_REDIS_URL": redis_url,
         # Milliseconds: a handler holds the lock of its tab, and Execute may take ten seconds to answer.
         "REFLEX_REDIS_LOCK_EXPIRATION": "20000",

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from vibe_app.api import errors, system
+from vibe_app.api import errors, schemas, system
 from vibe_app.api.headers import SafeHeaders
 from vibe_app.api.metrics import metrics
 from vibe_app.wiring import lifespan
@@ -25,8 +25,8 @@ def engine_api() -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     errors.install(api)
-    for path, answer in (("/health", system.health), ("/ready", system.ready)):
-        api.add_api_route(path, answer)
+    api.add_api_route("/health", system.health)
+    api.add_api_route("/ready", system.ready, response_model=schemas.Ready)
     return api
 
 
