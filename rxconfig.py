@@ -19,7 +19,7 @@ config = rx.Config(
     app_name="vibe_app",
     telemetry_enabled=False,
     show_built_with_reflex=False,
-    # Nothing of a tab lies on the disk. Where several processes share the tabs, Redis has them: `frontend.py`.
+    # Nothing of a tab lies on the disk. Processes that share the tabs have them in Redis: `frontend.py`.
     state_manager_mode=rx.constants.StateManagerMode.MEMORY,
     # No other origin may read an answer that comes with the login cookie. The socket has its own check.
     cors_allowed_origins=[],
