@@ -188,7 +188,7 @@ def main() -> int:
     results: list[tuple[bool, str]] = []
     for name in names.split() or ["lint", "types", "pytest"]:
         if name in APART:
-            results += run_tests([Lane(name, APART[name], min(CORES, 3), "loadfile")])
+            results += run_tests([Lane(name, APART[name], min(CORES + 1, 3), "loadfile")])
         elif name != "pytest":
             results += [run(command) for command in CHECKS[name]]
         elif extra.split():
