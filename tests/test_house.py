@@ -97,6 +97,13 @@ def test_links_between_pages_lead_somewhere(page: Path):
         assert not anchor or anchor in headings(target), link
 
 
+def test_every_report_that_was_tried_names_tests_that_there_are():
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "reports.md").read_text()))
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named - set(re.findall(r"def (test_\w+)\(", tests)) == set()
+    assert len(named) > 80
+
+
 def test_the_upgrade_notes_know_every_revision():
     table = re.findall(r"^\| (\d{4}) \|", (ROOT / "RELEASE.md").read_text(), re.MULTILINE)
     revisions = sorted(path.name[:4] for path in (ROOT / "alembic" / "versions").glob("*.py"))
