@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.e2e.browser import Board
 from tests.e2e.conftest import Project, Visit
@@ -58,6 +59,31 @@ async def test_an_edit_beside_the_agents(
     await explorer.button("Save").click()
     await page.get_by_role("button", name="Save it again").click()
     await eventually(lambda: notes.is_file() and notes.read_text() == "again of the agent\n")
+
+
+async def test_what_is_typed_while_theirs_is_being_read_stays(
+    project: Project, visit: Visit, server: Installation, workspace: Path
+) -> None:
+    explorer = await explore(visit, project, server, address="/notes.txt")
+    page, asked, may_answer = explorer.page, asyncio.Event(), asyncio.Event()
+    await explorer.button("Edit").click()
+
+    async def hold(route: Route) -> None:
+        asked.set()
+        await may_answer.wait()
+        await route.continue_()
+
+    await page.route("**/files/content?*", hold)
+    (workspace / "notes.txt").write_text("theirs\n")
+    await asyncio.wait_for(asked.wait(), 60)
+    await page.keyboard.press("Control+Home")
+    await page.keyboard.type("mine, ")
+    may_answer.set()
+    banner = page.get_by_role("alert").filter(has_text="changed this file since you opened it")
+    await expect(banner).to_be_visible()
+    await expect(explorer.text).to_contain_text("mine, first line")
+    await banner.get_by_role("button", name="Keep mine").click()
+    await eventually(lambda: (workspace / "notes.txt").read_text() == "mine, first line\nsecond line\n")
 
 
 async def test_unsaved_changes_are_not_left_by_accident(

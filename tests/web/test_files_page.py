@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.fakes import FakeRuntime, Script
 from tests.waiting import eventually
 from tests.web.conftest import Open, Tab
 from vibe_app.board.projects.schemas import ProjectView
@@ -97,20 +98,29 @@ async def test_the_page_wakes_the_workspace_and_shows_how_it_is(
 
 
 async def test_files_are_looked_at_while_a_run_writes_and_when_it_ends(
-    parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView, tab: Open
+    parts: Services,
+    runtime: FakeRuntime,
+    tokens: dict[str, str],
+    project: ProjectView,
+    task: TaskView,
+    tab: Open,
 ):
+    runtime._given = Script.endless()
     someone: Tab = await tab("viewer", f"/p/{project.id}/files")
     await someone.call("FilesState.arrive")
     await someone.send("FilesState.watch")
     await shown(someone, workspace="ready")
-    session = await run(parts, tokens, task)
+    owner = await parts.accounts.who(tokens["owner"])
+    made = await parts.sessions.execute(owner, project.id, task.id)
+    await shown(someone, live=True)
+    await parts.sessions.stop(owner, project.id, task.id)
+    session = await parts.sessions.wait_until_over(made.id, 20)
     await shown(someone, live=False, since=epoch_ms(session.started_at))
     await eventually(lambda: (someone.var("FilesState", "look") or 0) >= 2)
-    assert True in someone.all_of("FilesState", "live")
     # A card that moves has written no file.
     looks = someone.var("FilesState", "look")
     await parts.tasks.change(
-        await parts.accounts.who(tokens["owner"]),
+        owner,
         project.id,
         task.id,
         task.version,

@@ -38,7 +38,7 @@ function difference(from, to) {
   return { from: start, to: from.length - end, insert: to.slice(start, to.length - end) };
 }
 
-// `code` gets: `text()`, `put(text, undoable)`, `append(text)`, `keep(text)` (what counts as saved),
+// `code` gets: `text()`, `changed()`, `put(text, undoable)`, `append(text)`, `keep(text)` (what counts as saved),
 // `focus()`. `onDirty(dirty)` fires when the text begins or ceases to differ from what is saved.
 export default function Code({ code, text, path, label, editing, wrap, line, onDirty, onSave }) {
   const host = useRef(null);
@@ -87,6 +87,7 @@ export default function Code({ code, text, path, label, editing, wrap, line, onD
     host.current.handle = { view, parts };
     code.current = {
       text: () => view.state.sliceDoc(),
+      changed: () => !view.state.doc.eq(saved),
       put: (string, undoable) => {
         if (/[\r\n]/.test(string)) end = lineEnd(string);
         // Compared as strings in which each line end is one character, as in CodeMirror's positions.

@@ -67,6 +67,8 @@ export function FileView({ rest, path, entry, gone, canEdit, live, line, startEd
   const code = useRef(null);
   const busy = useRef(false);
   const noted = useRef(null);
+  const latest = useRef(null);
+  latest.current = { file, editing };
 
   const isDirty = dirty && editing;
   useEffect(() => onDirty(isDirty), [isDirty, onDirty]);
@@ -92,9 +94,11 @@ export function FileView({ rest, path, entry, gone, canEdit, live, line, startEd
     if (first) return;
     read().then(
       (found) => {
-        if (found.version && found.version === file.version) return;
-        const mine = isDirty && code.current?.text();
-        if (mine === false || mine === undefined) show(found);
+        // What counts is how it is now: something may have been typed or saved while this was read.
+        const now = latest.current;
+        if (now.file.version !== file.version || (found.version && found.version === file.version)) return;
+        const mine = now.editing && code.current?.changed() ? code.current.text() : null;
+        if (mine === null) show(found);
         else if (found.kind === "text" && found.text === mine) {
           code.current.keep(mine);
           setFile(found);
@@ -102,7 +106,7 @@ export function FileView({ rest, path, entry, gone, canEdit, live, line, startEd
       },
       () => {}, // the next look finds out
     );
-  }, [stamp, file, isDirty, read, show, setFile]);
+  }, [stamp, file, read, show, setFile]);
 
   const save = async (how, before) => {
     if (busy.current || !code.current) return;
