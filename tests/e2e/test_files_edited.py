@@ -74,7 +74,8 @@ async def test_what_is_typed_while_theirs_is_being_read_stays(
         await route.continue_()
 
     await page.route("**/files/content?*", hold)
-    (workspace / "notes.txt").write_text("theirs\n")
+    task = await project.task("Write", "rehearse: run printf 'theirs\\n' > notes.txt")
+    await project.api("POST", f"{project.path}/tasks/{task}/execute")
     await asyncio.wait_for(asked.wait(), 60)
     await page.keyboard.press("Control+Home")
     await page.keyboard.type("mine, ")
