@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
+import httpx
 import psutil
 import pytest
 import pytest_asyncio
@@ -207,3 +208,9 @@ async def test_each_worker_killed_in_mid_run(server: Installation, team: Team) -
     assert (session["status"], session["attempt"]) == ("completed", 1)
     assert printed(session["output"].splitlines()) == lines
     assert len(re.findall(r"was ended by SIGKILL: starting another", server.log())) == 3
+
+    async def looked_after() -> bool:  # the lease of the engine that was killed has run out
+        async with httpx.AsyncClient() as browser:
+            return (await browser.get(f"{server.url}/api/ready")).status_code == 200
+
+    await eventually(looked_after, 30)
