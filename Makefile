@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup up test test-cluster test-replicas lint types fmt bench soak image wheel clean
+.PHONY: help setup up test test-browser test-cluster test-replicas lint types fmt bench soak image wheel clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -20,6 +20,11 @@ test: setup ## Set up what is missing, then check style and types and run the te
 	@$(BIN)/python tools/postgres.py
 	@$(BIN)/python tools/redis_server.py
 	@$(BIN)/python tools/check.py lint types pytest -- $(PYTEST)
+
+test-browser: setup ## Try the pages in a real browser, with real servers and the real OpenCode
+	@$(BIN)/vibe setup
+	@$(BIN)/python tools/chromium.py
+	@$(BIN)/python tools/check.py browser
 
 test-cluster: setup ## Try pods with their real processes, and the container image (needs root; brings podman)
 	@$(BIN)/vibe setup

@@ -34,8 +34,8 @@ REPEATED = 20
 CORES = os.cpu_count() or 1
 # So many processes run tests at once: most tests wait a lot, and with more of them browsers miss their time.
 WORKERS = min(2 * CORES, 16)
-# What is work for a core by itself: pods with real processes and the container image; several replicas
-# and workers, with the soaks in short, and processes killed in mid-run.
+# What is work for a core by itself. Pods with real processes and the container image; several replicas and
+# workers, with the soaks in short, and processes killed in mid-run; everything else in a browser.
 APART = {
     "cluster": [
         "tests/e2e/test_cluster.py",
@@ -54,8 +54,16 @@ APART = {
         "tests/e2e/test_loss.py",
         "tests/e2e/test_drafts.py",
     ],
+    "browser": ["tests/e2e", "tests/web/test_components_browser.py"],
 }
-_ignored = [f"--ignore={path}" for paths in APART.values() for path in paths]
+# Those whose tests are shared out one by one; elsewhere those of a file stay together, with their servers.
+SPREAD = {"browser"}
+
+
+def ignored(*chosen: str) -> list[str]:
+    """Return what keeps a lane from the tests of all other lanes that stand apart."""
+    others = {path for name, paths in APART.items() if name not in chosen for path in paths}
+    return [f"--ignore={path}" for path in sorted(others)]
 
 
 def environment() -> dict[str, str]:
@@ -188,14 +196,16 @@ def main() -> int:
     results: list[tuple[bool, str]] = []
     for name in names.split() or ["lint", "types", "pytest"]:
         if name in APART:
-            results += run_tests([Lane(name, APART[name], min(CORES + 1, 3), "loadfile")])
+            chosen = APART[name] if name not in SPREAD else [*APART[name], *ignored(name)]
+            dist = "worksteal" if name in SPREAD else "loadfile"
+            results += run_tests([Lane(name, chosen, min(CORES + 1, 3), dist)])
         elif name != "pytest":
             results += [run(command) for command in CHECKS[name]]
         elif extra.split():
             results.append(run([*PYTEST, *extra.split()]))
         else:
-            together = Lane("together", ["-m", "not alone", *_ignored], WORKERS)
-            results += run_tests([together, Lane("alone", ["-m", "alone", *_ignored])])
+            together = Lane("together", ["-m", "not alone", *ignored()], WORKERS)
+            results += run_tests([together, Lane("alone", ["-m", "alone", *ignored()])])
     say("\n".join(line for _, line in results))
     return int(any(failed for failed, _ in results))
 
