@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 """Seconds until a failed job is run again: doubled each time, up to its period or the longer of these."""
 _LOOK = 2.0
+_LONGEST_REST = 30.0
+"""Seconds after which a job that nobody runs is looked at although it is not due, as clocks may be set."""
+_LEASE_ALONE = 60.0
+"""Seconds of a lease on SQLite: it has one process, which frees at its start what stands there."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ class Jobs:
     def __init__(self, database: Database, owner: str, lease: float) -> None:
         self._database = database
         self._owner = owner
-        self._lease = lease
+        self._lease = max(lease, _LEASE_ALONE) if database.sqlite else lease
         self._kept: dict[str, _Kept] = {}
 
     def add(self, *jobs: Job) -> None:
@@ -161,9 +165,11 @@ class Jobs:
 
     async def _look(self, job: Job) -> None:
         """Wait until the job may be due, and run it if it is this process's turn."""
-        wait = await self._wait(job.name)
-        if wait > 0:
-            return await asyncio.sleep(min(wait, max(_LOOK, self._lease / 2)))
+        held, due = await self._wait(job.name)
+        if held > 0:
+            return await asyncio.sleep(min(held, max(_LOOK, self._lease / 2)))
+        if due > 0:
+            return await asyncio.sleep(min(due, _LONGEST_REST))
         hold = await self._claim(job.name)
         if hold is None:
             return await asyncio.sleep(_LOOK)
@@ -195,7 +201,7 @@ class Jobs:
         clock = asyncio.get_running_loop().time
         held_until = clock() + self._lease
         while clock() < held_until:
-            await asyncio.sleep(self._lease / 4)
+            await asyncio.sleep(self._lease / 3)
             asked = clock()
             try:
                 async with asyncio.timeout_at(held_until), self._database.transaction() as db:
@@ -211,8 +217,8 @@ class Jobs:
                 return
             held_until = asked + self._lease
 
-    async def _wait(self, name: str) -> float:
-        """Return in how many seconds a job may be claimed; 0 or less for now."""
+    async def _wait(self, name: str) -> tuple[float, float]:
+        """Return for how many seconds another process runs a job, and in how many it is due; 0 for now."""
         async with self._database.read() as db:
             row = (
                 await db.execute(
@@ -225,12 +231,12 @@ class Jobs:
             ).one_or_none()
         if row is None:
             await self._know()
-            return 0.0
+            return 0.0, 0.0
         # A clock that was set back must not stop what runs by itself for as long as it was set back.
         # What stands there as this process's own is a claim of which it never heard.
         others = row.owner not in (None, self._owner)
         held = row.held if others and row.held <= 2 * self._lease else 0.0
-        return max(held, min(row.due, 2 * self._kept[name].job.period + self._kept[name].job.first))
+        return held, min(row.due, 2 * self._kept[name].job.period + self._kept[name].job.first)
 
     async def _claim(self, name: str) -> Hold | None:
         async with self._database.transaction() as db:

@@ -35,8 +35,10 @@ from vibe_app.workspaces.statuses import Statuses
 
 log = logging.getLogger(__name__)
 
-LOOK = 2.0
-"""Seconds between two looks at what is to do, where nothing is announced."""
+LOOK, REST = 2.0, 5.0
+"""Seconds between two looks at what is to do, where nothing is announced: while something is, and while
+nothing is.
+"""
 COMPARE = 30.0
 """Seconds between two comparisons of what runs with all rows."""
 TRY_AGAIN = (1.0, 2.0, 5.0, 15.0, 60.0)
@@ -174,7 +176,7 @@ class Reconciler:
                     await self._see_to(row)
                 for project_id in set(self._failures) - {row.project_id for row in unsettled}:
                     del self._failures[project_id]
-                await changes.wait(LOOK)
+                await changes.wait(LOOK if unsettled else REST)
 
     async def _see_to(self, row: Workspace) -> None:
         """Begin what a workspace needs, unless it is under way; break off what is not wanted any more."""
