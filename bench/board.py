@@ -85,9 +85,10 @@ async def moves(here: Page, there: Page, count: int) -> Times:
         await there.evaluate(
             "look => { probe.seen = probe.until(() => eval(look)).then(() => Date.now()) }", look
         )
-        taken, let_go = await drag(here, card or "", target, look)
-        own.append(taken)
-        other.append(await there.evaluate("probe.seen") - let_go)
+        async with asyncio.timeout(30):  # a card that was not taken up arrives nowhere
+            taken, let_go = await drag(here, card or "", target, look)
+            own.append(taken)
+            other.append(await there.evaluate("probe.seen") - let_go)
         await asyncio.sleep(0.5)
     return own, other
 
