@@ -40,6 +40,7 @@ async def work_that_nobody_waits_for(rig: Rig, sidecar: SidecarWithoutAWord) -> 
     return str(session.id)
 
 
+@pytest.mark.alone
 async def test_work_that_nobody_waits_for_is_ended(settings: Settings) -> None:
     sidecar = SidecarWithoutAWord()
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:
@@ -48,6 +49,7 @@ async def test_work_that_nobody_waits_for_is_ended(settings: Settings) -> None:
         assert sidecar.session(session_id).status == "cancelled"
 
 
+@pytest.mark.alone
 async def test_a_job_ends_it_without_being_asked(settings: Settings) -> None:
     sidecar = SidecarWithoutAWord()
     async with sidecar, rigged(settings, fakes.FakeRuntime(sidecar)) as rig:

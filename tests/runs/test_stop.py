@@ -210,6 +210,7 @@ async def test_a_workspace_that_died_and_was_started_again(settings: Settings) -
         await assert_cancelled(rig, session)
 
 
+@pytest.mark.alone
 async def test_what_was_said_before_it_comes_slowly(settings: Settings) -> None:
     """For longer than a silent sidecar is waited for: all of it stands in the logged."""
     script = Script.lines(30, rate=1000, outcome=None)

@@ -31,8 +31,6 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 _LOOK = 2.0
 _LONGEST_REST = 30.0
 """Seconds after which a job that nobody runs is looked at although it is not due, as clocks may be set."""
-_LEASE_ALONE = 60.0
-"""Seconds of a lease on SQLite: it has one process, which frees at its start what stands there."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ class Jobs:
     def __init__(self, database: Database, owner: str, lease: float) -> None:
         self._database = database
         self._owner = owner
-        self._lease = max(lease, _LEASE_ALONE) if database.sqlite else lease
+        self._lease = lease
         self._kept: dict[str, _Kept] = {}
 
     def add(self, *jobs: Job) -> None:
