@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests import fakes
 from tests.runs.rig import Rig, assert_whole, rigged, texts
 from tests.scripted import Request, Script, ScriptedSidecar
