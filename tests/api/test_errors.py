@@ -48,6 +48,8 @@ def sentence(answer: httpx.Response, status: int, code: str) -> str:
         (b'{"title": "a", "labels": "docs"}', '"labels"'),
         (b'{"title": "a", "labels": [1]}', '"labels.0"'),
         (b"[" * 100_000, "body"),
+        (b'{"title": "\xff"}', "The body is no JSON that can be read"),
+        (b'{"title": "x", "priority": ' + b"9" * 5000 + b"}", "The body is no JSON that can be read"),
     ],
 )
 async def test_a_body_that_cannot_be_used(board: Board, content: bytes, expected: str) -> None:

@@ -200,6 +200,11 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
             "method_not_allowed",
         ),
         413: (str(error.detail), "too_large"),
+        # FastAPI says no more than that: the JSON cannot be read at all.
+        400: (
+            "The body is no JSON that can be read: send UTF-8, and no endless numbers.",
+            "invalid_request",
+        ),
     }.get(error.status_code, (str(error.detail), "invalid_request"))
     return error_response(error.status_code, message, code, headers)
 
