@@ -119,22 +119,22 @@ def test_a_command_that_does_not_listen_is_killed_a_little_later(shell: Shell) -
 
 @pytest.mark.parametrize("away", ["", "setsid", "env -i setsid"])
 def test_what_a_command_left_open_is_let_go_of_at_the_limit(shell: Shell, away: str) -> None:
-    process = shell.start(f"{away} sleep 30 & echo started $!")
-    assert process.stdout
-    left = int(process.stdout.readline().removeprefix("started "))
-    assert process.poll() is None
-    os.killpg(process.pid, signal.SIGTERM)
-    # Ends when nobody holds the output open any more; OpenCode kills the group 3 s later.
-    try:
-        process.communicate(timeout=3)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+    # Several, since the signal reaches each at another moment of its command's end.
+    processes = [shell.start(f"{away} sleep 60 & echo started $!") for _ in range(12)]
+    left: list[int] = []
+    for process in processes:
+        assert process.stdout
+        left.append(int(process.stdout.readline().removeprefix("started ")))
+        assert process.poll() is None
+        os.killpg(process.pid, signal.SIGTERM)
+    for process, pid in zip(processes, left, strict=True):
+        # Ends by itself when nobody holds the output open any more.
         process.communicate(timeout=15)
-    with suppress(psutil.NoSuchProcess):
-        process_left = psutil.Process(left)
-        if process_left.status() != psutil.STATUS_ZOMBIE:
-            process_left.kill()
-            assert "env" in away, "only what emptied its environment cannot be found"
+        with suppress(psutil.NoSuchProcess):
+            process_left = psutil.Process(pid)
+            if process_left.status() != psutil.STATUS_ZOMBIE:
+                process_left.kill()
+                assert "env" in away, "only what emptied its environment cannot be found"
 
 
 def test_all_of_a_command_carries_its_mark(shell: Shell) -> None:

@@ -10,10 +10,11 @@ the last of a long output.
 So the first shell of each command becomes a small supervisor, by the file that bash reads
 before each command. It runs the command in a shell and a process group of its own and
 forwards what comes through a pipe of its own, both kinds of output in their order. It
-passes OpenCode's SIGTERM on to the group, and kills it 2 s later. Where the command was
-ended by a signal, or at its limit, what it left behind goes with it, and what cannot be
-found no longer holds anybody up. It ends with the command's status, which is a plain
-number in every case, a moment after the command.
+passes OpenCode's SIGTERM on to the group, and kills it 2 s later; a second after that
+OpenCode kills the supervisor. Where the command was ended by a signal, or at its limit,
+what it left behind goes with it, and what cannot be found no longer holds anybody up. It
+ends with the command's status, which is a plain number in every case, a moment after the
+command.
 
 The supervisor carries neither the command's text nor bash's name: a command that ends
 processes by their names (`pkill -9 -f server.js`, with that text in its own) ends only
@@ -66,42 +67,60 @@ memory_kills() {{
   done </proc/self/cgroup
 }} 2>/dev/null
 
-command= told= asked=1
-pass_on() {{
-  told=1 asked=1
-  [[ $command ]] || return
-  kill -TERM -- "-$command"
-  {{ (exec -a vibe-command sleep 2); kill -KILL -- "-$command"; }} 3>&- &
-}}
-trap pass_on TERM
+# Bash may lose the end of a child where it waits and a signal comes that it traps. So none is
+# trapped: OpenCode's SIGTERM reaches the whole group, and ends one process there, which tells of it.
+exec 6< <(exec 2>/dev/null; read -r <> <(:))
+sentinel=$!
+trap '' TERM
+told() {{ read -rt 0 -u 6; }}
 
 before=$(memory_kills)
 # The command writes to a pipe of its supervisor: what holds that open does not hold up OpenCode.
 exec 5<> <(:) 3>&1 >/dev/null 2>&1
-(trap '' TERM; exec -a vibe-command cat </proc/self/fd/5 >&3 3>&- 5>&-) &
+(exec -a vibe-command cat </proc/self/fd/5 >&3 3>&- 5>&- 6<&-) &
 relay=$!
 set -m
-"$BASH" -c "$text" >/proc/self/fd/5 2>&1 3>&- 5>&- &
+(trap - TERM; exec "$BASH" -c "$text") >/proc/self/fd/5 2>&1 3>&- 5>&- 6<&- &
 command=$!
 exec 5>&-
-[[ ! $told ]] || pass_on
-while [[ $asked ]]; do
-  asked=
-  wait "$command"
-  status=$?
-done
-[[ $told ]] || ((status > 128)) || wait "$relay"
-if [[ $told ]] || ((status > 128)); then
+
+end_what_is_left() {{
+  local left
   for left in $(grep -lsz "^VIBE_COMMAND=$VIBE_COMMAND\\$" /proc/[0-9]*/environ); do
     left=${{left#/proc/}}
     left=${{left%/environ}}
-    ((left == $$ || left == relay)) || kill -KILL "$left"
+    [[ " $$ $relay $watcher " == *" $left "* ]] || kill -KILL "$left"
   done
-  {{ (exec -a vibe-command sleep 0.5); kill -KILL "$relay"; }} 3>&- &
-  wait "$relay"
-  kill -KILL -- "-$!"
-  [[ $status != 137 || $(memory_kills) == "$before" ]] || echo "{MEMORY_NOTICE}" >&3
+}}
+let_go() {{
+  (exec -a vibe-command sleep 0.5)
+  kill -KILL "$relay"
+}}
+# In a group of its own: it comes to its end even where OpenCode kills the supervisor's.
+{{
+  watcher=$BASHPID
+  read -ru 6
+  kill -TERM -- "-$command"
+  for _ in {{1..20}}; do
+    kill -0 "$command" || break
+    (exec -a vibe-command sleep 0.1)
+  done
+  kill -KILL -- "-$command"
+  end_what_is_left
+  let_go
+}} 3>&- &
+watcher=$!
+
+wait "$command"
+status=$?
+if ((status > 128)); then
+  end_what_is_left
+  let_go 3>&- &
 fi
+wait "$relay"
+! told || end_what_is_left
+kill -KILL -- "-$watcher" "-$!" "$sentinel"
+[[ $status != 137 || $(memory_kills) == "$before" ]] || echo "{MEMORY_NOTICE}" >&3
 exec 3>&-
 sleep 0.05
 exit "$status"
