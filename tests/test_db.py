@@ -10,6 +10,7 @@ import gc
 import random
 import sqlite3
 import threading
+import warnings
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -208,6 +209,22 @@ async def test_whoever_is_cancelled_gives_the_lock_back(database: Database) -> N
                 await db.execute(update(notes).values(at=None))
     finally:
         gc.enable()
+
+
+async def test_whoever_is_cancelled_while_a_connection_is_made_leaves_none_open(database: Database) -> None:
+    """A connection that is forgotten open stays so until the garbage is collected, which warns of it."""
+    gc.collect()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for number in range(100):
+            other = Database(database.url)
+            reading = asyncio.create_task(ids(other))
+            await asyncio.sleep(number * 0.0001)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            await other.close()
+        gc.collect()
+    assert [str(warning.message) for warning in warned] == []
 
 
 async def test_whoever_is_cancelled_after_the_commit_has_announced_it(database: Database) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy import DateTime, Float, Integer, String, event, make_url, text
 from sqlalchemy.engine import CursorResult, Dialect, Result
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -205,6 +205,7 @@ class Database:
         self.bus = Bus()
         self.sqlite = url.startswith("sqlite")
         self._replicas: Replicas | None = None
+        self._given_up: set[asyncio.Task[None]] = set()
         if self.sqlite:
             self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", pool_size=1)
             self._reader = _sqlite_engine(url, "BEGIN", pool_size=8)
@@ -240,22 +241,16 @@ class Database:
         db = Transaction(self._writer, expire_on_commit=False, autoflush=False)
         committing = False
         try:
-            yield db
-            if self._replicas is not None and (topics := db.info.get("topics")):
-                await self._replicas.tell(db, topics)
-            committing = True
-            await db.commit()
-        except (DBAPIError, PoolTimeout) as error:
-            if sentence := _fault(error):
-                raise Unavailable(sentence, "database_unavailable") from error
-            raise
+            async with self._connected(db):
+                yield db
+                if self._replicas is not None and (topics := db.info.get("topics")):
+                    await self._replicas.tell(db, topics)
+                committing = True
+                await db.commit()
         finally:
-            try:
-                await _close(db)
-            finally:
-                # Also when it was broken off here: the commit may have been done, and a hint is only a hint.
-                if committing and (topics := db.info.get("topics")):
-                    self.bus.publish(topics)
+            # Also when it was broken off here: the commit may have been done, and a hint is only a hint.
+            if committing and (topics := db.info.get("topics")):
+                self.bus.publish(topics)
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
@@ -265,14 +260,33 @@ class Database:
             Unavailable: The database does not answer.
         """
         db = AsyncSession(self._reader, expire_on_commit=False, autoflush=False)
-        try:
+        async with self._connected(db):
             yield db
+
+    @asynccontextmanager
+    async def _connected(self, db: AsyncSession) -> AsyncGenerator[None]:
+        """Connect a handle for as long as the block lasts, and say in a sentence what the database lacks.
+
+        SQLAlchemy forgets a connection, open as it is, whose user is cancelled while it is being made.
+        So it is made apart, and closed once it is there where nobody waits for it any more.
+        """
+        connecting = asyncio.ensure_future(db.connection())
+        try:
+            try:
+                await asyncio.shield(connecting)
+            except asyncio.CancelledError:
+                given_up = asyncio.create_task(_give_up(db, connecting))
+                self._given_up.add(given_up)
+                given_up.add_done_callback(self._given_up.discard)
+                raise
+            try:
+                yield
+            finally:
+                await _close(db)
         except (DBAPIError, PoolTimeout) as error:
             if sentence := _fault(error):
                 raise Unavailable(sentence, "database_unavailable") from error
             raise
-        finally:
-            await _close(db)
 
     async def lock_queue(self, db: AsyncSession) -> None:
         """Let one claimer at a time count what runs (SQLite's writer is alone already)."""
@@ -299,6 +313,7 @@ class Database:
         """Close every connection."""
         if self._replicas is not None:
             await self._replicas.close()
+        await asyncio.gather(*self._given_up)
         await self._writer.dispose()
         if self.sqlite:
             await self._reader.dispose()
@@ -365,6 +380,13 @@ async def _close(db: AsyncSession) -> None:
         await asyncio.shield(db.close())
     except DBAPIError as error:
         log.warning("database: a connection was lost before it was given back: %s", error.orig)
+
+
+async def _give_up(db: AsyncSession, connecting: asyncio.Future[AsyncConnection]) -> None:
+    """Close a handle as soon as its connection is there, or cannot be had."""
+    with suppress(DBAPIError, PoolTimeout):
+        await connecting
+    await _close(db)
 
 
 def _fault(error: DBAPIError | PoolTimeout) -> str:

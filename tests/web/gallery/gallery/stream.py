@@ -99,11 +99,10 @@ class StreamState(rx.State):
 
     @rx.event
     def write(self, session_id: str, entries: list[tuple[str, str]]):
-        """Append entries of one letter and a text each, and show their session."""
+        """Show a session of entries of one letter and a text each: the same however often it is asked."""
         self.session_id = session_id
-        events_of = EVENTS.setdefault(session_id, [])
-        for letter, text in entries:
-            events_of.append([len(events_of) + 1, letter, int(time.time() * 1000), text])
+        now = int(time.time() * 1000)
+        EVENTS[session_id] = [[number, letter, now, text] for number, (letter, text) in enumerate(entries, 1)]
 
     @rx.event
     def skip(self):
