@@ -7,9 +7,6 @@ that only serves pages reads the rows.
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +23,7 @@ from vibe_app.configuration.credentials import Credentials
 from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database
 from vibe_app.jobs.registry import Job, Jobs
+from vibe_app.processes import process_name
 from vibe_app.runs.archive import Archive
 from vibe_app.runs.event_log import EventLog
 from vibe_app.runs.orphans import Orphans
@@ -75,11 +73,6 @@ def services() -> Services:
     if not _slot:
         raise RuntimeError("the services are used before the app has started")
     return _slot[-1]
-
-
-def process_name() -> str:
-    """Return a name of this start of this process, unique among all of an installation."""
-    return f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolicy | None = None) -> Services:

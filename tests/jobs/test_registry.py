@@ -11,6 +11,7 @@ from sqlalchemy import update
 
 from tests.conftest import POSTGRESQL
 from tests.runs.databases import DatabaseThatDoesNotSayWhetherItCommitted
+from tests.test_processes import name_of_an_ended_process
 from tests.waiting import eventually
 from vibe_app.aio import BROKEN
 from vibe_app.db import Database, db_clock
@@ -104,6 +105,21 @@ async def test_who_died_is_followed_when_its_lease_has_run_out(database: Databas
         async with process(database, "b", job) as jobs:
             assert (await view(jobs, "tidy")).owner == "the dead"
             await asyncio.wait_for(done.wait(), 20)
+
+
+@pytest.mark.parametrize("database_kind", [POSTGRESQL])
+async def test_who_died_on_this_machine_is_followed_at_once(database: Database) -> None:
+    taken = asyncio.Event()
+
+    async def work(_: Hold) -> None:
+        taken.set()
+
+    async with process(database, "a", Job("watch", work, period=60, first=60)):
+        dead = await asyncio.to_thread(name_of_an_ended_process)
+        async with database.transaction() as db:
+            await db.execute(update(JobRow).values(owner=dead, lease_until=db_clock() + 600, due=0.0))
+        async with process(database, "b", Job("watch", work, period=60)):
+            await asyncio.wait_for(taken.wait(), 20)
 
 
 async def test_what_is_written_after_the_lease_was_lost_does_not_count(database: Database) -> None:

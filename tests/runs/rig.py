@@ -22,13 +22,13 @@ from vibe_app.configuration.credentials import Credentials
 from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database
 from vibe_app.jobs.registry import Jobs
+from vibe_app.processes import process_name
 from vibe_app.runs.event_log import EventLog
 from vibe_app.runs.orphans import Orphans
 from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings
 from vibe_app.wire import Event, EventType
-from vibe_app.wiring import process_name
 from vibe_app.workspaces.reconcile import Reconciler
 from vibe_app.workspaces.rows import WorkspaceRows
 from vibe_app.workspaces.service import Workspaces

@@ -23,11 +23,11 @@ from vibe_app.board.sessions.models import Session, SessionArchive, SessionEvent
 from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.errors import NotFound, Unavailable
 from vibe_app.jobs.registry import Jobs
+from vibe_app.processes import process_name
 from vibe_app.runs import archive
 from vibe_app.runs.archive import PORTION, Archive
 from vibe_app.settings import Settings
 from vibe_app.wire import Event, EventType, SidecarStatus, now
-from vibe_app.wiring import process_name
 
 LONG = 2 * PORTION + 7
 COLOURFUL = [

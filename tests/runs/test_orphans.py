@@ -11,9 +11,9 @@ from tests.runs.rig import Rig, assert_whole, rigged, texts
 from tests.scripted import Request, Script, ScriptedSidecar
 from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.jobs.registry import Jobs
+from vibe_app.processes import process_name
 from vibe_app.settings import Settings
 from vibe_app.wire import EventType, StartSession
-from vibe_app.wiring import process_name
 
 
 class SidecarWithoutAWord(ScriptedSidecar):

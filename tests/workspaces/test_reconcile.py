@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import time
 from collections.abc import AsyncIterator, Collection
 from datetime import timedelta
@@ -19,12 +17,14 @@ from tests.runs.databases import DatabaseAwayForAWhile
 from tests.runs.rig import Rig, rigged
 from tests.scripted import Script
 from tests.specs import spec_of
+from tests.test_processes import name_of_an_ended_process
 from tests.waiting import eventually
 from tests.workspaces.looking import an_hour_passes, opened, row_of, settled
 from vibe_app.aio import BROKEN
 from vibe_app.board.projects.models import Project
 from vibe_app.errors import Unavailable
 from vibe_app.jobs.models import JobRow
+from vibe_app.processes import process_name
 from vibe_app.settings import Settings
 from vibe_app.wire import now
 from vibe_app.workspaces import reconcile, rows
@@ -380,12 +380,10 @@ async def test_closing_leaves_what_another_process_uses_and_not_what_a_dead_one_
     for project in (used, left):
         await opened(rig, project)
     await rig.usage.close()
-    gone = await asyncio.create_subprocess_exec("true")
-    await gone.wait()
+    gone = await asyncio.to_thread(name_of_an_ended_process)
     async with rig.database.transaction() as db:
         await db.execute(delete(WorkspaceUse))
-        for project, pid in ((used, os.getpid()), (left, gone.pid)):
-            name = f"{socket.gethostname()[:24]}-{pid}-0123abcd"
+        for project, name in ((used, process_name()), (left, gone)):
             db.add(WorkspaceUse(project_id=project, process=name, until=time.time() + 60))
     await rig.jobs.close()
     assert rig.runtime.kept == {used}

@@ -22,6 +22,7 @@ from vibe_app.aio import BROKEN, cancel
 from vibe_app.db import Database, db_clock, rows_changed
 from vibe_app.errors import Unavailable, VibeError
 from vibe_app.jobs.models import JobRow
+from vibe_app.processes import ended_here
 from vibe_app.wire import now
 
 log = logging.getLogger(__name__)
@@ -122,10 +123,7 @@ class Jobs:
             Unavailable: The database does not answer.
         """
         await self._know()
-        if self._database.sqlite:
-            # It has one process at a time: whoever held a lease is gone.
-            async with self._database.transaction() as db:
-                await db.execute(update(JobRow).values(owner=None))
+        await self._forget_ended()
         for kept in self._kept.values():
             kept.task = asyncio.create_task(self._keep(kept), name=f"job {kept.job.name}")
 
@@ -141,6 +139,14 @@ class Jobs:
                 values = {"name": kept.job.name, "epoch": 0, "lease_until": 0.0}
                 row = insert(JobRow).values(**values, due=db_clock() + kept.job.first)
                 await db.execute(row.on_conflict_do_nothing())
+
+    async def _forget_ended(self) -> None:
+        """Free the jobs of processes that are surely over, before their leases run out."""
+        async with self._database.transaction() as db:
+            owners = [owner for owner in await db.scalars(select(col(JobRow.owner)).distinct()) if owner]
+            if not self._database.sqlite:  # it has one process at a time: whoever held a lease is gone
+                owners = [owner for owner in owners if ended_here(owner)]
+            await db.execute(update(JobRow).where(col(JobRow.owner).in_(owners)).values(owner=None))
 
     async def _keep(self, kept: _Kept) -> None:
         """Run a job whenever it is due and nobody else runs it, for as long as this process takes part."""

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections import Counter
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-import psutil
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,6 +22,7 @@ from sqlmodel import col
 from vibe_app.aio import cancel, forever
 from vibe_app.db import Database, db_clock
 from vibe_app.errors import Unavailable
+from vibe_app.processes import ended_here
 from vibe_app.wire import now
 from vibe_app.workspaces.models import Workspace, WorkspaceUse
 
@@ -124,15 +123,7 @@ async def used_by_the_living(db: AsyncSession) -> set[UUID]:
     query = select(col(WorkspaceUse.project_id), col(WorkspaceUse.process)).where(
         col(WorkspaceUse.until) > db_clock()
     )
-    return {row.project_id for row in await db.execute(query) if not _ended_here(row.process)}
-
-
-def _ended_here(process: str) -> bool:
-    """Tell whether a process, named as `wiring.process_name` does it, was one of this machine and is over."""
-    host, _, rest = process.rpartition("-")[0].rpartition("-")
-    if host != socket.gethostname()[:24] or not (rest.isdecimal() and len(rest) < 10):
-        return False
-    return not psutil.pid_exists(int(rest))
+    return {row.project_id for row in await db.execute(query) if not ended_here(row.process)}
 
 
 async def forget_past(db: AsyncSession) -> None:
