@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator, Generator, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
@@ -205,7 +206,7 @@ class Database:
         self.bus = Bus()
         self.sqlite = url.startswith("sqlite")
         self._replicas: Replicas | None = None
-        self._given_up: set[asyncio.Task[None]] = set()
+        self._endings: set[asyncio.Task[None]] = set()
         if self.sqlite:
             self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", pool_size=1)
             self._reader = _sqlite_engine(url, "BEGIN", pool_size=8)
@@ -241,7 +242,7 @@ class Database:
         db = Transaction(self._writer, expire_on_commit=False, autoflush=False)
         committing = False
         try:
-            async with self._connected(db):
+            async with self._connected(db, self._writer):
                 yield db
                 if self._replicas is not None and (topics := db.info.get("topics")):
                     await self._replicas.tell(db, topics)
@@ -260,33 +261,44 @@ class Database:
             Unavailable: The database does not answer.
         """
         db = AsyncSession(self._reader, expire_on_commit=False, autoflush=False)
-        async with self._connected(db):
+        async with self._connected(db, self._reader):
             yield db
 
     @asynccontextmanager
-    async def _connected(self, db: AsyncSession) -> AsyncGenerator[None]:
-        """Connect a handle for as long as the block lasts, and say in a sentence what the database lacks.
+    async def _connected(self, db: AsyncSession, engine: AsyncEngine) -> AsyncGenerator[None]:
+        """Connect a handle for as long as the block lasts, and say in a sentence what the database lacks."""
+        try:
+            pool = engine.pool
+            if isinstance(pool, AsyncAdaptedQueuePool) and not pool.checkedin():
+                await self._make_connection(db)
+            try:
+                yield
+            finally:
+                await asyncio.shield(self._apart(_close(db)))
+        except (DBAPIError, PoolTimeout) as error:
+            if sentence := _fault(error):
+                raise Unavailable(sentence, "database_unavailable") from error
+            raise
+
+    async def _make_connection(self, db: AsyncSession) -> None:
+        """Connect a handle by a connection that may have to be made for it.
 
         SQLAlchemy forgets a connection, open as it is, whose user is cancelled while it is being made.
         So it is made apart, and closed once it is there where nobody waits for it any more.
         """
         connecting = asyncio.ensure_future(db.connection())
         try:
-            try:
-                await asyncio.shield(connecting)
-            except asyncio.CancelledError:
-                given_up = asyncio.create_task(_give_up(db, connecting))
-                self._given_up.add(given_up)
-                given_up.add_done_callback(self._given_up.discard)
-                raise
-            try:
-                yield
-            finally:
-                await _close(db)
-        except (DBAPIError, PoolTimeout) as error:
-            if sentence := _fault(error):
-                raise Unavailable(sentence, "database_unavailable") from error
+            await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            self._apart(_give_up(db, connecting))
             raise
+
+    def _apart(self, ending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Let what gives a connection back come to its end, also where nobody waits for it any more."""
+        task = asyncio.create_task(ending)
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
+        return task
 
     async def lock_queue(self, db: AsyncSession) -> None:
         """Let one claimer at a time count what runs (SQLite's writer is alone already)."""
@@ -313,7 +325,7 @@ class Database:
         """Close every connection."""
         if self._replicas is not None:
             await self._replicas.close()
-        await asyncio.gather(*self._given_up)
+        await asyncio.gather(*self._endings)
         await self._writer.dispose()
         if self.sqlite:
             await self._reader.dispose()
@@ -377,7 +389,7 @@ def rows_changed(done: Result[Any]) -> int:
 async def _close(db: AsyncSession) -> None:
     """Give the connection back, whatever happened to it: what was done or refused on it stands."""
     try:
-        await asyncio.shield(db.close())
+        await db.close()
     except DBAPIError as error:
         log.warning("database: a connection was lost before it was given back: %s", error.orig)
 

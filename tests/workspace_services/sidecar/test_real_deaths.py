@@ -42,13 +42,14 @@ async def test_a_killed_sidecar_loses_and_doubles_no_line(mortal: Stack) -> None
     session = await mortal.begin(
         "rehearse: run for i in $(seq 1 30); do echo tick $i; sleep 0.1; done\n"
         "rehearse: print 200 lines at 100 per second\n"
-        "rehearse: run echo end"
+        "rehearse: run until [ -e go ]; do sleep 0.1; done; echo end"
     )
     seen = await mortal.until(session, "tick 5\n")
     await restart_sidecar(mortal)
     seen += await mortal.until(session, "rehearsal line 20 ", after=seen[-1]["seq"])
     await restart_sidecar(mortal)
     assert (await mortal.state(session))["status"] == "running"
+    (mortal.workspace / "go").touch()
     async for event in mortal.stream(session, after=seen[-1]["seq"]):
         seen.append(event)
     assert [event["seq"] for event in seen] == list(range(1, len(seen) + 1))
