@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,11 +63,16 @@ def _heed_interrupts() -> None:
 @pytest.fixture
 def installation(tmp_path: Path) -> Installation:
     """An empty data folder; OpenCode is the one that set-up brought."""
+    return installed(tmp_path)
+
+
+def installed(data: Path) -> Installation:
+    """Return an installation on an empty data folder."""
     opencode = load_settings().opencode_binary
     assert opencode.is_file(), "OpenCode is missing: run `make test`, or `vibe setup` first"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VIBE_")}
-    environment |= {"VIBE_DATA": str(tmp_path), "VIBE_OPENCODE": str(opencode), "COLUMNS": "200"}
-    return Installation(tmp_path, environment)
+    environment |= {"VIBE_DATA": str(data), "VIBE_OPENCODE": str(opencode), "COLUMNS": "200"}
+    return Installation(data, environment)
 
 
 @dataclass
@@ -81,6 +87,13 @@ class Served:
 @pytest.fixture
 async def served(installation: Installation, migrated: Path) -> AsyncIterator[Served]:
     """A migrated database with one admin, served by `vibe serve`."""
+    async with serving(installation, migrated) as found:
+        yield found
+
+
+@asynccontextmanager
+async def serving(installation: Installation, migrated: Path) -> AsyncIterator[Served]:
+    """Serve an installation with one admin for as long as the block lasts."""
     assert frontend.is_built(frontend.home()), (
         "The frontend is not compiled: run `make test`, or `vibe setup`"
     )

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
 
-from tests.cli.conftest import Installation, Served
+import pytest
+import pytest_asyncio
+
+from tests.cli.conftest import Installation, Served, installed, serving
 from vibe_app.cli.client import Client, local_token
 from vibe_app.settings import load_settings
+
+on_one_server = pytest.mark.asyncio(loop_scope="module")
 
 
 def client_of(served: Served) -> Client:
@@ -24,63 +31,66 @@ def clear(served: Served) -> None:
     client.close()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> AsyncIterator[Served]:
+    """One server for all of them, since it and its workspace take long to start."""
+    async with serving(installed(tmp_path_factory.mktemp("served")), migrated) as found:
+        try:
+            yield found
+        finally:
+            await asyncio.to_thread(clear, found)
+
+
+@on_one_server
 async def test_run_executes_a_card_and_stops_one(served: Served):
-    try:
-        done = await asyncio.to_thread(served.installation.vibe, "run", "Add a README file")
-        assert done.returncode == 0, done.stdout
-        assert "Created README.md" in done.stdout
-        assert done.stdout.rstrip().endswith("Session completed")
+    done = await asyncio.to_thread(served.installation.vibe, "run", "Add a README file")
+    assert done.returncode == 0, done.stdout
+    assert "Created README.md" in done.stdout
+    assert done.stdout.rstrip().endswith("Session completed")
 
-        going = served.installation.start("run", "--project", "First project", "Write notes.md")
-        assert going.stdout
-        async with asyncio.timeout(60):
-            while "looking around" not in await asyncio.to_thread(going.stdout.readline):
-                assert going.poll() is None
-        going.send_signal(signal.SIGINT)
-        rest, _ = await asyncio.to_thread(going.communicate)
-        assert rest.rstrip().endswith("Session cancelled")
-        assert going.returncode == 3
-    finally:
-        await asyncio.to_thread(clear, served)
+    going = served.installation.start("run", "--project", "First project", "Write notes.md")
+    assert going.stdout
+    async with asyncio.timeout(60):
+        while "looking around" not in await asyncio.to_thread(going.stdout.readline):
+            assert going.poll() is None
+    going.send_signal(signal.SIGINT)
+    rest, _ = await asyncio.to_thread(going.communicate)
+    assert rest.rstrip().endswith("Session cancelled")
+    assert going.returncode == 3
 
 
+@on_one_server
 async def test_a_workspace_is_restarted_and_the_doctor_tells_who_looks_after_it(served: Served):
-    try:
-        done = await asyncio.to_thread(served.installation.vibe, "run", "Add a README file")
-        assert done.returncode == 0, done.stdout
-        restarted = await asyncio.to_thread(served.installation.vibe, "workspace", "restart")
-        assert restarted.returncode == 0, restarted.stdout
-        assert "The workspace runs." in restarted.stdout
-        wrong = await asyncio.to_thread(
-            served.installation.vibe, "workspace", "restart", "--project", "Nobody's"
-        )
-        assert wrong.returncode == 2
-        assert "There is no project" in wrong.stdout
-        report = await asyncio.to_thread(served.installation.vibe, "doctor")
-        assert "job 'reconcile workspaces': is run by" in report.stdout
-    finally:
-        await asyncio.to_thread(clear, served)
+    done = await asyncio.to_thread(served.installation.vibe, "run", "Add a README file")
+    assert done.returncode == 0, done.stdout
+    restarted = await asyncio.to_thread(served.installation.vibe, "workspace", "restart")
+    assert restarted.returncode == 0, restarted.stdout
+    assert "The workspace runs." in restarted.stdout
+    wrong = await asyncio.to_thread(served.installation.vibe, "workspace", "restart", "--project", "Nobody's")
+    assert wrong.returncode == 2
+    assert "There is no project" in wrong.stdout
+    report = await asyncio.to_thread(served.installation.vibe, "doctor")
+    assert "job 'reconcile workspaces': is run by" in report.stdout
 
 
+@on_one_server
 async def test_run_follows_to_the_end_from_wherever_it_was(served: Served):
-    try:
-        project = await asyncio.to_thread(served.installation.vibe, "run", "Add a README file")
-        assert project.returncode == 0, project.stdout
-        client = client_of(served)
-        project_id = next(client.everything("/api/projects", "projects"))["id"]
-        task = next(client.everything(f"/api/projects/{project_id}/tasks", "tasks"))
-        path = f"/api/projects/{project_id}/tasks/{task['id']}"
-        session = next(client.everything(f"{path}/sessions", "sessions"))
-        whole = list(client.follow(f"{path}/output", session["id"], str))
-        rest = list(client.follow(f"{path}/output", session["id"], str, after=5))
-        assert [event.seq for event in whole] == list(range(1, len(whole) + 1))
-        assert whole[-1].type == "done"
-        assert rest == whole[5:]
-        client.close()
-    finally:
-        await asyncio.to_thread(clear, served)
+    project = await asyncio.to_thread(served.installation.vibe, "run", "Add a README file")
+    assert project.returncode == 0, project.stdout
+    client = client_of(served)
+    project_id = next(client.everything("/api/projects", "projects"))["id"]
+    task = next(client.everything(f"/api/projects/{project_id}/tasks", "tasks"))
+    path = f"/api/projects/{project_id}/tasks/{task['id']}"
+    session = next(client.everything(f"{path}/sessions", "sessions"))
+    whole = list(client.follow(f"{path}/output", session["id"], str))
+    rest = list(client.follow(f"{path}/output", session["id"], str, after=5))
+    assert [event.seq for event in whole] == list(range(1, len(whole) + 1))
+    assert whole[-1].type == "done"
+    assert rest == whole[5:]
+    client.close()
 
 
+@on_one_server
 async def test_run_names_the_projects_it_could_mean(served: Served):
     wrong = await asyncio.to_thread(served.installation.vibe, "run", "--project", "Nope", "Do it")
     assert wrong.returncode == 2

@@ -197,12 +197,12 @@ async def test_a_sidecar_that_refuses_is_not_asked_again(settings: Settings) -> 
 
 
 async def test_a_session_whose_workspace_never_starts_fails_in_time(settings: Settings) -> None:
-    settings = settings.model_copy(update={"start_timeout": 1.5})
+    settings = settings.model_copy(update={"start_timeout": 3})
     runtime = fakes.SlowRuntime()
     async with rigged(settings, runtime) as rig:
         session = await rig.over(await rig.execute())
         assert (session.status, session.failure) == ("failed", "unreachable")
-        assert session.error == "It did not start within 1.5 s: starting the workspace."
+        assert session.error == "It did not start within 3 s: starting the workspace."
         assert (await rig.task(session)).status == "TODO"
         runtime.may_start.set()
 

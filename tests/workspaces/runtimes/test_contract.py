@@ -28,10 +28,6 @@ from vibe_app.workspaces.runtimes.local.runtime import LocalRuntime
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-# They make networks of their own, at which every browser on the machine breaks off what it loads.
-PODS = pytest.param("pods", marks=pytest.mark.alone)
-
-
 class House(Protocol):
     """A runtime, and a way to do harm to its workspaces."""
 
@@ -73,7 +69,7 @@ class LocalHouse:
         )
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["fake", "local", "kubernetes", PODS])
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["fake", "local", "kubernetes", "pods"])
 async def house(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, opencode: Path
 ) -> AsyncIterator[House]:
