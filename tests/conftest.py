@@ -109,20 +109,31 @@ def empty_database(database_kind: str, tmp_path: Path, request: pytest.FixtureRe
 
 
 @pytest.fixture
-def database_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+def template(database_kind: str, request: pytest.FixtureRequest) -> Path | str:
+    """What the database of a test is a copy of: an SQLite file, or the name of a database on PostgreSQL."""
+    return request.getfixturevalue("migrated" if database_kind == SQLITE else "migrated_template")
+
+
+@pytest.fixture
+def database_url(template: Path | str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a new database with every table."""
-    if database_kind == SQLITE:
-        shutil.copy(request.getfixturevalue("migrated"), tmp_path / "vibe.db")
+    if isinstance(template, Path):
+        shutil.copy(template, tmp_path / "vibe.db")
         yield f"sqlite+aiosqlite:///{tmp_path / 'vibe.db'}"
         return
     server: postgres.Server = request.getfixturevalue("postgres_server")
-    with server.database(request.getfixturevalue("migrated_template")) as url:
+    with server.database(template) as url:
         yield url
 
 
 @pytest.fixture(autouse=True)
 def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Real argon2id, but with the least of work: tests make hundreds of accounts."""
+    hash_quickly(monkeypatch)
+
+
+def hash_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords with the least of work."""
     quick = partial(argon2.PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
     monkeypatch.setattr("vibe_app.accounts.passwords.PasswordHasher", quick)
 
@@ -130,8 +141,13 @@ def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
     """Settings with a migrated database. Override to change them."""
+    return settings_for(tmp_path, database_url)
+
+
+def settings_for(data: Path, database_url: str) -> Settings:
+    """Return the settings of tests for a database; all have the same key."""
     key = "a key for tests only, thirty-two bytes"
-    return load_settings(data=tmp_path, database_url=database_url, secret_key=key)
+    return load_settings(data=data, database_url=database_url, secret_key=key)
 
 
 @pytest.fixture

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,10 +19,16 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
+from tests.conftest import SQLITE, hash_quickly, settings_for
+from tests.fakes import FakeRuntime
+from tests.postgres import Server
 from tests.waiting import eventually
+from vibe_app.accounts.roles import ProjectRole
 from vibe_app.accounts.service import Grant
 from vibe_app.api.app import api_routes
-from vibe_app.wiring import Services
+from vibe_app.board.projects.schemas import NewProject
+from vibe_app.settings import Settings
+from vibe_app.wiring import Services, build
 
 PASSWORD = "correct horse battery"
 ROLES = ("admin", "owner", "editor", "viewer", "stranger", "nobody")
@@ -144,28 +153,78 @@ class Board:
         return found[0]
 
 
-@pytest.fixture
-async def board(parts: Services, connect: Connect) -> Board:
-    """A project with an owner, an editor and a viewer, an admin, a stranger and nobody."""
-    accounts = parts.accounts
-    tokens: dict[str, str] = {}
-    logins: dict[str, Grant] = {}
+@dataclass(frozen=True)
+class People:
+    """An owner, an editor and a viewer of a project, an admin and a stranger, as a database knows them."""
+
+    ids: dict[str, str]
+    logins: dict[str, Grant]
+    project: str
+
+
+async def settle(settings: Settings) -> People:
+    """Make them and their project in an empty database."""
+    parts = build(settings, FakeRuntime())
     ids: dict[str, str] = {}
+    logins: dict[str, Grant] = {}
     for role in ROLES[:-1]:
         kind = "admin" if role == "admin" else "member"
-        user = await accounts.add_user(None, f"{role}@example.org", role.title(), PASSWORD, kind)
+        user = await parts.accounts.add_user(None, f"{role}@example.org", role.title(), PASSWORD, kind)
         ids[role] = str(user.id)
-        logins[role] = await accounts.login(user.email, PASSWORD)
-        tokens[role] = logins[role].token
+        logins[role] = await parts.accounts.login(user.email, PASSWORD)
+    owner = await parts.accounts.who(logins["owner"].token)
+    project = await parts.projects.create(owner, NewProject(name="Sample"))
+    for role in (ProjectRole.EDITOR, ProjectRole.VIEWER):
+        await parts.projects.set_member(owner, project.id, UUID(ids[role]), role)
+    await parts.database.close()
+    return People(ids, logins, str(project.id))
+
+
+def settled(data: Path, database_url: str) -> People:
+    """Make them in an empty database, from a thread beside any running loop."""
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
+        hash_quickly(patch)
+        return pool.submit(asyncio.run, settle(settings_for(data, database_url))).result()
+
+
+@pytest.fixture(scope="session")
+def settled_file(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, People]:
+    """An SQLite file with them. Copy it; do not use it."""
+    path = tmp_path_factory.mktemp("settled") / "vibe.db"
+    shutil.copy(migrated, path)
+    return path, settled(path.parent, f"sqlite+aiosqlite:///{path}")
+
+
+@pytest.fixture(scope="session")
+def settled_template(
+    postgres_server: Server, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, People]:
+    """The name of a database with them on PostgreSQL. Copy it; do not use it."""
+    postgres_server.execute("CREATE DATABASE settled TEMPLATE {}", migrated_template)
+    return "settled", settled(tmp_path_factory.mktemp("settled"), postgres_server.url("settled"))
+
+
+@pytest.fixture
+def people(database_kind: str, request: pytest.FixtureRequest) -> People:
+    """Who is in the database of a test that wants a board."""
+    return request.getfixturevalue("settled_file" if database_kind == SQLITE else "settled_template")[1]
+
+
+@pytest.fixture
+def template(database_kind: str, template: Path | str, request: pytest.FixtureRequest) -> Path | str:
+    """With people where a test wants a board, else empty."""
+    if "board" not in request.fixturenames:
+        return template
+    return request.getfixturevalue("settled_file" if database_kind == SQLITE else "settled_template")[0]
+
+
+@pytest.fixture
+def board(people: People, parts: Services, connect: Connect) -> Board:
+    """A project with an owner, an editor and a viewer, an admin, a stranger and nobody."""
+    tokens = {role: login.token for role, login in people.logins.items()}
     clients = {role: connect(tokens.get(role)) for role in ROLES}
-    made = await clients["owner"].post("/projects", json={"name": "Sample"})
-    project = made.json()["id"]
-    for role in ("editor", "viewer"):
-        answer = await clients["owner"].post(
-            f"/projects/{project}/members", json={"user_id": ids[role], "role": role}
-        )
-        assert answer.status_code == 201
-    return Board(clients, ids, project, f"/projects/{project}", tokens, logins)
+    path = f"/projects/{people.project}"
+    return Board(clients, dict(people.ids), people.project, path, tokens, dict(people.logins))
 
 
 @asynccontextmanager

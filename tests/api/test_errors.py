@@ -141,12 +141,16 @@ async def test_a_database_that_does_not_answer(
     async def away(*_: Any) -> None:
         raise Unavailable("The database does not answer.", "database_unavailable")
 
+    async def ready() -> bool:
+        return (await board.nobody.get("/ready")).status_code == 200
+
+    await eventually(ready)
     monkeypatch.setattr(parts.projects, "read", away)
     monkeypatch.setattr(parts.database, "ping", away)
     sentence(await board.owner.get(board.path), 503, "database_unavailable")
-    ready = await board.nobody.get("/ready")
-    assert ready.status_code == 503
-    assert ready.json() == {
+    answer = await board.nobody.get("/ready")
+    assert answer.status_code == 503
+    assert answer.json() == {
         "error": "The database does not answer.",
         "code": "not_ready",
         "reasons": {"database": "The database does not answer."},
