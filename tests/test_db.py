@@ -227,6 +227,22 @@ async def test_whoever_is_cancelled_while_a_connection_is_made_leaves_none_open(
     assert [str(warning.message) for warning in warned] == []
 
 
+async def test_who_still_reads_when_it_is_closed_leaves_nothing_open(database: Database) -> None:
+    other = Database(database.url)
+    gc.collect()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        async with other.read() as db:
+            await db.execute(select(notes))
+            await other.close()
+            await db.execute(select(notes))
+        with pytest.raises(Unavailable, match="being stopped"):
+            await ids(other)
+        del other, db
+        gc.collect()
+    assert [str(warning.message) for warning in warned] == []
+
+
 async def test_whoever_is_cancelled_after_the_commit_has_announced_it(database: Database) -> None:
     """The commit may have been done: a listener must not sleep through it."""
     with database.bus.subscribe("one") as changes:

@@ -207,6 +207,7 @@ class Database:
         self.sqlite = url.startswith("sqlite")
         self._replicas: Replicas | None = None
         self._endings: set[asyncio.Task[None]] = set()
+        self._closed = False
         if self.sqlite:
             self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", pool_size=1)
             self._reader = _sqlite_engine(url, "BEGIN", pool_size=8)
@@ -267,6 +268,8 @@ class Database:
     @asynccontextmanager
     async def _connected(self, db: AsyncSession, engine: AsyncEngine) -> AsyncGenerator[None]:
         """Connect a handle for as long as the block lasts, and say in a sentence what the database lacks."""
+        if self._closed:
+            raise Unavailable("The server is being stopped.", "database_unavailable")
         try:
             pool = engine.pool
             if isinstance(pool, AsyncAdaptedQueuePool) and not pool.checkedin():
@@ -274,7 +277,7 @@ class Database:
             try:
                 yield
             finally:
-                await asyncio.shield(self._apart(_close(db)))
+                await asyncio.shield(self._apart(self._give_back(db)))
         except (DBAPIError, PoolTimeout) as error:
             if sentence := _fault(error):
                 raise Unavailable(sentence, "database_unavailable") from error
@@ -290,8 +293,22 @@ class Database:
         try:
             await asyncio.shield(connecting)
         except asyncio.CancelledError:
-            self._apart(_give_up(db, connecting))
+            self._apart(self._give_up(db, connecting))
             raise
+
+    async def _give_up(self, db: AsyncSession, connecting: asyncio.Future[AsyncConnection]) -> None:
+        """Give the connection back as soon as it is there, or cannot be had."""
+        with suppress(DBAPIError, PoolTimeout):
+            await connecting
+        await self._give_back(db)
+
+    async def _give_back(self, db: AsyncSession) -> None:
+        """Give the connection back, whatever happened to it: what was done or refused on it stands."""
+        try:
+            # A pool that was closed meanwhile would keep it open.
+            await (db.invalidate() if self._closed else db.close())
+        except DBAPIError as error:
+            log.warning("database: a connection was lost before it was given back: %s", error.orig)
 
     def _apart(self, ending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Let what gives a connection back come to its end, also where nobody waits for it any more."""
@@ -322,7 +339,8 @@ class Database:
             await db.execute(text("SELECT 1"))
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; whoever still uses one closes it when done, and nobody gets a new one."""
+        self._closed = True
         if self._replicas is not None:
             await self._replicas.close()
         await asyncio.gather(*self._endings)
@@ -384,21 +402,6 @@ def rows_changed(done: Result[Any]) -> int:
     """Return how many rows an UPDATE or DELETE has changed: its result has a count, which its type hides."""
     assert isinstance(done, CursorResult)
     return done.rowcount
-
-
-async def _close(db: AsyncSession) -> None:
-    """Give the connection back, whatever happened to it: what was done or refused on it stands."""
-    try:
-        await db.close()
-    except DBAPIError as error:
-        log.warning("database: a connection was lost before it was given back: %s", error.orig)
-
-
-async def _give_up(db: AsyncSession, connecting: asyncio.Future[AsyncConnection]) -> None:
-    """Close a handle as soon as its connection is there, or cannot be had."""
-    with suppress(DBAPIError, PoolTimeout):
-        await connecting
-    await _close(db)
 
 
 def _fault(error: DBAPIError | PoolTimeout) -> str:
