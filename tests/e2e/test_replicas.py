@@ -63,7 +63,8 @@ async def test_what_one_does_the_other_shows(servers: list[Installation], team: 
         await expect(each.card("Count and be stopped", "In progress")).to_be_visible()
     await there.drawer.get_by_role("button", name="Stop").click()
     for each in (there, here):
-        await expect(each.card("Count and be stopped", "To do")).to_be_visible(timeout=SOON)
+        # How soon a run ends is another test's question, which has the machine for itself.
+        await expect(each.card("Count and be stopped", "To do")).to_be_visible()
         await expect(each.terminal.locator(".xterm-rows")).to_contain_text("Session cancelled")
 
 
