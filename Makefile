@@ -16,7 +16,6 @@ up: setup ## Set up what is missing, then run the board on http://127.0.0.1:8000
 
 test: setup ## Set up what is missing, then check style and types and run the tests (PYTEST="-k board")
 	@$(BIN)/vibe setup
-	@$(BIN)/python tools/chromium.py
 	@$(BIN)/python tools/postgres.py
 	@$(BIN)/python tools/redis_server.py
 	@$(BIN)/python tools/check.py lint types pytest -- $(PYTEST)
@@ -26,7 +25,7 @@ test-browser: setup ## Try the pages in a real browser, with real servers and th
 	@$(BIN)/python tools/chromium.py
 	@$(BIN)/python tools/check.py browser
 
-test-cluster: setup ## Try pods with their real processes, and the container image (needs root; brings podman)
+test-cluster: setup ## Try pods with their real processes, the container image and the wheel (needs root; brings podman)
 	@$(BIN)/vibe setup
 	@$(BIN)/python tools/chromium.py
 	@$(BIN)/python tools/podman.py

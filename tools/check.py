@@ -1,10 +1,11 @@
 """Runs the checks that a change must pass, tells how long each took, and fails if any failed.
 
 Most tests wait for something (a process, a lease, a page) and leave a core
-idle, so several processes of pytest run them at once; those marked `alone`
-follow by themselves. A test that fails is repeated once, by itself, when all
-have ended. One that passes then fails no check, but is named under "Passed on
-the second try": it is a fault to be explained, not a success.
+idle, so several processes of pytest run them at once; those marked `alone`,
+which measure time and do little else than wait, follow with a core for each.
+A test that fails is repeated once, by itself, when all have ended. One that
+passes then fails no check, but is named under "Passed on the second try": it
+is a fault to be explained, not a success.
 """
 
 from __future__ import annotations
@@ -34,14 +35,16 @@ REPEATED = 20
 CORES = os.cpu_count() or 1
 # So many processes run tests at once: most tests wait a lot, and with more of them some miss their time.
 WORKERS = min(5 * CORES // 2, 16)
-# What is work for a core by itself. Pods with real processes and the container image; several replicas and
-# workers, with the soaks in short, and processes killed in mid-run; everything else in a browser.
+# What is work for a core by itself. Pods with real processes, and what is shipped: the container image and
+# the wheel; several replicas and workers, with the soaks in short, and processes killed in mid-run;
+# everything else in a browser.
 APART = {
     "cluster": [
         "tests/e2e/test_cluster.py",
         "tests/workspaces/runtimes/kubernetes/test_pods.py",
         "tests/workspaces/runtimes/kubernetes/test_pod_sessions.py",
         "tests/image",
+        "tests/cli/test_wheel.py",
     ],
     "replicas": [
         "tests/runs/test_soak.py",
@@ -61,6 +64,8 @@ APART = {
 FIRST = {"cluster": ["tests/e2e/test_cluster.py"]}
 # Those whose tests are shared out one by one; elsewhere those of a file stay together, with their servers.
 SPREAD = {"browser"}
+# How many processes share them. Servers that die and come back leave a core idle for half of the time.
+SHARED = {"browser": 3, "cluster": 3, "replicas": 4}
 
 
 def ignored(*chosen: str) -> list[str]:
@@ -202,10 +207,11 @@ def main() -> int:
             first = FIRST.get(name, [])
             lanes = [Lane(f"{name}-first", first)] if first else []
             chosen = [path for path in APART[name] if path not in first]
+            workers = min(2 * CORES, SHARED[name])
             if name in SPREAD:
-                lanes.append(Lane(name, [*chosen, *ignored(name)], min(CORES + 1, 3)))
+                lanes.append(Lane(name, [*chosen, *ignored(name)], workers))
             else:
-                lanes.append(Lane(name, chosen, min(CORES + 1, 3), "loadfile"))
+                lanes.append(Lane(name, chosen, workers, "loadfile"))
             results += run_tests(lanes)
         elif name != "pytest":
             results += [run(command) for command in CHECKS[name]]
@@ -213,7 +219,7 @@ def main() -> int:
             results.append(run([*PYTEST, *extra.split()]))
         else:
             together = Lane("together", ["-m", "not alone", *ignored()], WORKERS)
-            results += run_tests([together, Lane("alone", ["-m", "alone", *ignored()])])
+            results += run_tests([together, Lane("alone", ["-m", "alone", *ignored()], min(CORES, 4))])
     say("\n".join(line for _, line in results))
     return int(any(failed for failed, _ in results))
 
