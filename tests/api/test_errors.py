@@ -77,6 +77,14 @@ async def test_pages_have_limits(board: Board, query: str) -> None:
         assert query.partition("=")[0] in sentence(answer, 400, "invalid_request")
 
 
+async def test_a_query_that_is_not_utf_8_is_not_guessed_at(board: Board) -> None:
+    for query in ("path=a%FF.txt", "path=%C3", "a=b&%ED%A0%80"):
+        answer = await board.editor.get(f"{board.path}/files/content?{query}")
+        assert "UTF-8" in sentence(answer, 400, "invalid_request")
+    read = await board.viewer.get(f"{board.path}/tasks?page=1&of=%C3%A9t%C3%A9")
+    assert read.status_code == 200
+
+
 async def test_an_unknown_path_and_a_wrong_method(board: Board) -> None:
     for path in ("/nothing", "/projects/", f"{board.path}/tasks/a/b/c"):
         assert "/api/docs" in sentence(await board.owner.get(path), 404, "no_such_route")

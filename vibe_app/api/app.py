@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from vibe_app.api import accounts, errors, files, output, projects, sessions, system, tasks
 from vibe_app.api.headers import page_policy, script_sources
-from vibe_app.api.limits import BodyLimit
+from vibe_app.api.limits import BodyLimit, QueryInUtf8
 from vibe_app.api.metrics import CountRequests, metrics
 
 _DESCRIPTION = """\
@@ -50,7 +50,12 @@ def create_api() -> FastAPI:
         servers=[{"url": _PREFIX}],
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
-        middleware=[Middleware(CountRequests), Middleware(errors.WhenStopping), Middleware(BodyLimit)],
+        middleware=[
+            Middleware(CountRequests),
+            Middleware(errors.WhenStopping),
+            Middleware(QueryInUtf8),
+            Middleware(BodyLimit),
+        ],
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     errors.install(api)

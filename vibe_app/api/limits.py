@@ -1,11 +1,13 @@
-"""Bodies have a limit, whatever their headers say. Answers are not touched, so streams pass freely.
+"""What a request is refused for before any route sees it. Answers are not touched, so streams pass freely.
 
-Files that are written into a workspace have a limit of their own.
+Bodies have a limit, whatever their headers say; files that are written into a workspace have a limit of
+their own. A query is UTF-8.
 """
 
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -17,6 +19,25 @@ from vibe_app.wiring import services
 
 BODY_BYTES = 1024 * 1024
 _UPLOAD = re.compile(r"/projects/[^/]+/files/content")
+
+
+class QueryInUtf8:
+    """Refuses a query that is not UTF-8, in which a file's name would silently become another one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                unquote_to_bytes(scope["query_string"]).decode()
+            except UnicodeDecodeError:
+                sentence = (
+                    "What follows the ? of the address is not UTF-8. Write names in UTF-8, percent-encoded."
+                )
+                await error_response(400, sentence, "invalid_request")(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class BodyTooLarge(HTTPException):
