@@ -126,7 +126,7 @@ async def test_a_wait_between_attempts_is_shown(settings: Settings) -> None:
     ):
         session = await rig.execute()
         waiting = await rig.until(session, lambda view: view.attempt == 2)
-        assert waiting.status == "running"
+        assert (waiting.status, waiting.failure) == ("running", None)
         assert waiting.waiting_for is not None
         number, unit = waiting.waiting_for.removeprefix("retry in ").split()
         assert 19 <= int(number) <= 30

@@ -108,6 +108,9 @@ def session_view(
     quiet = row.status is SessionStatus.RUNNING and row.owner is not None and silence > quiet_notice
     since = datetime.fromtimestamp(row.heard_at, UTC) if quiet else None
     values = {name: getattr(row, name) for name in kind.model_fields if name not in _REASONED}
+    if row.status is not SessionStatus.FAILED:
+        # The row remembers why it was taken up again: no word on a run that may well complete.
+        values["failure"] = None
     return kind.model_validate(
         {**values, "queue_position": position, "waiting_for": reason, "quiet_since": since}
     )
