@@ -64,8 +64,6 @@ APART = {
 FIRST = {"cluster": ["tests/e2e/test_cluster.py"]}
 # Those whose tests are shared out one by one; elsewhere those of a file stay together, with their servers.
 SPREAD = {"browser"}
-# How many processes share them. Servers that die and come back leave a core idle for half of the time.
-SHARED = {"browser": 3, "cluster": 3, "replicas": 4}
 
 
 def ignored(*chosen: str) -> list[str]:
@@ -207,7 +205,7 @@ def main() -> int:
             first = FIRST.get(name, [])
             lanes = [Lane(f"{name}-first", first)] if first else []
             chosen = [path for path in APART[name] if path not in first]
-            workers = min(2 * CORES, SHARED[name])
+            workers = min(CORES + 1, 3)
             if name in SPREAD:
                 lanes.append(Lane(name, [*chosen, *ignored(name)], workers))
             else:
