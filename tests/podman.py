@@ -8,6 +8,7 @@ Debian's own Python 3.11 under the other's name.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
@@ -127,9 +128,16 @@ class Podman:
     def base(self) -> str:
         """Have the image that everything is built from, and return where it is from.
 
+        Of several processes one brings it, and the others find it there.
+
         Raises:
             PodmanMissing: Neither its registry nor Debian's packages can be had.
         """
+        with (self.folder / "base.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return self._base()
+
+    def _base(self) -> str:
         if self.run("image", "exists", BASE).returncode == 0:
             return f"{BASE} is there"
         # A network that swallows what is sent to a registry is one without it.
@@ -188,3 +196,4 @@ def _debootstrap(archive: Path) -> list[str]:
         '--customize-hook=ln -s /usr/bin/python3 "$1/usr/local/bin/python"',
         *("bookworm", str(archive)),
     ]
+

@@ -62,6 +62,8 @@ APART = {
 # Chromium gives up what it loads whenever the networks of the machine change, as pods make them do: these
 # come before all others of their lane.
 FIRST = {"cluster": ["tests/e2e/test_cluster.py"]}
+# What takes long to make, changes no network, and can be made meanwhile.
+MEANWHILE = {"cluster": ["python", "tools/podman.py", "--base"]}
 # Those whose tests are shared out one by one; elsewhere those of a file stay together, with their servers.
 SPREAD = {"browser"}
 
@@ -107,10 +109,19 @@ class Lane:
         workers: How many processes share the tests; 0 for the one of pytest itself.
         dist: How: `worksteal`, where each begins with neighbours, which share a server or a browser, and who
             is done takes from the others; `loadfile`, where the tests of a file stay together.
+        meanwhile: A program to run beside them, for the lanes that follow.
     """
 
-    def __init__(self, name: str, chosen: list[str], workers: int = 0, dist: str = "worksteal") -> None:
+    def __init__(
+        self,
+        name: str,
+        chosen: list[str],
+        workers: int = 0,
+        dist: str = "worksteal",
+        meanwhile: list[str] | None = None,
+    ) -> None:
         self.name = name
+        self._meanwhile = meanwhile
         self.counts = Counter[str]()
         self._cache = CACHE / name
         self._command = [*PYTEST, "-o", f"cache_dir={self._cache}", *chosen]
@@ -121,7 +132,11 @@ class Lane:
     def run(self) -> None:
         """Run all of its tests."""
         self._remembered.unlink(missing_ok=True)
-        self.counts = self._run(*self._shared)
+        if self._meanwhile is None:
+            self.counts = self._run(*self._shared)
+            return
+        with subprocess.Popen(_command(self._meanwhile), env=environment()):
+            self.counts = self._run(*self._shared)
 
     def repeat(self) -> list[str]:
         """Run those that failed once more, one by one; return the names of those that passed this time."""
@@ -203,7 +218,7 @@ def main() -> int:
     for name in names.split() or ["lint", "types", "pytest"]:
         if name in APART:
             first = FIRST.get(name, [])
-            lanes = [Lane(f"{name}-first", first)] if first else []
+            lanes = [Lane(f"{name}-first", first, meanwhile=MEANWHILE.get(name))] if first else []
             chosen = [path for path in APART[name] if path not in first]
             workers = min(CORES + 1, 3)
             if name in SPREAD:
