@@ -196,4 +196,3 @@ def _debootstrap(archive: Path) -> list[str]:
         '--customize-hook=ln -s /usr/bin/python3 "$1/usr/local/bin/python"',
         *("bookworm", str(archive)),
     ]
-
