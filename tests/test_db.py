@@ -1,4 +1,4 @@
-"""The database by itself: one commit, announced after it and never else; faults in a sentence; the bus.
+"""The database by itself: one commit, announced after it and never else; faults in a sentence.
 
 Both kinds must do the same; what only one of them can do wrong is named after it.
 """
@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from tests.conftest import BOTH, SQLITE
 from tests.waiting import eventually
-from vibe_app.db import Bus, Database, UtcDateTime, db_clock
+from vibe_app.db import Database, UtcDateTime, db_clock
 from vibe_app.errors import Conflict, Unavailable
 
 notes = Table("notes", MetaData(), Column("id", Integer, primary_key=True), Column("at", UtcDateTime))
@@ -272,30 +272,3 @@ async def test_the_clock_of_the_database(database: Database) -> None:
     async with database.read() as db:
         clock = await db.scalar(select(db_clock()))
     assert clock == pytest.approx(datetime.now(UTC).timestamp(), abs=2)
-
-
-async def test_the_bus_wakes_whoever_asked_and_once_for_a_burst() -> None:
-    bus = Bus()
-    with bus.subscribe("a", "b") as one, bus.subscribe("b") as two:
-        bus.publish(["a"])
-        bus.publish(["a", "b", "c"])
-        assert await one.wait(0) == {"a", "b"}
-        assert await two.wait(0) == {"b"}
-        assert await one.wait(0) == set()
-        waiting = asyncio.create_task(one.wait())
-        await asyncio.sleep(0)
-        bus.publish(["c"])
-        assert not waiting.done()
-        bus.publish(["b"])
-        assert await waiting == {"b"}
-    bus.publish(["a"])
-    assert await one.wait(0) == set(), "nobody is told anything after leaving"
-
-
-async def test_a_change_during_the_work_on_the_last_is_not_lost() -> None:
-    bus = Bus()
-    with bus.subscribe("a") as changes:
-        bus.publish(["a"])
-        assert await changes.wait(1) == {"a"}
-        bus.publish(["a"])
-        assert await changes.wait(1) == {"a"}

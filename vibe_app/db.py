@@ -1,8 +1,7 @@
-"""The database: engines, the one place that commits, and the bus of changes.
+"""The database: engines, and the one place that commits.
 
-A transaction gathers the topics that it changed; they are published after the
-commit and never before, so whoever wakes finds the new rows. A message on the
-bus is only a hint: every listener re-reads, and re-reads at times unasked.
+A transaction gathers the topics that it changed; they are published on the bus
+after the commit and never before, so whoever wakes finds the new rows.
 SQLite and PostgreSQL differ here and nowhere else.
 """
 
@@ -11,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
+from vibe_app.bus import Bus
 from vibe_app.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -130,60 +130,6 @@ def _clock_postgresql(*_: Any, **__: Any) -> str:
 @compiles(db_clock, "sqlite")
 def _clock_sqlite(*_: Any, **__: Any) -> str:
     return "((julianday('now') - 2440587.5) * 86400.0)"
-
-
-class Subscription:
-    """What one listener has not yet seen: a set of topics, so that a burst is one wake-up."""
-
-    def __init__(self, topics: Iterable[str]) -> None:
-        self.topics = frozenset(topics)
-        self._changed: set[str] = set()
-        self._wake = asyncio.Event()
-
-    def notify(self, topics: Iterable[str]) -> None:
-        """Remember the topics that this listener asked for, and wake it."""
-        if hit := self.topics.intersection(topics):
-            self._changed |= hit
-            self._wake.set()
-
-    async def wait(self, seconds: float | None = None) -> set[str]:
-        """Return the topics changed since the last call; an empty set after `seconds` of silence."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return set()
-        self._wake.clear()
-        changed, self._changed = self._changed, set()
-        return changed
-
-
-class Bus:
-    """The bus of changes inside one process; `notify` carries it to other replicas."""
-
-    def __init__(self) -> None:
-        self._listeners: set[Subscription] = set()
-
-    def publish(self, topics: Iterable[str]) -> None:
-        """Wake everyone who listens to one of the topics."""
-        topics = set(topics)
-        for listener in self._listeners:
-            listener.notify(topics)
-
-    def resync(self) -> None:
-        """Wake everyone as if each of their topics had changed: messages may have been missed."""
-        for listener in self._listeners:
-            listener.notify(listener.topics)
-
-    @contextmanager
-    def subscribe(self, *topics: str) -> Generator[Subscription]:
-        """Listen to some topics for as long as the block lasts."""
-        listener = Subscription(topics)
-        self._listeners.add(listener)
-        try:
-            yield listener
-        finally:
-            self._listeners.discard(listener)
 
 
 class Transaction(AsyncSession):

@@ -15,7 +15,7 @@ from vibe_app.accounts.proof import Proof
 from vibe_app.accounts.service import Grant
 from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.board.tasks.schemas import NewTask
-from vibe_app.db import Bus
+from vibe_app.bus import Bus
 from vibe_app.wiring import Services
 
 TITLE = "Only for members"

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from vibe_app.accounts.roles import rights_of
-from vibe_app.db import Bus
+from vibe_app.bus import Bus
 from vibe_app.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 
 log = logging.getLogger(__name__)
