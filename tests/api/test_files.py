@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -17,9 +18,11 @@ from tests.api.conftest import Board, Connect, serving
 from tests.fakes import FakeRuntime
 from tests.waiting import eventually
 from vibe_app.settings import Settings
+from vibe_app.wiring import Services
 from vibe_app.workspace_services.common.serving import Listening
 from vibe_app.workspace_services.file_browser.app import Config, create_app
 from vibe_app.workspace_services.sidecar import app as sidecar
+from vibe_app.workspaces.usage import used
 
 MIB = 1024 * 1024
 
@@ -197,6 +200,29 @@ async def test_an_archive_of_a_folder(board: Board, workspace: Path) -> None:
     assert answer.headers["content-disposition"].startswith('attachment; filename="src.tar.gz"')
     with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
         assert archive.getnames() == ["src/a.py"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent"),
+    [
+        ("PUT", "content?path=b", {"content": "x"}),
+        ("GET", "download?path=a", {}),
+        ("GET", "archive?path=", {}),
+    ],
+    ids=["upload", "download", "archive"],
+)
+async def test_what_may_last_counts_as_use_of_the_workspace(
+    board: Board, workspace: Path, parts: Services, method: str, path: str, sent: dict[str, Any]
+) -> None:
+    """For how long it does: `tests/clients/test_files.py`."""
+    (workspace / "a").write_text("x")
+    assert (await board.viewer.get(f"{board.path}/files")).status_code == 200
+    async with parts.database.read() as db:
+        assert await used(db) == set()
+    answer = await board.editor.request(method, f"{board.path}/files/{path}", **sent)
+    assert answer.status_code in (200, 201)
+    async with parts.database.read() as db:
+        assert await used(db) == {UUID(board.project)}
 
 
 async def test_a_write_with_the_cookie_comes_from_the_apps_own_pages(

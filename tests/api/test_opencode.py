@@ -76,11 +76,14 @@ async def test_its_events_stream_and_keep_the_workspace_awake(
         client.stream("GET", f"{board.path}/opencode/event") as answer,
     ):
         assert answer.headers["content-type"] == "text/event-stream"
-        assert await anext(answer.aiter_raw()) == b"data: 1\n\n"
+        pieces = answer.aiter_raw()  # one that nobody holds closes the answer
+        assert await anext(pieces) == b"data: 1\n\n"
         assert upstream.readers == 1
         async with parts.database.read() as db:
             assert await used(db) == {UUID(board.project)}
+        assert parts.usage._holds == {UUID(board.project): 1}, "and for as long as it is read"
     await eventually(lambda: upstream.readers == 0)
+    await eventually(lambda: not parts.usage._holds)
 
 
 async def test_with_the_cookie_it_is_asked_from_the_apps_own_pages(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from tests.api.conftest import serving
 from vibe_app.clients.files import FileReader, FileWriter
 from vibe_app.clients.services import Answer, WorkspaceClient
-from vibe_app.errors import InvalidRequest, Unavailable
+from vibe_app.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from vibe_app.wire import files as wire
 from vibe_app.workspace_services.common.serving import Listening
 from vibe_app.workspace_services.file_browser.app import Config, create_app
@@ -71,11 +71,14 @@ class Recorded:
         await self.app(scope, receive, keeping)
 
 
+Held = Callable[[], AbstractAsyncContextManager[None]]
+
+
 @asynccontextmanager
-async def browsing(app: Any) -> AsyncIterator[FileWriter]:
+async def browsing(app: Any, held: Held = nullcontext) -> AsyncIterator[FileWriter]:
     """The verbs of a service on a real port."""
     async with serving(app) as url, WorkspaceClient() as client:
-        yield FileWriter(client, Endpoint(url=url, token="token", files_url=url))
+        yield FileWriter(client, Endpoint(url=url, token="token", files_url=url), held)
 
 
 @pytest.fixture
@@ -130,6 +133,75 @@ async def test_all_that_is_asked_arrives(recorded: Recorded, tmp_path: Path) -> 
         assert (await files.changed(wire.WrittenBetween(since=0, until=1))).results == []
         ranged = await files.download(wire.OneFile(path="many/a"), {"range": "bytes=0-1"})
         assert (ranged.status, await ranged.content(10)) == (206, "ä".encode())
+
+
+class Holds:
+    """Counts what is held at the moment, and what ever was."""
+
+    now = ever = 0
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        self.now += 1
+        self.ever += 1
+        try:
+            yield
+        finally:
+            self.now -= 1
+
+
+@pytest.mark.parametrize("name", ["download", "archive"])
+async def test_what_is_streamed_is_held_until_it_is_closed(recorded: Recorded, name: str) -> None:
+    holds = Holds()
+    async with browsing(recorded, holds.held) as files:
+        answer: Answer = await VERBS[name](files)
+        assert holds.now == 1
+        async for _ in answer.pieces():
+            assert holds.now == 1
+        await answer.close()
+        assert holds.now == 0
+        recorded.instead = (404, [], b'{"error": "There is no such thing.", "code": "not_found"}')
+        with pytest.raises(NotFound):
+            await VERBS[name](files)
+        recorded.instead = (204, [], b"")
+        with pytest.raises(Unavailable, match=STRANGE):
+            await VERBS[name](files)
+    assert (holds.now, holds.ever) == (0, 3)
+
+
+async def test_what_cannot_be_closed_is_held_no_longer(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds = Holds()
+    async with browsing(recorded, holds.held) as files:
+        answer: Answer = await VERBS["download"](files)
+        close = answer._response.aclose
+
+        async def close_and_fail() -> None:
+            await close()
+            raise ZeroDivisionError("what nobody thought of")
+
+        monkeypatch.setattr(answer._response, "aclose", close_and_fail)
+        with pytest.raises(ZeroDivisionError):
+            await answer.close()
+    assert (holds.now, holds.ever) == (0, 1)
+
+
+async def test_what_is_written_is_held_from_its_first_piece_to_its_last(recorded: Recorded) -> None:
+    holds, seen = Holds(), list[int]()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in (b"one", b"two"):
+            seen.append(holds.now)
+            yield piece
+        seen.append(holds.now)
+
+    async with browsing(recorded, holds.held) as files:
+        await files.write(wire.WriteFile(path="new"), pieces())
+        assert (seen, holds.now) == ([1, 1, 1], 0)
+        with pytest.raises(Conflict):
+            await files.write(wire.WriteFile(path="new"), pieces())
+        assert (holds.now, holds.ever) == (0, 2)
 
 
 async def test_the_largest_answer_that_is_honest_is_taken(recorded: Recorded, tmp_path: Path) -> None:

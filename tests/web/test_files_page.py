@@ -16,6 +16,7 @@ from vibe_app.web.components.card import epoch_ms
 from vibe_app.web.pages import files
 from vibe_app.wiring import Services
 from vibe_app.workspaces.states import WorkspaceStatus
+from vibe_app.workspaces.usage import used
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +96,23 @@ async def test_the_page_wakes_the_workspace_and_shows_how_it_is(
     await shown(someone, workspace="failed", workspace_reason="No room")
     await someone.call("FilesState.wake")
     await shown(someone, workspace="ready", workspace_reason="")
+
+
+async def test_an_open_page_of_files_holds_its_workspace_awake(
+    parts: Services, project: ProjectView, tab: Open
+):
+    someone: Tab = await tab("viewer", f"/p/{project.id}/files")
+    await someone.call("FilesState.arrive")
+    await shown(someone, name=project.name)
+    async with parts.database.read() as db:
+        assert await used(db) == set()
+    await someone.send("FilesState.watch")
+    await shown(someone, workspace="ready")
+    async with parts.database.read() as db:
+        assert await used(db) == {project.id}
+    assert parts.usage._holds == {project.id: 1}, "for as long as it is open"
+    await someone.disconnect()
+    await eventually(lambda: not parts.usage._holds)
 
 
 async def test_files_are_looked_at_while_a_run_writes_and_when_it_ends(
