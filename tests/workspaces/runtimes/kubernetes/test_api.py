@@ -15,6 +15,7 @@ from tests.workspaces.runtimes.kubernetes.kube.acts import (
 )
 from tests.workspaces.runtimes.kubernetes.kube.houses import pretend_house
 from vibe_app.errors import CannotStart, Unavailable
+from vibe_app.workspaces.runtimes.kubernetes import knocking
 
 RBAC = (
     'pods is forbidden: User "system:serviceaccount:vibe:vibe" cannot create resource "pods"'
@@ -110,6 +111,30 @@ async def test_500_is_tried_again_and_told_where_it_stays(house):
     await house.runtime.stop(house.project)
     house.api.fail("POST", "pods", 500, message="etcdserver: request timed out", times=1_000)
     assert "failed (500): etcdserver: request timed out" in await refusal(ensuring(house))
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize(
+    "text", ["<html>a proxy speaks</html>", "9" * 5000, "[" * 100_000], ids=["html", "long", "deep"]
+)
+async def test_an_answer_that_cannot_be_read_is_as_none(house, status, text):
+    house.api.fail("POST", "pods", status, text=text)
+    await house.runtime.ensure(spec_of(house.project))
+    assert len(house.api.objects["pods"]) == 1
+
+
+@pytest.mark.parametrize("body", ["9" * 5000, "[" * 100_000, "[]", ""], ids=["long", "deep", "other", "none"])
+async def test_a_sidecar_whose_answer_cannot_be_read_is_not_ready(monkeypatch, body):
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\n\r\n" + body.encode())
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        monkeypatch.setattr(knocking, "SIDECAR", server.sockets[0].getsockname()[1])
+        ready, said = await knocking.answers("127.0.0.1")
+    assert not ready
+    assert said in ("something other than a sidecar answers", "")
 
 
 @pytest.mark.parametrize("kind", ["persistentvolumeclaims", "secrets", "pods"])

@@ -81,6 +81,17 @@ async def test_the_watch_survives_what_it_does_not_understand(house, nonsense):
     assert await house.runtime.alive() == {}
 
 
+async def test_a_list_of_an_endless_version_is_read_all_the_same(house):
+    await house.runtime.ensure(spec_of(house.project))
+    await watched(house)
+    broken = BROKEN["watch over pods"]
+    empty = {"metadata": {"resourceVersion": HUGE}, "items": []}
+    house.api.fail("GET", "pods", 200, text=json.dumps(empty))
+    house.api.expire_watches()
+    await until_told(house, "stopped")
+    assert BROKEN["watch over pods"] == broken
+
+
 async def test_what_is_odd_of_a_pod_is_not_known_of_it(house):
     odd, other = await house.leave(), await house.leave()
     name = f"opencode-{odd}"

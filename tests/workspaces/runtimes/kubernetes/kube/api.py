@@ -45,6 +45,7 @@ class Fault:
         retry_after: Seconds in the Retry-After header.
         effect: Whether the request takes effect all the same.
         times: How many requests it befalls.
+        text: The answer's body in place of what the API would say.
     """
 
     method: str
@@ -55,6 +56,7 @@ class Fault:
     retry_after: int | None = None
     effect: bool = False
     times: int = 1
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -250,6 +252,8 @@ class FakeApi:
             self.faults.remove(fault)
         if fault.effect:
             await self._answer(request, kind, name)
+        if fault.text:
+            return web.Response(text=fault.text, status=fault.status, content_type="application/json")
         if fault.status:
             headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
             return _status(fault.status, fault.reason, fault.message, headers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+import os
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -17,8 +18,10 @@ from vibe_app.workspaces.runtimes.kubernetes import manifests
 
 Json = dict[str, Any]
 
-# Every address of 127.0.0.0/8 is this machine's own; each pod of a test process gets another.
-_addresses = (f"127.{20 + n // 65_000}.{n // 250 % 250 + 1}.{n % 250 + 1}" for n in itertools.count())
+# Every address of 127.0.0.0/8 is this machine's own; each pod gets another, also of test processes that run
+# at once: all listen on one port.
+_FIRST = os.getpid() % 12_000 * 1_000
+_addresses = (f"127.{20 + n // 62_500}.{n // 250 % 250 + 1}.{n % 250 + 1}" for n in itertools.count(_FIRST))
 
 
 class PodSidecar(ScriptedSidecar):
