@@ -354,6 +354,16 @@ async def test_erase_removes_every_file(place: Place) -> None:
     assert not (place.data / "trash").exists()
 
 
+async def test_an_erasure_that_broke_off_is_carried_on_by_open(place: Place) -> None:
+    """What was moved away is of no project any more: nobody else would find it."""
+    left = place.data / "trash" / uuid4().hex / "read-only"
+    left.mkdir(parents=True)
+    (left / "file").write_text("x")
+    left.chmod(0o500)
+    await place.open()
+    assert not (place.data / "trash").exists()
+
+
 async def test_what_an_agent_wrote_has_no_effect_on_the_next_start(place: Place) -> None:
     runtime, spec = await place.open(), spec_of(uuid4())
     await runtime.ensure(spec)
@@ -499,6 +509,27 @@ async def test_a_folder_that_was_deleted_is_made_anew_and_that_is_said(place: Pl
     assert endpoint.notices == (FILES_GONE,)
     assert (place.settings.workspaces / str(project)).is_dir()
     assert await runtime.alive() == {project: 2}
+
+
+async def test_a_folder_that_is_deleted_is_noticed_without_being_asked_for(place: Place) -> None:
+    runtime, project = await place.open(), uuid4()
+    await runtime.ensure(spec_of(project))
+    folder = place.settings.workspaces / str(project)
+    shutil.rmtree(folder)
+    await eventually(lambda: place.told.last(project) == ("stopped", None))
+    assert place.troubles == [(project, f"The workspace's folder {folder} was deleted.", False)]
+    assert await runtime.held() == {}
+    assert not place.running()
+
+
+async def test_a_folder_that_was_deleted_while_nobody_watched_is_noticed_by_open(place: Place) -> None:
+    first, project = await place.open(), uuid4()
+    await first.ensure(spec_of(project))
+    await first.close()
+    shutil.rmtree(place.settings.workspaces / str(project))
+    second = await place.open()
+    assert await second.held() == {}
+    assert not place.running()
 
 
 async def test_the_watch_over_processes_survives_whatever_befalls_it(
