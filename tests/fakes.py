@@ -285,6 +285,17 @@ class SlowRuntime(FakeRuntime):
         await self.may_start.wait()
 
 
+class RuntimeThatIsAway(FakeRuntime):
+    """Its place cannot be reached for a while."""
+
+    away = True
+
+    async def open(self, tenancy: Tenancy) -> None:
+        if self.away:
+            raise Unavailable("The cluster does not answer: connection refused.")
+        await super().open(tenancy)
+
+
 class RuntimeWithoutRoom(FakeRuntime):
     """Cannot start a workspace while its disk is full."""
 

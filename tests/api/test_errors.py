@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from tests.api.conftest import Board, Connect, serving
-from tests.fakes import FakeRuntime, SidecarThatStopsSlowly
+from tests.fakes import FakeRuntime, RuntimeThatIsAway, SidecarThatStopsSlowly
 from tests.waiting import eventually
 from vibe_app.api.metrics import REGISTRY
 from vibe_app.errors import Unavailable
@@ -58,6 +58,15 @@ async def test_a_body_that_cannot_be_used(board: Board, content: bytes, expected
     )
     assert expected in sentence(answer, 400, "invalid_request")
     assert (await board.viewer.get(f"{board.path}/tasks")).json()["total_count"] == 0
+
+
+async def test_numbers_of_thousands_of_digits_are_answered(board: Board) -> None:
+    digits, tasks = "9" * 5000, f"{board.path}/tasks"
+    for name in ("page", "page_size"):
+        answer = await board.viewer.get(tasks, params={name: digits})
+        assert f'"{name}" is not right' in sentence(answer, 400, "invalid_request")
+    announced = await board.editor.post(tasks, content=b"{}", headers={"Content-Length": digits})
+    assert "larger than" in sentence(announced, 413, "too_large")
 
 
 async def test_a_body_that_is_not_json_is_not_guessed_at(board: Board) -> None:
@@ -173,6 +182,26 @@ async def test_ready(parts: Services, connect: Connect) -> None:
         answer = await client.get("/ready")
         return (answer.status_code, answer.json()) == (200, {"status": "ready"})
 
+    await eventually(ready)
+
+
+@pytest.mark.parametrize("runtime", [RuntimeThatIsAway()], ids=[""])
+async def test_ready_only_once_workspaces_can_be_looked_after(
+    parts: Services, connect: Connect, runtime: RuntimeThatIsAway
+) -> None:
+    client, reason = connect(), "Nobody starts workspaces at the moment. The cluster does not answer: "
+
+    async def told() -> bool:
+        answer = await client.get("/ready")
+        reasons = answer.json()["reasons"]
+        assert (answer.status_code, list(reasons)) == (503, ["runtime"])
+        return reasons["runtime"].startswith(reason)
+
+    async def ready() -> bool:
+        return (await client.get("/ready")).status_code == 200
+
+    await eventually(told)
+    runtime.away = False
     await eventually(ready)
 
 

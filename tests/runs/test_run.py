@@ -207,6 +207,15 @@ async def test_a_session_whose_workspace_never_starts_fails_in_time(settings: Se
         runtime.may_start.set()
 
 
+async def test_the_limit_of_a_start_names_why_the_last_try_failed(settings: Settings) -> None:
+    limited = settings.model_copy(update={"start_timeout": 2})
+    patient = replace(QUICK, pause=60.0)  # before the next try
+    async with rigged(limited, fakes.BrokenRuntime("There is no room."), retry_policy=patient) as rig:
+        session = await rig.over(await rig.execute())
+        assert session.status == "failed"
+        assert session.error == "It did not start within 2 s: there is no room."
+
+
 async def test_a_session_that_runs_too_long_is_stopped(settings: Settings) -> None:
     settings = settings.model_copy(update={"session_timeout": 0.5})
     async with rigged(settings, fakes.FakeRuntime(Script.endless())) as rig:

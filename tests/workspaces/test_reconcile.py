@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import delete, update
 
-from tests.fakes import FakeRuntime, SlowRuntime
+from tests.fakes import FakeRuntime, RuntimeThatIsAway, SlowRuntime
 from tests.runs.databases import DatabaseAwayForAWhile
 from tests.runs.rig import Rig, rigged
 from tests.scripted import Script
@@ -22,6 +23,7 @@ from tests.waiting import eventually
 from tests.workspaces.looking import an_hour_passes, opened, row_of, settled
 from vibe_app.aio import BROKEN
 from vibe_app.board.projects.models import Project
+from vibe_app.db import Transaction
 from vibe_app.errors import Unavailable
 from vibe_app.jobs.models import JobRow
 from vibe_app.processes import process_name
@@ -29,8 +31,9 @@ from vibe_app.settings import Settings
 from vibe_app.wire import now
 from vibe_app.workspaces import reconcile, rows
 from vibe_app.workspaces.models import Workspace, WorkspaceUse
-from vibe_app.workspaces.runtimes.base import FILES_GONE, Endpoint, Tenancy, WorkspaceSpec
+from vibe_app.workspaces.runtimes.base import FILES_GONE, Endpoint, WorkspaceSpec
 from vibe_app.workspaces.states import Desired, WorkspaceStatus
+from vibe_app.workspaces.usage import used
 
 
 @pytest.fixture
@@ -86,6 +89,35 @@ async def test_what_lasts_holds_a_workspace_awake_for_as_long_as_it_lasts(rig: R
     await an_hour_passes(rig)
     await compared(rig)
     assert rig.runtime.stops[project] == 1
+
+
+@pytest.mark.parametrize("fault", [None, Unavailable("Away."), ZeroDivisionError("what nobody thought of")])
+async def test_what_lasts_longer_than_a_lease_is_renewed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, fault: Exception | None
+) -> None:
+    monkeypatch.setattr("vibe_app.workspaces.usage.RENEW", 0.02)
+    project = await rig.project()
+    await opened(rig, project)
+    write, faults = rig.usage._write, [fault] if fault else []
+
+    async def write_or_fail(projects: Collection[UUID]) -> None:
+        if faults:
+            raise faults.pop()
+        await write(projects)
+
+    async with rig.workspaces.held(project):
+        monkeypatch.setattr(rig.usage, "_write", write_or_fail)
+        rig.usage.open()
+        async with rig.database.transaction() as db:
+            await db.execute(delete(WorkspaceUse))  # as if it had run out
+
+        async def stands() -> bool:
+            async with rig.database.read() as db:
+                return await used(db) == {project}
+
+        await eventually(stands)
+    await rig.usage.close()
+    assert not await stands()
 
 
 async def test_a_process_that_died_lets_go_of_what_it_used_by_time(
@@ -261,8 +293,37 @@ async def test_a_status_that_could_not_be_written_is_written_again(settings: Set
         await opened(rig, project)
         database.times = 1
         await rig.reconciler.told(project, WorkspaceStatus.FAILED, "OpenCode ended.", None)
+        await eventually(lambda: database.refused)  # the write, and not what looks at the row
         row = await settled(rig, project, "failed")
         assert row.reason == "OpenCode ended."
+
+
+async def test_a_status_that_is_written_again_does_not_undo_a_newer_one(settings: Settings) -> None:
+    class DatabaseThatRefusesLate(DatabaseAwayForAWhile):
+        def __init__(self, url: str) -> None:
+            super().__init__(url)
+            self.asked, self.may_refuse = asyncio.Event(), asyncio.Event()
+
+        @asynccontextmanager
+        async def transaction(self) -> AsyncIterator[Transaction]:
+            if self.times:
+                self.asked.set()
+                await self.may_refuse.wait()
+            async with super().transaction() as db:
+                yield db
+
+    database = DatabaseThatRefusesLate(settings.database)
+    async with rigged(settings, database=database) as rig:
+        project = await rig.project()
+        await opened(rig, project)
+        database.times = 1
+        await rig.reconciler.told(project, WorkspaceStatus.FAILED, "OpenCode ended.", None)
+        await database.asked.wait()
+        await rig.reconciler.told(project, WorkspaceStatus.FAILED, "It was given up.", None)
+        database.may_refuse.set()
+        await eventually(lambda: database.refused)
+        row = await settled(rig, project, "failed")
+        assert row.reason == "It was given up."
 
 
 async def test_a_database_that_is_away_keeps_no_workspace_from_starting(settings: Settings) -> None:
@@ -315,17 +376,6 @@ async def test_what_an_engine_writes_that_lost_its_lease_does_not_count(rig: Rig
     row = await row_of(rig, project)
     assert row is not None
     assert row.status == "ready"
-
-
-class RuntimeThatIsAway(FakeRuntime):
-    """Its place cannot be reached for a while."""
-
-    away = True
-
-    async def open(self, tenancy: Tenancy) -> None:
-        if self.away:
-            raise Unavailable("The cluster does not answer: connection refused.")
-        await super().open(tenancy)
 
 
 async def test_a_board_that_starts_while_the_cluster_is_away_waits_and_says_so(settings: Settings) -> None:

@@ -97,6 +97,13 @@ async def test_one_that_does_not_answer_any_more_is_mended(rig: Rig) -> None:
     assert rig.runtime.sidecars[project].up
 
 
+async def test_one_that_answers_after_all_keeps_its_epoch(rig: Rig) -> None:
+    project = await rig.project()
+    first = await rig.workspaces.ensure(project)
+    assert await rig.workspaces.ensure(project, doubted=first) == first
+    assert (rig.runtime.ensured[project], rig.runtime.starts[project]) == (2, 1)
+
+
 @pytest.mark.parametrize("kind", [Unavailable, DiskFull, CannotStart])
 async def test_a_failure_keeps_its_kind_on_its_way_through_the_row(
     settings: Settings, kind: type[Unavailable]
@@ -123,6 +130,14 @@ async def test_a_process_without_an_engine_says_that_nobody_starts_anything(
     async with rigged(settings, looked_after=False, opened=False) as rig:
         with pytest.raises(Unavailable, match="Nobody starts workspaces at the moment"):
             await rig.workspaces.ensure(await rig.project())
+
+
+async def test_once_the_engine_is_gone_nobody_is_said_to_start_anything(rig: Rig) -> None:
+    await opened(rig, await rig.project())
+    await rig.workspaces.check()
+    await rig.jobs.close()
+    with pytest.raises(Unavailable, match="Nobody starts workspaces at the moment"):
+        await rig.workspaces.check()
 
 
 async def test_the_workspace_of_a_project_that_is_gone_is_not_started(rig: Rig) -> None:
@@ -168,6 +183,20 @@ async def test_other_settings_reach_a_workspace_before_its_next_session(rig: Rig
     await rig.over(session)
     await rig.running(await rig.card(session.project_id))
     assert rig.runtime.starts[session.project_id] == 2
+
+
+async def test_other_settings_do_not_reach_a_workspace_where_another_session_is_at_work(rig: Rig) -> None:
+    project = await rig.project(limit=2)
+    first = await rig.running(await rig.card(project))
+    rig.runtime.old.add(project)
+    await rig.reconciler.compare()
+    await rig.reconciler.write()
+    row = await row_of(rig, project)
+    assert row is not None
+    assert row.outdated
+    await rig.running(await rig.card(project))
+    assert (rig.runtime.stops[project], rig.runtime.starts[project]) == (0, 1)
+    assert (await rig.read(first)).status == "running"
 
 
 async def test_a_status_reaches_every_open_board(settings: Settings) -> None:
