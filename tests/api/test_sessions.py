@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from uuid import uuid4
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
 
 from tests.api.conftest import Board
 from tests.fakes import BrokenRuntime, FakeRuntime, Script, SidecarNotReady, SidecarThatHangsUp, SlowRuntime
+from tests.waiting import eventually
 from vibe_app.board.lifecycle import TaskStatus
-from vibe_app.wire import Failure, Usage
+from vibe_app.jobs.models import JobRow
+from vibe_app.wire import Failure, Usage, now
 from vibe_app.wiring import Services
+from vibe_app.workspaces.models import Workspace
+from vibe_app.workspaces.states import Desired
 
 FIELDS = {
     "id", "task_id", "project_id", "status", "prompt", "output", "error", "started_at", "completed_at",
@@ -286,6 +291,24 @@ async def test_a_prompt_of_64_kib_arrives_clean(board: Board, runtime: FakeRunti
     assert start.prompt == "Add a README file\n\nred</script><b>&amp;" + description[len(nasty) :]
 
 
+@with_script(Script.endless())
+async def test_a_workspace_is_restarted_under_a_session_only_where_that_is_meant(
+    board: Board, runtime: FakeRuntime
+) -> None:
+    task, project = await board.task(), UUID(board.project)
+    await board.editor.post(f"{task}/execute")
+    await board.session_is(task, "running")
+    restart = f"{board.path}/workspace/restart"
+    for query in ({}, {"interrupt": False}):
+        refused = await board.editor.post(restart, params=query)
+        assert (refused.status_code, refused.json()["code"]) == (409, "session_live")
+    assert runtime.stops[project] == 0
+    assert (await board.editor.post(restart, params={"interrupt": True})).status_code == 202
+    await eventually(lambda: runtime.starts[project] == 2)
+    await board.editor.post(f"{task}/stop")
+    await board.session_is(task, "cancelled")
+
+
 async def test_metrics_count(board: Board, parts: Services, runtime: FakeRuntime) -> None:
     assert (await board.admin.get("http://board.test/metrics")).status_code == 200
     task = await board.task()
@@ -301,3 +324,21 @@ async def test_metrics_count(board: Board, parts: Services, runtime: FakeRuntime
     route = "/projects/{project_id}/tasks/{task_id}/execute"
     assert f'vibe_http_requests_total{{method="POST",route="{route}",status="200"}}' in text
     assert board.project not in text
+
+
+async def test_metrics_tell_how_jobs_ended_and_what_belongs_to_nobody(board: Board, parts: Services) -> None:
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    async with parts.database.transaction() as db:
+        row = {"epoch": 1, "lease_until": 0.0, "due": 4e9, "started_at": moment}
+        db.add(JobRow(name="went well", **row, finished_at=moment))
+        db.add(JobRow(name="went wrong", **row, failed_at=moment, failure="No room left."))
+        db.add(Workspace(project_id=uuid4(), desired=Desired.ERASED, erase_at=now() + timedelta(hours=1)))
+    text = (await board.admin.get("http://board.test/metrics")).text
+    ended = "vibe_job_ended_timestamp_seconds"
+    for job, result in (("went well", "ok"), ("went wrong", "failed")):
+        assert f'vibe_job_running{{job="{job}"}} 0.0' in text
+        [line] = [line for line in text.splitlines() if line.startswith(f'{ended}{{job="{job}"')]
+        name, value = line.rsplit(" ", 1)
+        assert name == f'{ended}{{job="{job}",result="{result}"}}'
+        assert float(value) == moment.timestamp()
+    assert "vibe_workspace_orphans 1.0" in text

@@ -13,6 +13,7 @@ import pytest_asyncio
 from tests.cli.conftest import Installation, Served, installed, serving
 from vibe_app.cli.client import Client, local_token
 from vibe_app.settings import load_settings
+from vibe_app.workspaces.runtimes.local.records import Record
 
 on_one_server = pytest.mark.asyncio(loop_scope="module")
 
@@ -63,9 +64,16 @@ async def test_run_executes_a_card_and_stops_one(served: Served):
 async def test_a_workspace_is_restarted_and_the_doctor_tells_who_looks_after_it(served: Served):
     done = await asyncio.to_thread(served.installation.vibe, "run", "Add a README file")
     assert done.returncode == 0, done.stdout
+
+    def epoch() -> int:
+        [record] = (served.installation.data / "run").glob("*-*-*-*-*.json")
+        return Record.model_validate_json(record.read_bytes()).epoch
+
+    before = epoch()
     restarted = await asyncio.to_thread(served.installation.vibe, "workspace", "restart")
     assert restarted.returncode == 0, restarted.stdout
     assert "The workspace runs." in restarted.stdout
+    assert epoch() == before + 1, "it is another one"
     wrong = await asyncio.to_thread(served.installation.vibe, "workspace", "restart", "--project", "Nobody's")
     assert wrong.returncode == 2
     assert "There is no project" in wrong.stdout
