@@ -18,6 +18,7 @@ import pytest
 from tests import postgres, redis_server
 from tests.cli.conftest import Installation
 from tests.waiting import eventually
+from vibe_app.cli import workers
 from vibe_app.cli.server import Running
 
 
@@ -246,3 +247,15 @@ async def serve_one(installation: Installation, started: list[Served]) -> Served
         lambda: any(each.pid == server.process.pid for each in Running.all(installation.data)), 60
     )
     return server
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (3, "ended with status 3"),
+        (-signal.SIGKILL, "was ended by SIGKILL"),
+        (-50, "was ended by signal 50"),  # one of those that have no name
+    ],
+)
+def test_how_a_worker_ended_is_said_whatever_it_was(status: int, words: str) -> None:
+    assert workers._ending(status) == words

@@ -520,3 +520,20 @@ async def test_a_double_click_makes_one_access_token(parts: Services, tokens: di
         await someone.call("TokensState.add", form={"name": name, "days": "30"})
     made = await parts.accounts.tokens.list(await parts.accounts.who(tokens["editor"]))
     assert sorted(token.name for token in made) == ["Another", "Nightly script"]
+
+
+async def test_numbers_of_thousands_of_digits_are_refused_in_words(
+    parts: Services, tokens: dict[str, str], project: ProjectView, tab: Open
+):
+    someone: Tab = await tab("owner", "/settings")
+    await someone.call("TokensState.add", form={"name": "Nightly script", "days": "9" * 5000})
+    await someone.call("ProjectSettingsState.open_for", project_id=str(project.id))
+    form = {"name": project.name, "description": project.description, "limit": "9" * 5000}
+    await someone.call("ProjectSettingsState.save", form=form)
+    toasts = [json.dumps(payload) for name, payload in someone.events if "toast" in json.dumps(payload)]
+    assert len(toasts) == 2
+    assert "days" in toasts[0]
+    assert "limit" in toasts[1]
+    owner = await owner_of(parts, tokens)
+    assert await parts.accounts.tokens.list(owner) == []
+    assert (await parts.projects.read(owner, project.id)).session_limit == project.session_limit

@@ -14,7 +14,8 @@ import pytest
 
 from tests.waiting import eventually
 from tests.workspace_services.sidecar.stack import REPOSITORY, free_port
-from vibe_app.workspace_services.file_browser.app import Config
+from vibe_app.workspace_services.common.serving import Listening
+from vibe_app.workspace_services.file_browser.app import Config, create_app
 
 ENV = {"PATH": os.environ["PATH"], "SIDECAR_TOKEN": "token"}
 
@@ -127,3 +128,12 @@ async def test_numbers_of_thousands_of_digits_are_answered_and_no_descriptor_sta
         ):
             assert (await client.get(path, params=query)).status_code == 400
         await eventually(lambda: _descriptors(process) <= before)
+
+
+async def test_an_upload_of_a_size_of_thousands_of_digits_is_too_large(folder: Path) -> None:
+    app = create_app(Config(folder, Listening("token")))
+    headers = {"Authorization": "Bearer token", "Content-Length": "9" * 5000}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://files") as client:
+        answer = await client.put("/files/content", params={"path": "a"}, content=b"x", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert not (folder / "a").exists()

@@ -10,8 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+from vibe_app.wire import SidecarStatus
 from vibe_app.workspace_services.sidecar import app as sidecar
 from vibe_app.workspace_services.sidecar.app import Config, create_app
+from vibe_app.workspace_services.sidecar.commands import Commands
+from vibe_app.workspace_services.sidecar.journal import End
+from vibe_app.workspace_services.sidecar.sessions import SessionStore
+from vibe_app.workspace_services.sidecar.watch import Watch
 
 
 @pytest.fixture
@@ -58,6 +63,36 @@ async def test_the_rehearsal_model_wants_its_own_key(client: httpx.AsyncClient) 
     assert (await client.get("/rehearsal/v1/models")).json()["data"][0]["id"] == "rehearsal"
     answer = await client.post("/rehearsal/v1/chat/completions", content=b"[]")
     assert answer.status_code == 400
+
+
+async def test_a_reader_who_has_seen_more_than_there_can_be_gets_nothing_more(
+    client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
+    session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
+    for last, status in (("0", 200), ("9" * 5000, 200), ("x", 400)):
+        answer = await client.get("/sessions/one/stream", headers={"Last-Event-ID": last})
+        assert answer.status_code == status
+        assert ("Session completed" in answer.text) is (last == "0")
+
+
+@pytest.mark.parametrize(("of", "loop"), [(Watch, "run"), (Commands, "watch")])
+async def test_a_loop_that_breaks_is_started_again(
+    of: type, loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults, again = [ZeroDivisionError("what nobody thought of")], asyncio.Event()
+
+    async def broken_once(_: Any) -> None:
+        if faults:
+            raise faults.pop()
+        again.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(of, loop, broken_once)
+    app = create_app(Config(tmp_path, "project", "token", opencode_url="http://127.0.0.1:9"))
+    async with app.router.lifespan_context(app):
+        await asyncio.wait_for(again.wait(), 10)
+    assert "what nobody thought of" in caplog.text
 
 
 async def test_a_reader_that_takes_nothing_is_closed_and_never_skipped(
