@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,7 +22,6 @@ from tests.waiting import eventually
 from tests.workspaces.looking import an_hour_passes, opened, row_of, settled
 from vibe_app.aio import BROKEN
 from vibe_app.board.projects.models import Project
-from vibe_app.db import Transaction
 from vibe_app.errors import Unavailable
 from vibe_app.jobs.models import JobRow
 from vibe_app.processes import process_name
@@ -286,44 +284,49 @@ async def test_at_the_start_the_rows_are_made_to_agree(settings: Settings) -> No
         assert rig.runtime.starts == {up: 1}
 
 
-async def test_a_status_that_could_not_be_written_is_written_again(settings: Settings) -> None:
-    database = DatabaseAwayForAWhile(settings.database)
-    async with rigged(settings, database=database) as rig:
-        project = await rig.project()
-        await opened(rig, project)
-        database.times = 1
-        await rig.reconciler.told(project, WorkspaceStatus.FAILED, "OpenCode ended.", None)
-        await eventually(lambda: database.refused)  # the write, and not what looks at the row
-        row = await settled(rig, project, "failed")
-        assert row.reason == "OpenCode ended."
+async def test_a_status_that_could_not_be_written_is_written_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it undo what was told meanwhile."""
+    statuses = rig.reconciler._statuses
+    write, begun, may_fail = statuses._write, asyncio.Event(), asyncio.Event()
+    project, other = [await rig.project() for _ in range(2)]
+    for each in (project, other):
+        await opened(rig, each)
+
+    async def fail_once(writing: dict[UUID, dict[str, Any]]) -> None:
+        if not may_fail.is_set():
+            begun.set()
+            await may_fail.wait()
+            raise Unavailable("The database does not answer. Try again in a moment.")
+        await write(writing)
+
+    monkeypatch.setattr(statuses, "_write", fail_once)
+    for each in (project, other):
+        await rig.reconciler.told(each, WorkspaceStatus.FAILED, "OpenCode ended.", None)
+    await begun.wait()
+    await rig.reconciler.told(project, WorkspaceStatus.FAILED, "It was given up.", None)
+    may_fail.set()
+    assert (await settled(rig, project, "failed")).reason == "It was given up."
+    assert (await settled(rig, other, "failed")).reason == "OpenCode ended."
 
 
-async def test_a_status_that_is_written_again_does_not_undo_a_newer_one(settings: Settings) -> None:
-    class DatabaseThatRefusesLate(DatabaseAwayForAWhile):
-        def __init__(self, url: str) -> None:
-            super().__init__(url)
-            self.asked, self.may_refuse = asyncio.Event(), asyncio.Event()
+async def test_a_status_that_fails_to_be_written_is_written_without_any_news(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses, project = rig.reconciler._statuses, await rig.project()
+    write, faults = statuses._write, [Unavailable("The database does not answer. Try again in a moment.")]
+    await opened(rig, project)
 
-        @asynccontextmanager
-        async def transaction(self) -> AsyncIterator[Transaction]:
-            if self.times:
-                self.asked.set()
-                await self.may_refuse.wait()
-            async with super().transaction() as db:
-                yield db
+    async def fail_once(writing: dict[UUID, dict[str, Any]]) -> None:
+        if faults:
+            raise faults.pop()
+        await write(writing)
 
-    database = DatabaseThatRefusesLate(settings.database)
-    async with rigged(settings, database=database) as rig:
-        project = await rig.project()
-        await opened(rig, project)
-        database.times = 1
-        await rig.reconciler.told(project, WorkspaceStatus.FAILED, "OpenCode ended.", None)
-        await database.asked.wait()
-        await rig.reconciler.told(project, WorkspaceStatus.FAILED, "It was given up.", None)
-        database.may_refuse.set()
-        await eventually(lambda: database.refused)
-        row = await settled(rig, project, "failed")
-        assert row.reason == "It was given up."
+    monkeypatch.setattr(statuses, "_write", fail_once)
+    await rig.reconciler.told(project, WorkspaceStatus.FAILED, "OpenCode ended.", None)
+    row = await settled(rig, project, "failed")
+    assert (row.reason, faults) == ("OpenCode ended.", [])
 
 
 async def test_a_database_that_is_away_keeps_no_workspace_from_starting(settings: Settings) -> None:
