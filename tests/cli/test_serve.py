@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+from pathlib import Path
 
 import httpx
 import pytest
@@ -43,6 +44,15 @@ async def test_serves_pages_and_the_api_and_ends_with_an_open_page(served: Serve
     assert served.process.returncode == 0
     assert "Traceback" not in said
     assert Running.on(served.installation.data) is None
+
+
+@pytest.mark.parametrize(
+    "planted", ["", "[]", "[" * 100_000, '{"pid": 1}', '{"pid": 1e999, "started": 1, "url": ""}']
+)
+def test_what_is_no_server_s_note_is_none(tmp_path: Path, planted: str) -> None:
+    (tmp_path / "run" / "servers").mkdir(parents=True)
+    (tmp_path / "run" / "servers" / "1.json").write_text(planted)
+    assert Running.all(tmp_path) == []
 
 
 async def test_a_second_server_on_the_same_folder_is_refused(served: Served):

@@ -459,6 +459,23 @@ async def test_closing_takes_no_longer_than_it_may(
     assert "not every workspace was stopped" in caplog.text
 
 
+async def test_closing_ends_what_runs_here_whatever_befalls_it(settings: Settings) -> None:
+    class RuntimeThatBreaks(FakeRuntime):
+        async def close(self, keep: Collection[UUID] | None = None) -> None:
+            await super().close(keep)
+            if keep is not None:
+                raise RuntimeError("what nobody expected")
+
+    def writing() -> bool:
+        return any(task.get_name() == "statuses of workspaces" for task in asyncio.all_tasks())
+
+    async with rigged(settings, RuntimeThatBreaks()) as rig:
+        await opened(rig, await rig.project())
+        assert writing()
+        await rig.jobs.close()
+        assert not writing()
+
+
 async def test_closing_without_a_database_stops_nothing(settings: Settings) -> None:
     """Nobody can tell which workspace has a live session."""
     database = DatabaseAwayForAWhile(settings.database)

@@ -61,7 +61,7 @@ class Running:
         try:
             found = cls(**json.loads(path.read_text()))
             alive = psutil.Process(found.pid).create_time() == found.started
-        except (OSError, ValueError, TypeError, psutil.Error):
+        except (OSError, ValueError, TypeError, OverflowError, RecursionError, psutil.Error):
             return None
         return found if alive else None
 

@@ -113,7 +113,8 @@ class Reconciler:
             await self._runtime.open(tenancy)
             await self._take_stock()
             await self._statuses.report(None)
-            writing = asyncio.create_task(forever("write how workspaces are", self._statuses.write_all))
+            loop = forever("write how workspaces are", self._statuses.write_all)
+            writing = asyncio.create_task(loop, name="statuses of workspaces")
             await self._reconcile_all()
         finally:
             await cancel(*(work.task for work in self._work.values()))
@@ -397,7 +398,8 @@ class Reconciler:
                 await self._runtime.close(keep)
         except (VibeError, OSError, TimeoutError) as error:
             log.warning("not every workspace was stopped: %s", error or "it took too long")
-        await cancel(writing)
+        finally:
+            await cancel(writing)
         try:
             await self.write()
         except VibeError as error:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import httpx
 import psutil
@@ -21,7 +24,7 @@ from vibe_app.workspace_services.sidecar.sweeper import (
 
 Sweep = Callable[[str, Callable[[], float | None]], Awaitable[list[str]]]
 
-PROJECT = "project-of-this-test"
+PROJECT = f"project-of-{os.getpid()}"
 AGENT = {"VIBE_PROJECT_ID": PROJECT, "OPENCODE_PID": "1"}
 SLEEP = [sys.executable, "-c", "import sys, time; print(flush=True); time.sleep(600)"]
 
@@ -132,6 +135,31 @@ async def test_commands_beside_somebody_who_is_gone_are_none() -> None:
     assert await end_beside(url, "1.5:1:1") == []
 
 
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"names": 3, "found": "x"}', b"[" * 100_000, b"\xff"])
+async def test_somebody_else_at_the_port_is_as_nobody(body: bytes) -> None:
+    class Liar(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing on stderr."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Liar) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            assert await commands_beside(url) == []
+            assert await end_beside(url, "1.5:1:1") == []
+            assert await sweep_beside(url, lambda: None) == []
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 async def test_nothing_left_is_nothing_done() -> None:
     assert await sweep("a project without processes", lambda: None) == []
 
@@ -143,7 +171,11 @@ async def test_a_sweep_by_somebody_who_is_gone_ends_nothing() -> None:
     assert await sweep_beside(f"http://127.0.0.1:{server.server_port}", lambda: None) == []
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"before": "now"}', b"\xff"])
+DEEP = b"[" * 1000
+HUGE = b'{"before": 1' + b"0" * 400 + b"}"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"before": "now"}', b"\xff", DEEP, HUGE])
 def test_a_request_that_is_none_is_refused_and_ends_nothing(start: Processes, body: bytes) -> None:
     left = start(AGENT)
     server = serve_sweeps(PROJECT, 0)

@@ -308,6 +308,9 @@ async def test_a_submodule_elsewhere_gets_no_token_and_what_does_not_come_is_tol
     assert checkout.notices(folder) == said
     checkout.forget_notices(folder)
     assert checkout.notices(folder) == []
+    # An agent can write there.
+    (folder.parent / f".{folder.name}.notices").write_text("[" * 100_000)
+    assert checkout.notices(folder) == []
 
 
 @pytest.mark.parametrize(

@@ -16,16 +16,23 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, TypedDict
 
 import httpx
 
+from vibe_app.shapes import shaped
 from vibe_app.workspace_services.sidecar.sweep import ROUNDS, end_command, open_commands, sweep_once
 
 logger = logging.getLogger(__name__)
 
 _ANSWER = 5.0
 _LARGEST_BODY = 1024
+
+
+class _Answer(TypedDict, total=False):
+    found: int
+    names: list[str]
+    marks: list[str]
 
 
 async def sweep_beside(url: str, older_than: Callable[[], float | None]) -> list[str]:
@@ -43,15 +50,9 @@ async def sweep_beside(url: str, older_than: Callable[[], float | None]) -> list
             age = await asyncio.to_thread(older_than)
             # A moment instead of an age: the way there takes its time.
             before = None if age is None else _clock() - age
-            try:
-                answer = (
-                    (await client.post(f"{url}/sweep", json={"before": before})).raise_for_status().json()
-                )
-            except (httpx.HTTPError, ValueError) as error:
-                logger.warning("left-over commands could not be ended: %s", error)
-                break
-            names += answer["names"]
-            if not answer["found"]:
+            answer = await _asked(client, f"{url}/sweep", {"before": before})
+            names += answer.get("names", [])
+            if not answer.get("found"):
                 break
     return names
 
@@ -62,7 +63,8 @@ async def commands_beside(url: str) -> list[str]:
     Args:
         url: Where it serves, without a slash at the end.
     """
-    return await _asked(f"{url}/commands", {}, "marks")
+    async with httpx.AsyncClient(timeout=_ANSWER, trust_env=False) as client:
+        return (await _asked(client, f"{url}/commands", {})).get("marks", [])
 
 
 async def end_beside(url: str, mark: str) -> list[str]:
@@ -72,16 +74,17 @@ async def end_beside(url: str, mark: str) -> list[str]:
         url: Where it serves, without a slash at the end.
         mark: The command's.
     """
-    return await _asked(f"{url}/end", {"mark": mark}, "names")
+    async with httpx.AsyncClient(timeout=_ANSWER, trust_env=False) as client:
+        return (await _asked(client, f"{url}/end", {"mark": mark})).get("names", [])
 
 
-async def _asked(url: str, body: dict[str, str], key: str) -> list[str]:
+async def _asked(client: httpx.AsyncClient, url: str, body: dict[str, Any]) -> _Answer:
+    """Ask, and return nothing where nobody answers, or somebody else at its port."""
     try:
-        async with httpx.AsyncClient(timeout=_ANSWER, trust_env=False) as client:
-            return list((await client.post(url, json=body)).raise_for_status().json()[key])
-    except (httpx.HTTPError, ValueError, KeyError) as error:
-        logger.warning("commands could not be looked at: %s", error)
-        return []
+        return shaped(_Answer, (await client.post(url, json=body)).raise_for_status().json())
+    except (httpx.HTTPError, ValueError, RecursionError) as error:
+        logger.warning("commands could not be looked at or ended: %s", error)
+        return {}
 
 
 def serve_sweeps(project_id: str, port: int) -> ThreadingHTTPServer:
@@ -98,13 +101,13 @@ def serve_sweeps(project_id: str, port: int) -> ThreadingHTTPServer:
         def do_POST(self) -> None:
             try:
                 length = int(self.headers.get("Content-Length", ""))
-                body = json.loads(self.rfile.read(min(length, _LARGEST_BODY)))
+                body = json.loads(self.rfile.read(max(0, min(length, _LARGEST_BODY))))
                 if self.path == "/commands":
                     return self._answer(200, {"marks": open_commands(project_id)})
                 if self.path == "/end":
                     return self._answer(200, {"names": end_command(project_id, str(body["mark"]))})
                 age = None if (before := body["before"]) is None else _clock() - float(before)
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
                 return self._answer(400, {"error": "The body must be a JSON object with 'before' or 'mark'."})
             found, names = sweep_once(project_id, age)
             self._answer(200, {"found": found, "names": names})

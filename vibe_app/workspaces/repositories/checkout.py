@@ -118,7 +118,7 @@ def notices(folder: Path) -> list[str]:
     """Return what was found when the workspace was made: sentences on what is not in it."""
     try:
         return shaped(list[str], json.loads(_notices_file(folder).read_text()))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return []
 
 

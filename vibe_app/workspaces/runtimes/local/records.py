@@ -130,7 +130,7 @@ class Records:
         for path in sorted(self._folder.glob("*.json")):
             try:
                 found.append(Record.model_validate(json.loads(path.read_bytes())))
-            except (ValidationError, ValueError):
+            except (ValidationError, ValueError, RecursionError):
                 path.unlink()
         return found
 
