@@ -122,6 +122,22 @@ async def test_who_died_on_this_machine_is_followed_at_once(database: Database) 
             await asyncio.wait_for(taken.wait(), 20)
 
 
+async def test_one_that_has_to_reach_something_first_says_so_from_its_claim(database: Database) -> None:
+    said: asyncio.Queue[str | None] = asyncio.Queue()
+
+    async def work(_: Hold) -> None:
+        said.put_nowait((await view(jobs, "watch")).failure)
+
+    job = Job("watch", work, period=0.05, opening="It is being opened.")
+    async with process(database, "a", job) as jobs, asyncio.timeout(10):
+        assert [await said.get() for _ in range(2)] == ["It is being opened."] * 2
+
+        async def done() -> bool:
+            return (await view(jobs, "watch")).finished_at is not None
+
+        await eventually(done)
+
+
 async def test_what_is_written_after_the_lease_was_lost_does_not_count(database: Database) -> None:
     holds: asyncio.Queue[Hold] = asyncio.Queue()
 

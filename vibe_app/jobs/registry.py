@@ -69,6 +69,8 @@ class Job:
         period: Seconds from the end of one run to the next.
         jitter: By which part of the period that varies.
         first: Seconds from the first time that it is known to its first run.
+        opening: What stands as its failure from a claim until its work says otherwise, for one that
+            lasts and has to reach something first.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Job:
     period: float
     jitter: float = 0.1
     first: float = 0.0
+    opening: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ class Jobs:
             return await asyncio.sleep(min(held, max(_LOOK, self._lease / 2)))
         if due > 0:
             return await asyncio.sleep(min(due, _LONGEST_REST))
-        hold = await self._claim(job.name)
+        hold = await self._claim(job)
         if hold is None:
             return await asyncio.sleep(_LOOK)
         failure: str | None = None
@@ -242,12 +245,12 @@ class Jobs:
         held = row.held if others and row.held <= 2 * self._lease else 0.0
         return held, min(row.due, 2 * self._kept[name].job.period + self._kept[name].job.first)
 
-    async def _claim(self, name: str) -> Hold | None:
+    async def _claim(self, job: Job) -> Hold | None:
         async with self._database.transaction() as db:
             epoch = await db.scalar(
                 update(JobRow)
                 .where(
-                    col(JobRow.name) == name,
+                    col(JobRow.name) == job.name,
                     or_(
                         col(JobRow.owner).is_(None),
                         col(JobRow.owner) == self._owner,
@@ -260,11 +263,12 @@ class Jobs:
                     epoch=col(JobRow.epoch) + 1,
                     lease_until=db_clock() + self._lease,
                     started_at=now(),
+                    **({} if job.opening is None else {"failure": job.opening}),
                 )
                 .returning(col(JobRow.epoch))
             )
             db.announce("jobs")
-        return None if epoch is None else Hold(name, self._owner, epoch)
+        return None if epoch is None else Hold(job.name, self._owner, epoch)
 
     async def _note_end(self, job: Job, hold: Hold, failure: str | None) -> None:
         """Give the lease back and say how the run went; the next one comes after the period."""

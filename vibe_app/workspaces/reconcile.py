@@ -96,7 +96,8 @@ class Reconciler:
     @property
     def job(self) -> Job:
         """This, as a job."""
-        return Job(RECONCILER, self.run, period=0.5, jitter=0.5)
+        opening = "The place of the workspaces is being opened."
+        return Job(RECONCILER, self.run, period=0.5, jitter=0.5, opening=opening)
 
     async def run(self, hold: Hold) -> None:
         """Look after the workspaces until this is cancelled, or its lease lost.
@@ -109,7 +110,6 @@ class Reconciler:
         try:
             async with self._database.read() as db:
                 tenancy = Tenancy(await rows.installation(db), self._keys, await rows.known(db))
-            await self._statuses.report("The place of the workspaces is being opened.")
             await self._runtime.open(tenancy)
             await self._take_stock()
             await self._statuses.report(None)

@@ -99,6 +99,19 @@ async def test_what_may_belong_to_another_run_is_spared(start: Processes, sweep_
     assert younger.poll() is None
 
 
+async def test_whoever_takes_long_to_say_the_age_spares_no_less(start: Processes, sweep_of: Sweep) -> None:
+    began = time.time()
+    younger = start(AGENT)
+
+    def slowly() -> float:
+        age = time.time() - began
+        time.sleep(0.5)  # longer than a process takes to start
+        return age
+
+    assert await sweep_of(PROJECT, slowly) == []
+    assert younger.poll() is None
+
+
 @pytest.mark.parametrize("beside", [False, True])
 async def test_the_processes_of_one_command_are_found_and_ended_and_no_others(
     start: Processes, beside: bool

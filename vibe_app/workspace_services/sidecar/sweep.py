@@ -50,25 +50,36 @@ async def sweep(project_id: str, older_than: Callable[[], float | None]) -> list
 def _sweep(project_id: str, older_than: Callable[[], float | None]) -> list[str]:
     names: list[str] = []
     for _ in range(ROUNDS):
-        found, killed = _round(project_id, older_than)
+        found, killed = _round(project_id, lambda: moment(older_than))
         names += killed
         if not found:
             break
     return names
 
 
-def sweep_once(project_id: str, age: float | None) -> tuple[int, list[str]]:
-    """Kill what agents of the project left running and is older than `age`, in one round.
+def clock() -> float:
+    """Seconds since the machine started, the same in each of its containers; where none are, since 1970."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if _LINUX else time.time()
+
+
+def moment(older_than: Callable[[], float | None]) -> float | None:
+    """Return the moment on `clock` that an age means, rather an earlier one than a later."""
+    present = clock()
+    return None if (age := older_than()) is None else present - age
+
+
+def sweep_once(project_id: str, before: float | None) -> tuple[int, list[str]]:
+    """Kill what agents of the project left running and began before a moment, in one round.
 
     Args:
         project_id: The project whose processes are meant.
-        age: Seconds; None spares nothing.
+        before: On `clock`; None spares nothing.
 
     Returns:
         How many there were, and the names of those that were killed. Unless there were
         none, some may be left: look again.
     """
-    return _round(project_id, lambda: age)
+    return _round(project_id, lambda: before)
 
 
 def open_commands(project_id: str) -> list[str]:
@@ -87,10 +98,10 @@ def end_command(project_id: str, mark: str) -> list[str]:
     return names
 
 
-def _round(project_id: str, older_than: Callable[[], float | None]) -> tuple[int, list[str]]:
+def _round(project_id: str, until: Callable[[], float | None]) -> tuple[int, list[str]]:
     marked = _of_agents(project_id)
-    age = older_than()
-    found = [process for process, _ in marked if _meant(process, age)]
+    before = until()
+    found = [process for process, _ in marked if _meant(process, before)]
     return len(found), _end(found)
 
 
@@ -122,13 +133,13 @@ def _of_agents(project_id: str) -> Sequence[tuple[psutil.Process, str]]:
     return [(process, mark) for process, mark in marked if process.pid not in servers]
 
 
-def _meant(process: psutil.Process, older_than: float | None) -> bool:
-    if older_than is None:
+def _meant(process: psutil.Process, before: float | None) -> bool:
+    if before is None:
         return True
-    # psutil counts from a boot time in whole seconds: an age is only right against the same one.
-    present = psutil.boot_time() + time.clock_gettime(time.CLOCK_BOOTTIME) if _LINUX else time.time()
     with contextlib.suppress(psutil.Error):
-        return present - process.create_time() > older_than + _TICK
+        # psutil adds a boot time in whole seconds, which is taken off again.
+        began = process.create_time() - (psutil.boot_time() if _LINUX else 0.0)
+        return began < before - _TICK
     return False
 
 

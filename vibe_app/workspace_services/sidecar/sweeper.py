@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -21,7 +20,7 @@ from typing import Any, TypedDict
 import httpx
 
 from vibe_app.shapes import shaped
-from vibe_app.workspace_services.sidecar.sweep import ROUNDS, end_command, open_commands, sweep_once
+from vibe_app.workspace_services.sidecar.sweep import ROUNDS, end_command, moment, open_commands, sweep_once
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +46,8 @@ async def sweep_beside(url: str, older_than: Callable[[], float | None]) -> list
     names: list[str] = []
     async with httpx.AsyncClient(timeout=_ANSWER, trust_env=False) as client:
         for _ in range(ROUNDS):
-            age = await asyncio.to_thread(older_than)
             # A moment instead of an age: the way there takes its time.
-            before = None if age is None else _clock() - age
+            before = await asyncio.to_thread(moment, older_than)
             answer = await _asked(client, f"{url}/sweep", {"before": before})
             names += answer.get("names", [])
             if not answer.get("found"):
@@ -106,10 +104,10 @@ def serve_sweeps(project_id: str, port: int) -> ThreadingHTTPServer:
                     return self._answer(200, {"marks": open_commands(project_id)})
                 if self.path == "/end":
                     return self._answer(200, {"names": end_command(project_id, str(body["mark"]))})
-                age = None if (before := body["before"]) is None else _clock() - float(before)
+                before = None if body["before"] is None else float(body["before"])
             except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
                 return self._answer(400, {"error": "The body must be a JSON object with 'before' or 'mark'."})
-            found, names = sweep_once(project_id, age)
+            found, names = sweep_once(project_id, before)
             self._answer(200, {"found": found, "names": names})
 
         def _answer(self, status: int, body: dict[str, Any]) -> None:
@@ -126,8 +124,3 @@ def serve_sweeps(project_id: str, port: int) -> ThreadingHTTPServer:
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     Thread(target=server.serve_forever, name="sweeper", daemon=True).start()
     return server
-
-
-def _clock() -> float:
-    """Seconds since the machine started, the same in each of its containers."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
