@@ -137,6 +137,20 @@ def test_what_a_command_left_open_is_let_go_of_at_the_limit(shell: Shell, away: 
                 assert "env" in away, "only what emptied its environment cannot be found"
 
 
+def test_what_cannot_be_found_but_stayed_in_the_group_ends_at_the_limit(shell: Shell) -> None:
+    deaf = 'trap "" TERM; echo $$; exec >/dev/null 2>&1; while :; do sleep 1; done'
+    process = shell.start(f"env -i PATH=$PATH bash -c '{deaf}' & wait")
+    assert process.stdout
+    left = psutil.Process(int(process.stdout.readline()))
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=15)
+    try:
+        left.wait(timeout=5)
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            left.kill()
+
+
 def test_all_of_a_command_carries_its_mark(shell: Shell) -> None:
     command = "setsid bash -c 'echo $VIBE_COMMAND' | tee /dev/stderr; echo é"
     status, output = shell.run(command)

@@ -118,7 +118,10 @@ if ((status > 128)); then
   let_go 3>&- &
 fi
 wait "$relay"
-! told || end_what_is_left
+if told; then
+  kill -KILL -- "-$command"
+  end_what_is_left
+fi
 kill -KILL -- "-$watcher" "-$!" "$sentinel"
 [[ $status != 137 || $(memory_kills) == "$before" ]] || echo "{MEMORY_NOTICE}" >&3
 exec 3>&-
