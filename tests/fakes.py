@@ -174,6 +174,8 @@ class FakeRuntime:
         """Where every project's file browser answers; it takes the token of `ScriptedSidecar`."""
         self.proxy_url = ""
         """Where every project's session proxy answers; it takes the same token."""
+        self.gateway_url = ""
+        """Where every project's gateway takes the engine's calls; it takes the same token."""
         self.sidecars: dict[UUID, ScriptedSidecar] = {}
         self.running: set[UUID] = set()
         self.kept: Collection[UUID] | None = None
@@ -229,7 +231,13 @@ class FakeRuntime:
             else:
                 sidecar.tokens = {self.keys[spec.project_id].token}
             url = self.sidecar_url or sidecar.endpoint.url
-            return Endpoint(url, self.keys[spec.project_id].token, self.files_url, self.proxy_url)
+            return Endpoint(
+                url,
+                self.keys[spec.project_id].token,
+                self.files_url,
+                self.proxy_url,
+                gateway_url=self.gateway_url,
+            )
 
     async def starting(self, spec: WorkspaceSpec, progress: Progress | None) -> None:
         """What a start has to wait for; fakes that fail do it here."""

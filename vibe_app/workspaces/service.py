@@ -290,6 +290,7 @@ class Workspaces:
             files_url=address.get("files_url", ""),
             proxy_url=address.get("proxy_url", ""),
             notices=tuple(row.notices or ()),
+            gateway_url=address.get("gateway_url", ""),
         )
 
 

@@ -65,6 +65,7 @@ class Statuses:
                     "url": endpoint.url,
                     "files_url": endpoint.files_url,
                     "proxy_url": endpoint.proxy_url,
+                    "gateway_url": endpoint.gateway_url,
                 },
                 "notices": [visible(notice) for notice in endpoint.notices],
                 "failure": None,

@@ -66,6 +66,7 @@ class Endpoint:
         files_url: The file browser's address; empty where a workspace has none.
         proxy_url: The session proxy's address; empty where a workspace has none.
         notices: Sentences on what of the repository is not in the workspace.
+        gateway_url: Where the gateway takes the engine's calls; empty where a workspace has none.
     """
 
     url: str
@@ -73,6 +74,7 @@ class Endpoint:
     files_url: str = ""
     proxy_url: str = ""
     notices: tuple[str, ...] = ()
+    gateway_url: str = ""
 
 
 Progress = Callable[[str], Awaitable[None]]
