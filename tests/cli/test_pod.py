@@ -19,9 +19,15 @@ from tests.workspace_services.sidecar.stack import free_port
 from tests.workspaces.repositories.git_server import git_server
 from tests.workspaces.repositories.test_repositories import publish
 from tests.workspaces.runtimes.conftest import STAND_IN, program
-from vibe_app.workspaces.runtimes.hermetic import WAKING_PATH
+from vibe_app.workspaces.runtimes.hermetic import WAKING_PATH, Layout
 
 VIBE = Path(sys.executable).parent / "vibe"
+
+
+def layout_of(volume: Path) -> Layout:
+    """What OpenCode's container sees of a volume and what is beside it, on folders of this machine."""
+    beside = volume.parent / f"{volume.name}-beside"
+    return Layout(volume / "workspace", beside / "home", beside / "given")
 
 
 def checkout(
@@ -35,6 +41,8 @@ def checkout(
         "VOLUME_DIR": str(volume),
         "REPOSITORY": json.dumps(asked),
         "VIBE_REPOSITORY_NETWORKS": "127.0.0.0/8",
+        "REHEARSAL_URL": "http://127.0.0.1:3003",
+        **layout_of(volume).as_env(),
     }
     return subprocess.run(
         [VIBE, "checkout"], env=env, capture_output=True, text=True, timeout=60, check=False
@@ -83,17 +91,18 @@ def test_a_volume_that_cannot_be_used_is_told(tmp_path):
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """What a pod's manifest gives to OpenCode's container, on folders of this machine."""
-    for name in ("workspace", "home", "kept"):
-        (tmp_path / name).mkdir()
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    assert checkout(volume).returncode == 0
+    (tmp_path / "kept").mkdir()
     return {
         "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path / "home"),
-        "WORKSPACE_DIR": str(tmp_path / "workspace"),
+        "HOME": str(layout_of(volume).home),
+        **layout_of(volume).as_env(),
         "OPENCODE_DATA_DIR": str(tmp_path / "kept"),
         "PROJECT_ID": "a-project",
         "PORT": str(free_port()),
         "SWEEPER_PORT": str(free_port()),
-        "REHEARSAL_URL": "http://127.0.0.1:3003",
         "OPENCODE_SERVER_PASSWORD": "a password",
         "REHEARSAL_KEY": "a key",
         "VIBE_OPENCODE": str(program(tmp_path / "opencode", STAND_IN)),
@@ -128,7 +137,7 @@ def child(process: subprocess.Popen[str]) -> psutil.Process | None:
     return found[0] if found and "--port" in found[0].cmdline() else None
 
 
-async def test_it_writes_opencode_s_files_starts_it_and_ends_with_it(environment, tmp_path):
+async def test_it_starts_opencode_on_what_was_handed_over_and_ends_with_it(environment, tmp_path):
     with started(environment) as process:
         await eventually(lambda: child(process), 30)
         opencode = child(process)
@@ -136,9 +145,10 @@ async def test_it_writes_opencode_s_files_starts_it_and_ends_with_it(environment
         given = opencode.environ()
         assert given["OPENCODE_SERVER_PASSWORD"] == "a password"
         assert given["VIBE_PROJECT_ID"] == "a-project"
-        assert opencode.cwd() == str(tmp_path / "workspace")
-        config = json.loads((tmp_path / "workspace" / ".opencode" / "config.json").read_text())
-        assert config["model"] == "rehearsal/rehearsal"
+        layout = layout_of(tmp_path / "volume")
+        assert opencode.cwd() == str(layout.given)
+        assert json.loads(Path(given["OPENCODE_CONFIG"]).read_text())["model"] == "rehearsal/rehearsal"
+        assert Path(given["XDG_CONFIG_HOME"], "opencode", "plugin", "guard.js").is_file()
         assert os.readlink(given["XDG_DATA_HOME"]) == str(tmp_path / "kept")
         opencode.kill()
         assert process.wait(timeout=20) == 128 + signal.SIGKILL

@@ -45,12 +45,9 @@ _KNOCK = 1.0
 _LONGEST_START = 60
 _NEEDED = (
     "PROJECT_ID",
-    "WORKSPACE_DIR",
-    "HOME",
     "OPENCODE_DATA_DIR",
     "PORT",
     "SWEEPER_PORT",
-    "REHEARSAL_URL",
     "OPENCODE_SERVER_PASSWORD",
     "REHEARSAL_KEY",
 )
@@ -75,12 +72,29 @@ def checkout() -> None:
         work = make_workspace(
             folder, source=None if folder.exists() else _source(), mark={}, progress=progress
         )
-        _leave_words(json.dumps(_shortened(asyncio.run(work))))
+        words = asyncio.run(work)
+        _hand_over(folder)
+        _leave_words(json.dumps(_shortened(words)))
     except VibeError as error:
         _tell(error.message)
+    except (SettingsError, KeyError, ValueError) as error:
+        _tell(f"The pod's environment cannot be used: {error}.")
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         _tell(f"The workspace's volume cannot be used: {error.strerror or error}{where}.")
+
+
+def _hand_over(workspace: Path) -> None:
+    """Write what OpenCode is handed, from where its own container can only read it."""
+    settings, layout = load_settings(), hermetic.Layout.from_env(os.environ)
+    hermetic.prepare_given(layout)
+    config = hermetic.opencode_config(
+        layout=layout,
+        rehearsal_url=os.environ["REHEARSAL_URL"],
+        model=settings.model,
+        base_url=settings.model_base_url,
+    )
+    hermetic.write_config(workspace, config)
 
 
 def _source() -> Source | None:
@@ -128,23 +142,19 @@ class Place:
 
     Args:
         project_id: The project.
-        workspace: The files it works on.
-        home: Its private home, which ends with the pod.
+        layout: The files it works on, its private home, which ends with the pod, and what it is handed.
         kept: Where its data outlives the pod.
         port: Where it serves, on loopback.
         sweeper_port: Where left-over commands are ended on request, on loopback.
-        rehearsal_url: The sidecar, which plays the rehearsal model.
         password: Of its HTTP interface.
         rehearsal_key: Of the rehearsal model.
     """
 
     project_id: str
-    workspace: Path
-    home: Path
+    layout: hermetic.Layout
     kept: Path
     port: int
     sweeper_port: int
-    rehearsal_url: str
     password: str
     rehearsal_key: str
 
@@ -160,12 +170,10 @@ class Place:
             raise ValueError(f"{', '.join(missing)} must be set")
         return cls(
             project_id=env["PROJECT_ID"],
-            workspace=Path(env["WORKSPACE_DIR"]),
-            home=Path(env["HOME"]),
+            layout=hermetic.Layout.from_env(env),
             kept=Path(env["OPENCODE_DATA_DIR"]),
             port=int(env["PORT"]),
             sweeper_port=int(env["SWEEPER_PORT"]),
-            rehearsal_url=env["REHEARSAL_URL"],
             password=env["OPENCODE_SERVER_PASSWORD"],
             rehearsal_key=env["REHEARSAL_KEY"],
         )
@@ -224,21 +232,11 @@ def _hide() -> None:
 
 
 def _start(settings: Settings, place: Place) -> subprocess.Popen[bytes]:
-    """Write OpenCode's files and start it."""
-    hermetic.prepare_home(place.home, place.kept)
-    config = hermetic.opencode_config(
-        workspace=place.workspace,
-        home=place.home,
-        rehearsal_url=place.rehearsal_url,
-        model=settings.model,
-        base_url=settings.model_base_url,
-        guidance=Path(guidance) if (guidance := os.environ.get("GUIDANCE_FILE")) else None,
-    )
-    hermetic.write_config(place.workspace, config)
+    """Make OpenCode's home and start it."""
+    hermetic.prepare_home(place.layout.home, place.kept)
     env = hermetic.opencode_env(
         project_id=place.project_id,
-        workspace=place.workspace,
-        home=place.home,
+        layout=place.layout,
         password=place.password,
         path=os.environ.get("PATH", os.defpath),
         api_key=settings.model_key,
@@ -250,7 +248,7 @@ def _start(settings: Settings, place: Place) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [binary, "serve", "--hostname", "127.0.0.1", "--port", str(place.port)],
         env=env,
-        cwd=place.workspace,
+        cwd=place.layout.given,
         stdin=subprocess.DEVNULL,
     )
 
@@ -272,7 +270,7 @@ def _wake(place: Place) -> None:
 def _asked(place: Place, path: str, seconds: float) -> bool:
     """Ask OpenCode for a path; tell whether it answered within so many seconds."""
     credentials = base64.b64encode(f"opencode:{place.password}".encode()).decode()
-    headers = {"Authorization": f"Basic {credentials}", "x-opencode-directory": str(place.workspace)}
+    headers = {"Authorization": f"Basic {credentials}", "x-opencode-directory": str(place.layout.workspace)}
     connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=seconds)
     try:
         connection.request("GET", path, headers=headers)

@@ -62,6 +62,7 @@ class Stack:
     def __post_init__(self) -> None:
         self.workspace = self.root / "workspace"
         self.home = self.root / "home"
+        self.layout = hermetic.Layout(self.workspace, self.home, self.root / "given")
         self.opencode_port, self.port = free_port(), free_port()
         self.token, self.password, self.key = "token-for-tests", "password-for-tests", "key-for-tests"
         self.url = f"http://127.0.0.1:{self.port}"
@@ -84,18 +85,14 @@ class Stack:
         )
 
     def start_opencode(self) -> None:
-        hermetic.prepare_home(self.home)
+        hermetic.prepare(self.layout)
         config = self.config or hermetic.opencode_config(
-            workspace=self.workspace,
-            home=self.home,
-            rehearsal_url=self.model_url or self.url,
-            guidance=self.root / "guidance.md",
+            layout=self.layout, rehearsal_url=self.model_url or self.url
         )
         hermetic.write_config(self.workspace, config)
         env = hermetic.opencode_env(
             project_id=self.project_id,
-            workspace=self.workspace,
-            home=self.home,
+            layout=self.layout,
             password=self.password,
             path=os.environ["PATH"],
             rehearsal_key=self.key,
@@ -111,7 +108,7 @@ class Stack:
         with (self.root / "opencode.log").open("ab") as log:
             self.opencode = subprocess.Popen(
                 command,
-                cwd=self.workspace,
+                cwd=self.layout.given,
                 env=env | self.env,
                 stdout=log,
                 stderr=log,
@@ -128,7 +125,7 @@ class Stack:
             "OPENCODE_SERVER_PASSWORD": self.password,
             "SIDECAR_TOKEN": self.token,
             "OPENCODE_HOME": str(self.home),
-            "GUIDANCE_FILE": str(self.root / "guidance.md"),
+            "GUIDANCE_FILE": str(self.layout.guidance),
             "REHEARSAL_KEY": self.key,
             "REHEARSAL_PACE": self.pace,
             "MODEL_SILENCE": str(self.silence),

@@ -55,12 +55,7 @@ def provider() -> Iterator[ThreadingHTTPServer]:
 def named(tmp_path_factory: pytest.TempPathFactory, provider: ThreadingHTTPServer) -> Iterator[Stack]:
     """A stack with a named provider, in a repository that tries to run commands."""
     stack = Stack(tmp_path_factory.mktemp("named"))
-    config = hermetic.opencode_config(
-        workspace=stack.workspace,
-        home=stack.home,
-        model="anthropic/claude-sonnet-4-5",
-        guidance=stack.root / "guidance.md",
-    )
+    config = hermetic.opencode_config(layout=stack.layout, model="anthropic/claude-sonnet-4-5")
     config["provider"]["anthropic"]["options"]["baseURL"] = f"http://127.0.0.1:{provider.server_port}/v1"
     stack.config = config
     stack.env = {"VIBE_MODEL_API_KEY": "sk-for-tests"}
@@ -68,6 +63,10 @@ def named(tmp_path_factory: pytest.TempPathFactory, provider: ThreadingHTTPServe
     (stack.workspace / "AGENTS.md").write_text(GUIDANCE)
     with running(stack):
         yield stack
+
+
+def layout_in(folder: Path) -> hermetic.Layout:
+    return hermetic.Layout(folder / "workspace", folder / "home", folder / "given")
 
 
 def _set_traps(workspace: Path) -> None:
@@ -171,13 +170,13 @@ def _matches(pattern: str, target: str) -> bool:
 async def test_nothing_is_reached_but_the_model(named: Stack) -> None:
     log = (named.root / "opencode.log").read_text()
     assert "npm" not in log
-    assert not list((named.home / ".config" / "opencode" / "node_modules").iterdir())
+    assert not list((named.layout.settings / "opencode" / "node_modules").iterdir())
 
 
 def test_the_environment_is_only_what_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIBE_SECRET_KEY", "must not leak")
     env = hermetic.opencode_env(
-        project_id="p", workspace=tmp_path, home=tmp_path, password="secret", path="/usr/bin", api_key="key"
+        project_id="p", layout=layout_in(tmp_path), password="secret", path="/usr/bin", api_key="key"
     )
     assert "must not leak" not in env.values()
     assert env["VIBE_PROJECT_ID"] == "p"
@@ -199,7 +198,7 @@ def test_each_provider_gets_its_package_and_the_model_an_entry(
     tmp_path: Path, model: str, base_url: str, package: str, address: str | None
 ) -> None:
     config = hermetic.opencode_config(
-        workspace=tmp_path, home=tmp_path, rehearsal_url="http://sidecar", model=model, base_url=base_url
+        layout=layout_in(tmp_path), rehearsal_url="http://sidecar", model=model, base_url=base_url
     )
     provider, _, name = config["model"].partition("/")
     entry = config["provider"][provider]
@@ -225,14 +224,20 @@ def test_what_an_agent_left_in_place_of_the_configuration_does_not_matter(tmp_pa
 
 
 def test_a_prepared_home_forgets_foreign_configuration_and_keeps_data(tmp_path: Path) -> None:
-    hermetic.prepare_home(tmp_path)
-    (tmp_path / ".config" / "opencode" / "opencode.json").write_text("{}")
-    (tmp_path / ".opencode").mkdir()
-    (tmp_path / ".local" / "share" / "opencode" / "data").write_text("kept")
-    hermetic.prepare_home(tmp_path)
-    assert not (tmp_path / ".config" / "opencode" / "opencode.json").exists()
-    assert not (tmp_path / ".opencode").exists()
-    assert (tmp_path / ".local" / "share" / "opencode" / "data").read_text() == "kept"
+    layout = layout_in(tmp_path)
+    hermetic.prepare(layout)
+    planted = [
+        layout.settings / "opencode" / "opencode.json",
+        layout.home / ".opencode" / "opencode.json",
+        layout.home / ".config" / "opencode" / "opencode.json",
+    ]
+    for path in planted:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    (layout.home / ".local" / "share" / "opencode" / "data").write_text("kept")
+    hermetic.prepare(layout)
+    assert not any(path.exists() for path in planted)
+    assert (layout.home / ".local" / "share" / "opencode" / "data").read_text() == "kept"
 
 
 async def test_bad_variables_end_the_sidecar_with_sentences() -> None:

@@ -18,7 +18,7 @@ from vibe_app.workspaces.runtimes import hermetic
 def mortal(tmp_path_factory: pytest.TempPathFactory, model: Stack) -> Iterator[Stack]:
     """A stack whose OpenCode asks for permission for one command, in spite of the rules."""
     stack = Stack(tmp_path_factory.mktemp("mortal"), model_url=model.url)
-    config = hermetic.opencode_config(workspace=stack.workspace, home=stack.home, rehearsal_url=model.url)
+    config = hermetic.opencode_config(layout=stack.layout, rehearsal_url=model.url)
     stack.config = config | {"permission": config["permission"] | {"bash": {"touch *": "ask"}}}
     with running(stack):
         yield stack

@@ -24,8 +24,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Itera
     """A workspace whose model is asked at the provider of the test."""
     stack = Stack(tmp_path_factory.mktemp("endings"), silence=3)
     stack.config = hermetic.opencode_config(
-        workspace=stack.workspace,
-        home=stack.home,
+        layout=stack.layout,
         model="scripted/model",
         base_url=provider.url,
         model_timeout=2,

@@ -17,7 +17,6 @@ from vibe_app.workspaces.runtimes import hermetic
 
 SECRET = "not yours\n"
 IN_HOME = (
-    ".config",
     ".config/opencode",
     ".opencode",
     ".cache",
@@ -28,11 +27,9 @@ IN_HOME = (
     ".local/state",
     ".local/state/opencode",
     "tmp",
-    "models.json",
-    "command.sh",
-    "bash_env",
     ".gitconfig",
 )
+IN_GIVEN = ("config", "config/opencode", "home", "models.json", "command.sh", "bash_env", "bounds")
 IN_WORKSPACE = (
     ".opencode",
     ".opencode/config.json",
@@ -105,11 +102,24 @@ def test_a_start_removes_what_was_planted_in_the_home_and_not_what_it_leads_to(
     plant(home, name, how, outside)
     hermetic.prepare_home(home)
     assert contents(outside) == before
-    assert (home / "models.json").read_text() == "{}"
-    assert "unset BASH_ENV" in (home / "bash_env").read_text()
     if name != ".gitconfig":
         links = [path for path in home.rglob("*") if path.is_symlink()]
         assert links == []
+
+
+@pytest.mark.parametrize("how", PLANTS)
+@pytest.mark.parametrize("name", IN_GIVEN)
+def test_a_start_hands_over_what_is_ours_whatever_was_planted_there(
+    tmp_path: Path, outside: Path, name: str, how: Plant
+) -> None:
+    layout = hermetic.Layout(tmp_path / "workspace", tmp_path / "home", tmp_path / "given")
+    hermetic.prepare_given(layout)
+    before, wanted = contents(outside), contents(layout.given)
+    plant(layout.given, name, how, outside)
+    hermetic.prepare_given(layout)
+    assert contents(outside) == before
+    assert contents(layout.given) == wanted
+    assert [path for path in layout.given.rglob("*") if path.is_symlink()] == []
 
 
 @pytest.mark.parametrize("how", PLANTS)

@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ _LIMITS: Mapping[str, dict[str, int]] = {
 }
 _DEFAULT_LIMIT = {"context": 128_000, "output": 16_384}
 
+_LAYOUT_VARIABLES = ("WORKSPACE_DIR", "OPENCODE_HOME", "GIVEN_DIR")
 _KEY_VARIABLE = "VIBE_MODEL_API_KEY"
 # What a command that the agent runs has no business to see.
 SECRET_VARIABLES = (_KEY_VARIABLE, "REHEARSAL_KEY", "OPENCODE_SERVER_PASSWORD")
@@ -69,26 +71,98 @@ WAKING_PATH = "/api/agent"
 """Asking OpenCode for this wakes its second runtime, and with it the guard, before the first prompt does."""
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Where OpenCode works and what it is handed, as OpenCode sees it.
+
+    Args:
+        workspace: The files it works on. Its `.opencode` is ours.
+        home: Its private home: the agent's, but for `readable`.
+        given: What we hand to it. Behind a wall nothing in there can be written by the agent.
+    """
+
+    workspace: Path
+    home: Path
+    given: Path
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Layout:
+        """Read what `as_env` says.
+
+        Raises:
+            ValueError: A variable is missing.
+        """
+        if missing := [name for name in _LAYOUT_VARIABLES if name not in env]:
+            raise ValueError(f"{', '.join(missing)} must be set")
+        return cls(*(Path(env[name]) for name in _LAYOUT_VARIABLES))
+
+    def as_env(self) -> dict[str, str]:
+        """The same as variables, for a process that is to hand things over or to start OpenCode."""
+        folders = (self.workspace, self.home, self.given)
+        return dict(zip(_LAYOUT_VARIABLES, map(str, folders), strict=True))
+
+    @property
+    def ours(self) -> Path:
+        """The workspace's own folder of ours: OpenCode's configuration, and the sidecar's journals."""
+        return self.workspace / ".opencode"
+
+    @property
+    def config(self) -> Path:
+        """OpenCode's configuration."""
+        return config_path(self.workspace)
+
+    @property
+    def settings(self) -> Path:
+        """What OpenCode takes for its user's configuration (`XDG_CONFIG_HOME`): the guard, and nothing else."""
+        return self.given / "config"
+
+    @property
+    def models(self) -> Path:
+        """The catalogue of models."""
+        return self.given / "models.json"
+
+    @property
+    def bash_env(self) -> Path:
+        """What bash reads before each command."""
+        return self.given / "bash_env"
+
+    @property
+    def script(self) -> Path:
+        """The supervisor of each command."""
+        return self.given / "command.sh"
+
+    @property
+    def guidance(self) -> Path:
+        """The sidecar's copy of the repository's guidance for agents."""
+        return self.given / "guidance.md"
+
+    @property
+    def bounds(self) -> Path:
+        """What was ended for being greedy: a line for each."""
+        return self.given / "bounds"
+
+    @property
+    def covered(self) -> Mapping[Path, Path]:
+        """What OpenCode would take for configuration where the agent can write, and what lies there instead."""
+        return {self.home / ".opencode": self.given / "home"}
+
+
 def opencode_config(
     *,
-    workspace: Path,
-    home: Path,
+    layout: Layout,
     rehearsal_url: str = "",
     model: str = "",
     base_url: str = "",
     model_timeout: float = 300,
-    guidance: Path | None = None,
 ) -> dict[str, Any]:
     """Return what belongs into `.opencode/config.json` of a workspace; it holds no secret.
 
     Args:
-        workspace: The workspace as OpenCode sees it.
-        home: The private home as OpenCode sees it.
+        layout: Where OpenCode works and what it is handed.
         rehearsal_url: The sidecar's address, for example `http://127.0.0.1:3003`; used when `model` is empty.
         model: `provider/model`, or empty for the rehearsal model.
         base_url: An OpenAI-compatible endpoint to ask instead of the provider's own.
         model_timeout: Seconds for which the model may stay silent before OpenCode asks again.
-        guidance: Where the sidecar keeps its copy of the repository's guidance for agents.
     """
     chosen = model or REHEARSAL_MODEL
     provider, _, model_id = chosen.partition("/")
@@ -108,11 +182,11 @@ def opencode_config(
         "small_model": chosen,
         "enabled_providers": [provider],
         "provider": {provider: entry},
-        "permission": _permissions(home),
+        "permission": _permissions(layout.home),
         # The repository's own configuration is not read at all (it can run commands), and with
         # it OpenCode would skip the repository's guidance for agents, which is only text: the
         # sidecar copies it, as OpenCode would follow a link in its place.
-        "instructions": [str(guidance)] if guidance else [],
+        "instructions": [str(layout.guidance)],
         "snapshot": False,
         "share": "disabled",
         "autoupdate": False,
@@ -145,8 +219,7 @@ def _permissions(home: Path) -> dict[str, Any]:
 def opencode_env(
     *,
     project_id: str,
-    workspace: Path,
-    home: Path,
+    layout: Layout,
     password: str,
     path: str,
     api_key: str = "",
@@ -156,32 +229,34 @@ def opencode_env(
 
     Args:
         project_id: Ends up as `VIBE_PROJECT_ID` in every process that OpenCode starts.
-        workspace: The workspace as OpenCode sees it.
-        home: Its private home, made by `prepare_home`.
+        layout: Where it works and what it is handed, made by `prepare`.
         password: Secret of its HTTP interface.
         path: Folders with `git`, `rg` and what else agents may run, joined as in `PATH`.
         api_key: The configured provider's key.
         rehearsal_key: The key of the sidecar's rehearsal model.
     """
+    home = layout.home
     env = {
         "PATH": path,
         "HOME": str(home),
         "TMPDIR": str(home / "tmp"),
-        "XDG_CONFIG_HOME": str(home / ".config"),
+        "XDG_CONFIG_HOME": str(layout.settings),
         "XDG_DATA_HOME": str(home / ".local" / "share"),
         "XDG_STATE_HOME": str(home / ".local" / "state"),
         "XDG_CACHE_HOME": str(home / ".cache"),
         "LANG": "C.UTF-8",
         "SHELL": "/bin/bash",
         # bash reads this file before each command: it takes the secrets out again, and supervises it.
-        "BASH_ENV": str(home / "bash_env"),
+        "BASH_ENV": str(layout.bash_env),
         # A commit by the agent works, and never waits for an editor or a password.
         "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_EDITOR": "true",
         "VIBE_PROJECT_ID": project_id,
-        "OPENCODE_CONFIG": str(config_path(workspace)),
-        "OPENCODE_MODELS_PATH": str(home / "models.json"),
+        "OPENCODE_CONFIG": str(layout.config),
+        "OPENCODE_MODELS_PATH": str(layout.models),
+        # Instead of `auth.json` in its data, where an agent could put a provider's address and key.
+        "OPENCODE_AUTH_CONTENT": "{}",
         "OPENCODE_SERVER_PASSWORD": password,
     }
     env |= {_KEY_VARIABLE: api_key} if api_key else {}
@@ -217,12 +292,22 @@ def write_config(workspace: Path, config: Mapping[str, Any]) -> Path:
     return path
 
 
-def prepare_home(home: Path, kept: Path | None = None) -> None:
-    """Make OpenCode's private home, idempotently; keep its data, forget what else configures it.
+def prepare(layout: Layout, kept: Path | None = None) -> None:
+    """Make OpenCode's home and what it is handed, idempotently; keep its data, forget what else configures it.
 
-    A plugin of its own keeps the repository's from being loaded. The package files say
-    that `@opencode-ai/plugin` is installed: otherwise OpenCode would fetch it from npm at
-    the first use of its configuration folder.
+    Args:
+        layout: Where; made if need be.
+        kept: Where OpenCode's data lies instead, reached by a link in the home.
+
+    Raises:
+        OSError: A folder cannot be written.
+    """
+    prepare_home(layout.home, kept)
+    prepare_given(layout)
+
+
+def prepare_home(home: Path, kept: Path | None = None) -> None:
+    """Make OpenCode's private home, idempotently; keep its data, forget what could configure it.
 
     An agent's command can write here: what it leaves does not outlive a start, and where it
     put a link, the link is removed and not followed.
@@ -236,25 +321,43 @@ def prepare_home(home: Path, kept: Path | None = None) -> None:
     """
     home.mkdir(parents=True, exist_ok=True)
     _place(home, ".opencode").remove()
-    for way in (("tmp",), (".local", "state", "opencode"), (".cache", "opencode"), (".config",)):
+    for way in (("tmp",), (".local", "state", "opencode"), (".cache", "opencode"), (".opencode",)):
         _make(home, *way)
-    _make_share(home, kept)
     _place(home, ".config", "opencode").remove()
-    _make(home, ".config", "opencode", "node_modules")
-    wanted = {"dependencies": {"@opencode-ai/plugin": OPENCODE_VERSION}}
-    lock = {"name": "opencode", "lockfileVersion": 3, "requires": True, "packages": {"": wanted}}
-    _place(home, ".config", "opencode", "package.json").write(json.dumps(wanted))
-    _place(home, ".config", "opencode", "package-lock.json").write(json.dumps(lock))
-    _place(home, ".config", "opencode", "plugin", "guard.js").write(_GUARD)
-    _place(home, "models.json").write("{}")
-    script = _place(home, "command.sh")
-    script.write(supervision.SCRIPT)
-    _place(home, "bash_env").write(supervision.bash_env(script.path, SECRET_VARIABLES))
+    _make_share(home, kept)
     gitconfig = _place(home, ".gitconfig")
     try:
         os.close(gitconfig.open(os.O_RDONLY))
     except OSError:
         gitconfig.write("[user]\n\tname = OpenCode\n\temail = opencode@localhost\n")
+
+
+def prepare_given(layout: Layout) -> None:
+    """Write what OpenCode is handed: its user's configuration, the catalogue of models, the supervisor.
+
+    A plugin of its own keeps the repository's from being loaded. The package files say
+    that `@opencode-ai/plugin` is installed: otherwise OpenCode would fetch it from npm at
+    the first use of a configuration folder. `.gitignore` is written by OpenCode where it is
+    missing, and no request is answered where that fails.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    given = layout.given
+    given.mkdir(parents=True, exist_ok=True)
+    wanted = {"dependencies": {"@opencode-ai/plugin": OPENCODE_VERSION}}
+    lock = {"name": "opencode", "lockfileVersion": 3, "requires": True, "packages": {"": wanted}}
+    for way in ("config", "opencode"), ("home",):
+        _place(given, *way).remove()
+        _make(given, *way, "node_modules")
+        _place(given, *way, "package.json").write(json.dumps(wanted))
+        _place(given, *way, "package-lock.json").write(json.dumps(lock))
+        _place(given, *way, ".gitignore").write("*\n")
+    _place(given, "config", "opencode", "plugin", "guard.js").write(_GUARD)
+    _place(given, layout.models.name).write("{}")
+    _place(given, layout.script.name).write(supervision.SCRIPT)
+    _place(given, layout.bash_env.name).write(supervision.bash_env(layout.script, SECRET_VARIABLES))
+    _place(given, layout.bounds.name).write("")
 
 
 def _place(home: Path, *way: str) -> Spot:

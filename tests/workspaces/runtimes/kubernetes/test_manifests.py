@@ -252,3 +252,11 @@ def test_the_app_s_start_on_this_machine_does_not_pay_for_the_cluster():
         " sys.exit(bool({'kubernetes', 'aiohttp'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_where_the_agent_runs_what_it_is_handed_can_only_be_read():
+    by_name = {each["name"]: each["volumeMounts"] for each in pod()["spec"]["containers"]}
+    only_read = {mount["mountPath"] for mount in by_name["opencode-server"] if mount.get("readOnly")}
+    assert only_read == {"/given", "/home/agent/.opencode", "/workspace/.opencode"}
+    assert {"name": "given", "mountPath": "/given"} in by_name["opencode-server-sidecar"]
+    assert {"name": "given", "mountPath": "/given"} in pod()["spec"]["initContainers"][0]["volumeMounts"]

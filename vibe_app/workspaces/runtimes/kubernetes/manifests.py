@@ -10,10 +10,12 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from vibe_app.settings import Settings
+from vibe_app.workspaces.runtimes import hermetic
 from vibe_app.workspaces.runtimes.base import WorkspaceSpec
 
 Json = dict[str, Any]
@@ -39,8 +41,7 @@ _DATA = "/opencode-data"
 _SEEN_HOME = "/opencode-home"
 _WORKSPACE = "/workspace"
 _VOLUME = "/volume"
-_GUIDANCE = "/guidance"
-_GUIDANCE_FILE = f"{_GUIDANCE}/guidance.md"
+_LAYOUT = hermetic.Layout(Path(_WORKSPACE), Path(_HOME), Path("/given"))
 # A small service of ours, which SPEC leaves open: measured at 60 to 90 MB.
 _SMALL = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
 _SIDECAR = {"requests": {"cpu": "200m", "memory": "256Mi"}, "limits": {"cpu": "500m", "memory": "512Mi"}}
@@ -143,8 +144,8 @@ def pod(spec: WorkspaceSpec, settings: Settings, installation: UUID, *, pace: fl
                 "persistentVolumeClaim": {"claimName": claim_name(spec.project_id)},
             },
             _empty("home", "2Gi"),
-            # The sidecar writes it, and OpenCode's container can only read it.
-            _empty("guidance", "1Mi"),
+            # What OpenCode is handed: its own container can only read it.
+            _empty("given", "8Mi"),
             # One for each container: what the agent leaves in its own reaches no other service.
             *(_empty(f"tmp-{name}", "1Gi") for name in ("checkout", "opencode", "files", "proxy", "sidecar")),
         ],
@@ -180,11 +181,15 @@ def _checkout(spec: WorkspaceSpec, settings: Settings) -> Json:
             "HOME": "/tmp",
             "VOLUME_DIR": _VOLUME,
             "VIBE_REPOSITORY_NETWORKS": settings.repository_networks,
+            "REHEARSAL_URL": f"http://127.0.0.1:{SIDECAR}",
+            "VIBE_MODEL": settings.model,
+            "VIBE_MODEL_BASE_URL": settings.model_base_url,
+            **_LAYOUT.as_env(),
         },
         # The address too: that it changes is no reason to replace a pod.
         secrets={"REPOSITORY": "repository"},
         project_id=spec.project_id,
-        mounts=[{"name": "workspace", "mountPath": _VOLUME}, _tmp("checkout")],
+        mounts=[{"name": "workspace", "mountPath": _VOLUME}, _given(), _tmp("checkout")],
     )
 
 
@@ -200,14 +205,10 @@ def _opencode(project_id: UUID, settings: Settings) -> Json:
         env={
             "HOME": _HOME,
             "OPENCODE_DATA_DIR": _DATA,
-            "GUIDANCE_FILE": _GUIDANCE_FILE,
-            "WORKSPACE_DIR": _WORKSPACE,
             "PROJECT_ID": str(project_id),
             "PORT": str(OPENCODE),
-            "REHEARSAL_URL": f"http://127.0.0.1:{SIDECAR}",
             "SWEEPER_PORT": str(SWEEPER),
-            "VIBE_MODEL": settings.model,
-            "VIBE_MODEL_BASE_URL": settings.model_base_url,
+            **_LAYOUT.as_env(),
         },
         secrets={
             "OPENCODE_SERVER_PASSWORD": "password",
@@ -217,9 +218,15 @@ def _opencode(project_id: UUID, settings: Settings) -> Json:
         project_id=project_id,
         mounts=[
             _workspace(),
+            # What is ours in there: OpenCode's configuration, and the journals.
+            _workspace(below=".opencode"),
             {"name": "workspace", "mountPath": _DATA, "subPath": "opencode"},
             {"name": "home", "mountPath": _HOME},
-            {"name": "guidance", "mountPath": _GUIDANCE, "readOnly": True},
+            _given() | {"readOnly": True},
+            *(
+                _given() | {"mountPath": str(seen), "subPath": lies.name, "readOnly": True}
+                for seen, lies in _LAYOUT.covered.items()
+            ),
             _tmp("opencode"),
         ],
     )
@@ -265,7 +272,7 @@ def _sidecar(project_id: UUID, settings: Settings, pace: float) -> Json:
             "OPENCODE_URL": f"http://127.0.0.1:{OPENCODE}",
             "SWEEPER_URL": f"http://127.0.0.1:{SWEEPER}",
             "OPENCODE_HOME": _SEEN_HOME,
-            "GUIDANCE_FILE": _GUIDANCE_FILE,
+            "GUIDANCE_FILE": str(_LAYOUT.guidance),
             "REHEARSAL_PACE": f"{pace:g}",
         },
         secrets={
@@ -283,7 +290,7 @@ def _sidecar(project_id: UUID, settings: Settings, pace: float) -> Json:
                 "subPath": "opencode",
                 "readOnly": True,
             },
-            {"name": "guidance", "mountPath": _GUIDANCE},
+            _given(),
             _tmp("sidecar"),
         ],
         port=SIDECAR,
@@ -357,8 +364,20 @@ def _service_env(project_id: UUID, port: int, settings: Settings) -> dict[str, s
     }
 
 
-def _workspace() -> Json:
-    return {"name": "workspace", "mountPath": _WORKSPACE, "subPath": "workspace"}
+def _workspace(below: str = "") -> Json:
+    """The project's files; a folder of ours below them, which is only to be read."""
+    whole: Json = {"name": "workspace", "mountPath": _WORKSPACE, "subPath": "workspace"}
+    if not below:
+        return whole
+    return whole | {
+        "mountPath": f"{_WORKSPACE}/{below}",
+        "subPath": f"workspace/{below}",
+        "readOnly": True,
+    }
+
+
+def _given() -> Json:
+    return {"name": "given", "mountPath": str(_LAYOUT.given)}
 
 
 def _tmp(name: str) -> Json:

@@ -71,6 +71,11 @@ class Services:
         """OpenCode's private home."""
         return self._settings.data / "homes" / str(project_id)
 
+    def layout(self, project_id: UUID) -> hermetic.Layout:
+        """Where OpenCode works and what it is handed."""
+        given = self._settings.data / "given" / str(project_id)
+        return hermetic.Layout(self.workspace(project_id), self.home(project_id), given)
+
     def log(self, project_id: UUID, name: Name) -> Path:
         """Where a service's output is kept."""
         return self._settings.data / "logs" / f"{project_id}-{name.value}.log"
@@ -140,13 +145,11 @@ class Services:
                 " run `make up`, or `vibe doctor` to see what is missing.",
                 "opencode_missing",
             )
-        workspace, home = self.workspace(record.project_id), self.home(record.project_id)
-        keys = self.keys(record)
-        await asyncio.to_thread(self._write_files, record, workspace, home)
+        layout, keys = self.layout(record.project_id), self.keys(record)
+        await asyncio.to_thread(self._hand_over, record, layout)
         env = hermetic.opencode_env(
             project_id=str(record.project_id),
-            workspace=workspace,
-            home=home,
+            layout=layout,
             password=keys.password,
             path=self._path(),
             api_key=self._settings.model_key,
@@ -155,14 +158,14 @@ class Services:
         return processes.spawn(
             [binary, "serve", "--hostname", "127.0.0.1", "--port", str(record.opencode_port)],
             env=env | self._mark(record),
-            cwd=workspace,
+            cwd=layout.given,
             log=self.log(record.project_id, Name.OPENCODE),
         )
 
     def _sidecar_env(self, record: Record) -> dict[str, str]:
         return self._upstream(record) | {
             "OPENCODE_HOME": str(self.home(record.project_id)),
-            "GUIDANCE_FILE": str(self._guidance(record.project_id)),
+            "GUIDANCE_FILE": str(self.layout(record.project_id).guidance),
             "REHEARSAL_KEY": self.keys(record).rehearsal_key,
             "REHEARSAL_PACE": f"{self._pace:g}",
         }
@@ -185,7 +188,7 @@ class Services:
 
     def _names(self) -> Iterator[str]:
         data = self._settings.data
-        for folder in (self._settings.workspaces, data / "homes", data / "guidance", data / "logs"):
+        for folder in (self._settings.workspaces, data / "homes", data / "given", data / "logs"):
             with suppress(FileNotFoundError):
                 yield from os.listdir(folder)
 
@@ -197,11 +200,11 @@ class Services:
         """
         trash = self.trash
         trash.mkdir(parents=True, exist_ok=True)
-        for folder in (self.workspace(project_id), self.home(project_id)):
+        layout = self.layout(project_id)
+        for folder in (layout.workspace, layout.home, layout.given):
             if os.path.lexists(folder):
                 folder.rename(trash / uuid4().hex)
-        checkout.forget_notices(self.workspace(project_id))
-        self._guidance(project_id).unlink(missing_ok=True)
+        checkout.forget_notices(layout.workspace)
         for log in (self._settings.data / "logs").glob(f"{project_id}-*"):
             log.unlink()
         self.empty_trash()
@@ -217,24 +220,18 @@ class Services:
             os.chmod(folder, 0o700)
         shutil.rmtree(self.trash, ignore_errors=True)
 
-    def _write_files(self, record: Record, workspace: Path, home: Path) -> None:
-        home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        hermetic.prepare_home(home)
-        hermetic.write_config(workspace, self._config(record))
+    def _hand_over(self, record: Record, layout: hermetic.Layout) -> None:
+        layout.home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        hermetic.prepare(layout)
+        hermetic.write_config(layout.workspace, self._config(record))
 
     def _config(self, record: Record) -> dict[str, object]:
         return hermetic.opencode_config(
-            workspace=self.workspace(record.project_id),
-            home=self.home(record.project_id),
+            layout=self.layout(record.project_id),
             rehearsal_url=record.url(Name.SIDECAR),
             model=self._settings.model,
             base_url=self._settings.model_base_url,
-            guidance=self._guidance(record.project_id),
         )
-
-    def _guidance(self, project_id: UUID) -> Path:
-        """Where the sidecar keeps its copy of the repository's guidance: not where the agent works."""
-        return self._settings.data / "guidance" / f"{project_id}.md"
 
     def _mark(self, record: Record) -> dict[str, str]:
         return processes.marker(self._settings.data, record.project_id)
