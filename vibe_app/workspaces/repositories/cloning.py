@@ -16,6 +16,7 @@ from vibe_app import addresses
 from vibe_app.addresses import Address, Credential
 from vibe_app.errors import Unavailable, VibeError
 from vibe_app.inside import Spot
+from vibe_app.networks import Network
 from vibe_app.workspaces.repositories import git, reach
 from vibe_app.workspaces.repositories.git import Call, Failed
 
@@ -50,7 +51,7 @@ class Source:
     address: Address
     branch: str = ""
     credential: Credential | None = None
-    private: tuple[reach.Network, ...] = ()
+    private: tuple[Network, ...] = ()
 
 
 async def clone(source: Source, draft: Path, mark: dict[str, str], progress: Progress) -> list[str]:

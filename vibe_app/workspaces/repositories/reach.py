@@ -15,18 +15,11 @@ from collections.abc import Iterable, Mapping
 
 from vibe_app.addresses import Address, Credential
 from vibe_app.errors import InvalidRequest, Unavailable
+from vibe_app.networks import Network, Number, inner, is_allowed
 from vibe_app.workspaces.repositories.git import Call
 
-Number = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-EVERY = "all"
-"""Where it stands for the networks, every private address is allowed."""
 _LONGEST_LOOK_UP = 20.0
 _PORTS: Mapping[str, int] = {"https": 443, "http": 80, "ssh": 22}
-# RFC 6052: such an address is led to the IPv4 address at its end.
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_COMPATIBLE = ipaddress.IPv6Network("::/96")
 # git runs it by a shell, with `get` at its end; the secret is in the environment of this one call.
 _HELPER = (
     """!f() { test "$1" = get && printf 'username=%s\\npassword=%s\\n' "$VIBE_USERNAME" "$VIBE_TOKEN"; }; f"""
@@ -46,35 +39,6 @@ _SSH = (
     *("-o", "GSSAPIAuthentication=no", "-o", "HostbasedAuthentication=no", "-o", "ForwardAgent=no"),
     *("-o", "StrictHostKeyChecking=accept-new", "-o", "UserKnownHostsFile=/dev/null"),
 )
-
-
-def networks(text: str) -> tuple[Network, ...]:
-    """Read the networks of private addresses that are allowed, separated by commas.
-
-    Raises:
-        ValueError: One is none.
-    """
-    if text.strip().lower() == EVERY:
-        return (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
-    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
-
-
-def is_allowed(number: Number, private: Iterable[Network]) -> bool:
-    """Tell whether git may go to this address: to a public one, or to one of these networks."""
-    number = _inner(number)
-    if any(number in network for network in private if network.version == number.version):
-        return True
-    public = number.is_global and not (number.is_multicast or number.is_reserved)
-    return public and not (isinstance(number, ipaddress.IPv6Address) and number.is_site_local)
-
-
-def _inner(number: Number) -> Number:
-    """Return the IPv4 address to which an IPv6 address of a transition technique leads."""
-    if isinstance(number, ipaddress.IPv4Address):
-        return number
-    if number in _NAT64 or (number in _COMPATIBLE and int(number) > 1):
-        return ipaddress.IPv4Address(int(number) & 0xFFFFFFFF)
-    return number.ipv4_mapped or number.sixtofour or number
 
 
 async def allow(
@@ -113,7 +77,7 @@ async def allow(
     config = [("http.curloptResolve", f"{host}:{_port(address)}:{numbers_shown}")]
     hidden: tuple[str, ...] = ()
     if credential is not None:
-        if address.scheme == "http" and any(_inner(number).is_global for number in numbers):
+        if address.scheme == "http" and any(inner(number).is_global for number in numbers):
             raise InvalidRequest(
                 "The repository's token would be sent unencrypted: use its https:// address.", "not_encrypted"
             )
