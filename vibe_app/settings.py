@@ -46,7 +46,7 @@ _SUFFIXES = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} | {
 _QUANTITIES = re.compile(rf"(cpu|memory)={_QUANTITY}(,\s*(cpu|memory)={_QUANTITY})?")
 
 
-_SECRET = ("secret_key", "model_api_key", "database_url", "redis_url", "model_base_url")
+_SECRET = ("secret_key", "secret_key_before", "model_api_key", "database_url", "redis_url", "model_base_url")
 
 
 class SettingsError(Exception):
@@ -61,8 +61,12 @@ class Settings(BaseSettings):
     data: Path = Field(Path(".vibe"), description="Folder for the SQLite file, workspaces and tools")
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on")
-    database_url: str = Field("", description="postgresql+psycopg://…; empty means SQLite in the data folder")
-    redis_url: str = Field("", description="redis://…, where several workers share the state of pages")
+    database_url: str = Field(
+        "", repr=False, description="postgresql+psycopg://…; empty means SQLite in the data folder"
+    )
+    redis_url: str = Field(
+        "", repr=False, description="redis://…, where several workers share the state of pages"
+    )
     workers: int = Field(
         1, ge=1, le=64, description="Processes that serve; more than one needs PostgreSQL and Redis"
     )
@@ -71,7 +75,14 @@ class Settings(BaseSettings):
         description="What a process does: `web` serves, `engine` runs cards and workspaces, `all` both",
     )
     secret_key: str = Field(
-        "", description="Signs logins; empty means one is made and kept in the data folder"
+        "",
+        repr=False,
+        description="Signs logins and encrypts secrets; empty means one is made and kept in the data folder",
+    )
+    secret_key_before: str = Field(
+        "",
+        repr=False,
+        description="Keys of before, by commas: they still open secrets, until `vibe secrets rotate` has run",
     )
     runtime: Literal["local", "kubernetes"] = Field("local", description="Where workspaces live")
     cookie_secure: bool = Field(False, description="Send the login cookie over HTTPS only")
@@ -79,9 +90,11 @@ class Settings(BaseSettings):
 
     model: str = Field("", description="provider/model; empty means the built-in rehearsal model")
     model_base_url: str = Field(
-        "", description="An OpenAI-compatible endpoint to ask instead of the provider"
+        "", repr=False, description="An OpenAI-compatible endpoint to ask instead of the provider"
     )
-    model_api_key: str = Field("", description="Key for it; by default the provider's usual variable")
+    model_api_key: str = Field(
+        "", repr=False, description="Key for it; by default the provider's usual variable"
+    )
 
     opencode: str = Field(
         "", description="Path of the OpenCode binary; empty means the one in the data folder"
@@ -328,6 +341,16 @@ class Settings(BaseSettings):
             return ""
         return PROVIDER_KEYS[self.model.partition("/")[0]]
 
+    @property
+    def key_file(self) -> Path:
+        """Where the key is kept that is made on first use."""
+        return self.data / "secret.key"
+
+    @property
+    def key_file_before(self) -> Path:
+        """Where the key of before is kept for as long as its replacement is under way."""
+        return self.data / "secret.key.before"
+
     def signing_key(self) -> str:
         """Return the key that signs logins, made and kept (mode 0600) on first use.
 
@@ -336,17 +359,38 @@ class Settings(BaseSettings):
         """
         if self.secret_key:
             return self.secret_key
-        path = self.data / "secret.key"
-        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
+        if not self.key_file.exists():
             # Of two processes that start at once, one makes it, and neither reads a half of it.
-            descriptor, draft = tempfile.mkstemp(prefix="secret.", dir=self.data)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(48))
+            draft = self.new_key_file()
             with suppress(FileExistsError):
-                os.link(draft, path)
+                os.link(draft, self.key_file)
             os.unlink(draft)
-        return path.read_text().strip()
+        return self.key_file.read_text().strip()
+
+    def new_key_file(self) -> Path:
+        """Make a key, and return the file beside `key_file` in which it stands on the disk; mode 0600.
+
+        Raises:
+            OSError: The data folder cannot be written.
+        """
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, draft = tempfile.mkstemp(prefix="secret.", dir=self.data)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.fsync(file.fileno())
+        return Path(draft)
+
+    def keys(self) -> list[str]:
+        """Return the key that encrypts secrets, then those that may have done so before.
+
+        Raises:
+            OSError: The data folder cannot be read or written.
+        """
+        # A key that holds a comma is one, too.
+        before = [self.secret_key_before, *self.secret_key_before.split(",")]
+        before += [path.read_text() for path in (self.key_file, self.key_file_before) if path.exists()]
+        return [self.signing_key(), *(form for key in before for form in (key, key.strip()) if form)]
 
 
 def load_settings(**overrides: object) -> Settings:

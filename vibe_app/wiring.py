@@ -20,6 +20,7 @@ from vibe_app.board.tasks.service import Tasks
 from vibe_app.clients.services import WorkspaceClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
+from vibe_app.configuration.keyring import Keyring
 from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database
 from vibe_app.jobs.registry import Job, Jobs
@@ -86,7 +87,7 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
     me = process_name()
     database = Database(settings.database)
     agent, client = Agent(), WorkspaceClient()
-    credentials = Credentials(Secrets(settings.signing_key()))
+    credentials = Credentials(Secrets(Keyring(settings.keys())))
     jobs = Jobs(database, me, settings.lease)
     usage = Usage(database, me)
     idle = settings.workspace_idle_minutes

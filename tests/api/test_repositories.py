@@ -11,6 +11,7 @@ from sqlmodel import col
 from tests.api.conftest import Board
 from vibe_app.board.projects.models import Project
 from vibe_app.configuration.credentials import Credentials
+from vibe_app.configuration.keyring import Keyring
 from vibe_app.configuration.models import Secret
 from vibe_app.configuration.secrets import Secrets
 from vibe_app.wiring import services
@@ -40,7 +41,7 @@ async def kept(project: dict[str, Any]) -> tuple[str, str] | None:
     async with services().database.read() as db:
         row = await db.scalar(select(Project).where(col(Project.name) == project["name"]))
         assert row is not None
-        credential = await Credentials(Secrets(services().settings.signing_key())).get(db, row.id)
+        credential = await Credentials(Secrets(Keyring(services().settings.keys()))).get(db, row.id)
     return (credential.username, credential.token) if credential else None
 
 

@@ -19,6 +19,7 @@ from vibe_app.board.tasks.schemas import NewTask, TaskView
 from vibe_app.board.tasks.service import Tasks
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
+from vibe_app.configuration.keyring import Keyring
 from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database
 from vibe_app.jobs.registry import Jobs
@@ -34,7 +35,7 @@ from vibe_app.workspaces.rows import WorkspaceRows
 from vibe_app.workspaces.service import Workspaces
 from vibe_app.workspaces.usage import Usage
 
-CREDENTIALS = Credentials(Secrets("a key for tests"))
+CREDENTIALS = Credentials(Secrets(Keyring(["a key for tests"])))
 QUICK = RetryPolicy(
     notice=0.02,
     answer=1.0,

@@ -12,6 +12,7 @@ from vibe_app.cli.database import db, user
 from vibe_app.cli.doctor import doctor
 from vibe_app.cli.pod import checkout, opencode_server
 from vibe_app.cli.run import run
+from vibe_app.cli.secrets import secrets
 from vibe_app.cli.serve import file_browser, serve, session_proxy, sidecar, up
 from vibe_app.cli.setup import setup
 from vibe_app.cli.workspace import workspace
@@ -24,5 +25,5 @@ def main() -> None:
 
 
 SERVICES = (sidecar, file_browser, session_proxy, opencode_server, checkout)
-for command in (up, serve, setup, *SERVICES, doctor, db, user, run, workspace):
+for command in (up, serve, setup, *SERVICES, doctor, db, user, secrets, run, workspace):
     main.add_command(command)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -93,39 +93,44 @@ def current(settings: Settings) -> str:
     Raises:
         Fault: The database cannot be reached.
     """
+    found = ask(settings, "SELECT version_num FROM alembic_version")
+    return str(found[0][0]) if found else ""
+
+
+def ask(settings: Settings, query: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query, without what the server needs; none where a table is not there yet.
+
+    Raises:
+        Fault: The database cannot be reached.
+    """
     path = sqlite_path(settings)
-    return _current_of_file(settings, path) if path else _current_of_server(settings)
+    return _ask_file(settings, path, query) if path else _ask_server(settings, query)
 
 
-_ASK = "SELECT version_num FROM alembic_version"
-
-
-def _current_of_file(settings: Settings, path: Path) -> str:
+def _ask_file(settings: Settings, path: Path, query: str) -> list[tuple[Any, ...]]:
     import sqlite3
 
     if not path.exists():
-        return ""
+        return []
     try:
         with closing(sqlite3.connect(path)) as connection:
-            row = connection.execute(_ASK).fetchone()
+            return connection.execute(query).fetchall()
     except sqlite3.Error as error:
         if "no such table" in str(error):
-            return ""
+            return []
         raise Fault(_unreachable(settings, error)) from error
-    return row[0] if row else ""
 
 
-def _current_of_server(settings: Settings) -> str:
+def _ask_server(settings: Settings, query: str) -> list[tuple[Any, ...]]:
     import psycopg
 
     try:
         with psycopg.connect(settings.database.replace("+psycopg", ""), connect_timeout=10) as connection:
-            row = connection.execute(_ASK).fetchone()
+            return connection.execute(query.encode()).fetchall()
     except psycopg.errors.UndefinedTable:
-        return ""
+        return []
     except psycopg.Error as error:
         raise Fault(_unreachable(settings, error)) from error
-    return row[0] if row else ""
 
 
 def sqlite_path(settings: Settings) -> Path | None:

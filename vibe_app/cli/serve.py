@@ -141,6 +141,7 @@ def _serve(
 ) -> None:
     """Serve until told to stop; `ready` gets the address, and whether there is no account yet."""
     from vibe_app.cli import page_state
+    from vibe_app.cli.secrets import check_readable
     from vibe_app.cli.server import claimed, run_engine, run_server
     from vibe_app.cli.workers import run_workers
 
@@ -158,6 +159,7 @@ def _serve(
             raise _running_already(settings)
         if migrate:
             console.print(f"The database is at revision {database.migrate(settings)}.")
+        check_readable(settings)
         if settings.role == "engine":
             return run_engine(settings, frontend.home(), listener)
         if settings.workers > 1:

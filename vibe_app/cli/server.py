@@ -88,9 +88,21 @@ def claimed(settings: Settings) -> Generator[bool]:
     A database in a file has one server, one on PostgreSQL as many as there are.
     The claim ends with the process, however it ends.
     """
+    with _claimed(settings, fcntl.LOCK_EX if settings.on_sqlite else fcntl.LOCK_SH) as mine:
+        yield mine
+
+
+@contextmanager
+def claimed_alone(settings: Settings) -> Generator[bool]:
+    """Keep every server from the data folder for as long as the block lasts; yield whether there is none."""
+    with _claimed(settings, fcntl.LOCK_EX) as mine:
+        yield mine
+
+
+@contextmanager
+def _claimed(settings: Settings, kind: int) -> Generator[bool]:
     path = settings.data / "run" / "serving"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    kind = fcntl.LOCK_EX if settings.on_sqlite else fcntl.LOCK_SH
     with path.open("a") as claim:
         try:
             fcntl.flock(claim, kind | fcntl.LOCK_NB)

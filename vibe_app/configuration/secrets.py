@@ -1,52 +1,36 @@
-"""Secrets of projects: written over the doors, read only where they are used.
-
-Each is encrypted with a key that is derived from the installation's signing key, and bound to
-its project and name: a row that is moved cannot be read. The id of the key stands beside it,
-so that a later version can hold several keys and tell which rows are still of an old one.
-"""
+"""Secrets of projects: written over the doors, read only where they are used, encrypted at rest."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Collection
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from vibe_app.configuration.keyring import Keyring, Purpose, Sealed, Unreadable
 from vibe_app.configuration.models import Secret
 from vibe_app.errors import Unavailable
 from vibe_app.wire import now
-
-# RFC 5869: the context keeps this key apart from whatever else is derived from the same one.
-_CONTEXT = b"vibe secrets 1"
-# Bytes. NIST SP 800-38D: a random nonce of 96 bits serves 2^32 messages of one key.
-_NONCE = 12
 
 
 class Secrets:
     """Keeps secrets in the caller's transaction.
 
     Args:
-        key: The installation's signing key.
+        keyring: The installation's keys.
     """
 
-    def __init__(self, key: str) -> None:
-        derived = HKDF(SHA256(), 32, salt=None, info=_CONTEXT).derive(key.encode())
-        self._cipher = AESGCM(derived)
-        self.key_id = hashlib.sha256(_CONTEXT + derived).hexdigest()[:16]
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
 
     async def put(self, db: AsyncSession, project_id: UUID, name: str, value: str) -> None:
         """Keep a secret in place of what had this name; its project's row must be there."""
-        nonce = os.urandom(_NONCE)
-        data = nonce + self._cipher.encrypt(nonce, value.encode(), _bound(project_id, name))
-        row = Secret(project_id=project_id, name=name, key_id=self.key_id, data=data, updated_at=now())
+        sealed = self._keyring.seal(Purpose.PROJECT, identity(project_id, name), value)
+        row = Secret(
+            project_id=project_id, name=name, key_id=sealed.key_id, data=sealed.data, updated_at=now()
+        )
         await db.merge(row)
 
     async def get(self, db: AsyncSession, project_id: UUID, name: str) -> str | None:
@@ -58,17 +42,15 @@ class Secrets:
         row = await db.get(Secret, (project_id, name))
         if row is None:
             return None
-        nonce, encrypted = row.data[:_NONCE], row.data[_NONCE:]
         try:
-            if row.key_id == self.key_id:
-                return self._cipher.decrypt(nonce, encrypted, _bound(project_id, name)).decode()
-        except InvalidTag:
-            pass
-        raise Unavailable(
-            "The project's stored credential cannot be read, as it was kept under another VIBE_SECRET_KEY: "
-            "give it again in the project's settings.",
-            "secret_unreadable",
-        )
+            sealed = Sealed(row.key_id, row.data)
+            return self._keyring.open(Purpose.PROJECT, identity(project_id, name), sealed)
+        except Unreadable:
+            raise Unavailable(
+                "The project's stored credential cannot be read, as it was kept under another "
+                "VIBE_SECRET_KEY: give it again in the project's settings.",
+                "secret_unreadable",
+            ) from None
 
     async def remove(self, db: AsyncSession, project_id: UUID, name: str) -> None:
         """Forget a secret, if it is there."""
@@ -85,5 +67,6 @@ class Secrets:
         )
 
 
-def _bound(project_id: UUID, name: str) -> bytes:
-    return f"{project_id} {name}".encode()
+def identity(project_id: UUID, name: str) -> str:
+    """Return what a project's secret is bound to."""
+    return f"{project_id} {name}"
