@@ -21,6 +21,7 @@ from vibe_app.clients.services import WorkspaceClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.configuration.keyring import Keyring
+from vibe_app.configuration.providers import Providers
 from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database
 from vibe_app.jobs.registry import Job, Jobs
@@ -48,6 +49,7 @@ class Services:
     database: Database
     accounts: Accounts
     rights: Rights
+    providers: Providers
     projects: Projects
     tasks: Tasks
     sessions: Sessions
@@ -87,7 +89,8 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
     me = process_name()
     database = Database(settings.database)
     agent, client = Agent(), WorkspaceClient()
-    credentials = Credentials(Secrets(Keyring(settings.keys())))
+    keyring = Keyring(settings.keys())
+    credentials = Credentials(Secrets(keyring))
     jobs = Jobs(database, me, settings.lease)
     usage = Usage(database, me)
     idle = settings.workspace_idle_minutes
@@ -119,6 +122,7 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
         database=database,
         accounts=Accounts(database, settings.signing_key(), settings.login_days),
         rights=Rights(database.bus),
+        providers=Providers(database, keyring, settings),
         projects=Projects(database, WorkspaceRows(), credentials, settings.project_limit),
         tasks=Tasks(database, settings.installation_limit, settings.quiet_notice),
         sessions=Sessions(database, settings.installation_limit, model, quiet_notice=settings.quiet_notice),

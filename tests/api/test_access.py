@@ -21,6 +21,7 @@ BODIES = {
     "/users": {"email": "new@example.org", "name": "New", "password": PASSWORD},
     "/tokens": {"name": "ci"},
     "/tokens/{token_id}": {"name": "ci"},
+    "/providers": {"id": "new", "name": "New", "kind": "openai", "base_url": "http://127.0.0.1:9/v1"},
     "/projects": {"name": "New"},
     "/projects/{project_id}/members": {"email": "stranger@example.org"},
     "/projects/{project_id}/members/{user_id}": {"role": "viewer"},

@@ -30,6 +30,11 @@ SPEC = {
     ("get", "/projects/{project_id}/files"): {"200", "400", "401", "404"},
     ("get", "/projects/{project_id}/files/content"): {"200", "400", "401", "404", "413"},
     ("get", "/projects/{project_id}/files/outputs/{name}"): {"200", "400", "401", "404", "502"},
+    ("get", "/providers"): {"200", "401", "403"},
+    ("post", "/providers"): {"201", "400", "401", "403", "409"},
+    ("get", "/providers/{provider}"): {"200", "401", "403", "404"},
+    ("patch", "/providers/{provider}"): {"200", "400", "401", "403", "404", "409"},
+    ("delete", "/providers/{provider}"): {"204", "401", "403", "404", "409"},
     ("get", "/health"): {"200"},
     ("get", "/ready"): {"200", "503"},
     ("get", "/front"): {"204", "400"},
@@ -75,7 +80,7 @@ def test_operations_are_named_and_described(document: dict[str, Any]) -> None:
 
 
 def test_every_body_has_an_example(document: dict[str, Any]) -> None:
-    for name in ("NewTask", "NewProject", "SetUp", "Credentials", "MoveTask", "NewMember"):
+    for name in ("NewTask", "NewProject", "SetUp", "Credentials", "MoveTask", "NewMember", "NewProvider"):
         properties = document["components"]["schemas"][name]["properties"]
         assert any("example" in schema for schema in properties.values()), name
 

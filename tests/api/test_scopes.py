@@ -55,6 +55,11 @@ ELSEWHERE = {
     ("post", "/users"): "admin",
     ("patch", "/users/{user_id}"): "admin",
     ("delete", "/users/{user_id}"): "admin",
+    ("get", "/providers"): "admin",
+    ("post", "/providers"): "admin",
+    ("get", "/providers/{provider}"): "admin",
+    ("patch", "/providers/{provider}"): "admin",
+    ("delete", "/providers/{provider}"): "admin",
 }
 WITH_A_LOGIN = {
     ("patch", "/auth/me"),

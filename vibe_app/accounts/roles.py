@@ -97,6 +97,16 @@ class Actor:
                 "other_project",
             )
 
+    def need_admin(self) -> None:
+        """Return if the person administers the installation, and uses what is for that.
+
+        Raises:
+            Forbidden: They do not, or an access token without the scope asks.
+        """
+        self.need_scope(Scope.ADMIN, None)
+        if not self.is_admin:
+            raise Forbidden("Only an admin of this installation may do this.", "not_an_admin")
+
     def need_login(self) -> None:
         """Return if the person is signed in.
 

@@ -21,7 +21,7 @@ from vibe_app.accounts.logins import Logins, Marks, browser_name
 from vibe_app.accounts.models import AccessToken, Login, User
 from vibe_app.accounts.passwords import Passwords
 from vibe_app.accounts.proof import Proof, Signer
-from vibe_app.accounts.roles import ALL_SCOPES, Actor, Scope, UserRole
+from vibe_app.accounts.roles import ALL_SCOPES, Actor, UserRole
 from vibe_app.accounts.rules import clean_address, clean_name, new_address, parse_role, strong
 from vibe_app.accounts.tokens import TOKEN_PREFIX, Tokens, scopes_of
 from vibe_app.db import Database, Transaction
@@ -272,7 +272,7 @@ class Accounts:
         Raises:
             Forbidden: The asker is no admin.
         """
-        _require_admin(actor)
+        actor.need_admin()
         async with self._database.read() as db:
             return [_user_view(user) for user in await db.scalars(select(User).order_by(col(User.email)))]
 
@@ -323,7 +323,7 @@ class Accounts:
             InvalidRequest: A value cannot be accepted.
         """
         if actor is not None:
-            _require_admin(actor)
+            actor.need_admin()
         user = await self._new_user(email, name, password, parse_role(role))
         user.can_create_projects, user.can_execute = can_create_projects, can_execute
         if not (can_create_projects and can_execute):
@@ -355,7 +355,7 @@ class Accounts:
             InvalidRequest: A value cannot be accepted; an admin may always create projects and execute.
             Forbidden: The asker is no admin, or an access token gives a password.
         """
-        _require_admin(actor)
+        actor.need_admin()
         if password is not None:
             actor.need_login()
         values: dict[str, object] = {}
@@ -390,7 +390,7 @@ class Accounts:
         Raises:
             Conflict: It is the last admin.
         """
-        _require_admin(actor)
+        actor.need_admin()
         async with self._database.transaction() as db:
             await self._database.lock_accounts(db)
             user = await db.get(User, user_id)
@@ -441,12 +441,6 @@ def _member_only(role: str) -> None:
             "An admin may always create projects and execute. Make this person a member first.",
             "admin_may_all",
         )
-
-
-def _require_admin(actor: Actor) -> None:
-    actor.need_scope(Scope.ADMIN, None)
-    if not actor.is_admin:
-        raise Forbidden("Only an admin of this installation may do this.", "not_an_admin")
 
 
 async def _keep_an_admin(db: AsyncSession) -> None:

@@ -17,7 +17,7 @@ from starlette.middleware import Middleware
 from starlette.responses import FileResponse, HTMLResponse
 from starlette.routing import BaseRoute, Mount, Route
 
-from vibe_app.api import accounts, errors, files, output, projects, sessions, system, tasks
+from vibe_app.api import accounts, errors, files, output, projects, providers, sessions, system, tasks
 from vibe_app.api.headers import page_policy, script_sources
 from vibe_app.api.limits import BodyLimit, QueryInUtf8
 from vibe_app.api.metrics import CountRequests, metrics
@@ -64,6 +64,7 @@ def create_api() -> FastAPI:
         accounts.auth,
         accounts.users,
         accounts.tokens,
+        providers.providers,
         projects.projects,
         projects.members,
         files.files,

@@ -15,7 +15,7 @@ import click
 
 from vibe_app.cli.database import ask, check_newest
 from vibe_app.cli.options import Fault, console, data_option, settings_from
-from vibe_app.errors import VibeError
+from vibe_app.errors import NotFound, VibeError
 from vibe_app.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-_KEY_IDS = ("SELECT DISTINCT key_id FROM secrets",)
+_KEY_IDS = (
+    "SELECT DISTINCT key_id FROM secrets",
+    "SELECT DISTINCT key_id FROM providers WHERE key_id IS NOT NULL",
+)
 
 
 def check_readable(settings: Settings) -> None:
@@ -73,11 +76,22 @@ def show(data: Path | None) -> None:
 @click.option("--username", default="", help="Beside a repository's token, where its server wants one.")
 @data_option
 def give(place: str, username: str, data: Path | None) -> None:
-    """Keep a secret at PLACE, project/ID/repository; it is asked for, or read from standard input."""
+    """Keep a secret at PLACE: provider/ID or project/ID/repository.
+
+    It is asked for, or read from standard input.
+    """
+    from vibe_app.configuration.providers import Providers
+
     settings = _settings(data)
     value = _value()
 
     async def write(database: Database, keyring: Keyring) -> None:
+        if place.startswith("provider/"):
+            providers = Providers(database, keyring, settings)
+            try:
+                return await providers.give_key(place.removeprefix("provider/"), value)
+            except NotFound:
+                raise _nothing_at(place) from None
         await _write(database, keyring, place, username, value)
 
     with _key_in_use(settings, fcntl.LOCK_SH):
@@ -182,7 +196,11 @@ def _value() -> str:
 
 
 def _nothing_at(place: str) -> Fault:
-    return Fault(f"There is no place {place}: `vibe secrets list` shows those that are filled.", 2)
+    return Fault(
+        f"There is no place {place}. It is project/ID/repository of a project, or provider/ID of a provider "
+        "that the server has; `vibe secrets list` shows those that are filled.",
+        2,
+    )
 
 
 def _settings(data: Path | None) -> Settings:
