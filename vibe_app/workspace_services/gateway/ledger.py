@@ -1,0 +1,383 @@
+"""Whose a request is, what each session used, and whether it may ask once more.
+
+All of it is in memory, and each change is in the journal before anybody hears of it: `Ledger` is what the
+journal says, replayed. Talks through the passage have a budget of their own under the id "".
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import ValidationError
+
+from vibe_app.catalogue import Catalogue
+from vibe_app.errors import Forbidden, NotFound, VibeError
+from vibe_app.wire import now
+from vibe_app.wire.gateway import Budget, Ended, Provider, Tokens, UsageEntry, UsagePage
+from vibe_app.workspace_services.gateway.journal import Journal, Record
+from vibe_app.workspace_services.gateway.records import (
+    Account,
+    Reservation,
+    account_of,
+    added,
+    reservation_of,
+    reserved_record,
+    seen_record,
+    session_record,
+)
+from vibe_app.workspace_services.gateway.wording import exhausted
+
+TALKS = ""
+"""The id of what people ask through the passage."""
+
+_PAGE = 500
+_COMPACT_FROM = 1024 * 1024
+_DEEPEST = 32
+_MOST_CONVERSATIONS = 20_000
+
+_log = logging.getLogger(__name__)
+
+
+class BudgetExhausted(VibeError):
+    """A session has used all that it may.
+
+    Args:
+        ended: Which limit, in words.
+    """
+
+    default_code = "budget_exhausted"
+
+    def __init__(self, ended: Ended) -> None:
+        super().__init__(ended.message)
+        self.ended = ended
+
+
+class Ledger:
+    """Sessions, conversations and usage of one workspace.
+
+    Args:
+        journal: Where everything is written; it is replayed.
+        prices: What models cost.
+
+    Raises:
+        Unavailable: The journal cannot be written.
+    """
+
+    def __init__(self, journal: Journal, prices: Catalogue) -> None:
+        self._journal = journal
+        self._prices = prices
+        self._accounts: dict[str, Account] = {}
+        self._conversations: dict[str, tuple[Literal["session", "parent"], str]] = {}
+        self._open: dict[int, Reservation] = {}
+        self._entries: list[UsageEntry] = []
+        self._dropped = self._last = self._confirmed = self._request = 0
+        self.refused = 0
+        for record in journal.replay():
+            self._replayed(record)
+        for reservation in list(self._open.values()):
+            self.settle(reservation, 0, reservation.seen, whole=False)
+
+    @property
+    def journal_id(self) -> str:
+        """Names the journal, for cursors."""
+        return self._journal.id
+
+    @property
+    def last(self) -> int:
+        """The number of the newest entry."""
+        return self._last
+
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """The sessions that are registered."""
+        return tuple(sorted(name for name in self._accounts if name != TALKS))
+
+    def sync(self) -> None:
+        """Force what was written to the disk; for a thread."""
+        self._journal.sync()
+
+    def register(self, session: str, budget: Budget) -> Account:
+        """Take a session's limits, and what the engine knows that it used.
+
+        Raises:
+            Unavailable: The journal cannot be written.
+        """
+        spent, known = budget.spent, self._accounts.get(session)
+        same = budget.journal == self.journal_id and self._dropped <= budget.after <= self._last
+        if known is not None and not same:
+            spent = known.spent
+        else:
+            for entry in self._entries:
+                if (entry.session_id or TALKS) == session and (not same or entry.seq > budget.after):
+                    spent = added(spent, entry)
+        account = Account(session, budget.limits, spent, budget.started_at)
+        account.under_way = known.under_way if known else 0
+        if known != account:
+            self._journal.append(session_record(account))
+            self._accounts[session] = account
+        return account
+
+    def find(self, session: str) -> Account:
+        """Return what is known of a session.
+
+        Raises:
+            NotFound: Nobody registered it.
+        """
+        if session in self._accounts:
+            return self._accounts[session]
+        raise NotFound(f"This workspace's gateway knows no session {session}.")
+
+    def forget(self, session: str) -> None:
+        """End a session: its conversations are nobody's then. What it used stays until it is confirmed.
+
+        Raises:
+            Unavailable: The journal cannot be written.
+        """
+        if session in self._accounts:
+            self._journal.append({"kind": "gone", "id": session})
+            self._gone(session)
+
+    def belongs(self, conversation: str, session: str) -> None:
+        """Take whose an OpenCode session is.
+
+        Raises:
+            NotFound: The session is not registered.
+            Unavailable: The journal cannot be written.
+        """
+        self.find(session)
+        self._learn(conversation, "session", session)
+
+    def admit(self, conversation: str, parent: str, provider: Provider, model: str) -> Reservation:
+        """Let a request pass and note it as under way.
+
+        Args:
+            conversation: OpenCode's id of the talk it belongs to.
+            parent: The id of the talk whose sub-agent asks; empty for none.
+            provider: Who is asked.
+            model: Which model.
+
+        Raises:
+            Forbidden: It belongs to no session, and talks are not allowed.
+            BudgetExhausted: The session, or the project's talks, used all that they may.
+            Unavailable: The journal cannot be written.
+        """
+        if parent and self._owner(conversation) is None and self._owner(parent) is not None:
+            self._learn(conversation, "parent", parent)
+        session = self._owner(conversation)
+        if session is None:
+            if TALKS not in self._accounts:
+                self.refused += 1
+                raise Forbidden(
+                    "This conversation belongs to no session of the board, and the project does not let"
+                    " people talk to its model beside them.",
+                    "unknown_conversation",
+                )
+            session = TALKS
+        account = self._accounts[session]
+        if ended := exhausted(account.limits, account.spent, account.under_way, account.started_at):
+            self.refused += 1
+            self.end(session, ended)
+            raise BudgetExhausted(ended)
+        self._request += 1
+        reservation = Reservation(
+            number=self._request,
+            session=session,
+            conversation=conversation,
+            provider=provider.id,
+            catalogue=provider.catalogue,
+            free=provider.free,
+            model=model,
+            started_at=now(),
+        )
+        self._journal.append(reserved_record(reservation))
+        self._reserve(reservation)
+        return reservation
+
+    def saw(self, reservation: Reservation, tokens: Tokens) -> None:
+        """Note the first figures of an answer that is under way: they count should it be broken off."""
+        if reservation.seen is None and not reservation.settled:
+            reservation.seen = tokens
+            self._journal.append(seen_record(reservation))
+
+    def settle(self, reservation: Reservation, status: int, tokens: Tokens | None, *, whole: bool) -> None:
+        """Note what a request used, once.
+
+        Args:
+            reservation: The request.
+            status: The provider's; 0 where it gave none.
+            tokens: Its figures; None where there were none.
+            whole: Whether the answer came to its end.
+
+        Raises:
+            Unavailable: The journal cannot be written; the request counts as broken off at the next start.
+        """
+        if reservation.settled:
+            return
+        used = tokens or Tokens()
+        cost = None
+        if reservation.free or (tokens is not None and used.total == 0):
+            cost = 0
+        elif tokens is not None:
+            cost = self._prices.nanodollars(reservation.catalogue, reservation.model, used)
+        moment = now()
+        entry = UsageEntry(
+            seq=self._last + 1,
+            session_id=reservation.session or None,
+            conversation=reservation.conversation,
+            provider=reservation.provider,
+            model=reservation.model,
+            status=status,
+            usage=("whole" if tokens is not None else "none") if whole else "part",
+            nanodollars=cost,
+            started_at=reservation.started_at,
+            seconds=max((moment - reservation.started_at).total_seconds(), 0),
+            **used.model_dump(),
+        )
+        self._journal.append(
+            {"kind": "used", "request": reservation.number, "entry": entry.model_dump(mode="json")}
+        )
+        reservation.settled = True
+        self._used(reservation.number, entry)
+
+    def release(self, reservation: Reservation) -> None:
+        """Take a request back that never left: it does not count.
+
+        Raises:
+            Unavailable: The journal cannot be written.
+        """
+        if not reservation.settled:
+            self._journal.append({"kind": "released", "request": reservation.number})
+            reservation.settled = True
+            self._unreserve(reservation.number)
+
+    def end(self, session: str, ended: Ended | None) -> None:
+        """Note why a session's request was answered with 402, or that one passed since."""
+        account = self._accounts.get(session)
+        if account is not None and account.ended != ended:
+            account.ended = ended
+            self._journal.append(session_record(account))
+
+    def page(self, journal: str, after: int) -> UsagePage:
+        """Return entries after a number; those up to it are confirmed and may go.
+
+        Args:
+            journal: Which journal the number is of; with another one, the answer begins with the first.
+            after: The last number that the engine holds.
+        """
+        if journal != self.journal_id:
+            after = 0
+        after = min(after, self._last)
+        self._confirmed = max(self._confirmed, after)
+        if self._journal.size > _COMPACT_FROM and self._confirmed > self._dropped:
+            self._compact()
+        skipped = max(after - self._dropped, 0)
+        found = tuple(self._entries[skipped : skipped + _PAGE])
+        return UsagePage(journal=self.journal_id, entries=found, last=self._last)
+
+    def _owner(self, conversation: str) -> str | None:
+        """Return the live session that a conversation belongs to, through those it is a sub-agent of."""
+        for _ in range(_DEEPEST):
+            kind, name = self._conversations.get(conversation, ("session", ""))
+            if kind == "session":
+                return name if name and name in self._accounts else None
+            conversation = name
+        return None
+
+    def _learn(self, conversation: str, kind: Literal["session", "parent"], name: str) -> None:
+        if self._conversations.get(conversation) != (kind, name):
+            self._journal.append({"kind": "conversation", "id": conversation, kind: name})
+            self._remember(conversation, kind, name)
+
+    def _remember(self, conversation: str, kind: Literal["session", "parent"], name: str) -> None:
+        self._conversations[conversation] = (kind, name)
+        if len(self._conversations) > _MOST_CONVERSATIONS:
+            owned = {known: to for known, to in self._conversations.items() if self._owner(known) is not None}
+            self._conversations = owned
+
+    def _gone(self, session: str) -> None:
+        self._accounts.pop(session, None)
+        if session != TALKS:
+            self._conversations = {
+                known: to for known, to in self._conversations.items() if to != ("session", session)
+            }
+
+    def _reserve(self, reservation: Reservation) -> None:
+        self._open[reservation.number] = reservation
+        self._request = max(self._request, reservation.number)
+        if account := self._accounts.get(reservation.session):
+            account.under_way += 1
+
+    def _unreserve(self, number: int) -> None:
+        reservation = self._open.pop(number, None)
+        if reservation and (account := self._accounts.get(reservation.session)):
+            account.under_way = max(account.under_way - 1, 0)
+
+    def _used(self, number: int, entry: UsageEntry) -> None:
+        self._unreserve(number)
+        self._keep(entry)
+        if account := self._accounts.get(entry.session_id or TALKS):
+            account.spent = added(account.spent, entry)
+
+    def _keep(self, entry: UsageEntry) -> None:
+        self._entries.append(entry)
+        self._last = entry.seq
+
+    def _compact(self) -> None:
+        """Write the journal anew without what is confirmed."""
+        kept = self._entries[self._confirmed - self._dropped :]
+        try:
+            self._journal.rewrite(self._snapshot(kept))
+        except OSError as error:
+            _log.warning("The journal cannot be written anew and stays as it is: %s", error.strerror)
+            return
+        self._entries, self._dropped = kept, self._confirmed
+
+    def _snapshot(self, kept: list[UsageEntry]) -> Iterator[Record]:
+        yield {"kind": "dropped", "upto": self._confirmed, "request": self._request}
+        for account in self._accounts.values():
+            yield session_record(account)
+        for name, (kind, to) in self._conversations.items():
+            yield {"kind": "conversation", "id": name, kind: to}
+        for reservation in self._open.values():
+            yield reserved_record(reservation)
+            if reservation.seen is not None:
+                yield seen_record(reservation)
+        for entry in kept:
+            # Sums hold it already.
+            yield {"kind": "kept", "entry": entry.model_dump(mode="json")}
+
+    def _replayed(self, record: Record) -> None:
+        try:
+            self._apply(record)
+        except (ValidationError, KeyError, TypeError, ValueError):
+            _log.warning("An entry of the journal cannot be read and is left out")
+
+    def _apply(self, record: Record) -> None:
+        match record.get("kind"):
+            case "session":
+                account = account_of(record)
+                known = self._accounts.get(account.id)
+                account.under_way = known.under_way if known else 0
+                self._accounts[account.id] = account
+            case "gone":
+                self._gone(record["id"])
+            case "conversation":
+                kind = "session" if "session" in record else "parent"
+                self._remember(record["id"], kind, record[kind])
+            case "reserved":
+                self._reserve(reservation_of(record))
+            case "seen" if record["request"] in self._open:
+                self._open[record["request"]].seen = Tokens.model_validate(record["tokens"])
+            case "released":
+                self._unreserve(record["request"])
+            case "used":
+                self._used(record["request"], UsageEntry.model_validate(record["entry"]))
+            case "kept":
+                self._keep(UsageEntry.model_validate(record["entry"]))
+            case "dropped":
+                self._dropped = self._last = self._confirmed = record["upto"]
+                self._request = record["request"]
+            case _:
+                pass
