@@ -15,6 +15,7 @@ from sqlmodel import SQLModel
 import vibe_app.accounts.models
 import vibe_app.board.projects.models
 import vibe_app.board.sessions.models
+import vibe_app.board.spending.models
 import vibe_app.board.tasks.models
 import vibe_app.configuration.models
 import vibe_app.jobs.models

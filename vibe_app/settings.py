@@ -13,6 +13,7 @@ import secrets
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -136,6 +137,18 @@ class Settings(BaseSettings):
         120, gt=0, description="Seconds in which a session's workspace must be ready"
     )
     session_timeout: float = Field(7200, gt=0, description="Seconds after which a session is stopped")
+    limit_usd: Decimal = Field(
+        Decimal(0), ge=0, le=1_000_000, description="US dollars that a session may spend; 0 is without limit"
+    )
+    limit_tokens: int = Field(
+        0, ge=0, le=10**12, description="Tokens of every kind that a session may use; 0 is without limit"
+    )
+    limit_minutes: int = Field(
+        0, ge=0, le=525_600, description="Minutes that a session may run; 0 leaves VIBE_SESSION_TIMEOUT alone"
+    )
+    limit_requests: int = Field(
+        0, ge=0, le=1_000_000, description="Requests to models that a session may make; 0 is without limit"
+    )
     quiet_notice: float = Field(
         300, gt=0, description="Seconds without a word after which a running session is shown as quiet"
     )

@@ -16,7 +16,9 @@ from vibe_app.accounts.lasting import Rights
 from vibe_app.accounts.service import Accounts
 from vibe_app.board.projects.service import Projects
 from vibe_app.board.sessions.service import Sessions
+from vibe_app.board.spending.limits import Limits, nano
 from vibe_app.board.tasks.service import Tasks
+from vibe_app.clients.gateway import GatewayClient
 from vibe_app.clients.services import WorkspaceClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
@@ -28,8 +30,10 @@ from vibe_app.jobs.registry import Job, Jobs
 from vibe_app.processes import process_name
 from vibe_app.runs.archive import Archive
 from vibe_app.runs.event_log import EventLog
+from vibe_app.runs.model_access import ModelAccess
 from vibe_app.runs.orphans import Orphans
 from vibe_app.runs.retry_policy import RetryPolicy
+from vibe_app.runs.spending import Spending
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings, load_settings
 from vibe_app.workspaces.files import Files
@@ -61,6 +65,8 @@ class Services:
     files: Files
     agent: Agent
     workspace_client: WorkspaceClient
+    gateway: GatewayClient
+    spending: Spending
     supervisor: Supervisor
 
 
@@ -115,17 +121,28 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
         runtime = LocalRuntime(settings, on_status, on_trouble)
     reconciler = Reconciler(database, runtime, workspaces.keys, credentials, idle, settings.orphan_hours)
     reconcilers.append(reconciler)
+    limits = Limits(
+        nano(settings.limit_usd) or None,
+        settings.limit_tokens or None,
+        settings.limit_minutes or None,
+        settings.limit_requests or None,
+    )
     event_log = EventLog(database, settings.lease)
+    gateway = GatewayClient()
+    providers = Providers(database, keyring, settings)
+    spending = Spending(database, workspaces, gateway, ModelAccess(providers, settings), limits)
     model = settings.model or "rehearsal"
     return Services(
         settings=settings,
         database=database,
         accounts=Accounts(database, settings.signing_key(), settings.login_days),
         rights=Rights(database.bus),
-        providers=Providers(database, keyring, settings),
-        projects=Projects(database, WorkspaceRows(), credentials, settings.project_limit),
+        providers=providers,
+        projects=Projects(database, WorkspaceRows(), credentials, settings.project_limit, limits),
         tasks=Tasks(database, settings.installation_limit, settings.quiet_notice),
-        sessions=Sessions(database, settings.installation_limit, model, quiet_notice=settings.quiet_notice),
+        sessions=Sessions(
+            database, settings.installation_limit, model, quiet_notice=settings.quiet_notice, limits=limits
+        ),
         event_log=event_log,
         jobs=jobs,
         usage=usage,
@@ -134,13 +151,21 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
         files=Files(database, workspaces, client),
         agent=agent,
         workspace_client=client,
-        supervisor=Supervisor(database, workspaces, credentials, agent, event_log, settings, me, policy),
+        gateway=gateway,
+        spending=spending,
+        supervisor=Supervisor(
+            database, workspaces, credentials, agent, event_log, spending, settings, me, policy
+        ),
     )
 
 
 def jobs_of(parts: Services) -> list[Job]:
     """Return what runs by itself."""
-    found = [parts.reconciler.job, Orphans(parts.database, parts.workspaces, parts.agent).job]
+    found = [
+        parts.reconciler.job,
+        Orphans(parts.database, parts.workspaces, parts.agent).job,
+        parts.spending.job,
+    ]
     if parts.settings.compress_after_days:
         found.append(Archive(parts.database, parts.settings.compress_after_days).job)
     return found
@@ -162,6 +187,8 @@ async def running(parts: Services) -> AsyncGenerator[Services]:
         await parts.agent.open()
         stack.push_async_callback(parts.workspace_client.close)
         await parts.workspace_client.open()
+        stack.push_async_callback(parts.gateway.close)
+        await parts.gateway.open()
         if parts.settings.role != "web":
             parts.jobs.add(*jobs_of(parts))
             stack.push_async_callback(parts.jobs.close)

@@ -23,7 +23,8 @@ FIELDS = {
     "id", "task_id", "project_id", "status", "prompt", "output", "error", "started_at", "completed_at",
     "duration_ms", "created_at", "updated_at", "queue_position", "waiting_for", "quiet_since", "asking",
     "attempt",
-    "model", "tokens_input", "tokens_output", "cost", "stop_requested", "last_seq",
+    "model", "tokens_input", "tokens_output", "tokens_reasoning", "tokens_cache_read",
+    "tokens_cache_write", "cost", "cost_at_least", "model_requests", "limits", "stop_requested", "last_seq",
     "created_by", "failure", "last_line", "last_event_at", "prompt_size", "output_size",
 }  # fmt: skip
 

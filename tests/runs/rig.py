@@ -17,16 +17,20 @@ from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.tasks.schemas import NewTask, TaskView
 from vibe_app.board.tasks.service import Tasks
+from vibe_app.clients.gateway import GatewayClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.configuration.keyring import Keyring
+from vibe_app.configuration.providers import Providers
 from vibe_app.configuration.secrets import Secrets
 from vibe_app.db import Database
 from vibe_app.jobs.registry import Jobs
 from vibe_app.processes import process_name
 from vibe_app.runs.event_log import EventLog
+from vibe_app.runs.model_access import ModelAccess
 from vibe_app.runs.orphans import Orphans
 from vibe_app.runs.retry_policy import RetryPolicy
+from vibe_app.runs.spending import Spending
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings
 from vibe_app.wire import Event, EventType
@@ -35,7 +39,8 @@ from vibe_app.workspaces.rows import WorkspaceRows
 from vibe_app.workspaces.service import Workspaces
 from vibe_app.workspaces.usage import Usage
 
-CREDENTIALS = Credentials(Secrets(Keyring(["a key for tests"])))
+KEYRING = Keyring(["a key for tests"])
+CREDENTIALS = Credentials(Secrets(KEYRING))
 QUICK = RetryPolicy(
     notice=0.02,
     answer=1.0,
@@ -78,6 +83,9 @@ class Rig:
         self.projects = Projects(database, WorkspaceRows(), CREDENTIALS)
         self.tasks = Tasks(database, settings.installation_limit)
         self.sessions = Sessions(database, settings.installation_limit, "rehearsal")
+        self.gateway = GatewayClient(connect=1, answer=1)
+        access = ModelAccess(Providers(database, KEYRING, settings), settings)
+        self.spending = Spending(database, self.workspaces, self.gateway, access)
         self.supervisor = self.engine()
         self.actor: Actor
 
@@ -89,6 +97,7 @@ class Rig:
             CREDENTIALS,
             self.agent,
             self.event_log,
+            self.spending,
             self.settings,
             process_name(),
             self.retry_policy,
@@ -180,6 +189,7 @@ async def rigged(
     rig = Rig(settings, database or Database(settings.database), runtime or FakeRuntime(), retry_policy)
     accounts = Accounts(rig.database, settings.secret_key)
     await rig.agent.open()
+    await rig.gateway.open()
     try:
         if actor is None:
             grant = await accounts.set_up("ada@example.org", "Ada", "a long enough password")
@@ -196,6 +206,7 @@ async def rigged(
         await rig.jobs.close()
         await rig.usage.close()
         await rig.runtime.destroy()
+        await rig.gateway.close()
         await rig.agent.close()
         await rig.database.close()
 

@@ -9,6 +9,7 @@ import pytest
 
 from vibe_app.board.lifecycle import Priority, SessionStatus, TaskStatus, WorkspaceStatus
 from vibe_app.board.sessions.schemas import SessionPreview
+from vibe_app.board.spending.limits import NO_LIMITS, LimitsView
 from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.web.components.card import card_of, epoch_ms, run_words, spent, waiting_words
 from vibe_app.web.components.history import TEXT_CHARS, session_row, within_reason
@@ -42,7 +43,13 @@ def session(**values: object) -> SessionPreview:
         model="rehearsal",
         tokens_input=None,
         tokens_output=None,
+        tokens_reasoning=None,
+        tokens_cache_read=None,
+        tokens_cache_write=None,
         cost=None,
+        cost_at_least=None,
+        model_requests=None,
+        limits=LimitsView.show(NO_LIMITS),
         attempt=1,
         failure=None,
         stop_requested=False,

@@ -21,9 +21,11 @@ from vibe_app.board.projects.models import Project
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.endings import end_session
 from vibe_app.board.sessions.models import Session
+from vibe_app.board.spending import queries as spending_queries
+from vibe_app.board.spending.limits import MOST_USD, nano
 from vibe_app.board.tasks.models import Task
 from vibe_app.configuration.credentials import Credentials
-from vibe_app.db import Database, db_clock
+from vibe_app.db import Database, Transaction, db_clock
 from vibe_app.errors import LeaseLost, Unavailable
 from vibe_app.runs.event_log import EventLog
 from vibe_app.runs.writer import Entry, Lease, Taken, fence
@@ -68,7 +70,7 @@ class Record:
                 query = select(col(Task.title)).where(col(Task.id) == self._session.task_id)
                 return project, await db.scalar(query) or ""
 
-        return await self._insist(read)
+        return await self.insist(read)
 
     async def hide(self, credentials: Credentials) -> None:
         """Keep the credential of the project's repository out of whatever is written from now on."""
@@ -95,7 +97,7 @@ class Record:
                 )
                 db.announce(*self._topics)
 
-        await self._insist(write)
+        await self.insist(write)
 
     async def started(self) -> None:
         """Move the session from pending to running; one that runs already stays as it is.
@@ -121,7 +123,7 @@ class Record:
                 )
                 db.announce(*self._topics, "projects")
 
-        await self._insist(write)
+        await self.insist(write)
 
     async def take(self, events: list[Event]) -> None:
         """Write consecutive events of the sidecar and move the cursor behind them.
@@ -131,7 +133,7 @@ class Record:
         """
         entries = [Entry(event.type, self._hide(clean_text(event.text)), event.timestamp) for event in events]
         taken = Taken(self.cursor, events[-1].seq)
-        await self._insist(lambda: self._event_log.append(self.lease, entries, taken))
+        await self.insist(lambda: self._event_log.append(self.lease, entries, taken))
         self.cursor = taken.upto
 
     async def repeat(self, delay: float, reason: str, failure: str, usage: Usage | None) -> None:
@@ -145,7 +147,7 @@ class Record:
         words = self._hide(plain_text(reason))[:REASON_CHARS].rstrip(" .")
         sentence = f"Attempt {attempt} failed: {words}. Trying again in {max(1, round(delay))} s."
         entry = Entry(EventType.STATUS, sentence, now())
-        values = {"attempt": attempt + 1, "failure": failure, "cursor": 0, **self._used(usage)}
+        values = {"attempt": attempt + 1, "failure": failure, "cursor": 0}
 
         async def write() -> None:
             async with self._database.transaction() as db:
@@ -153,12 +155,18 @@ class Record:
                 await db.execute(
                     update(Session)
                     .where(fence(self.lease))
-                    .values(owner=None, lease_until=0.0, not_before=db_clock() + delay, **values)
+                    .values(
+                        owner=None,
+                        lease_until=0.0,
+                        not_before=db_clock() + delay,
+                        **values,
+                        **await self._spent(db, usage),
+                    )
                     .execution_options(synchronize_session=False)
                 )
                 db.announce("queue", *self._topics)
 
-        await self._insist(write)
+        await self.insist(write)
 
     async def wait(self, delay: float, reason: str, usage: Usage | None) -> None:
         """Give the run and its place up until its provider can be asked again, as the next attempt.
@@ -179,7 +187,6 @@ class Record:
             "failure": Failure.PROVIDER_WAIT.value,
             "cursor": 0,
             "waits": (self._session.waits or 0) + 1,
-            **self._used(usage),
         }
 
         async def write() -> None:
@@ -194,12 +201,13 @@ class Record:
                         not_before=db_clock() + delay,
                         wait_from=db_clock(),
                         **values,
+                        **await self._spent(db, usage),
                     )
                     .execution_options(synchronize_session=False)
                 )
                 db.announce("queue", *self._topics)
 
-        await self._insist(write)
+        await self.insist(write)
 
     async def end(
         self,
@@ -251,10 +259,10 @@ class Record:
                     failure=failure,
                     output=output,
                     asking=asking,
-                    **self._used(usage),
+                    **await self._spent(db, usage),
                 )
 
-        await self._insist(write)
+        await self.insist(write)
 
     def _hide(self, text: str) -> str:
         return hide(text, self.hidden)
@@ -263,15 +271,23 @@ class Record:
     def _topics(self) -> tuple[str, str]:
         return f"session:{self.lease.session_id}", f"project:{self.lease.project_id}"
 
-    def _used(self, usage: Usage | None) -> dict[str, float]:
-        """Return what this attempt and those before it consumed, as columns."""
-        if usage is None:
-            return {}
-        return {
-            name: value + (getattr(self._session, name) or 0) for name, value in usage.model_dump().items()
-        }
+    async def _spent(self, db: Transaction, usage: Usage | None) -> dict[str, int]:
+        """Return what the session has spent, as columns.
 
-    async def _insist(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        Where its requests were counted it is their sum, whichever attempt made them; else what OpenCode
+        says of this attempt, and what it said of those before.
+        """
+        if counted := await spending_queries.sums(db, self.lease.session_id):
+            return counted
+        if usage is None or not (usage.tokens_input or usage.tokens_output or usage.cost > 0):
+            return {}
+        said = {"tokens_input": usage.tokens_input, "tokens_output": usage.tokens_output}
+        if usage.cost > 0:
+            # 0 stands for a price that OpenCode does not know.
+            said["cost_nano"] = nano(min(usage.cost, MOST_USD))
+        return {name: value + (getattr(self._session, name) or 0) for name, value in said.items()}
+
+    async def insist(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """Return what `work` returns, trying again for as long as the database is away.
 
         The sidecar's journal keeps what comes meanwhile, and the fence tells

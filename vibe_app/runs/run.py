@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable
@@ -37,12 +38,16 @@ from vibe_app.errors import (
 from vibe_app.runs.copying import Copy, Lost, known
 from vibe_app.runs.record import Record
 from vibe_app.runs.retry_policy import MAX_CRASHES, MAX_REPEATS, TRIES, WAITS, RetryPolicy
+from vibe_app.runs.spending import Counting
 from vibe_app.wire import RETRYABLE, Failure, SessionState, SidecarStatus, StartSession, now
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
+
+WHO_MAY = "Those of the project are its owners' business, those of the installation its operator's."
+_RAISE = "Raise the limit in the settings of the project or of the installation to go on."
 
 
 class _Stopped(Exception):
@@ -58,6 +63,7 @@ class Run:
         workspaces: Makes its workspace ready.
         credentials: Those of repositories, which are kept out of what is written.
         agent: Talks to the sidecar.
+        counting: What it may spend and has spent.
         retry_policy: How long to wait for what.
         start_limit: Seconds in which the agent must have been started, or found again.
         time_limit: Seconds after which the session is stopped.
@@ -73,6 +79,7 @@ class Run:
         workspaces: Workspaces,
         credentials: Credentials,
         agent: Agent,
+        counting: Counting,
         retry_policy: RetryPolicy,
         start_limit: float,
         time_limit: float,
@@ -83,6 +90,7 @@ class Run:
         self._workspaces = workspaces
         self._credentials = credentials
         self._agent = agent
+        self._counting = counting
         self._retry_policy = retry_policy
         self._start_limit = start_limit
         self._time_limit = time_limit
@@ -95,6 +103,7 @@ class Run:
         # that was before this process took the run over.
         self._since = datetime.fromtimestamp(session.heard_at, UTC) if session.heard_at else now()
         self._endpoint: Endpoint
+        self._counted: Endpoint | None = None
         # Where it did not answer just now, though its workspace was said to be ready.
         self._doubted: Endpoint | None = None
         if session.stop_requested:
@@ -140,7 +149,12 @@ class Run:
             _Stopped: A person asked for the end meanwhile.
             Lost: It cannot be reached, or not in time, or refuses, or has forgotten what it had accepted.
         """
-        start = StartSession(session_id=self._sidecar_id, prompt=self._session.prompt, title=title)
+        start = StartSession(
+            session_id=self._sidecar_id,
+            prompt=self._session.prompt,
+            title=title,
+            spends_for=str(self._session.id),
+        )
         limit = asyncio.timeout(self._start_limit)
         try:
             async with limit:
@@ -161,6 +175,7 @@ class Run:
             try:
                 self._endpoint = await self._unless_stopped(self._ready())
                 self._doubted = self._endpoint
+                await self._hand_over()
                 # Not broken off by Stop: an accepted session must be known here, or nobody could end it.
                 return await self._accepted(start)
             except (InvalidRequest, Conflict, NotFound) as error:
@@ -176,6 +191,19 @@ class Run:
                 self._note_step(error.message)
                 await self._unless_stopped(asyncio.sleep(self._retry_policy.pause * tries))
         raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _hand_over(self) -> None:
+        """Tell the gateway what the session may spend, before anything that costs begins."""
+        if self.stop.is_set():
+            return
+        self._counted = self._endpoint
+        try:
+            await self._counting.hand_over(self._endpoint)
+        except Unavailable as error:
+            if not self.record.cursor:
+                raise
+            # The agent is at work already, and the gateway keeps what it was told before.
+            log.warning("session %s: %s", self._session.id, error)
 
     async def _ready(self) -> Endpoint:
         """Make the workspace ready, saying so on the card where it takes a moment."""
@@ -229,6 +257,9 @@ class Run:
             self.record, self._agent, self._sidecar_id, self._endpoint, self._ready, self._retry_policy
         )
         copying = asyncio.create_task(copy.to_the_end(state), name=f"copy {self._sidecar_id}")
+        counting = asyncio.create_task(
+            self._counting.go_on(lambda: copy.endpoint), name=f"count {self._sidecar_id}"
+        )
         asked = asyncio.create_task(self.stop.wait(), name="stop asked")
         stopping: asyncio.Task[bool] | None = None
         try:
@@ -242,13 +273,13 @@ class Run:
             if copying.done():
                 state = copying.result()
                 if overdue and state.status is SidecarStatus.CANCELLED:
-                    raise Lost(self._overdue(), Failure.BROKEN)
+                    raise self._overdue()
                 return state
         finally:
-            await cancel(copying, asked, stopping)
-        reason = self._overdue() if overdue else "It was stopped."
+            await cancel(copying, counting, asked, stopping)
+            self._counted = copy.endpoint
         remark = "The workspace did not confirm the stop: the agent may still be at work there."
-        raise Lost(reason, Failure.BROKEN, remark)
+        raise self._overdue(remark) if overdue else Lost("It was stopped.", Failure.BROKEN, remark)
 
     async def _hear_out(self, copying: asyncio.Task[SessionState]) -> None:
         """Let what an agent had said before it stopped be written, for as long as some of it still comes."""
@@ -264,10 +295,20 @@ class Run:
         began = self._session.started_at
         # Waiting for a provider without a place is no work.
         spent = (now() - began).total_seconds() - (self._session.waited or 0.0) if began else 0.0
-        return max(0.0, self._time_limit - spent)
+        return max(0.0, min(self._time_limit, self._limit_seconds) - spent)
 
-    def _overdue(self) -> str:
-        return f"It ran for longer than {self._time_limit / 60:.0f} min and was stopped."
+    @property
+    def _limit_seconds(self) -> float:
+        """For how long the session's own limit lets it run."""
+        minutes = self._session.limit_minutes
+        return math.inf if minutes is None else minutes * 60.0
+
+    def _overdue(self, remark: str = "") -> Lost:
+        if self._limit_seconds > self._time_limit:
+            reason = f"It ran for longer than {self._time_limit / 60:.0f} min and was stopped."
+            return Lost(reason, Failure.BROKEN, remark)
+        reason = f"It has run for the {self._session.limit_minutes} min that it may take. {_RAISE}"
+        return Lost(reason, Failure.BUDGET_EXHAUSTED, remark)
 
     async def _stop_agent(self, copy: Copy) -> bool:
         """Ask the agent to stop until it has; tell whether it has, or its sidecar is silent for too long.
@@ -299,6 +340,7 @@ class Run:
         return False
 
     async def _conclude(self, state: SessionState) -> None:
+        await self._count_the_rest()
         if state.status is SidecarStatus.COMPLETED:
             await self.record.end(SessionStatus.COMPLETED, usage=state.usage, asking=state.asking)
         elif state.status is SidecarStatus.CANCELLED or self.stop.is_set():
@@ -309,6 +351,7 @@ class Run:
 
     async def _give_up(self, lost: Lost, state: SessionState | None = None) -> None:
         """End a run that cannot go on, or have it repeated where that is worth while."""
+        await self._count_the_rest()
         usage = state.usage if state else None
         # A wait that its provider asked for is no failure that was tried again.
         attempt = self._session.attempt - (self._session.waits or 0)
@@ -321,6 +364,8 @@ class Run:
                 return
             reason = f"{reason} That is longer than the {longest / 3600:.1f} h for which a run waits in all."
         failure = lost.failure
+        if failure == Failure.BUDGET_EXHAUSTED:
+            reason = f"{reason} {WHO_MAY}"
         if failure == Failure.AGENT_LOST and (
             trouble := await self._workspaces.trouble(self._project.id, self._since)
         ):
@@ -338,6 +383,11 @@ class Run:
             await self.record.end(SessionStatus.FAILED, reason, failure, usage, lost.remark)
         if state is None:
             await self._silence()
+
+    async def _count_the_rest(self) -> None:
+        counted, self._counted = self._counted, None
+        if counted is not None:
+            await self._counting.finish(counted, self._retry_policy.stop)
 
     async def _silence(self) -> None:
         """End what the agent may still be doing, where its sidecar can be reached in a moment."""

@@ -23,6 +23,7 @@ from vibe_app.runs.queue import Queue, Renewal
 from vibe_app.runs.record import Record
 from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.run import Run
+from vibe_app.runs.spending import Counting, Spending
 from vibe_app.settings import Settings
 from vibe_app.workspaces.service import Workspaces
 
@@ -49,6 +50,7 @@ class Supervisor:
         credentials: Those of repositories, which are kept out of what is written.
         agent: Talks to their sidecars.
         event_log: Takes the events.
+        spending: Tells gateways what sessions may spend, and copies what they have.
         settings: Limits and times.
         owner: This process's name, unique for each start of it.
         retry_policy: How long a run waits for what.
@@ -61,6 +63,7 @@ class Supervisor:
         credentials: Credentials,
         agent: Agent,
         event_log: EventLog,
+        spending: Spending,
         settings: Settings,
         owner: str,
         retry_policy: RetryPolicy | None = None,
@@ -71,6 +74,7 @@ class Supervisor:
         self._credentials = credentials
         self._agent = agent
         self._event_log = event_log
+        self._spending = spending
         self._settings = settings
         self._retry_policy = retry_policy or RetryPolicy()
         self._queue = Queue(database, self.owner, settings.lease, settings.installation_limit)
@@ -124,6 +128,7 @@ class Supervisor:
             self._workspaces,
             self._credentials,
             self._agent,
+            Counting(record, self._spending, self._retry_policy.answer),
             self._retry_policy,
             self._settings.start_timeout,
             self._settings.session_timeout,

@@ -44,6 +44,8 @@ class Failure(StrEnum):
     """Bad key, unknown model, refused prompt, context too long. Final at once."""
     PROVIDER_WAIT = "provider_wait"
     """The model's provider asks to come back later. Worth repeating then, and its place is free meanwhile."""
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    """The session has reached a limit of what it may spend: no fault of the agent. Final at once."""
     DISK_FULL = "disk_full"
     """The workspace has no room left. Final at once: the next attempt would find it as full."""
     NO_PROGRESS = "no_progress"
@@ -94,6 +96,12 @@ class StartSession(BaseModel):
     prompt: str = Field(min_length=1)
     title: str = Field(default="", max_length=200)
     model: str | None = Field(default=None, description="provider/model; the workspace's default when absent")
+    spends_for: str | None = Field(
+        default=None,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="Under which id the workspace's gateway knows the session; absent where it has none",
+    )
 
 
 class SessionState(BaseModel):

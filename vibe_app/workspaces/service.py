@@ -284,13 +284,15 @@ class Workspaces:
 
     def _endpoint(self, row: Workspace) -> Endpoint:
         address = row.address or {}
+        keys = self.keys(row.project_id, row.epoch)
         return Endpoint(
             url=address.get("url", ""),
-            token=self.keys(row.project_id, row.epoch).token,
+            token=keys.token,
             files_url=address.get("files_url", ""),
             proxy_url=address.get("proxy_url", ""),
             notices=tuple(row.notices or ()),
             gateway_url=address.get("gateway_url", ""),
+            rehearsal_key=keys.rehearsal_key,
         )
 
 

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     CheckConstraint,
     Column,
     Index,
@@ -40,6 +41,10 @@ class Project(SQLModel, table=True):
     repo_url: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     repo_branch: str | None = Field(default=None, sa_column=Column(String(255), nullable=True))
     session_limit: int = Field(default=1, nullable=False)
+    limit_nano: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    limit_tokens: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    limit_minutes: int | None = Field(default=None, nullable=True)
+    limit_requests: int | None = Field(default=None, nullable=True)
     workspace_status: str = Field(default="stopped", sa_column=Column(String(16), nullable=False))
     workspace_reason: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     workspace_notices: list[str] | None = Field(default=None, sa_column=Column(JSON, nullable=True))

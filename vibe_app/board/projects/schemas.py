@@ -12,6 +12,7 @@ from vibe_app.accounts.roles import ProjectRole
 from vibe_app.addresses import Credential
 from vibe_app.board.lifecycle import WorkspaceStatus
 from vibe_app.board.rules import Body, Name, RoleWord
+from vibe_app.board.spending.limits import LimitsPatch, LimitsView
 from vibe_app.errors import InvalidRequest
 from vibe_app.schema import Moment, Patch, Str, Taken, View, documented
 
@@ -75,6 +76,7 @@ class ProjectPatch(Patch):
     session_limit: (
         Annotated[int, AfterValidator(_limit), documented(minimum=1, maximum=SESSION_LIMIT)] | None
     ) = None
+    limits: LimitsPatch | None = None
     repo_url: _RepoUrl | None = None
     branch: _Branch | None = None
     repo_credential: RepoCredential | None = None
@@ -109,6 +111,10 @@ class ProjectCard(View):
 class ProjectView(ProjectCard):
     """A project."""
 
+    limits: LimitsView = Field(description="The project's own limits of what a session may spend")
+    limits_in_force: LimitsView = Field(
+        description="What its next session may spend: its own limits within the installation's"
+    )
     repo_url: str | None = Field(description="Without any credential")
     branch: str | None = Field(description="Null is the repository's own choice")
     has_credential: bool = Field(description="Whether a token signs in to the repository's server")

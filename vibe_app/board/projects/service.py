@@ -29,6 +29,8 @@ from vibe_app.board.projects.schemas import (
     WorkspaceView,
 )
 from vibe_app.board.sessions import queries as session_queries
+from vibe_app.board.spending import limits as limits_of
+from vibe_app.board.spending.limits import NO_LIMITS, Limits, LimitsView
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
 from vibe_app.db import Database, Transaction
@@ -69,15 +71,22 @@ class Projects:
         workspaces: Tells how their workspaces are, and has them erased.
         credentials: Where those of their repositories are kept.
         project_limit: How many sessions of a new project may run at once.
+        limits: What a session of this installation may spend.
     """
 
     def __init__(
-        self, database: Database, workspaces: WorkspaceRows, credentials: Credentials, project_limit: int = 1
+        self,
+        database: Database,
+        workspaces: WorkspaceRows,
+        credentials: Credentials,
+        project_limit: int = 1,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         self._database = database
         self._workspaces = workspaces
         self._credentials = credentials
         self._project_limit = project_limit
+        self._limits = limits
 
     async def create(self, actor: Actor, new: NewProject) -> ProjectView:
         """Make a project of which the actor is the owner.
@@ -161,6 +170,7 @@ class Projects:
         """
         values = patch.given()
         remote = {name: values.pop(name) for name in remotes.FIELDS if name in values}
+        given_limits = values.pop("limits", None)
         async with self._database.transaction() as db:
             project, _ = await require(db, actor, project_id, ProjectRole.OWNER, Scope.WRITE, lock=True)
             if remote:
@@ -168,6 +178,8 @@ class Projects:
                 if changes:
                     await self._credentials.put(db, project_id, credential)
                 await self._workspaces.forgive(db, project_id)
+            if given_limits is not None:
+                values |= limits_of.changed(Limits.of(project), given_limits, self._limits).columns()
             for name, value in {"updated_at": now(), **values}.items():
                 setattr(project, name, value)
             db.announce(f"project:{project_id}", "projects", "queue")
@@ -285,6 +297,8 @@ class Projects:
         return [
             ProjectView(
                 **dict(card),
+                limits=LimitsView.show(Limits.of(project)),
+                limits_in_force=LimitsView.show(Limits.of(project).within(self._limits)),
                 # A process of the version before may have stored one with a credential just now.
                 repo_url=project.repo_url and addresses.bare(project.repo_url),
                 branch=project.repo_branch,

@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Float,
@@ -42,6 +43,10 @@ class Session(SQLModel, table=True):
     `wait_from` is since when it waits for its model's provider, without a place of
     its own and until `not_before`, on the database's clock; `waits` and `waited` are
     how often and for how many seconds it did in all, NULL for never.
+    Tokens, `cost_nano` and `model_requests` are the sums of its rows in `model_requests`, and NULL where
+    its workspace counts none; what OpenCode says then takes their place. Of `unpriced_requests` the cost
+    is not known, and `cost_nano` is a least amount; `cost` is what versions before 0011 wrote. The limits
+    are those of its start.
     Once `archived_at` is set, `output` holds only its beginning (see `archive`), and `output_size`
     says how many bytes the whole has.
     """
@@ -87,6 +92,16 @@ class Session(SQLModel, table=True):
     tokens_input: int | None = Field(default=None, nullable=True)
     tokens_output: int | None = Field(default=None, nullable=True)
     cost: float | None = Field(default=None, nullable=True)
+    tokens_reasoning: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    tokens_cache_read: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    tokens_cache_write: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    cost_nano: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    model_requests: int | None = Field(default=None, nullable=True)
+    unpriced_requests: int | None = Field(default=None, nullable=True)
+    limit_nano: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    limit_tokens: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    limit_minutes: int | None = Field(default=None, nullable=True)
+    limit_requests: int | None = Field(default=None, nullable=True)
     last_line: str = Field(default="", sa_column=Column(String(300), nullable=False))
     last_event_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import Field
 
 from vibe_app.board.lifecycle import SessionStatus
+from vibe_app.board.spending.limits import Limits, LimitsView, usd
 from vibe_app.schema import Moment, Str, Taken, View, documented
 
 
@@ -51,9 +52,19 @@ class SessionCard(View):
     attempt: int = Field(description="Counts from 1; grows when a lost session is taken up again")
     stop_requested: bool
     model: str
-    tokens_input: int | None
-    tokens_output: int | None
-    cost: float | None = Field(description="US dollars, where known")
+    tokens_input: int | None = Field(
+        description="Tokens that models read, without those of a cache; null where nobody counted them"
+    )
+    tokens_output: int | None = Field(description="Tokens that models wrote, without their reasoning")
+    tokens_reasoning: int | None
+    tokens_cache_read: int | None
+    tokens_cache_write: int | None
+    cost: float | None = Field(description="US dollars; null where the cost of any part is not known")
+    cost_at_least: float | None = Field(
+        description="US dollars of what is known; null where nobody counted it"
+    )
+    model_requests: int | None = Field(description="Requests to models, those of sub-agents among them")
+    limits: LimitsView = Field(description="What it may spend, as it was when it started")
     last_line: str = Field(description="The last line that it wrote")
     last_seq: int = Field(description="Number of its newest event")
     last_event_at: Moment | None
@@ -88,7 +99,7 @@ class SessionList(View):
 
 
 Kind = TypeVar("Kind", bound=SessionCard)
-_REASONED = frozenset({"queue_position", "waiting_for", "quiet_since"})
+_REASONED = frozenset({"queue_position", "waiting_for", "quiet_since", "cost", "cost_at_least", "limits"})
 
 
 def session_view(
@@ -111,6 +122,16 @@ def session_view(
     if row.status is not SessionStatus.FAILED:
         # The row remembers why it was taken up again: no word on a run that may well complete.
         values["failure"] = None
-    return kind.model_validate(
-        {**values, "queue_position": position, "waiting_for": reason, "quiet_since": since}
-    )
+    values |= {"queue_position": position, "waiting_for": reason, "quiet_since": since}
+    known = usd(row.cost_nano) if row.model_requests is not None else None
+    values |= {"cost": _cost(row), "cost_at_least": known, "limits": LimitsView.show(Limits.of(row))}
+    return kind.model_validate(values)
+
+
+def _cost(row: Any) -> float | None:
+    if row.model_requests is not None:
+        return None if row.unpriced_requests else usd(row.cost_nano)
+    if row.cost_nano is not None:
+        return usd(row.cost_nano)
+    # What a version before has written; it wrote 0 where it knew no price.
+    return row.cost or None

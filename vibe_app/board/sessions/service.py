@@ -17,12 +17,14 @@ from vibe_app.board import rules
 from vibe_app.board.access import require, task_of
 from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
 from vibe_app.board.pages import Page
+from vibe_app.board.projects.models import Project
 from vibe_app.board.sessions import archive
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.endings import UNREACHABLE, end_session
 from vibe_app.board.sessions.line import queue_positions
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.schemas import SessionCard, SessionPreview, SessionView, session_view
+from vibe_app.board.spending.limits import NO_LIMITS, Limits
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
 from vibe_app.db import Database, Transaction
@@ -42,6 +44,7 @@ class Sessions:
         model: Which model answers, kept with each session.
         outcome_timeout: Seconds for which `wait_for_outcome` waits.
         quiet_notice: Seconds without a word after which a running session is shown as quiet.
+        limits: What a session of this installation may spend.
     """
 
     def __init__(
@@ -51,12 +54,14 @@ class Sessions:
         model: str,
         outcome_timeout: float = 10.0,
         quiet_notice: float = 300.0,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         self._database = database
         self._installation_limit = installation_limit
         self._model = model
         self._outcome_timeout = outcome_timeout
         self._quiet_notice = quiet_notice
+        self._limits = limits
 
     async def execute(
         self,
@@ -116,6 +121,8 @@ class Sessions:
                 f"{task.status.column}. Move it to To do first.",
                 "not_in_todo",
             )
+        project = await db.get_one(Project, task.project_id)
+        limits = Limits.of(project).within(self._limits)
         session = Session(
             task_id=task.id,
             project_id=task.project_id,
@@ -124,6 +131,10 @@ class Sessions:
             idempotency_key=idempotency_key,
             model=self._model,
             priority=task.priority.rank,
+            limit_nano=limits.nano,
+            limit_tokens=limits.tokens,
+            limit_minutes=limits.minutes,
+            limit_requests=limits.requests,
         )
         db.add(session)
         await db.flush()

@@ -67,6 +67,7 @@ class Endpoint:
         proxy_url: The session proxy's address; empty where a workspace has none.
         notices: Sentences on what of the repository is not in the workspace.
         gateway_url: Where the gateway takes the engine's calls; empty where a workspace has none.
+        rehearsal_key: The key of the sidecar's rehearsal model, for the gateway.
     """
 
     url: str
@@ -75,6 +76,7 @@ class Endpoint:
     proxy_url: str = ""
     notices: tuple[str, ...] = ()
     gateway_url: str = ""
+    rehearsal_key: str = field(default="", repr=False)
 
 
 Progress = Callable[[str], Awaitable[None]]
