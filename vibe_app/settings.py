@@ -22,6 +22,8 @@ from pydantic import AliasChoices, Field, ValidationError, field_validator, mode
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from vibe_app import opened
+
 OPENCODE_VERSION = "1.18.33"
 
 # The variable in which each provider's own tools look for the key.
@@ -100,6 +102,21 @@ class Settings(BaseSettings):
     opencode: str = Field(
         "", description="Path of the OpenCode binary; empty means the one in the data folder"
     )
+    sandbox: Literal["on", "off"] = Field(
+        "on", description="Whether local agents work behind a wall; off lets them read what the server reads"
+    )
+    sandbox_read: str = Field(
+        "", description="Further paths that every local agent may read, with colons: ~/.pyenv:/opt/jdk"
+    )
+    sandbox_cache: str = Field(
+        "", description="Paths where each project has a folder of its own to write, with colons: ~/.cargo"
+    )
+    workspace_memory_mib: int = Field(
+        4096, ge=0, le=10_000_000, description="MiB of memory that a local workspace may have; 0 is any"
+    )
+    workspace_disk_mib: int = Field(
+        10_240, ge=0, le=100_000_000, description="MiB that a local workspace's files may have; 0 is any"
+    )
     opencode_server_image: str = Field(
         "",
         validation_alias=AliasChoices("OPENCODE_SERVER_IMAGE", "VIBE_OPENCODE_SERVER_IMAGE"),
@@ -167,6 +184,25 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @field_validator("sandbox_read", "sandbox_cache")
+    @classmethod
+    def _whole_paths(cls, value: str) -> str:
+        opened.paths(value)
+        return value
+
+    @model_validator(mode="after")
+    def _nothing_of_ours(self) -> Self:
+        named = {"sandbox_read": self.sandbox_reads, "sandbox_cache": self.sandbox_caches}
+        refused = [
+            f"{variable(name)}: {words}"
+            for name, paths in named.items()
+            for path in paths
+            if (words := opened.refused(path, self.data))
+        ]
+        if refused:
+            raise ValueError("\n".join(refused))
+        return self
 
     @field_validator("secret_key")
     @classmethod
@@ -302,6 +338,16 @@ class Settings(BaseSettings):
         if self.role != "all" and self.on_sqlite:
             raise ValueError(f"VIBE_DATABASE_URL must name a PostgreSQL where VIBE_ROLE is {self.role}")
         return self
+
+    @property
+    def sandbox_reads(self) -> list[Path]:
+        """Further paths that every local agent may read."""
+        return opened.paths(self.sandbox_read)
+
+    @property
+    def sandbox_caches(self) -> list[Path]:
+        """Paths where each project has a folder of its own."""
+        return opened.paths(self.sandbox_cache)
 
     @property
     def on_sqlite(self) -> bool:

@@ -147,8 +147,10 @@ async def test_it_starts_opencode_on_what_was_handed_over_and_ends_with_it(envir
         assert given["VIBE_PROJECT_ID"] == "a-project"
         layout = layout_of(tmp_path / "volume")
         assert opencode.cwd() == str(layout.given)
-        assert json.loads(Path(given["OPENCODE_CONFIG"]).read_text())["model"] == "rehearsal/rehearsal"
-        assert Path(given["XDG_CONFIG_HOME"], "opencode", "plugin", "guard.js").is_file()
+        assert given["OPENCODE_CONFIG"] == str(layout.config)
+        assert given["XDG_CONFIG_HOME"] == str(layout.settings)
+        assert json.loads(layout.config.read_text())["model"] == "rehearsal/rehearsal"
+        assert (layout.settings / "opencode" / "plugin" / "guard.js").is_file()
         assert os.readlink(given["XDG_DATA_HOME"]) == str(tmp_path / "kept")
         opencode.kill()
         assert process.wait(timeout=20) == 128 + signal.SIGKILL

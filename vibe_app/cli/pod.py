@@ -233,7 +233,7 @@ def _hide() -> None:
 
 def _start(settings: Settings, place: Place) -> subprocess.Popen[bytes]:
     """Make OpenCode's home and start it."""
-    hermetic.prepare_home(place.layout.home, place.kept)
+    hermetic.prepare_home(place.layout.home, place.kept, covered=True)
     env = hermetic.opencode_env(
         project_id=place.project_id,
         layout=place.layout,

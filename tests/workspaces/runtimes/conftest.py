@@ -62,5 +62,9 @@ def program(path: Path, text: str) -> Path:
 
 
 def local_settings(data: Path, opencode: Path, **more: object) -> Settings:
-    """Settings of a local installation in `data`."""
+    """Settings of a local installation in `data`.
+
+    A stand-in is a Python script: behind the wall there is nothing to run it with.
+    """
+    more = {"sandbox": "off" if opencode.name == "stand-in" else "on"} | more
     return Settings(data=data, opencode=str(opencode), **more)  # pyright: ignore

@@ -22,8 +22,10 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         script, env = folder / "command.sh", folder / "bash_env"
+        self.bounds = folder / "bounds"
+        self.bounds.touch()
         script.write_text(supervision.SCRIPT)
-        env.write_text(supervision.bash_env(script, ["SECRET"]))
+        env.write_text(supervision.bash_env(script, self.bounds, ["SECRET"]))
         self.group: Path | None = None
         """The control group to start commands in."""
         self.env = {

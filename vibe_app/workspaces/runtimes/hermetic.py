@@ -103,7 +103,7 @@ class Layout:
 
     @property
     def ours(self) -> Path:
-        """The workspace's own folder of ours: OpenCode's configuration, and the sidecar's journals."""
+        """The folder of ours in the workspace: OpenCode's configuration, and the sidecar's journals."""
         return self.workspace / ".opencode"
 
     @property
@@ -113,7 +113,7 @@ class Layout:
 
     @property
     def settings(self) -> Path:
-        """What OpenCode takes for its user's configuration (`XDG_CONFIG_HOME`): the guard, and nothing else."""
+        """What OpenCode takes for its user's configuration (`XDG_CONFIG_HOME`): the guard alone."""
         return self.given / "config"
 
     @property
@@ -143,7 +143,7 @@ class Layout:
 
     @property
     def covered(self) -> Mapping[Path, Path]:
-        """What OpenCode would take for configuration where the agent can write, and what lies there instead."""
+        """Where the agent could write what OpenCode takes for configuration, and what lies there instead."""
         return {self.home / ".opencode": self.given / "home"}
 
 
@@ -293,7 +293,7 @@ def write_config(workspace: Path, config: Mapping[str, Any]) -> Path:
 
 
 def prepare(layout: Layout, kept: Path | None = None) -> None:
-    """Make OpenCode's home and what it is handed, idempotently; keep its data, forget what else configures it.
+    """Make OpenCode's home and what it is handed, idempotently; keep its data and nothing else of before.
 
     Args:
         layout: Where; made if need be.
@@ -306,7 +306,7 @@ def prepare(layout: Layout, kept: Path | None = None) -> None:
     prepare_given(layout)
 
 
-def prepare_home(home: Path, kept: Path | None = None) -> None:
+def prepare_home(home: Path, kept: Path | None = None, *, covered: bool = False) -> None:
     """Make OpenCode's private home, idempotently; keep its data, forget what could configure it.
 
     An agent's command can write here: what it leaves does not outlive a start, and where it
@@ -315,13 +315,16 @@ def prepare_home(home: Path, kept: Path | None = None) -> None:
     Args:
         home: Where; made if need be.
         kept: Where OpenCode's data lies instead, reached by a link in the home.
+        covered: Whether `Layout.covered` is in place already, as in a pod.
 
     Raises:
         OSError: The folder cannot be written.
     """
     home.mkdir(parents=True, exist_ok=True)
-    _place(home, ".opencode").remove()
-    for way in (("tmp",), (".local", "state", "opencode"), (".cache", "opencode"), (".opencode",)):
+    if not covered:
+        _place(home, ".opencode").remove()
+        _make(home, ".opencode")
+    for way in (("tmp",), (".local", "state", "opencode"), (".cache", "opencode")):
         _make(home, *way)
     _place(home, ".config", "opencode").remove()
     _make_share(home, kept)
@@ -356,7 +359,9 @@ def prepare_given(layout: Layout) -> None:
     _place(given, "config", "opencode", "plugin", "guard.js").write(_GUARD)
     _place(given, layout.models.name).write("{}")
     _place(given, layout.script.name).write(supervision.SCRIPT)
-    _place(given, layout.bash_env.name).write(supervision.bash_env(layout.script, SECRET_VARIABLES))
+    _place(given, layout.bash_env.name).write(
+        supervision.bash_env(layout.script, layout.bounds, SECRET_VARIABLES)
+    )
     _place(given, layout.bounds.name).write("")
 
 

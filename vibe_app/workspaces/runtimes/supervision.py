@@ -35,24 +35,29 @@ from pathlib import Path
 from vibe_app.wire import MEMORY_NOTICE
 
 
-def bash_env(script: Path, secrets: Sequence[str]) -> str:
+def bash_env(script: Path, bounds: Path, secrets: Sequence[str]) -> str:
     """Return the file for `BASH_ENV`: it forgets secrets and hands the command to the supervisor.
 
     Args:
         script: Where the supervisor's script lies.
+        bounds: Where a line is added for each command that is ended for its greed: its supervisor's
+            process id, and a sentence.
         secrets: Variables that no command has any business to see.
     """
     return f"""unset BASH_ENV {" ".join(secrets)}
 if [[ $PPID == "$OPENCODE_PID" && -n $BASH_EXECUTION_STRING ]]; then
   export VIBE_COMMAND=$EPOCHREALTIME:$$:${{#BASH_EXECUTION_STRING}}
-  VIBE_TEXT=$BASH_EXECUTION_STRING exec -a vibe-command "$BASH" "{script}"
+  VIBE_TEXT=$BASH_EXECUTION_STRING VIBE_BOUNDS="{bounds}" exec -a vibe-command "$BASH" "{script}"
 fi
 """
 
 
 SCRIPT = f"""text=$VIBE_TEXT
-unset VIBE_TEXT
-echo vibe-command >/proc/self/comm
+bounds=$VIBE_BOUNDS
+unset VIBE_TEXT VIBE_BOUNDS
+mapfile -t greedy <"$bounds"
+ended=${{#greedy[@]}}
+printf vibe-command >/proc/self/comm
 
 # How many processes the kernel ended here for want of memory (control groups, version 2 or 1).
 memory_kills() {{
@@ -124,6 +129,8 @@ if told; then
 fi
 kill -KILL -- "-$watcher" "-$!" "$sentinel"
 [[ $status != 137 || $(memory_kills) == "$before" ]] || echo "{MEMORY_NOTICE}" >&3
+mapfile -t -s "$ended" greedy <"$bounds"
+for line in "${{greedy[@]}}"; do [[ $line != "$$ "* ]] || echo "${{line#* }}" >&3; done
 exec 3>&-
 sleep 0.05
 exit "$status"

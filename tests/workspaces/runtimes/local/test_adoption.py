@@ -39,7 +39,7 @@ async def main():
     runtime = LocalRuntime(Settings(data=Path(sys.argv[1]), opencode=sys.argv[2]), pace=0)
     await runtime.open(tenancy())
     endpoint = await runtime.ensure(spec_of(UUID(sys.argv[3])))
-    print(json.dumps(dataclasses.astuple(endpoint)), flush=True)
+    print(json.dumps(dataclasses.asdict(endpoint)), flush=True)
     await asyncio.Event().wait()
 
 asyncio.run(main())
@@ -56,8 +56,8 @@ async def an_app(data: Path, opencode: Path, spec: WorkspaceSpec) -> AsyncIterat
     try:
         assert app.stdout is not None
         line = await asyncio.wait_for(app.stdout.readline(), 60)
-        *found, notices = json.loads(line)
-        yield Endpoint(*found, tuple(notices))
+        found = json.loads(line)
+        yield Endpoint(**found | {"notices": tuple(found["notices"])})
     finally:
         app.send_signal(signal.SIGKILL)
         await app.wait()

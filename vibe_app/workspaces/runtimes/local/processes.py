@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -45,10 +46,19 @@ def marker(data: Path, project_id: UUID) -> dict[str, str]:
     return {INSTALLATION: str(data), _PROJECT[0]: str(project_id)}
 
 
-def spawn(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, log: Path) -> psutil.Process:
+def spawn(
+    command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, log: Path, told: bytes = b""
+) -> psutil.Process:
     """Start a process in a session of its own, with exactly `env`, its output in `log`.
 
     What the one before it wrote stays beside it as `<log>.previous`.
+
+    Args:
+        command: The program and its arguments.
+        env: Its whole environment.
+        cwd: Where it starts.
+        log: Takes its output.
+        told: What it reads on its standard input, which it does at once.
 
     Raises:
         OSError: It cannot be started.
@@ -61,12 +71,16 @@ def spawn(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, l
             [str(part) for part in command],
             env=dict(env),
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if told else subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             umask=ORDINARY,
         )
+    if child.stdin is not None:
+        # Where it has ended already, its words are in the log.
+        with child.stdin, suppress(BrokenPipeError):
+            child.stdin.write(told)
     _children[child.pid] = child
     _memory_kills_before[child.pid] = memory_kills()
     return psutil.Process(child.pid)

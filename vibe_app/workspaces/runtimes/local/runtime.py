@@ -4,8 +4,8 @@ Each workspace is a folder with four services on loopback: OpenCode, its sidecar
 the file browser, and the session proxy, of which runs need the first two.
 They outlive the app: what runs is written down, and found again or ended by the
 next `open`. A service that dies while its workspace is in use is started again.
-The agent runs as the same user as the app: this runtime separates projects from
-each other's files by convention, not by force (the Kubernetes runtime does).
+OpenCode, and with it all that the agent starts, runs behind a wall (`wall.py`); the
+other services run beside it, as the same user as the app.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from vibe_app.workspaces.runtimes.local import processes
 from vibe_app.workspaces.runtimes.local.records import Name, Record, Records
 from vibe_app.workspaces.runtimes.local.services import Services, ask
 from vibe_app.workspaces.runtimes.local.starting import BESIDE, Starter, in_words
+from vibe_app.workspaces.runtimes.local.wall import find
 from vibe_app.workspaces.runtimes.local.workspace import CORE, LocalWorkspace, stopped_meanwhile
 from vibe_app.workspaces.states import WorkspaceStatus
 
@@ -95,6 +96,8 @@ class LocalRuntime:
         self._claim = self._claim_folder()
         self._workspaces.clear()
         self._services.keys_of = tenancy.keys
+        if self._settings.sandbox == "on":
+            self._services.wall = await asyncio.to_thread(find, self._settings)
         await asyncio.to_thread(checkout.tidy, self._settings.workspaces)
         await asyncio.to_thread(self._services.empty_trash)
         await _all(self._adopt(record) for record in self._records.read_all())

@@ -31,8 +31,9 @@ from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.repositories import checkout
 from vibe_app.workspaces.runtimes import hermetic
 from vibe_app.workspaces.runtimes.base import KeysOf
-from vibe_app.workspaces.runtimes.local import processes
+from vibe_app.workspaces.runtimes.local import keeper, processes
 from vibe_app.workspaces.runtimes.local.records import Name, Record
+from vibe_app.workspaces.runtimes.local.wall import NoWall, Wall, arguments, data, seccomp_filter
 
 _PACKAGE = Path(vibe_app.__path__[0])
 _ANSWER = 5.0
@@ -48,10 +49,12 @@ class Services:
 
     Attributes:
         keys_of: Says the secrets of a workspace in an epoch; set before anything is started.
+        wall: What is put up around what agents do; None where it is not wanted. Set before as well.
     """
 
     def __init__(self, settings: Settings, pace: float) -> None:
         self.keys_of: KeysOf = lambda project_id, epoch: ServiceKeys("", "", "")
+        self.wall: Wall | NoWall | None = None
         self._settings = settings
         self._pace = pace
         self._sidecar_build = _sidecar_build()
@@ -134,8 +137,11 @@ class Services:
     def _opencode_build(self, record: Record) -> str:
         binary = self._settings.opencode_binary
         written = binary.stat().st_mtime_ns if binary.exists() else 0
-        key = self._settings.model_key
-        return _fingerprint(json.dumps([self._config(record), str(binary), written, key]).encode())
+        settings = self._settings
+        wall = [repr(self.wall), settings.sandbox_read, settings.sandbox_cache]
+        bounds = [settings.workspace_memory_mib, settings.workspace_disk_mib]
+        parts = [self._config(record), str(binary), written, settings.model_key, wall, bounds]
+        return _fingerprint(json.dumps(parts).encode())
 
     async def _start_opencode(self, record: Record) -> psutil.Process:
         binary = self._settings.opencode_binary
@@ -155,12 +161,79 @@ class Services:
             api_key=self._settings.model_key,
             rehearsal_key=keys.rehearsal_key,
         )
-        return processes.spawn(
-            [binary, "serve", "--hostname", "127.0.0.1", "--port", str(record.opencode_port)],
-            env=env | self._mark(record),
-            cwd=layout.given,
-            log=self.log(record.project_id, Name.OPENCODE),
+        command = ["serve", "--hostname", "127.0.0.1", "--port", str(record.opencode_port)]
+        env |= self._mark(record)
+        log = self.log(record.project_id, Name.OPENCODE)
+        if isinstance(self.wall, Wall):
+            sealed = await asyncio.to_thread(self._sealed, binary)
+            return processes.spawn(
+                [sys.executable, "-P", "-S", "-m", keeper.__name__],
+                env={"PATH": os.defpath, "PYTHONPATH": str(_PACKAGE.parent)} | self._mark(record),
+                cwd=self._settings.data,
+                log=log,
+                told=self._plan(self.wall, record, layout, [str(sealed), *command], env).to_json(),
+            )
+        return processes.spawn([binary, *command], env=env, cwd=layout.given, log=log)
+
+    def _plan(
+        self, wall: Wall, record: Record, layout: hermetic.Layout, command: list[str], env: dict[str, str]
+    ) -> keeper.Plan:
+        """What the keeper is told of a workspace."""
+        secrets = {name: env.pop(name) for name in hermetic.SECRET_VARIABLES if name in env}
+        rg = self._settings.tools / "rg"
+        programs = [Path(command[0]), *([rg] if rg.is_file() else [])]
+        reads = [path for path in self._settings.sandbox_reads if path.exists()]
+        caches = self._caches(record.project_id)
+        for _, lies in caches:
+            lies.mkdir(parents=True, exist_ok=True)
+        first, last = arguments(wall, layout, programs, reads, caches)
+        variables = [word for name, value in env.items() for word in ("--setenv", name, value)]
+        return keeper.Plan(
+            bubblewrap=wall.bubblewrap,
+            arguments=[*first, "--clearenv", *variables],
+            data=data(layout),
+            last=last,
+            filter=seccomp_filter(),
+            command=command,
+            secrets=secrets,
+            port=record.opencode_port,
+            outward=[record.sidecar_port],
+            memory=self._settings.workspace_memory_mib,
+            disk=self._settings.workspace_disk_mib,
+            folders=[str(layout.workspace), str(layout.home)],
+            notices=str(layout.bounds),
         )
+
+    def _caches(self, project_id: UUID) -> list[tuple[Path, Path]]:
+        """Where each of the project's own caches is seen, and where it lies."""
+        own = self._settings.data / "caches" / str(project_id)
+        named = self._settings.sandbox_caches
+        return [(path, own / hashlib.sha256(bytes(path)).hexdigest()[:16]) for path in named]
+
+    def _sealed(self, binary: Path) -> Path:
+        """OpenCode's binary, or a copy of it, that may be run and not read.
+
+        Linux shows nobody of the same user the environment and memory of a program that its user may
+        not read. A script must be read to be run, and is left as it is.
+
+        Raises:
+            OSError: It cannot be copied.
+        """
+        found = binary.stat()
+        if not found.st_mode & 0o444:
+            return binary
+        with binary.open("rb") as file:
+            if file.read(4) != b"\x7fELF":
+                return binary
+        named = f"{binary.resolve()} {found.st_mtime_ns} {found.st_size}"
+        copy = self._settings.data / "sealed" / hashlib.sha256(named.encode()).hexdigest()[:16] / "opencode"
+        if not copy.exists():
+            copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft = copy.with_name(f"{os.getpid()}.tmp")
+            shutil.copyfile(binary, draft)
+            draft.chmod(0o111)
+            draft.replace(copy)
+        return copy
 
     def _sidecar_env(self, record: Record) -> dict[str, str]:
         return self._upstream(record) | {
@@ -201,7 +274,8 @@ class Services:
         trash = self.trash
         trash.mkdir(parents=True, exist_ok=True)
         layout = self.layout(project_id)
-        for folder in (layout.workspace, layout.home, layout.given):
+        caches = self._settings.data / "caches" / str(project_id)
+        for folder in (layout.workspace, layout.home, layout.given, caches):
             if os.path.lexists(folder):
                 folder.rename(trash / uuid4().hex)
         checkout.forget_notices(layout.workspace)

@@ -1,0 +1,279 @@
+"""How much memory, disk and processes what is behind the wall may take, kept without control groups.
+
+Control groups would need rights that an ordinary user seldom has. So the keeper looks once a second
+at the processes that it has started (nothing else of the machine), adds up what they have to
+themselves, and ends the greediest command. OpenCode goes on and is told why. Standard library only.
+
+Not counted: memory that several processes share, or that no process has mapped (memfd). What lies
+in `/tmp` and `/dev/shm` is bounded by their sizes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MOST_PROCESSES = 400
+"""Processes and threads of processes that may run behind a wall."""
+_MIB = 1 << 20
+_ROUNDS = 200
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_SUPERVISOR = b"vibe-command"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be taken; 0 means that it is not bounded.
+
+    Args:
+        memory: MiB.
+        disk: MiB of all that lies in `folders`.
+        processes: How many.
+        folders: Where the agent writes.
+    """
+
+    memory: int
+    disk: int
+    processes: int = MOST_PROCESSES
+    folders: tuple[Path, ...] = ()
+
+
+@dataclass
+class Process:
+    """A process behind the wall; memory in bytes, and whether it calls itself a command's supervisor."""
+
+    pid: int
+    memory: int
+    threads: int
+    supervises: bool
+    children: list[Process] = field(default_factory=list)
+
+    def family(self) -> Iterator[Process]:
+        """It, and all below it."""
+        waiting = [self]
+        while waiting:
+            each = waiting.pop()
+            yield each
+            waiting += each.children
+
+
+class Bounds:
+    """Holds one sandbox to its limits.
+
+    Args:
+        limits: What may be taken.
+        notices: The file in which the commands' supervisors read why one was ended; a line for each:
+            the number of the supervisor as seen from inside, and a sentence.
+    """
+
+    def __init__(self, limits: Limits, notices: Path) -> None:
+        self._limits = limits
+        self._notices = notices
+        self._free = _free(limits.folders)
+        self._used = 0
+        self._measured = False
+        self._told: set[int] = set()
+
+    def check(self, sandbox: int) -> None:
+        """Look once, and end what is too greedy.
+
+        Args:
+            sandbox: The process id of bubblewrap, the ancestor of all that is behind the wall.
+        """
+        limits = self._limits
+        monitor = tree(sandbox)
+        if monitor is None:
+            return
+        everybody = list(monitor.family())
+        if limits.memory and sum(each.memory for each in everybody) > limits.memory * _MIB:
+            words = f"it used more than the {limits.memory} MiB of memory that a workspace may have"
+            self._end(monitor, lambda family: sum(each.memory for each in family), words, server=True)
+        elif limits.processes and sum(each.threads for each in everybody) > limits.processes:
+            words = f"it started more than the {limits.processes} processes that a workspace may have"
+            # Who multiplies also leaves its family: at the second look all commands go.
+            everyone = bool(self._told)
+            self._end(monitor, lambda family: sum(each.threads for each in family), words, everyone=everyone)
+        elif self._too_full():
+            words = f"the workspace's files would take more than {limits.disk} MiB"
+            self._end(monitor, lambda family: sum(_written(each.pid) for each in family), words)
+        else:
+            self._told.clear()
+
+    def _end(
+        self,
+        monitor: Process,
+        weigh: Callable[[list[Process]], int],
+        words: str,
+        *,
+        server: bool = False,
+        everyone: bool = False,
+    ) -> None:
+        """End the command that weighs most, or all of them.
+
+        With `server` it may be OpenCode itself.
+        """
+        first = next(iter(monitor.children), None)
+        if first is None:
+            return
+        opencode = next(iter(first.children), None)
+        heads = [*(opencode.children if opencode else ()), *first.children[1:]]
+        families = [list(head.family()) for head in heads]
+        greedy = max(families, key=weigh, default=None)
+        if opencode and server and (greedy is None or weigh([opencode]) > weigh(greedy)):
+            return _kill([opencode])
+        if greedy is None:
+            return
+        ended = families if everyone else [greedy]
+        again = {family[0].pid for family in ended} & self._told
+        for family in ended:
+            if family[0].pid not in self._told:
+                self._told.add(family[0].pid)
+                self._tell(family[0].pid, words)
+        server_pids = {monitor.pid, first.pid, opencode.pid if opencode else 0}
+
+        def to_end() -> Iterator[Process]:
+            """Who is to go, as it is now."""
+            roots = [tree(monitor.pid)] if everyone else [tree(family[0].pid) for family in ended]
+            for each in (each for root in roots if root for each in root.family()):
+                # A supervisor tells what happened and goes by itself; what only calls itself so does not.
+                if each.pid not in server_pids and (again or not each.supervises):
+                    yield each
+
+        _end(to_end)
+
+    def _tell(self, pid: int, words: str) -> None:
+        # Appended by us alone: the folder cannot be written from inside.
+        with suppress(OSError), self._notices.open("a") as file:
+            file.write(f"{_inner(pid)} [Vibe ended this command: {words}]\n")
+
+    def _too_full(self) -> bool:
+        """Whether the files have grown since they were last measured, and are too many now."""
+        if not self._limits.disk:
+            return False
+        limit, free = self._limits.disk * _MIB, _free(self._limits.folders)
+        # The walk costs as much as there is, so it is taken where enough was written to matter.
+        if self._measured and self._free - free < limit // 32:
+            self._free = max(free, self._free)
+            return False
+        before, self._used = self._used, sum(map(_size, self._limits.folders))
+        first, self._measured = not self._measured, True
+        self._free = free
+        return not first and self._used > limit and self._used > before
+
+
+def crowd() -> int:
+    """How many processes and threads the machine has now: cheap to ask, and enough to see a storm coming."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
+    return 0
+
+
+def population(inside: int) -> int:
+    """How many processes are behind the wall, where they have a `/proc` of their own; else 0.
+
+    Args:
+        inside: The first of them.
+    """
+    with suppress(OSError):
+        if os.stat(f"/proc/{inside}/root/proc").st_dev == os.stat("/proc").st_dev:
+            return 0
+        names = os.listdir(f"/proc/{inside}/root/proc")
+        return sum(map(str.isdigit, names))
+    return 0
+
+
+def tree(pid: int) -> Process | None:
+    """A process and all below it, as they are now; None where there is none."""
+    top = _look_at(pid)
+    waiting = [top] if top else []
+    while waiting:
+        # Not by recursion: a storm is a deep one.
+        parent = waiting.pop()
+        parent.children = [child for number in _children(parent.pid) if (child := _look_at(number))]
+        waiting += parent.children
+    return top
+
+
+def _look_at(pid: int) -> Process | None:
+    with suppress(OSError, ValueError, IndexError):
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        threads = int(stat[stat.rindex(")") + 2 :].split()[17])
+        pages = Path(f"/proc/{pid}/statm").read_text().split()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        memory = (int(pages[1]) - int(pages[2])) * _PAGE
+        return Process(pid, memory, threads, command.partition(b"\0")[0] == _SUPERVISOR)
+    return None
+
+
+def _children(pid: int) -> list[int]:
+    """The children of a process, of each of its threads, oldest first."""
+    found: set[int] = set()
+    threads: list[str] = []
+    with suppress(OSError):
+        threads = os.listdir(f"/proc/{pid}/task")
+    for thread in threads:
+        with suppress(OSError):
+            found.update(map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split()))
+    return sorted(found)
+
+
+def _end(wanted: Callable[[], Iterator[Process]]) -> None:
+    """End who is wanted, again and again until nobody new is."""
+    ended: set[int] = set()
+    for _ in range(_ROUNDS):
+        new = [each for each in wanted() if each.pid not in ended]
+        if not new:
+            break
+        ended |= {each.pid for each in new}
+        _kill(new)
+
+
+def _kill(processes: list[Process]) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def _inner(pid: int) -> int:
+    """The number of a process as it is seen by itself."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("NSpid:"):
+                return int(line.split()[-1])
+    return 0
+
+
+def _written(pid: int) -> int:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/io").read_text().splitlines():
+            if line.startswith("wchar:"):
+                return int(line.split()[1])
+    return 0
+
+
+def _free(folders: tuple[Path, ...]) -> int:
+    """Bytes that are free where the folders lie."""
+    free = 0
+    for folder in folders[:1]:
+        with suppress(OSError):
+            found = os.statvfs(folder)
+            free = found.f_bfree * found.f_frsize
+    return free
+
+
+def _size(folder: Path) -> int:
+    """Bytes that a folder takes, links as themselves."""
+    size = 0
+    waiting = [str(folder)]
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+    return size
