@@ -11,6 +11,7 @@ it drives, and gives both the same secrets. Everything comes from the environmen
 | `OPENCODE_URL` | where OpenCode serves; it may come up later than the sidecar | `http://127.0.0.1:3000` |
 | `OPENCODE_SERVER_PASSWORD` | the password OpenCode was started with; empty means none | |
 | `SWEEPER_URL` | who ends left-over commands that run out of sight; empty means the sidecar | |
+| `GATEWAY_URL` | the gateway's control address, which takes SIDECAR_TOKEN; empty means none | |
 | `OPENCODE_HOME` | OpenCode's private home, for all of a long output; empty where it is out of sight | |
 | `MODEL_SILENCE` | seconds for which a model may keep its stream open without a word | `600` |
 | `GUIDANCE_FILE` | OpenCode's copy of the repository's guidance; empty means that none is made | |

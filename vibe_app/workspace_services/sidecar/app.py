@@ -23,6 +23,7 @@ from starlette.types import Message, Send
 
 from vibe_app import errors
 from vibe_app.wire import Event, LiveSessions, SessionState, StartSession, iso, whole
+from vibe_app.workspace_services.sidecar.gateway import Gateway
 from vibe_app.workspace_services.sidecar.opencode import OpenCode
 from vibe_app.workspace_services.sidecar.progress import SILENCE
 from vibe_app.workspace_services.sidecar.rehearsal import NAME
@@ -55,6 +56,7 @@ class Config:
     opencode_url: str = "http://127.0.0.1:3000"
     opencode_password: str = ""
     sweeper_url: str = ""
+    gateway_url: str = ""
     opencode_home: Path | None = None
     model_silence: float = SILENCE
     guidance: Path | None = None
@@ -96,6 +98,7 @@ class Config:
             opencode_url=env.get("OPENCODE_URL") or cls.opencode_url,
             opencode_password=env.get("OPENCODE_SERVER_PASSWORD", ""),
             sweeper_url=env.get("SWEEPER_URL", ""),
+            gateway_url=env.get("GATEWAY_URL", "").rstrip("/"),
             guidance=Path(copy) if (copy := env.get("GUIDANCE_FILE")) else None,
             opencode_home=Path(home) if (home := env.get("OPENCODE_HOME")) else None,
             model_silence=float(silence),
@@ -118,6 +121,7 @@ def create_app(config: Config) -> FastAPI:
         config.opencode_home,
         config.model_silence,
         config.guidance,
+        Gateway(config.gateway_url, config.token) if config.gateway_url else None,
     )
 
     @asynccontextmanager

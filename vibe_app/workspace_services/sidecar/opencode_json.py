@@ -42,6 +42,20 @@ class ErrorData(TypedDict, total=False):
     isRetryable: bool
 
 
+class GatewayFault(TypedDict, total=False):
+    """What of a gateway's refusal says that it is the gateway's own."""
+
+    message: str
+
+
+class GatewayRefusal(TypedDict, total=False):
+    """The body of a gateway's 402, whatever the dialect."""
+
+    code: str
+    retry_at: str
+    error: GatewayFault
+
+
 class Error(TypedDict, total=False):
     """Why an answer or a session failed."""
 

@@ -15,6 +15,7 @@ from vibe_app.errors import InvalidRequest, Unavailable
 from vibe_app.inside import exclude_from_git
 from vibe_app.wire import EventType, Failure, SessionState, SidecarStatus, StartSession
 from vibe_app.workspace_services.sidecar.commands import Commands
+from vibe_app.workspace_services.sidecar.gateway import Gateway
 from vibe_app.workspace_services.sidecar.guidance import refresh
 from vibe_app.workspace_services.sidecar.journal import End
 from vibe_app.workspace_services.sidecar.opencode import OpenCode, OpenCodeError
@@ -49,6 +50,7 @@ class Service:
         home: OpenCode's private home as this process sees it; None where it does not.
         silence: Seconds for which a model may keep its stream open without a word.
         guidance: Where OpenCode reads what the repository says to agents; None where it reads nothing.
+        gateway: Is told whose conversations are; None where the workspace has none.
     """
 
     def __init__(
@@ -60,7 +62,9 @@ class Service:
         home: Path | None = None,
         silence: float = SILENCE,
         guidance: Path | None = None,
+        gateway: Gateway | None = None,
     ) -> None:
+        self._gateway = gateway
         self._silence = silence
         self._client = client
         self._workspace = workspace
@@ -103,6 +107,8 @@ class Service:
         for run in runs:
             run.session.let_go()
         await self._client.close()
+        if self._gateway is not None:
+            await self._gateway.close()
 
     def ready(self) -> None:
         """Return when a session could be started now.
@@ -180,6 +186,8 @@ class Service:
         unread = await self._refresh_guidance()
         title = request.title or f"Session {request.session_id[:8]}"
         opencode_session = await self._client.create_session(title, _RULES)
+        if self._gateway is not None and request.spends_for is not None:
+            await self._gateway.belongs(opencode_session, request.spends_for)
         session = self._store.create(request.session_id, request.prompt, opencode_session)
         # The run listens before the prompt is out, so that nothing can be missed, and is known
         # before it has processes, so that a run which ends now does not take them for its own.

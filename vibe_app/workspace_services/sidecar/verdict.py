@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from vibe_app.disk import means_full
+from vibe_app.shapes import shaped
 from vibe_app.wire import Failure, SidecarStatus, Usage, number
 from vibe_app.workspace_services.sidecar.last_answer import asks, unmade_call
 from vibe_app.workspace_services.sidecar.opencode_json import (
     Error,
     ErrorData,
+    GatewayRefusal,
     Message,
     MessageInfo,
     Part,
@@ -150,6 +153,8 @@ def explain(error: Error) -> Verdict:
     name = str(error.get("name", ""))
     message = one_line(str(data.get("message") or name or "no reason given"))
     status = data.get("statusCode")
+    if status == 402 and (refused := _by_the_gateway(data)) is not None:
+        return refused
     if name == "APIError" and (status == 402 or is_final(f"{message} {data.get('responseBody') or ''}")):
         return out_of_credit(f"{status}: {message}" if status else message)
     if name == "MessageAbortedError":
@@ -170,6 +175,37 @@ def explain(error: Error) -> Verdict:
             Failure.PROVIDER_REFUSED, f"OpenCode does not know the model: {message}. Check VIBE_MODEL."
         )
     return failed(Failure.BROKEN, f"The model's answer could not be used: {message}")
+
+
+def _by_the_gateway(data: ErrorData) -> Verdict | None:
+    """Return the end of a run that its workspace's gateway refused; None where the provider did."""
+    try:
+        refusal = shaped(GatewayRefusal, json.loads(data.get("responseBody") or ""))
+    except (ValueError, RecursionError):
+        return None
+    sentence = one_line((refusal.get("error") or {}).get("message") or "")
+    match refusal.get("code"):
+        case Failure.BUDGET_EXHAUSTED:
+            return failed(Failure.BUDGET_EXHAUSTED, sentence or "A limit of this session is reached.")
+        case "come_back_later":
+            try:
+                moment = datetime.fromisoformat(refusal.get("retry_at") or "")
+            except ValueError:
+                return None
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return wait_until(moment, sentence)
+        case _:
+            return None
+
+
+def wait_until(moment: datetime, message: str) -> Verdict:
+    """The end of an attempt whose provider wants to be asked again at a moment."""
+    return Verdict(
+        SidecarStatus.FAILED,
+        f"The model's provider lets it wait until {moment:%H:%M} UTC ({message.rstrip('.')}).",
+        Failure.PROVIDER_WAIT,
+        retry_at=moment,
+    )
 
 
 def is_final(words: str) -> bool:

@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import UTC, datetime
 
-from vibe_app.wire import Failure, SidecarStatus
 from vibe_app.workspace_services.sidecar.opencode_json import Status
-from vibe_app.workspace_services.sidecar.verdict import Verdict, is_final, out_of_credit
+from vibe_app.workspace_services.sidecar.verdict import (
+    Verdict,
+    is_final,
+    out_of_credit,
+    wait_until,
+)
 from vibe_app.workspace_services.sidecar.wording import one_line
 
 LONGEST_WAIT = 120.0
@@ -63,10 +67,5 @@ class Waits:
             waited = self._waited[session] + clock - self._since[session]
             if until - now_s > LONGEST_WAIT or waited > LONGEST_WAIT:
                 moment = datetime.fromtimestamp(max(until, now_s), UTC)
-                return Verdict(
-                    SidecarStatus.FAILED,
-                    f"The model's provider lets it wait until {moment:%H:%M} UTC ({message}).",
-                    Failure.PROVIDER_WAIT,
-                    retry_at=moment,
-                )
+                return wait_until(moment, message)
         return None
