@@ -151,6 +151,7 @@ class Gate:
         self.port, self.control_port, self.proxy_port = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
+        self.before: list[str] = []
         self.control = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{self.control_port}",
             headers={"authorization": f"Bearer {CONTROL}"},
@@ -190,7 +191,7 @@ class Gate:
     def _spawn(self) -> None:
         with (self.folder / "gateway.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "vibe_app.workspace_services.gateway"],
+                [*self.before, sys.executable, "-P", "-m", "vibe_app.workspace_services.gateway"],
                 env=self.env,
                 cwd=self.folder,
                 stdout=log,
@@ -210,6 +211,11 @@ class Gate:
         assert self.process is not None
         self.process.kill()
         self.process.wait(10)
+
+    async def close(self) -> None:
+        """Let go of the connections to it."""
+        await self.control.aclose()
+        await self.opencode.aclose()
 
     async def configure(self, *providers: Provider, **more: Any) -> None:
         """Hand it providers."""
@@ -280,7 +286,6 @@ async def gateway(folder: Path, silence: int = 600) -> AsyncIterator[Gate]:
         await gate.start()
         yield gate
     finally:
-        await gate.control.aclose()
-        await gate.opencode.aclose()
+        await gate.close()
         if gate.process is not None and gate.process.poll() is None:
             gate.kill()

@@ -19,7 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from vibe_app import errors, networks
@@ -220,8 +220,9 @@ class Doors:
             name="The gateway",
             lifespan=self._lifespan,
         )
-        self._models = Starlette(
-            routes=[Route("/{provider}/{path:path}", gateway.models.forward, methods=["POST"])]
+        self._models = Router(
+            [Route("/{provider}/{path:path}", gateway.models.forward, methods=["POST"])],
+            redirect_slashes=False,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
