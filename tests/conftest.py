@@ -147,7 +147,7 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 def settings_for(data: Path, database_url: str) -> Settings:
     """Return the settings of tests for a database; all have the same key."""
     key = "a key for tests only, thirty-two bytes"
-    return load_settings(data=data, database_url=database_url, secret_key=key)
+    return load_settings(data=data, database_url=database_url, secret_key=key, sandbox="off")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ that only serves pages reads the rows.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from vibe_app.runs.spending import Spending
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings, load_settings
 from vibe_app.workspaces.files import Files
+from vibe_app.workspaces.protection import Protection, protection
 from vibe_app.workspaces.reconcile import Reconciler
 from vibe_app.workspaces.rows import WorkspaceRows
 from vibe_app.workspaces.runtimes.base import Endpoint, Runtime
@@ -44,12 +46,15 @@ from vibe_app.workspaces.service import Workspaces
 from vibe_app.workspaces.states import WorkspaceStatus
 from vibe_app.workspaces.usage import Usage
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Services:
     """The verbs that the doors use."""
 
     settings: Settings
+    protection: Protection
     database: Database
     accounts: Accounts
     rights: Rights
@@ -93,6 +98,7 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
         policy: How long runs wait for what, in place of the usual times.
     """
     me = process_name()
+    protected = protection(settings)
     database = Database(settings.database)
     agent, client = Agent(), WorkspaceClient()
     keyring = Keyring(settings.keys())
@@ -134,8 +140,9 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
     model = settings.model or "rehearsal"
     return Services(
         settings=settings,
+        protection=protected,
         database=database,
-        accounts=Accounts(database, settings.signing_key(), settings.login_days),
+        accounts=Accounts(database, settings.signing_key(), settings.login_days, protected.admins_only),
         rights=Rights(database.bus),
         providers=providers,
         projects=Projects(database, WorkspaceRows(), credentials, settings.project_limit, limits),
@@ -177,6 +184,8 @@ async def running(parts: Services) -> AsyncGenerator[Services]:
 
     One that fails to close keeps none of the others from it.
     """
+    if parts.protection.notice:
+        log.warning("%s %s", parts.protection.reason or parts.protection.notice, parts.protection.cure)
     async with AsyncExitStack() as stack:
         _slot.append(parts)
         stack.callback(_slot.remove, parts)

@@ -56,6 +56,7 @@ class Actor:
         project_id: The only project that the access token is for; None for all.
         token_id: The access token that was used; None for a login.
         login_id: The login that was used; None for an access token.
+        kept_from: Why the person may not make agents work although an admin has allowed it: a sentence.
     """
 
     user_id: UUID
@@ -68,6 +69,7 @@ class Actor:
     project_id: UUID | None = None
     token_id: UUID | None = None
     login_id: UUID | None = None
+    kept_from: str = ""
 
     @property
     def is_admin(self) -> bool:
@@ -122,10 +124,12 @@ class Actor:
         """Return if the person may make agents work.
 
         Raises:
-            Forbidden: An admin has not allowed it.
+            Forbidden: An admin has not allowed it, or agents would not be kept in (`no_sandbox`).
         """
         if not self.can_execute:
             raise Forbidden(MAY_NOT_EXECUTE, "may_not_execute")
+        if self.kept_from:
+            raise Forbidden(self.kept_from, "no_sandbox")
 
     def need_creation(self) -> None:
         """Return if the person may make projects.

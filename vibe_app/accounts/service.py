@@ -69,11 +69,15 @@ class Accounts:
         database: Where they are kept.
         signing_key: Signs login tokens (HS256); the keys of origins are derived from it.
         login_days: Days until a login ends.
+        admins_only: Why members who are no admins may not make agents work; empty where they may.
     """
 
-    def __init__(self, database: Database, signing_key: str, login_days: int = 7) -> None:
+    def __init__(
+        self, database: Database, signing_key: str, login_days: int = 7, admins_only: str = ""
+    ) -> None:
         self._database = database
         self._signer = Signer(signing_key)
+        self._admins_only = admins_only
         self._lifetime = timedelta(days=login_days)
         self._passwords = Passwords()
         self._marks = Marks(signing_key)
@@ -184,7 +188,7 @@ class Accounts:
         if not token:
             raise Unauthenticated(_ENDED)
         if key is None and token.startswith(TOKEN_PREFIX):
-            return _actor(*await self.tokens.owner(token))
+            return self._actor(*await self.tokens.owner(token))
         login_id = self._signer.login(Proof(token, key))
         if login_id is None:
             raise Unauthenticated(_NO_KEY if key == "" else _ENDED)
@@ -200,7 +204,23 @@ class Accounts:
             raise Unauthenticated(_ENDED)
         user, login = row
         await self.logins.note_use(login)
-        return _actor(user, login_id=login_id)
+        return self._actor(user, login_id=login_id)
+
+    def _actor(self, user: User, token: AccessToken | None = None, login_id: UUID | None = None) -> Actor:
+        """Make the one who asks, with the rights of this moment."""
+        return Actor(
+            user_id=user.id,
+            role=UserRole(user.role),
+            email=user.email,
+            name=user.name,
+            can_create_projects=_is_admin(user) or user.can_create_projects,
+            can_execute=_is_admin(user) or user.can_execute,
+            scopes=ALL_SCOPES if token is None else frozenset(scopes_of(token)),
+            project_id=None if token is None else token.project_id,
+            token_id=None if token is None else token.id,
+            login_id=login_id,
+            kept_from="" if _is_admin(user) else self._admins_only,
+        )
 
     async def me(self, actor: Actor) -> UserView:
         """Return the asker's own account."""
@@ -460,22 +480,6 @@ def _user_view(user: User) -> UserView:
         can_create_projects=_is_admin(user) or user.can_create_projects,
         can_execute=_is_admin(user) or user.can_execute,
         created_at=user.created_at,
-    )
-
-
-def _actor(user: User, token: AccessToken | None = None, login_id: UUID | None = None) -> Actor:
-    """Make the one who asks, with the rights of this moment."""
-    return Actor(
-        user_id=user.id,
-        role=UserRole(user.role),
-        email=user.email,
-        name=user.name,
-        can_create_projects=_is_admin(user) or user.can_create_projects,
-        can_execute=_is_admin(user) or user.can_execute,
-        scopes=ALL_SCOPES if token is None else frozenset(scopes_of(token)),
-        project_id=None if token is None else token.project_id,
-        token_id=None if token is None else token.id,
-        login_id=login_id,
     )
 
 

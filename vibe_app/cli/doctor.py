@@ -22,6 +22,7 @@ from vibe_app.cli.options import Fault, console, serving_options, settings_from
 from vibe_app.errors import Unavailable
 from vibe_app.private import exposed
 from vibe_app.settings import OPENCODE_VERSION, Settings
+from vibe_app.workspaces.protection import protection
 
 # Seconds for which the cluster's API is asked again.
 _CLUSTER_TIMEOUT = 3.0
@@ -37,6 +38,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield _program("git", settings, "Install it: sudo apt install git (macOS: xcode-select --install)")
         yield _program("rg", settings, "Run `vibe setup`: it brings ripgrep from npm")
         yield _opencode(settings)
+        yield _wall(settings)
     else:
         yield _cluster(settings)
     database_found = _database(settings)
@@ -102,6 +104,13 @@ def _opencode(settings: Settings) -> Finding:
         cure = f"Vibe is made for {OPENCODE_VERSION}. {cure}"
         return Finding("OpenCode", f"{path} is version {said or 'unknown'}", cure)
     return Finding("OpenCode", f"{said} at {path}")
+
+
+def _wall(settings: Settings) -> Finding:
+    found = protection(settings)
+    if found.reason:
+        return Finding("wall around agents", found.reason, found.cure, essential=False)
+    return Finding("wall around agents", found.notice or "bubblewrap can put it up")
 
 
 def _database(settings: Settings) -> Finding:

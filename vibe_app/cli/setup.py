@@ -25,11 +25,12 @@ def steps(settings: Settings) -> list[Step]:
         tools.git_step(),
         tools.ripgrep_step(settings),
         tools.opencode_step(settings),
+        tools.sandbox_step(settings),
         database_step(settings),
         frontend_step(settings, root),
     ]
     if settings.runtime == "kubernetes":  # the agent runs in pods, from the image
-        return listed[3:]
+        return listed[4:]
     return listed
 
 

@@ -30,12 +30,14 @@ class NpmProgram:
         version: The exact version.
         inside: Its path in the package.
         packages: Package and hash for each kind of machine.
+        mode: Who may read and run it.
     """
 
     name: str
     version: str
     inside: str
     packages: Mapping[str, tuple[str, str]]
+    mode: int = 0o755
 
 
 OPENCODE = NpmProgram(
@@ -66,6 +68,8 @@ OPENCODE = NpmProgram(
             "sha512-rZm4Phz7eu/kVz2lynergU/LzKS/L0ofErB2fRXfaoAH528b3EnVcISZ/13dwk78FPxVhop7hWXshowT88C8Yw==",
         ),
     },
+    # Linux shows nobody the memory and environment of a program that its user may not read.
+    mode=0o111,
 )
 
 BUN = NpmProgram(
@@ -190,7 +194,7 @@ def install(settings: Settings, program: NpmProgram) -> str:
     with tempfile.TemporaryDirectory(dir=settings.tools, prefix=f".{program.name}-") as folder:
         wanted = npm.Package(package, program.version, integrity)
         binary = npm.bring(wanted, program.inside, Path(folder))
-        binary.chmod(0o755)
+        binary.chmod(program.mode)
         binary.replace(settings.tools / program.name)
     (settings.tools / f"{program.name}.version").write_text(program.version)
     return str(settings.tools / program.name)
@@ -242,7 +246,11 @@ def opencode_step(settings: Settings) -> Step:
 
     def found() -> str | None:
         if not settings.opencode:
-            return stamped(settings, OPENCODE)
+            path = stamped(settings, OPENCODE)
+            if path:
+                # An earlier version left it readable.
+                os.chmod(path, OPENCODE.mode)
+            return path
         return f"{settings.opencode_binary} (VIBE_OPENCODE)" if settings.opencode_binary.is_file() else None
 
     def do() -> str:
@@ -254,3 +262,50 @@ def opencode_step(settings: Settings) -> Step:
         return install(settings, OPENCODE)
 
     return Step(f"OpenCode {OPENCODE_VERSION}", "installing from npm (60 MB to fetch)", found, do)
+
+
+def sandbox_step(settings: Settings) -> Step:
+    """What the wall around agents is made of: the one on PATH, the system's, or the system's unpacked for us.
+
+    Where it cannot be had, set-up goes on: the board says what is missing, and only admins execute.
+    """
+
+    def found() -> str | None:
+        if settings.sandbox == "off":
+            return "not wanted (VIBE_SANDBOX=off)"
+        if platform.system() != "Linux":
+            return f"there is none for {platform.system()}: agents work without a wall"
+        return shutil.which("bwrap") or shutil.which("bwrap", path=str(settings.tools))
+
+    def do() -> str:
+        if apt_install("bubblewrap") and (path := shutil.which("bwrap")):
+            return path
+        return _unpacked(settings, "bubblewrap", "usr/bin/bwrap") or (
+            "could not be brought: until you install it (`vibe doctor` says how),"
+            " agents work without a wall, and only admins execute"
+        )
+
+    return Step("bubblewrap", "installing Debian's package", found, do)
+
+
+def _unpacked(settings: Settings, package: str, inside: str) -> str | None:
+    """Fetch a Debian package as an ordinary user and take one program out of it; its path, if it runs."""
+    apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg-deb")
+    if apt is None or dpkg is None:
+        return None
+    settings.tools.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.tools, prefix=f".{package}-") as folder:
+
+        def worked(*command: str) -> bool:
+            done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True)
+            return done.returncode == 0
+
+        if not worked(apt, "download", "-q", package):
+            return None
+        if not all(worked(dpkg, "-x", str(archive), "out") for archive in Path(folder).glob("*.deb")):
+            return None
+        program = Path(folder, "out", inside)
+        if not program.is_file() or subprocess.run([program, "--version"], capture_output=True).returncode:
+            return None
+        program.replace(settings.tools / program.name)
+        return str(settings.tools / program.name)

@@ -38,6 +38,7 @@ class RailState(rx.State):
     rehearsal: bool = False
     model: str = ""
     helping: bool = False
+    unwalled: str = ""
     may_execute: bool = True
     may_create: bool = True
 
@@ -81,7 +82,9 @@ def show_rail(state: RailState, actor: Actor, projects: list[RailProject]) -> No
     if state.projects != projects:
         state.projects = projects
     state.person, state.loaded = actor.name, True
-    state.may_execute, state.may_create = actor.can_execute, actor.can_create_projects
+    state.may_execute = actor.can_execute and not actor.kept_from
+    state.may_create = actor.can_create_projects
+    state.unwalled = actor.kept_from or services().protection.notice
     state.rehearsal, state.model = settings.rehearsal, settings.model
 
 

@@ -47,6 +47,20 @@ def _model_chip() -> rx.Component:
     )
 
 
+def _wall_chip() -> rx.Component:
+    return rx.cond(
+        RailState.unwalled != "",
+        rx.el.span(
+            rx.icon("shield-off", size=14, aria_hidden="true"),
+            "No wall around agents",
+            role="note",
+            aria_label=f"No wall around agents. {RailState.unwalled}",
+            class_name="v-chip v-amber",
+            title=RailState.unwalled,
+        ),
+    )
+
+
 def _bar() -> rx.Component:
     return top_bar(
         rx.cond(BoardState.name != "", BoardState.name, "Board"),
@@ -57,6 +71,7 @@ def _bar() -> rx.Component:
                 workspace_chip(BoardState.workspace, BoardState.workspace_reason, BoardState.can_edit),
                 missing_chip(BoardState.notices),
                 _model_chip(),
+                _wall_chip(),
                 class_name="v-top-chips",
             ),
         ),

@@ -15,6 +15,7 @@ it drives, and gives both the same secrets. Everything comes from the environmen
 | `OPENCODE_HOME` | OpenCode's private home, for all of a long output; empty where it is out of sight | |
 | `MODEL_SILENCE` | seconds for which a model may keep its stream open without a word | `600` |
 | `GUIDANCE_FILE` | OpenCode's copy of the repository's guidance; empty means that none is made | |
+| `RUN_NOTICE` | a sentence that each run begins with | |
 | `REHEARSAL_KEY` | `Bearer` key of `/rehearsal/v1`; empty means that the route is closed | |
 | `REHEARSAL_PACE` | factor on the rehearsal model's pauses: 1 for people, 0 for tests | `1` |
 | `HOST`, `PORT` | where to listen | `127.0.0.1`, `3003` |

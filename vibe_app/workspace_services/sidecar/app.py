@@ -60,6 +60,7 @@ class Config:
     opencode_home: Path | None = None
     model_silence: float = SILENCE
     guidance: Path | None = None
+    run_notice: str = ""
     rehearsal_key: str = ""
     rehearsal_pace: float = 1.0
     host: str = "127.0.0.1"
@@ -100,6 +101,7 @@ class Config:
             sweeper_url=env.get("SWEEPER_URL", ""),
             gateway_url=env.get("GATEWAY_URL", "").rstrip("/"),
             guidance=Path(copy) if (copy := env.get("GUIDANCE_FILE")) else None,
+            run_notice=env.get("RUN_NOTICE", ""),
             opencode_home=Path(home) if (home := env.get("OPENCODE_HOME")) else None,
             model_silence=float(silence),
             rehearsal_key=env.get("REHEARSAL_KEY", ""),
@@ -122,6 +124,7 @@ def create_app(config: Config) -> FastAPI:
         config.model_silence,
         config.guidance,
         Gateway(config.gateway_url, config.token) if config.gateway_url else None,
+        config.run_notice,
     )
 
     @asynccontextmanager

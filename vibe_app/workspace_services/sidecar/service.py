@@ -51,6 +51,7 @@ class Service:
         silence: Seconds for which a model may keep its stream open without a word.
         guidance: Where OpenCode reads what the repository says to agents; None where it reads nothing.
         gateway: Is told whose conversations are; None where the workspace has none.
+        notice: A sentence that each run is to begin with; empty for none.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Service:
         silence: float = SILENCE,
         guidance: Path | None = None,
         gateway: Gateway | None = None,
+        notice: str = "",
     ) -> None:
         self._gateway = gateway
         self._silence = silence
@@ -79,6 +81,7 @@ class Service:
             )
         )
         self._guidance = guidance
+        self._notices = [notice] if notice else []
         self.outputs = ToolOutputs(home)
         """What OpenCode keeps of long outputs."""
         self._watch = Watch(client)
@@ -183,7 +186,7 @@ class Service:
 
     async def _accept(self, request: StartSession) -> Session:
         self._exclude()
-        unread = await self._refresh_guidance()
+        said = [*self._notices, *await self._refresh_guidance()]
         title = request.title or f"Session {request.session_id[:8]}"
         opencode_session = await self._client.create_session(title, _RULES)
         if self._gateway is not None and request.spends_for is not None:
@@ -202,8 +205,8 @@ class Service:
             raise
         # A disk without room ends the run by its own first line, not the request that started it.
         with contextlib.suppress(OSError):
-            if unread:
-                session.append([(EventType.STATUS, sentence, {}) for sentence in unread])
+            if said:
+                session.append([(EventType.STATUS, sentence, {}) for sentence in said])
         self._begin(run)
         return session
 

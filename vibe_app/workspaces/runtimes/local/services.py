@@ -28,6 +28,7 @@ from vibe_app.settings import Settings
 from vibe_app.shapes import shaped
 from vibe_app.wire import Refusal
 from vibe_app.workspaces.keys import ServiceKeys
+from vibe_app.workspaces.protection import notice
 from vibe_app.workspaces.repositories import checkout
 from vibe_app.workspaces.runtimes import hermetic
 from vibe_app.workspaces.runtimes.base import KeysOf
@@ -238,6 +239,7 @@ class Services:
     def _sidecar_env(self, record: Record) -> dict[str, str]:
         return self._upstream(record) | {
             "OPENCODE_HOME": str(self.home(record.project_id)),
+            "RUN_NOTICE": notice(self.wall),
             "GUIDANCE_FILE": str(self.layout(record.project_id).guidance),
             "REHEARSAL_KEY": self.keys(record).rehearsal_key,
             "REHEARSAL_PACE": f"{self._pace:g}",

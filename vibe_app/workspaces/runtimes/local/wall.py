@@ -15,6 +15,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from vibe_app.settings import Settings
@@ -62,10 +63,15 @@ class NoWall:
 
 
 def find(settings: Settings) -> Wall | NoWall:
-    """Try to put a wall up, around nothing. It takes some 50 ms and blocks."""
+    """Try to put a wall up, around nothing. It takes some 50 ms and blocks, the first time in a process."""
+    return _find(os.environ.get("PATH", os.defpath), settings.tools)
+
+
+@cache
+def _find(path: str, tools: Path) -> Wall | NoWall:
     if not os.path.isdir("/proc/self/ns"):
         return NoWall("only Linux has what it is made of.", "Run the server on Linux, or in its container.")
-    program = shutil.which("bwrap") or shutil.which("bwrap", path=str(settings.tools))
+    program = shutil.which("bwrap", path=path) or shutil.which("bwrap", path=str(tools))
     if program is None:
         return NoWall(
             "bubblewrap is not installed.",
