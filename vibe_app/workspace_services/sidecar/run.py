@@ -98,6 +98,10 @@ class Run:
         self._flush_at = 0.0
         self._check_at = 0.0
         self._idle_since: float | None = None
+        self._behind = False
+        """Whether something may have been missed that OpenCode was not yet asked for."""
+        self._early: list[Event] = []
+        """What happened meanwhile: it is told after what was missed."""
         self._faults = 0
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -164,6 +168,8 @@ class Run:
                     await self._abort()
                 usage = await self._usage()
         self._ended += await self._sweep() + self._commands.forget(self.session.id)
+        for event in self._early:
+            self._take(self._translator.feed(event, time.time() * 1000))
         notes: list[Emission] = []
         if self._ended:
             text = f"Ended what the run had left running: {', '.join(sorted(set(self._ended)))}"
@@ -194,19 +200,36 @@ class Run:
                 await asyncio.sleep(0)  # a full inbox never suspends, and readers want their turn
             if item is Signal.LOST:
                 return verdicts.failed(Failure.AGENT_LOST, "OpenCode went away in the middle of the run.")
-            if not isinstance(item, Signal):
+            if item is Signal.RESYNC:
+                self._translator.gap()
+                self._behind = True
+            elif isinstance(item, Signal):
+                self._take(self._translator.settle())
+            elif self._behind:
+                self._early.append(item)
+                if asyncio.get_running_loop().time() < self._check_at:
+                    continue
+            else:
                 await self._handle(item)
                 if stuck := await self._stuck():
                     return stuck
                 if not self._is_idle(item):
                     continue
-            elif item is Signal.RESYNC:
-                self._translator.gap()
-            else:
-                self._take(self._translator.settle())
-            if found := await self._check(resync=item is Signal.RESYNC) or await self._stuck():
+            if found := await self._check() or await self._stuck():
                 return found
-            self._check_at = asyncio.get_running_loop().time() + (_SOON if self._idle_since else _QUIET)
+            pause = _SOON if self._idle_since or self._behind else _QUIET
+            if await self._catch_up():
+                pause = 0.0
+            self._check_at = asyncio.get_running_loop().time() + pause
+
+    async def _catch_up(self) -> bool:
+        """Tell what happened while it was not known what was missed; tell whether that may be the end."""
+        if self._behind:
+            return False
+        early, self._early = self._early, []
+        for event in early:
+            await self._handle(event)
+        return any(self._is_idle(event) for event in early)
 
     async def _next(self) -> Event | Signal:
         """Return what happened next; whatever is ready to be shown is shown before waiting for it."""
@@ -292,12 +315,13 @@ class Run:
         properties = event.get("properties") or {}
         return event.get("type") == "session.idle" and properties.get("sessionID") == self._opencode
 
-    async def _check(self, *, resync: bool) -> Verdict | None:
+    async def _check(self) -> Verdict | None:
         """Compare with what OpenCode says of itself; return how the run ended if it has."""
         try:
             status = (await self._client.statuses()).get(self._opencode)
+            messages = await self._transcripts() if self._behind or status is None else []
+            self._behind = False
             await self._pending()
-            messages = await self._transcripts() if resync or status is None else []
         except OpenCodeMissing:
             return verdicts.failed(Failure.AGENT_LOST, "OpenCode no longer knows the session.")
         except OpenCodeGone:
