@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 QUEUE_LOCK = 0x56494245
 ACCOUNTS_LOCK = QUEUE_LOCK + 1
 MIGRATION_LOCK = QUEUE_LOCK + 2
+PLACES_LOCK = QUEUE_LOCK + 3
 
 # Without these a server whose machine vanished would be waited for as long as TCP does: hours.
 # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS (all but the last in seconds)
@@ -270,6 +271,10 @@ class Database:
     async def lock_accounts(self, db: AsyncSession) -> None:
         """Let one at a time count accounts or failed logins (SQLite's writer is alone already)."""
         await self._lock(db, ACCOUNTS_LOCK)
+
+    async def lock_places(self, db: AsyncSession) -> None:
+        """Let one at a time give places to workspaces; after `lock_queue` where both are needed."""
+        await self._lock(db, PLACES_LOCK)
 
     async def _lock(self, db: AsyncSession, key: int) -> None:
         if not self.sqlite:

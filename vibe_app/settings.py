@@ -22,7 +22,7 @@ from pydantic import AliasChoices, Field, ValidationError, field_validator, mode
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from vibe_app import opened
+from vibe_app import memory, opened
 
 OPENCODE_VERSION = "1.18.33"
 
@@ -140,6 +140,16 @@ class Settings(BaseSettings):
     )
     project_limit: int = Field(1, ge=1, le=100, description="Sessions of a new project that may run at once")
     installation_limit: int = Field(4, ge=1, le=10_000, description="Sessions that may run at once in all")
+    workspace_limit: int = Field(
+        -1,
+        ge=-1,
+        le=100_000,
+        description="Workspaces that may run at once; 0 for no limit, -1 for one to each GiB of memory "
+        "locally and no limit on a cluster",
+    )
+    workspace_share: float = Field(
+        0.5, gt=0, le=1, description="The part of them that one person may hold while another waits"
+    )
     workspace_idle_minutes: float = Field(30, gt=0, description="Minutes without use until a workspace stops")
     orphan_hours: float = Field(
         72, gt=0, description="Hours from the report of files that belong to no project to their end"
@@ -363,6 +373,14 @@ class Settings(BaseSettings):
     def workspaces(self) -> Path:
         """The folder that holds one folder for each local workspace."""
         return self.data / "workspaces"
+
+    @property
+    def places(self) -> int:
+        """How many workspaces may run at once; 0 for no limit."""
+        if self.workspace_limit >= 0:
+            return self.workspace_limit
+        # One takes half a GiB at rest, and what its commands take beside that.
+        return 0 if self.runtime == "kubernetes" else max(2, memory.usable() // memory.GIB)
 
     @property
     def tools(self) -> Path:

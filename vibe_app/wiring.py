@@ -38,6 +38,7 @@ from vibe_app.runs.spending import Spending
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings, load_settings
 from vibe_app.workspaces.files import Files
+from vibe_app.workspaces.places import Places
 from vibe_app.workspaces.protection import Protection, protection
 from vibe_app.workspaces.reconcile import Reconciler
 from vibe_app.workspaces.rows import WorkspaceRows
@@ -106,7 +107,8 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
     jobs = Jobs(database, me, settings.lease)
     usage = Usage(database, me)
     idle = settings.workspace_idle_minutes
-    workspaces = Workspaces(database, settings.signing_key(), usage, jobs, idle)
+    places = Places(database, settings.places, settings.workspace_share)
+    workspaces = Workspaces(database, settings.signing_key(), usage, jobs, idle, places)
     reconcilers: list[Reconciler] = []
 
     async def on_status(

@@ -34,6 +34,7 @@ from vibe_app.runs.spending import Spending
 from vibe_app.runs.supervisor import Supervisor
 from vibe_app.settings import Settings
 from vibe_app.wire import Event, EventType
+from vibe_app.workspaces.places import Places
 from vibe_app.workspaces.reconcile import Reconciler
 from vibe_app.workspaces.rows import WorkspaceRows
 from vibe_app.workspaces.service import Workspaces
@@ -73,7 +74,8 @@ class Rig:
         self.jobs = Jobs(database, self.name, settings.lease)
         self.usage = Usage(database, self.name)
         idle = settings.workspace_idle_minutes
-        self.workspaces = Workspaces(database, settings.secret_key, self.usage, self.jobs, idle)
+        places = Places(database, settings.places, settings.workspace_share)
+        self.workspaces = Workspaces(database, settings.secret_key, self.usage, self.jobs, idle, places)
         self.reconciler = Reconciler(
             database, runtime, self.workspaces.keys, CREDENTIALS, idle, settings.orphan_hours
         )

@@ -105,6 +105,7 @@ def test_an_address_names_its_place(path: str, place: Place):
     [
         (2, "project limit", "Queued, 2nd: waits for this project's limit"),
         (1, "installation limit", "Queued, 1st: waits for this installation's limit"),
+        (3, "workspace limit", "Queued, 3rd: waits until fewer workspaces run"),
         (11, "project limit", "Queued, 11th: waits for this project's limit"),
         (23, "project limit", "Queued, 23rd: waits for this project's limit"),
         (None, "workspace starting", "Starting the workspace"),

@@ -75,7 +75,7 @@ async def list_project_sessions(
     return SessionList(sessions=found.items, total_count=found.total_count)
 
 
-@projects.post("/{project_id}/workspace/restart", status_code=202, responses=errors(400, 404, 409))
+@projects.post("/{project_id}/workspace/restart", status_code=202, responses=errors(400, 404, 409, 429))
 async def restart_workspace(
     actor: Asker,
     project_id: UUID,

@@ -8,8 +8,9 @@ write, since the fence names the epoch that only the newest claim has.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, case, func, select, update
@@ -22,6 +23,7 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.db import Database, Transaction, db_clock
 from vibe_app.errors import Unavailable
 from vibe_app.runs.event_log import Lease
+from vibe_app.workspaces.places import Places, Plan, Wanted
 
 LONGEST_WAIT = 600.0
 """Seconds that a session is ever told to wait, with room to spare. One that seems to wait longer is due: the
@@ -48,10 +50,19 @@ class Queue:
         owner: This replica's name, unique for each start of a process.
         lease_seconds: For how long a claim holds without being renewed.
         installation_limit: Sessions that may run at once in all.
+        places: Of workspaces that run at once; None for as many as are wanted.
     """
 
-    def __init__(self, database: Database, owner: str, lease_seconds: float, installation_limit: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        owner: str,
+        lease_seconds: float,
+        installation_limit: int,
+        places: Places | None = None,
+    ) -> None:
         self._database = database
+        self._workspaces = places or Places(database)
         self._owner = owner
         self._lease_seconds = lease_seconds
         self._installation_limit = installation_limit
@@ -157,6 +168,7 @@ class Queue:
                     else_=col(Session.waited),
                 ),
                 wait_from=None,
+                lacks_place=None,
                 lease_until=db_clock() + self._lease_seconds,
             )
             .returning(Session)
@@ -169,8 +181,17 @@ class Queue:
 
     async def _choose(self, db: Transaction, claimable: ColumnElement[bool], at_most: int) -> list[UUID]:
         places = await self._places(db)
-        rows = await db.execute(
-            select(col(Session.id), col(Session.project_id), queries.holds_place.label("has_place"))
+        found = await db.execute(
+            select(
+                col(Session.id),
+                col(Session.project_id),
+                col(Session.created_by),
+                col(Session.created_at),
+                col(Session.priority),
+                col(Session.stop_requested),
+                col(Session.lacks_place),
+                queries.holds_place.label("has_place"),
+            )
             .where(
                 claimable,
                 queries.holds_place | col(Session.project_id).not_in(places.full_projects()),
@@ -182,13 +203,52 @@ class Queue:
                 col(Session.id),
             )
         )
+        line = found.all()
+        seats = await self._seats(db, line)
         chosen: list[UUID] = []
-        for row in rows:
+        lacking: list[UUID] = []
+        for number, row in enumerate(line):
             if len(chosen) >= at_most:
+                # Of the rest nothing new is known.
+                lacking += [rest.id for rest in line[number:] if rest.lacks_place]
                 break
-            if row.has_place or places.take(row.project_id):
+            if not row.has_place and not places.has_room(row.project_id):
+                continue
+            # One that is only to be ended needs no workspace.
+            if row.has_place or row.stop_requested or seats.admit(row):
                 chosen.append(row.id)
+                places.take(row)
+            else:
+                lacking.append(row.id)
+        await self._carry_out(db, seats, [row.project_id for row in line if row.id in chosen], lacking)
         return chosen
+
+    async def _seats(self, db: Transaction, line: Sequence[Any]) -> _Seats:
+        """Return who of this line may have a workspace that runs, those who look among them."""
+        if not self._workspaces.limit:
+            return _Seats(None, [])
+        plan, wishes = await self._workspaces.plan(db, [_wanted(row) for row in line])
+        return _Seats(plan, sorted(wishes, key=lambda one: one.order))
+
+    async def _carry_out(
+        self, db: Transaction, seats: _Seats, projects: list[UUID], lacking: list[UUID]
+    ) -> None:
+        if seats.plan is None:
+            return
+        await self._workspaces.carry_out(db, seats.plan, projects)
+        lacks, waits = col(Session.lacks_place), queries.live & col(Session.owner).is_(None)
+        for rows, value in (
+            (col(Session.id).in_(lacking) & lacks.is_not(True), True),
+            (col(Session.id).not_in(lacking) & lacks.is_(True), None),
+        ):
+            done = await db.scalars(
+                update(Session)
+                .where(waits, rows)
+                .values(lacks_place=value)
+                .returning(col(Session.project_id))
+                .execution_options(synchronize_session=False)
+            )
+            db.announce(*(f"project:{project}" for project in set(done)))
 
     async def _places(self, db: Transaction) -> _Places:
         held = await db.execute(
@@ -251,13 +311,38 @@ class _Places:
         """Return the projects that have no place left."""
         return [key for key, held in self.held.items() if held >= self.limits.get(key, 1)]
 
-    def take(self, project_id: UUID) -> bool:
-        """Take one of the project's places if there is one."""
+    def has_room(self, project_id: UUID) -> bool:
+        """Tell whether one of the project's places is free, and one of the installation's."""
         held = self.held.get(project_id, 0)
-        if held >= self.limits.get(project_id, 1) or sum(self.held.values()) >= self.installation_limit:
-            return False
-        self.held[project_id] = held + 1
-        return True
+        limit = self.limits.get(project_id, 1)
+        return held < limit and sum(self.held.values()) < self.installation_limit
+
+    def take(self, row: Any) -> None:
+        """Take a place for a session, unless it holds one already."""
+        if not row.has_place:
+            self.held[row.project_id] = self.held.get(row.project_id, 0) + 1
+
+
+@dataclass
+class _Seats:
+    """Places of workspaces for the sessions of a line, in its order; who looks stands in it too."""
+
+    plan: Plan | None
+    wishes: list[Wanted]
+
+    def admit(self, row: Any) -> bool:
+        """Tell whether a session may have its workspace run now."""
+        if self.plan is None:
+            return True
+        mine = _wanted(row)
+        while self.wishes and self.wishes[0].order < mine.order:
+            ahead = self.wishes.pop(0)
+            self.plan.admit(ahead.project, ahead.person)
+        return self.plan.admit(mine.project, mine.person)
+
+
+def _wanted(row: Any) -> Wanted:
+    return Wanted(row.project_id, row.created_by, row.priority, row.created_at)
 
 
 def _moment(column: Mapped[float], longest: float) -> ColumnElement[float]:

@@ -77,7 +77,9 @@ class Supervisor:
         self._spending = spending
         self._settings = settings
         self._retry_policy = retry_policy or RetryPolicy()
-        self._queue = Queue(database, self.owner, settings.lease, settings.installation_limit)
+        self._queue = Queue(
+            database, self.owner, settings.lease, settings.installation_limit, workspaces.places
+        )
         self._runs: dict[UUID, _Live] = {}
         self._loops: list[asyncio.Task[None]] = []
 

@@ -72,4 +72,4 @@ class Files:
         if executes:
             actor.need_execution()
         await self._workspaces.wake(actor, project.id)
-        return await self._workspaces.ensure(project.id)
+        return await self._workspaces.ensure(project.id, person=actor.user_id)

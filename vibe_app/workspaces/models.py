@@ -32,7 +32,9 @@ class Workspace(SQLModel, table=True):
     is ready. `failure` is how it failed, for who asked for it. `outdated` tells that it runs with
     other settings than those of now. `trouble` is how something of it ended unasked, and
     `trouble_final` whether running again would end in the same way. `erase_at` is when what belongs to
-    no project is erased.
+    no project is erased. `holder_id` is the person who took its place among those that run at once, and
+    `placed_at` when, on the database's clock; `wished_by` somebody who waits for one since `wished_at`,
+    which counts until `wished_until`, on that clock too.
     """
 
     __tablename__ = "workspaces"
@@ -59,6 +61,11 @@ class Workspace(SQLModel, table=True):
     trouble_final: bool = Field(default=False, nullable=False)
     trouble_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
     erase_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    holder_id: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))
+    placed_at: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
+    wished_by: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))
+    wished_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    wished_until: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
 
 
 class WorkspaceUse(SQLModel, table=True):

@@ -17,7 +17,7 @@ from vibe_app.board.projects.models import Project
 from vibe_app.board.projects.schemas import WorkspaceView
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
-from vibe_app.db import Transaction, rows_changed
+from vibe_app.db import Transaction, db_clock, rows_changed
 from vibe_app.wire import now
 from vibe_app.workspaces.models import Installation, Workspace
 from vibe_app.workspaces.states import Desired, WorkspaceStatus
@@ -33,7 +33,8 @@ def topic(project_id: UUID) -> str:
 
 def announce(db: Transaction, project_id: UUID) -> None:
     """Announce a change for the reconciler, for who waits, and for the boards."""
-    db.announce(TOPIC, topic(project_id), f"project:{project_id}", "projects")
+    # The queue, since a session may wait for the place of another workspace.
+    db.announce(TOPIC, topic(project_id), f"project:{project_id}", "projects", "queue")
 
 
 class WorkspaceRows:
@@ -98,6 +99,45 @@ async def want(db: Transaction, project_id: UUID, desired: Desired, *, restart: 
         )
     )
     announce(db, project_id)
+
+
+async def wish(
+    db: Transaction, project_id: UUID, person: UUID | None, since: datetime, seconds: float
+) -> None:
+    """Write that somebody wants a workspace which has no place to run, and counts as in line for a while.
+
+    Args:
+        db: The transaction.
+        project_id: Whose workspace.
+        person: Who wants it.
+        since: Since when.
+        seconds: For how long it counts, unless it is written again.
+    """
+    insert = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
+    values: dict[str, Any] = {
+        "wished_by": person,
+        "wished_at": since,
+        "wished_until": db_clock() + seconds,
+    }
+    new = insert(Workspace).values(
+        project_id=project_id,
+        desired=Desired.STOPPED,
+        generation=0,
+        observed=0,
+        status=WorkspaceStatus.STOPPED,
+        epoch=0,
+        restart=False,
+        outdated=False,
+        trouble_final=False,
+        used_at=now(),
+        **values,
+    )
+    await db.execute(new.on_conflict_do_update(index_elements=["project_id"], set_=values))
+
+
+async def note_use(db: Transaction, project_id: UUID) -> None:
+    """Write that somebody has just asked for a workspace."""
+    await db.execute(update(Workspace).where(col(Workspace.project_id) == project_id).values(used_at=now()))
 
 
 async def installation(db: AsyncSession) -> UUID:

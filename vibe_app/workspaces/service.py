@@ -32,6 +32,7 @@ from vibe_app.wire import now
 from vibe_app.workspaces import rows
 from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.models import Workspace
+from vibe_app.workspaces.places import Places
 from vibe_app.workspaces.runtimes.base import Endpoint, Progress
 from vibe_app.workspaces.states import Desired, WorkspaceStatus
 from vibe_app.workspaces.usage import Usage
@@ -48,6 +49,8 @@ NOBODY = 10.0
 ERASURE = 10.0
 """Seconds for which who deletes a project waits until nothing is left of its workspace."""
 USED_EVERY = timedelta(minutes=1)
+PATIENCE = 15.0
+"""Seconds for which who looks waits for another workspace to give its place up."""
 _KINDS = {kind.__name__: kind for kind in (CannotStart, DiskFull, InvalidRequest, TooLarge)}
 
 
@@ -60,10 +63,20 @@ class Workspaces:
         usage: The leases of this process.
         jobs: Tells whether anybody looks after them.
         idle_minutes: Minutes without use after which one is stopped.
+        places: Of those that run at once; None for as many as are wanted.
     """
 
-    def __init__(self, database: Database, key: str, usage: Usage, jobs: Jobs, idle_minutes: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        key: str,
+        usage: Usage,
+        jobs: Jobs,
+        idle_minutes: float,
+        places: Places | None = None,
+    ) -> None:
         self._database = database
+        self.places = places or Places(database)
         self._key = key
         self._usage = usage
         self._jobs = jobs
@@ -89,7 +102,7 @@ class Workspaces:
         except TooMany as error:
             log.info("workspace of project %s stays as it is: %s", project_id, error)
             return
-        await self._ask(project_id)
+        await self._ask(project_id, person=actor.user_id, wish=False)
 
     async def wake(self, actor: Actor, project_id: UUID) -> None:
         """Note that a person needs a workspace for looking at it, unless it is awake anyway.
@@ -117,6 +130,7 @@ class Workspaces:
         project_id: UUID,
         progress: Progress | None = None,
         *,
+        person: UUID | None = None,
         session: UUID | None = None,
         doubted: Endpoint | None = None,
     ) -> Endpoint:
@@ -125,6 +139,7 @@ class Workspaces:
         Args:
             project_id: Whose.
             progress: Told each step of a start.
+            person: Who wants it, in whose name it takes a place among those that run.
             session: A session that is about to begin in it: one that runs with other settings than
                 those of now is started anew first, unless another session is at work there.
             doubted: Where it did not answer just now: it is looked at again, and mended.
@@ -132,8 +147,15 @@ class Workspaces:
         Raises:
             Unavailable: It cannot be started, nobody looks after workspaces, or the database is away.
             InvalidRequest: Its repository's address cannot be used.
+            TooMany: As many workspaces run as may, and none gave its place up within `PATIENCE` seconds.
         """
-        asked = await self._ask(project_id, session=session, doubted=doubted)
+        clock = asyncio.get_running_loop().time
+        end = clock() + PATIENCE
+        with self._database.bus.subscribe(rows.TOPIC) as changes:
+            while (asked := await self._ask(project_id, person, session=session, doubted=doubted)) is None:
+                if clock() >= end:
+                    raise self._no_place()
+                await changes.wait(LOOK)
         return await self._until_ready(project_id, asked, progress)
 
     async def restart(self, actor: Actor, project_id: UUID, *, interrupt: bool = False) -> None:
@@ -148,6 +170,7 @@ class Workspaces:
         Raises:
             Forbidden: The actor may not.
             Conflict: A session runs in it.
+            TooMany: It does not run, and as many others do as may.
         """
         async with self._database.transaction() as db:
             await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
@@ -158,7 +181,19 @@ class Workspaces:
                     "agent is doing then begins again.",
                     "session_live",
                 )
-            await rows.want(db, project_id, Desired.RUNNING, restart=True)
+            placed = await self.places.take(db, project_id, actor.user_id, wish=True)
+            if placed:
+                await rows.want(db, project_id, Desired.RUNNING, restart=True)
+        if not placed:
+            raise self._no_place()
+
+    def _no_place(self) -> TooMany:
+        return TooMany(
+            f"{self.places.limit} workspaces run, which is as many as may at once, and all are in use. Try "
+            "again when one of them is done.",
+            int(PATIENCE),
+            "workspace_limit",
+        )
 
     async def erased(self, project_id: UUID, seconds: float) -> bool:
         """Wait until nothing is left of a workspace that is to be erased; tell whether that came in time."""
@@ -206,9 +241,18 @@ class Workspaces:
         return row.trouble, row.trouble_final
 
     async def _ask(
-        self, project_id: UUID, *, session: UUID | None = None, doubted: Endpoint | None = None
-    ) -> int:
-        """Write that a workspace is wanted, where it is not so already; return the wish's generation."""
+        self,
+        project_id: UUID,
+        person: UUID | None = None,
+        *,
+        session: UUID | None = None,
+        doubted: Endpoint | None = None,
+        wish: bool = True,
+    ) -> int | None:
+        """Write that a workspace is wanted, where it is not so already; return the wish's generation.
+
+        None where it has no place to run; with `wish` it is in line for one.
+        """
         async with self._database.read() as db:
             row = await rows.read(db, project_id)
             restart = (
@@ -224,6 +268,8 @@ class Workspaces:
         async with self._database.transaction() as db:
             if await db.get(Project, project_id) is None:
                 raise Unavailable("The project was deleted, and its workspace with it.", "workspace_stopped")
+            if not await self.places.take(db, project_id, person, wish=wish):
+                return None
             await rows.want(db, project_id, Desired.RUNNING, restart=restart)
             row = await rows.read(db, project_id)
         return row.generation if row else 0
@@ -240,8 +286,8 @@ class Workspaces:
 
     async def _note_use(self, project_id: UUID) -> None:
         try:
-            async with self._usage.held(project_id):
-                return
+            async with self._database.transaction() as db:
+                await rows.note_use(db, project_id)
         except Unavailable as error:
             log.warning("use of project %s's workspace was not noted: %s", project_id, error)
 

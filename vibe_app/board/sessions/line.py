@@ -22,7 +22,7 @@ async def queue_positions(db: AsyncSession, installation_limit: int) -> dict[UUI
     """Return for every waiting session its place in line, if it is in line, and what it waits for.
 
     One that waits for its project counts its place among the project's own,
-    one that waits for the installation among all.
+    one that waits for the installation, or for a workspace to give its place up, among all.
     """
     clock = await db.scalar(select(db_clock())) or 0.0
     waiting = await _waiting(db)
@@ -44,6 +44,8 @@ async def queue_positions(db: AsyncSession, installation_limit: int) -> dict[UUI
                 result[row.id] = (place, "project limit")
             elif full:
                 result[row.id] = (in_all, "installation limit")
+            elif row.lacks_place:
+                result[row.id] = (in_all, "workspace limit")
             else:
                 result[row.id] = (None, "workspace starting")
     return result
@@ -67,6 +69,7 @@ async def _waiting(db: AsyncSession) -> Sequence[Any]:
             col(Session.not_before),
             col(Session.status),
             col(Session.wait_from),
+            col(Session.lacks_place),
         )
         .where(live, or_(col(Session.status) == SessionStatus.PENDING, col(Session.owner).is_(None)))
         .order_by(col(Session.priority).desc(), col(Session.created_at), col(Session.id))

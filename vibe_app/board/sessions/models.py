@@ -47,6 +47,7 @@ class Session(SQLModel, table=True):
     its workspace counts none; what OpenCode says then takes their place. Of `unpriced_requests` the cost
     is not known, and `cost_nano` is a least amount; `cost` is what versions before 0011 wrote. The limits
     are those of its start.
+    `lacks_place` tells that it was not claimed for want of a place for its workspace.
     Once `archived_at` is set, `output` holds only its beginning (see `archive`), and `output_size`
     says how many bytes the whole has.
     """
@@ -124,6 +125,7 @@ class Session(SQLModel, table=True):
     wait_from: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
     waited: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
     waits: int | None = Field(default=None, nullable=True)
+    lacks_place: bool | None = Field(default=None, nullable=True)
 
 
 class SessionEvent(SQLModel, table=True):

@@ -99,6 +99,7 @@ def waiting_words(position: int | None, reason: str | None) -> str:
     reasons = {
         "project limit": "waits for this project's limit",
         "installation limit": "waits for this installation's limit",
+        "workspace limit": "waits until fewer workspaces run",
     }
     if position is not None and reason in reasons:
         return f"Queued, {_ordinal(position)}: {reasons[reason]}"
