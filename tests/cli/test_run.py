@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -47,7 +48,9 @@ async def test_run_executes_a_card_and_stops_one(served: Served):
     done = await asyncio.to_thread(served.installation.vibe, "run", "Add a README file")
     assert done.returncode == 0, done.stdout
     assert "Created README.md" in done.stdout
-    assert done.stdout.rstrip().endswith("Session completed")
+    *_, end, spent = done.stdout.rstrip().splitlines()
+    assert end == "Session completed"
+    assert re.fullmatch(r"Spent: [\d.]+k? tokens", spent)
 
     going = served.installation.start("run", "--project", "First project", "Write notes.md")
     assert going.stdout
@@ -56,7 +59,7 @@ async def test_run_executes_a_card_and_stops_one(served: Served):
             assert going.poll() is None
     going.send_signal(signal.SIGINT)
     rest, _ = await asyncio.to_thread(going.communicate)
-    assert rest.rstrip().endswith("Session cancelled")
+    assert "Session cancelled" in rest.splitlines()
     assert going.returncode == 3
 
 

@@ -164,7 +164,7 @@ def test_a_row_of_the_history_carries_a_preview_and_not_the_output():
     row = session_row(session(status="completed", output=output, tokens_input=1200, cost=0.5))
     assert len(row.preview) <= 200
     assert row.preview.startswith("word")
-    assert (row.short, row.tokens, row.cost) == (str(S)[:8], "1,200 tokens in, 0 out", "$0.5000")
+    assert (row.short, row.tokens, row.cost) == (str(S)[:8], "1,200 tokens in, 0 out", "$0.50")
 
 
 def test_labels_are_split_at_commas():

@@ -7,7 +7,7 @@ database are read at each scrape and are the same whichever replica answers.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -21,6 +21,8 @@ from vibe_app.accounts.roles import Scope as TokenScope
 from vibe_app.aio import BROKEN
 from vibe_app.api.errors import error_response, status_of
 from vibe_app.board.lifecycle import LIVE, SessionStatus
+from vibe_app.board.spending.limits import NANO
+from vibe_app.board.spending.models import ModelTotal
 from vibe_app.errors import Forbidden, VibeError
 from vibe_app.wiring import services
 from vibe_app.workspaces.states import WorkspaceStatus
@@ -73,7 +75,42 @@ class _Loops(Collector):
         yield family
 
 
+class _Spent(Collector):
+    """Sums of the database by model, as they were read for this scrape: whichever worker answers."""
+
+    def __init__(self) -> None:
+        self.totals: Sequence[ModelTotal] = ()
+
+    def collect(self) -> Iterable[Metric]:
+        labels = ["provider", "model"]
+        requests = CounterMetricFamily("vibe_model_requests", "Requests to models", labels=labels)
+        tokens = CounterMetricFamily(
+            "vibe_tokens", "Tokens that models read and wrote", labels=[*labels, "direction"]
+        )
+        cost = CounterMetricFamily(
+            "vibe_cost_dollars", "US dollars of requests whose price is known", labels=labels
+        )
+        unpriced = CounterMetricFamily(
+            "vibe_unpriced_tokens", "Tokens of requests whose cost is not known", labels=labels
+        )
+        unknown = CounterMetricFamily(
+            "vibe_unpriced_requests", "Requests whose cost is not known", labels=labels
+        )
+        for total in self.totals:
+            named = [total.provider, total.model]
+            requests.add_metric(named, total.requests)
+            cost.add_metric(named, total.cost_nano / NANO)
+            unpriced.add_metric(named, total.unpriced_tokens)
+            unknown.add_metric(named, total.unpriced_requests)
+            for direction in _DIRECTIONS:
+                tokens.add_metric([*named, direction], getattr(total, f"tokens_{direction}"))
+        return requests, tokens, cost, unpriced, unknown
+
+
+_DIRECTIONS = ("input", "output", "reasoning", "cache_read", "cache_write")
+_SPENT = _Spent()
 REGISTRY.register(_EventsWritten())
+REGISTRY.register(_SPENT)
 REGISTRY.register(_Loops())
 
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
@@ -115,6 +152,7 @@ async def metrics(request: Request) -> Response:
         if not _is_local(request):
             await _require_admin(request)
         counts = await services().sessions.counts()
+        _SPENT.totals = await services().spending.totals()
         await _look_at_jobs()
     except VibeError as error:
         return error_response(status_of(error), error.message, error.code)

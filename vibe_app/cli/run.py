@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
+from pydantic import ValidationError
 from rich.markup import escape
 from rich.status import Status
 from rich.text import Text
@@ -78,7 +79,9 @@ class Session:
         while True:
             try:
                 self._watch()
-                return self._state()["status"]
+                state = self._state()
+                self._say_spent(state)
+                return state["status"]
             except KeyboardInterrupt:
                 if asked:
                     raise SystemExit(130) from None
@@ -119,6 +122,19 @@ class Session:
     def _state(self) -> dict[str, Any]:
         sessions = self._client.everything(f"{self._path}/sessions", "sessions")
         return next(session for session in sessions if UUID(session["id"]) == UUID(self._id))
+
+    def _say_spent(self, state: dict[str, Any]) -> None:
+        """Say at the end what it has spent of what it might, where anybody counted."""
+        # They take their time to import, which nobody waits for at the end.
+        from vibe_app.board.sessions.schemas import SessionPreview
+        from vibe_app.board.spending.wording import spent_words
+
+        try:
+            words = spent_words(SessionPreview.model_validate(state))
+        except ValidationError:
+            return  # the server is of a version that counts otherwise
+        if words:
+            console.print(f"Spent: {words}", style="dim", soft_wrap=True)
 
     def _show(self, progress: Status) -> None:
         seconds = int(time.monotonic() - self._started)

@@ -28,7 +28,7 @@ from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.spending import queries as spending_queries
 from vibe_app.board.spending.limits import NO_LIMITS, Limits
-from vibe_app.board.spending.models import ModelRequest
+from vibe_app.board.spending.models import ModelRequest, ModelTotal
 from vibe_app.board.spending.queries import Copied
 from vibe_app.clients.gateway import GatewayClient
 from vibe_app.db import Database
@@ -181,6 +181,15 @@ class Spending:
                 raise LeaseLost("This run belongs to somebody else now, or is over.")
             db.announce(f"session:{lease.session_id}", f"project:{lease.project_id}")
         return found
+
+    async def totals(self) -> Sequence[ModelTotal]:
+        """Return all that was spent, by model, for the operator's figures.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        async with self._database.read() as db:
+            return await spending_queries.totals(db)
 
     async def look_after_all(self) -> None:
         """Tell and copy the gateways of all ready workspaces. One that does not answer is left for next time.

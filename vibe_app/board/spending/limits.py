@@ -102,7 +102,8 @@ def changed(present: Limits, given: LimitsPatch, installation: Limits) -> Limits
     wanted = Limits(**values)
     for name, words, most in _outer(installation):
         value = getattr(wanted, name)
-        if most is not None and value is not None and value > most and (name in said or name == "nano"):
+        # One that was set before the installation's is tightened by that alone.
+        if most is not None and value is not None and value > most and value != getattr(present, name):
             raise InvalidRequest(
                 f"A session of this installation may spend {words} at the most; a project can only "
                 "tighten that. Give a lower limit, or none.",

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
 from vibe_app.board.sessions.schemas import SessionCard
+from vibe_app.board.spending.wording import spent_words
 from vibe_app.board.tasks.schemas import TaskCard
 from vibe_app.web.components.card_fields import marks_of
 
@@ -21,6 +22,7 @@ class Card:
     `marks` is what its fields say on its face. `run` is the status of its latest session,
     `stopping` while that one is asked to stop, or empty. `words` is the run line; `line` the
     last line of output.
+    `spent` is what it has spent of what it may, in words.
     `quiet` is since when nothing was heard of it, 0 where that is not worth a word.
     """
 
@@ -34,6 +36,7 @@ class Card:
     run: str = ""
     words: str = ""
     line: str = ""
+    spent: str = ""
     since: int = 0
     quiet: int = 0
 
@@ -54,6 +57,7 @@ def card_of(task: TaskCard) -> Card:
         return card
     card.run = "stopping" if session.stop_requested and is_live(session) else session.status.value
     card.words = run_words(session)
+    card.spent = spent_words(session)
     if session.status is SessionStatus.RUNNING:
         card.line = session.last_line
         card.since = epoch_ms(session.started_at)

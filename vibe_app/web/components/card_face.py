@@ -124,5 +124,6 @@ def card_face(card: Any, on_execute: Any) -> rx.Component:
             ("stopping", _line(STOPPING.icon, STOPPING.color, words, spin=True)),
             rx.cond(card.todo, rx.el.div(execute, class_name="v-run")),
         ),
+        rx.cond(card.spent != "", rx.el.div(card.spent, class_name="v-run-spent v-digits")),
         class_name="v-card",
     )

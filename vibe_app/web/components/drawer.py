@@ -14,6 +14,7 @@ import reflex as rx
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.lifecycle import LIVE, TaskStatus
 from vibe_app.board.sessions.schemas import SessionCard
+from vibe_app.board.spending.wording import spent_words
 from vibe_app.board.tasks.schemas import TaskCard, TaskPatch, TaskView
 from vibe_app.errors import NotFound, VersionChanged
 from vibe_app.web.auth import acts
@@ -90,6 +91,8 @@ class DrawerState(rx.State):
     locked: bool = False
     run: str = ""
     words: str = ""
+    spent: str = ""
+    """What the run that is shown has spent of what it may."""
     since: int = 0
     quiet: int = 0
     session_id: str = ""
@@ -245,6 +248,7 @@ def _values(task: TaskCard, session: SessionCard | None) -> dict[str, Any]:
         "locked": task.status is TaskStatus.IN_PROGRESS,
         "run": card.run,
         "words": card.words,
+        "spent": spent_words(session) if session else "",
         "quiet": card.quiet,
         "session_id": str(session.id) if session else "",
         "session_live": session is not None and session.status in LIVE,

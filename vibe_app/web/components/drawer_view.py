@@ -56,6 +56,7 @@ def _state() -> rx.Component:
                 rx.el.span(DrawerState.words, class_name="v-quiet"),
             ),
         ),
+        rx.cond(DrawerState.spent != "", rx.el.span(DrawerState.spent, class_name="v-quiet v-digits")),
     )
 
 

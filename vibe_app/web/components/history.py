@@ -11,6 +11,7 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.pages import Page
 from vibe_app.board.sessions.schemas import SessionPreview, SessionView
+from vibe_app.board.spending.wording import cost_words, limits_words
 from vibe_app.web.auth import acts
 from vibe_app.web.components.card import epoch_ms, is_live, spent, waiting_words
 from vibe_app.web.components.card_face import quiet_words
@@ -43,6 +44,7 @@ class SessionRow:
     model: str
     tokens: str
     cost: str
+    limits: str
     attempt: int
     quiet: int
     asking: bool
@@ -58,9 +60,6 @@ class HistoryPage:
 
 def session_row(session: SessionPreview) -> SessionRow:
     """Make the row of a session."""
-    tokens = ""
-    if session.tokens_input is not None or session.tokens_output is not None:
-        tokens = f"{session.tokens_input or 0:,} tokens in, {session.tokens_output or 0:,} out"
     words = session.output or session.error or session.last_line
     preview = " ".join(words[: 4 * PREVIEW_CHARS].split())[:PREVIEW_CHARS]
     return SessionRow(
@@ -77,12 +76,26 @@ def session_row(session: SessionPreview) -> SessionRow:
         duration=spent(session.duration_ms),
         preview=preview,
         model="Rehearsal model" if session.model == "rehearsal" else session.model,
-        tokens=tokens,
-        cost=f"${session.cost:.4f}" if session.cost else "",
+        tokens=_tokens(session),
+        cost=cost_words(session) if session.cost != 0 else "",
+        limits=limits_words(session.limits),
         attempt=session.attempt,
         quiet=epoch_ms(session.quiet_since),
         asking=bool(session.asking),
     )
+
+
+def _tokens(session: SessionPreview) -> str:
+    """Say how many tokens a session used, by kind."""
+    if session.tokens_input is None and session.tokens_output is None:
+        return ""
+    kinds = {
+        "reasoning": session.tokens_reasoning,
+        "from a cache": session.tokens_cache_read,
+        "into a cache": session.tokens_cache_write,
+    }
+    words = [f"{session.tokens_input or 0:,} tokens in, {session.tokens_output or 0:,} out"]
+    return ", ".join(words + [f"{count:,} {name}" for name, count in kinds.items() if count])
 
 
 class HistoryState(rx.State):
@@ -229,6 +242,7 @@ def _body(row: Any, run_path: Any, files_path: Any, can_edit: Any) -> rx.Compone
             _fact("Model", row.model),
             rx.cond(row.tokens != "", _fact("Tokens", row.tokens)),
             rx.cond(row.cost != "", _fact("Cost", row.cost)),
+            rx.cond(row.limits != "", _fact("At most", row.limits)),
             rx.cond(row.attempt > 1, _fact("Attempts", row.attempt.to_string())),
             class_name="v-facts",
         ),

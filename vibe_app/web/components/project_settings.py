@@ -14,6 +14,7 @@ from vibe_app.board.projects.schemas import ProjectPatch
 from vibe_app.errors import InvalidRequest
 from vibe_app.web.auth import acts
 from vibe_app.web.components.parts import choice, field
+from vibe_app.web.components.project_limits import LimitsState, limits_part, show_limits
 from vibe_app.web.components.project_repository import RepositoryState, repository_part, show
 from vibe_app.web.components.sections import for_owners, labelled, row_of
 from vibe_app.web.forms import words
@@ -58,6 +59,7 @@ class ProjectSettingsState(rx.State):
         self.looks_only = not self.manages
         self.members = await _members(actor, project.id)
         show(await self.get_state(RepositoryState), project)
+        show_limits(await self.get_state(LimitsState), project)
         self.opened = True
 
     @rx.event
@@ -274,6 +276,7 @@ def project_settings_dialog() -> rx.Component:
             rx.tabs.root(
                 rx.tabs.list(
                     rx.tabs.trigger("General", value="general"),
+                    rx.tabs.trigger("Limits", value="limits"),
                     rx.tabs.trigger("Repository", value="repository"),
                     rx.tabs.trigger("Members", value="members"),
                     rx.cond(ProjectSettingsState.manages, rx.tabs.trigger("Delete", value="delete")),
@@ -283,6 +286,7 @@ def project_settings_dialog() -> rx.Component:
                     min_width="100%",
                 ),
                 rx.tabs.content(_general(), value="general"),
+                rx.tabs.content(limits_part(), value="limits"),
                 rx.tabs.content(repository_part(), value="repository"),
                 rx.tabs.content(_people(), value="members"),
                 rx.cond(ProjectSettingsState.manages, rx.tabs.content(_end(), value="delete")),
