@@ -51,6 +51,7 @@ QUICK = RetryPolicy(
     stop=0.5,
     stopping=1.5,
     compare=0.3,
+    count=0.05,
     repeat=0.05,
 )
 """Everything that the engine waits for in seconds, in moments."""
@@ -61,7 +62,12 @@ class Rig:
     """One engine and what it stands on. `actor` owns every project that `card` makes."""
 
     def __init__(
-        self, settings: Settings, database: Database, runtime: FakeRuntime, retry_policy: RetryPolicy
+        self,
+        settings: Settings,
+        database: Database,
+        runtime: FakeRuntime,
+        retry_policy: RetryPolicy,
+        access: ModelAccess | None = None,
     ) -> None:
         self.settings = settings
         self.database = database
@@ -86,7 +92,7 @@ class Rig:
         self.tasks = Tasks(database, settings.installation_limit)
         self.sessions = Sessions(database, settings.installation_limit, "rehearsal")
         self.gateway = GatewayClient(connect=1, answer=1)
-        access = ModelAccess(Providers(database, KEYRING, settings), settings)
+        access = access or ModelAccess(Providers(database, KEYRING, settings), settings)
         self.spending = Spending(database, self.workspaces, self.gateway, access)
         self.supervisor = self.engine()
         self.actor: Actor
@@ -181,6 +187,7 @@ async def rigged(
     opened: bool = True,
     looked_after: bool = True,
     actor: Actor | None = None,
+    access: ModelAccess | None = None,
 ) -> AsyncIterator[Rig]:
     """Set an engine up for as long as the block lasts; its supervisor is opened unless told otherwise.
 
@@ -188,7 +195,9 @@ async def rigged(
 
     A further one on the same database needs the `actor` of the first.
     """
-    rig = Rig(settings, database or Database(settings.database), runtime or FakeRuntime(), retry_policy)
+    rig = Rig(
+        settings, database or Database(settings.database), runtime or FakeRuntime(), retry_policy, access
+    )
     accounts = Accounts(rig.database, settings.secret_key)
     await rig.agent.open()
     await rig.gateway.open()

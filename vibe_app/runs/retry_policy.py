@@ -30,6 +30,7 @@ class RetryPolicy:
         stop: For a silent sidecar, once a person wants the end.
         stopping: For one that answers but does not stop.
         compare: Between two comparisons of a stream with what the sidecar says of the session.
+        count: Between two looks at what a run has spent.
         repeat: Before the second attempt, doubled with each further one, and up to half as much
             again by chance, so that many runs that failed together do not come back together.
     """
@@ -42,4 +43,5 @@ class RetryPolicy:
     stop: float = 5.0
     stopping: float = 30.0
     compare: float = 30.0
+    count: float = 1.0
     repeat: float = 2.0

@@ -387,7 +387,7 @@ class Run:
     async def _count_the_rest(self) -> None:
         counted, self._counted = self._counted, None
         if counted is not None:
-            await self._counting.finish(counted, self._retry_policy.stop)
+            await self._counting.finish(counted)
 
     async def _silence(self) -> None:
         """End what the agent may still be doing, where its sidecar can be reached in a moment."""

@@ -36,6 +36,7 @@ from vibe_app.errors import LeaseLost, Unavailable, VibeError
 from vibe_app.jobs.registry import Hold, Job
 from vibe_app.runs.model_access import ModelAccess
 from vibe_app.runs.record import Record
+from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.writer import Lease, fence
 from vibe_app.wire import gateway as wire
 from vibe_app.wire import now, plain_text
@@ -47,8 +48,6 @@ log = logging.getLogger(__name__)
 
 PERIOD = 15.0
 """Seconds between two turns of the job."""
-LOOK = 1.0
-"""Seconds between two looks of a run at what it has spent."""
 _ANSWER_SECONDS = 10.0
 _PAGES = 200
 _MOST = 10**12
@@ -241,16 +240,14 @@ class Counting:
     Args:
         record: What the run writes to.
         spending: What does it.
-        answer: Seconds in which a gateway must take what it is told.
-        look: Seconds between two looks.
+        retry_policy: How long it waits for what.
     """
 
-    def __init__(self, record: Record, spending: Spending, answer: float, look: float = LOOK) -> None:
+    def __init__(self, record: Record, spending: Spending, retry_policy: RetryPolicy) -> None:
         self._record = record
         self._lease = record.lease
         self._spending = spending
-        self._answer = answer
-        self._look = look
+        self._retry_policy = retry_policy
         self._seen: dict[str, int] = {}
 
     async def hand_over(self, endpoint: Endpoint) -> None:
@@ -264,7 +261,7 @@ class Counting:
             return
         budget, talks = await self._record.insist(lambda: self._spending.prepared(self._lease))
         try:
-            async with asyncio.timeout(self._answer):
+            async with asyncio.timeout(self._retry_policy.answer):
                 await self._spending.tell(endpoint, self._lease.session_id, budget, talks)
         except TimeoutError as error:
             raise Unavailable("The workspace's gateway does not answer in time.") from error
@@ -276,7 +273,7 @@ class Counting:
             where: Says where the workspace answers then.
         """
         while True:
-            await asyncio.sleep(self._look)  # the pause between two looks
+            await asyncio.sleep(self._retry_policy.count)  # the pause between two looks
             try:
                 async with asyncio.timeout(_ANSWER_SECONDS):
                     await self._look_once(where())
@@ -293,12 +290,12 @@ class Counting:
         await self._spending.copy(endpoint, self._lease.project_id)
         self._seen = await self._spending.settle(self._lease, self._seen)
 
-    async def finish(self, endpoint: Endpoint, seconds: float) -> None:
-        """Copy what is left at the run's end, as far as the gateway gives it within `seconds`."""
+    async def finish(self, endpoint: Endpoint) -> None:
+        """Copy what is left at the run's end, as far as it can be had soon; the job does the rest."""
         if not endpoint.gateway_url:
             return
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._retry_policy.stop):
                 await self._spending.copy(endpoint, self._lease.project_id)
         except (VibeError, TimeoutError) as error:
             log.info("session %s: its last requests are counted later: %s", self._lease.session_id, error)

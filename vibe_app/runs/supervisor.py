@@ -130,7 +130,7 @@ class Supervisor:
             self._workspaces,
             self._credentials,
             self._agent,
-            Counting(record, self._spending, self._retry_policy.answer),
+            Counting(record, self._spending, self._retry_policy),
             self._retry_policy,
             self._settings.start_timeout,
             self._settings.session_timeout,

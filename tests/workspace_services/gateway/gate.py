@@ -145,7 +145,8 @@ class Upstream:
 class Gate:
     """One gateway: its process, and how engine, sidecar and OpenCode speak to it."""
 
-    def __init__(self, folder: Path, silence: int = 600) -> None:
+    def __init__(self, folder: Path, silence: int = 600, control: str = CONTROL) -> None:
+        self.control_token = control
         self.folder = folder
         self.silence = silence
         self.port, self.control_port, self.proxy_port = free_port(), free_port(), free_port()
@@ -154,7 +155,7 @@ class Gate:
         self.before: list[str] = []
         self.control = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{self.control_port}",
-            headers={"authorization": f"Bearer {CONTROL}"},
+            headers={"authorization": f"Bearer {control}"},
             trust_env=False,
         )
         self.opencode = httpx.AsyncClient(
@@ -176,7 +177,7 @@ class Gate:
             "JOURNAL_DIR": str(self.folder / "journal"),
             "PROJECT_ID": "a-project",
             "GATEWAY_TOKEN": TOKEN,
-            "CONTROL_TOKEN": CONTROL,
+            "CONTROL_TOKEN": self.control_token,
             "PORT": str(self.port),
             "CONTROL_PORT": str(self.control_port),
             "PROXY_PORT": str(self.proxy_port),
@@ -279,9 +280,9 @@ def provider(upstream: Upstream, name: str = "openai", dialect: Dialect = "opena
 
 
 @asynccontextmanager
-async def gateway(folder: Path, silence: int = 600) -> AsyncIterator[Gate]:
+async def gateway(folder: Path, silence: int = 600, control: str = CONTROL) -> AsyncIterator[Gate]:
     """Run a gateway that was told nothing yet."""
-    gate = Gate(folder, silence)
+    gate = Gate(folder, silence, control)
     try:
         await gate.start()
         yield gate
