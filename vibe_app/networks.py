@@ -9,9 +9,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 Number = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+Policy = Literal["closed", "listed", "open"]
+"""Where agents' commands may go: nowhere, to the hosts of a list, to every public address."""
+
+MOST_HOSTS = 200
 
 EVERY = "all"
 """Where it stands for the networks, every private address is allowed."""
@@ -68,6 +74,27 @@ def check_host(entry: str) -> str:
     if found is None or (found["port"] and not 1 <= int(found["port"]) <= 65535):
         raise ValueError(f"{entry[:100]!r} is no host: write pypi.org, *.pypi.org or example.org:8443")
     return found[0]
+
+
+def reach(text: str) -> tuple[Policy, tuple[str, ...]]:
+    """Read where agents' commands may go: `closed`, `open`, or hosts with commas or line ends between.
+
+    Returns:
+        The policy, and the hosts of `listed`, each once and in its one form.
+
+    Raises:
+        ValueError: A host is none, or there are too many, in a sentence.
+    """
+    word = text.strip().lower()
+    if word in ("closed", ""):
+        return "closed", ()
+    if word == "open":
+        return "open", ()
+    entries = [part for part in re.split(r"[,\s]+", text) if part]
+    hosts = tuple(dict.fromkeys(check_host(entry) for entry in entries))
+    if len(hosts) > MOST_HOSTS:
+        raise ValueError(f"a list of hosts has at most {MOST_HOSTS}; this one has {len(hosts)}")
+    return "listed", hosts
 
 
 def is_listed(host: str, port: int, entries: Sequence[str]) -> bool:

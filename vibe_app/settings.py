@@ -23,6 +23,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from vibe_app import memory, opened
+from vibe_app.networks import reach
 
 OPENCODE_VERSION = "1.18.33"
 
@@ -111,6 +112,11 @@ class Settings(BaseSettings):
     sandbox_cache: str = Field(
         "", description="Paths where each project has a folder of its own to write, with colons: ~/.cargo"
     )
+    network: str = Field(
+        "closed",
+        description="Where local agents' commands may go unless a project says otherwise: `closed`, `open`,"
+        " or hosts with commas: example.org, *.example.org",
+    )
     workspace_memory_mib: int = Field(
         4096, ge=0, le=10_000_000, description="MiB of memory that a local workspace may have; 0 is any"
     )
@@ -194,6 +200,12 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @field_validator("network")
+    @classmethod
+    def _reachable(cls, value: str) -> str:
+        reach(value)
+        return value
 
     @field_validator("sandbox_read", "sandbox_cache")
     @classmethod

@@ -147,7 +147,9 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
         accounts=Accounts(database, settings.signing_key(), settings.login_days, protected.admins_only),
         rights=Rights(database.bus),
         providers=providers,
-        projects=Projects(database, WorkspaceRows(), credentials, settings.project_limit, limits),
+        projects=Projects(
+            database, WorkspaceRows(), credentials, settings.project_limit, limits, settings.network
+        ),
         tasks=Tasks(database, settings.installation_limit, settings.quiet_notice),
         sessions=Sessions(
             database, settings.installation_limit, model, quiet_notice=settings.quiet_notice, limits=limits

@@ -35,6 +35,7 @@ ANYBODY = {
     "FreshState.arrive",
     "HistoryState.forget",
     "OutputState.arrive",
+    "NetworkState.set_policy",
     "ProjectSettingsState.set_opened",
     "ProjectSettingsState.set_typed_name",
     "ProjectsState.arrive",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vibe_app.configuration.providers import Providers
+from vibe_app.networks import reach
 from vibe_app.settings import Settings
 from vibe_app.wire.gateway import Network, Provider
 from vibe_app.workspaces.runtimes.base import Endpoint
@@ -46,6 +47,11 @@ class ModelAccess:
         )
         return (rehearsal, *(each for each in kept if each.id != REHEARSAL))
 
-    def network(self) -> Network:
-        """Return where the commands of a workspace's agent may go."""
-        return Network()
+    def network(self, own: str | None) -> Network:
+        """Return where the commands of a workspace's agent may go.
+
+        Args:
+            own: The project's own rule; None for the installation's.
+        """
+        policy, hosts = reach(self._settings.network if own is None else own)
+        return Network(policy=policy, hosts=hosts)

@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -40,7 +41,7 @@ from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.writer import Lease, fence
 from vibe_app.wire import gateway as wire
 from vibe_app.wire import now, plain_text
-from vibe_app.wire.gateway import Budget, Configuration, GatewayState, Spent, UsageEntry
+from vibe_app.wire.gateway import Budget, Configuration, GatewayState, Network, Spent, UsageEntry
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
 
@@ -51,6 +52,14 @@ PERIOD = 15.0
 _ANSWER_SECONDS = 10.0
 _PAGES = 200
 _MOST = 10**12
+
+
+@dataclass(frozen=True)
+class ForProject:
+    """What a gateway is told of a project: what talks may spend, and where commands may go."""
+
+    talks: Budget
+    network: Network
 
 
 class Spending:
@@ -90,8 +99,8 @@ class Spending:
 
         return Job("count requests to models", work, period=PERIOD)
 
-    async def prepared(self, lease: Lease) -> tuple[Budget, Budget]:
-        """Return what a session may spend and has spent, and what talks may in its project.
+    async def prepared(self, lease: Lease) -> tuple[Budget, ForProject]:
+        """Return what a session may spend and has spent, and what holds for all of its project.
 
         Raises:
             LeaseLost: The session was deleted.
@@ -110,15 +119,15 @@ class Spending:
                 journal=copied.journal,
                 after=copied.number,
             )
-            return budget, await _talks(db, project, self._limits)
+            return budget, await self._for_project(db, project)
 
-    async def tell(self, endpoint: Endpoint, session_id: UUID, budget: Budget, talks: Budget) -> None:
+    async def tell(self, endpoint: Endpoint, session_id: UUID, budget: Budget, project: ForProject) -> None:
         """Tell a gateway its providers, what a session may spend, and what it has spent already.
 
         Raises:
             Unavailable: The gateway does not answer, or does not take it.
         """
-        await self._configure(endpoint, talks)
+        await self._configure(endpoint, project)
         await self._gateway.register(endpoint, str(session_id), budget)
 
     async def is_told(self, endpoint: Endpoint) -> bool:
@@ -207,8 +216,9 @@ class Spending:
                 await self.copy(endpoint, project_id)
                 async with self._database.read() as db:
                     project = await db.get(Project, project_id)
-                    talks = await _talks(db, project, self._limits) if project else Budget()
-                state = await self._configure(endpoint, talks)
+                    nothing = ForProject(Budget(), Network())
+                    holds = await self._for_project(db, project) if project else nothing
+                state = await self._configure(endpoint, holds)
                 for session_id in await self._over(state.sessions):
                     await self._gateway.forget(endpoint, session_id)
         except (VibeError, TimeoutError) as error:
@@ -226,12 +236,13 @@ class Spending:
             alive = set(live)
         return [name for found, name in ids.items() if found not in alive]
 
-    async def _configure(self, endpoint: Endpoint, talks: Budget) -> GatewayState:
+    async def _for_project(self, db: AsyncSession, project: Project) -> ForProject:
+        return ForProject(await _talks(db, project, self._limits), self._access.network(project.network))
+
+    async def _configure(self, endpoint: Endpoint, project: ForProject) -> GatewayState:
         providers = await self._access.providers(endpoint)
-        network = self._access.network()
-        return await self._gateway.configure(
-            endpoint, Configuration(providers=providers, network=network, talks=talks)
-        )
+        wanted = Configuration(providers=providers, network=project.network, talks=project.talks)
+        return await self._gateway.configure(endpoint, wanted)
 
 
 class Counting:
@@ -259,10 +270,10 @@ class Counting:
         """
         if not endpoint.gateway_url:
             return
-        budget, talks = await self._record.insist(lambda: self._spending.prepared(self._lease))
+        budget, project = await self._record.insist(lambda: self._spending.prepared(self._lease))
         try:
             async with asyncio.timeout(self._retry_policy.answer):
-                await self._spending.tell(endpoint, self._lease.session_id, budget, talks)
+                await self._spending.tell(endpoint, self._lease.session_id, budget, project)
         except TimeoutError as error:
             raise Unavailable("The workspace's gateway does not answer in time.") from error
 

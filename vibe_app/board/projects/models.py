@@ -41,6 +41,7 @@ class Project(SQLModel, table=True):
     repo_url: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     repo_branch: str | None = Field(default=None, sa_column=Column(String(255), nullable=True))
     session_limit: int = Field(default=1, nullable=False)
+    network: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     limit_nano: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     limit_tokens: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     limit_minutes: int | None = Field(default=None, nullable=True)

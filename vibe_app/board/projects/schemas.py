@@ -14,6 +14,7 @@ from vibe_app.board.lifecycle import WorkspaceStatus
 from vibe_app.board.rules import Body, Name, RoleWord
 from vibe_app.board.spending.limits import LimitsPatch, LimitsView
 from vibe_app.errors import InvalidRequest
+from vibe_app.networks import reach
 from vibe_app.schema import Moment, Patch, Str, Taken, View, documented
 
 SESSION_LIMIT = 100
@@ -51,6 +52,26 @@ _Branch = Annotated[
 ]
 
 
+def _network(value: str) -> str:
+    try:
+        policy, hosts = reach(value)
+    except ValueError as error:
+        raise InvalidRequest(f"The network cannot be set so: {error}.", "invalid_network") from None
+    return ", ".join(hosts) or policy
+
+
+_Network = Annotated[
+    Str,
+    AfterValidator(_network),
+    documented(
+        example="example.org, *.example.org",
+        maxLength=60_000,
+        description="Where commands may go: `closed`, `open`, or hosts with commas; `*.` before one stands"
+        " for all names below it. Null is the installation's own rule",
+    ),
+]
+
+
 class NewProject(Taken):
     """A new project."""
 
@@ -69,7 +90,7 @@ class ProjectPatch(Patch):
     server: a new address with another host takes it away as well.
     """
 
-    nullable: ClassVar[frozenset[str]] = frozenset({"repo_url", "branch", "repo_credential"})
+    nullable: ClassVar[frozenset[str]] = frozenset({"repo_url", "branch", "repo_credential", "network"})
 
     name: Name | None = None
     description: Body | None = None
@@ -77,6 +98,7 @@ class ProjectPatch(Patch):
         Annotated[int, AfterValidator(_limit), documented(minimum=1, maximum=SESSION_LIMIT)] | None
     ) = None
     limits: LimitsPatch | None = None
+    network: _Network | None = None
     repo_url: _RepoUrl | None = None
     branch: _Branch | None = None
     repo_credential: RepoCredential | None = None
@@ -115,6 +137,8 @@ class ProjectView(ProjectCard):
     limits_in_force: LimitsView = Field(
         description="What its next session may spend: its own limits within the installation's"
     )
+    network: str | None = Field(description="`closed`, `open`, or hosts; null: see `network_in_force`")
+    network_in_force: str = Field(description="The same; the installation's rule for null")
     repo_url: str | None = Field(description="Without any credential")
     branch: str | None = Field(description="Null is the repository's own choice")
     has_credential: bool = Field(description="Whether a token signs in to the repository's server")

@@ -72,6 +72,7 @@ class Projects:
         credentials: Where those of their repositories are kept.
         project_limit: How many sessions of a new project may run at once.
         limits: What a session of this installation may spend.
+        network: Where agents' commands may go unless a project says otherwise.
     """
 
     def __init__(
@@ -81,12 +82,14 @@ class Projects:
         credentials: Credentials,
         project_limit: int = 1,
         limits: Limits = NO_LIMITS,
+        network: str = "closed",
     ) -> None:
         self._database = database
         self._workspaces = workspaces
         self._credentials = credentials
         self._project_limit = project_limit
         self._limits = limits
+        self._network = network
 
     async def create(self, actor: Actor, new: NewProject) -> ProjectView:
         """Make a project of which the actor is the owner.
@@ -299,6 +302,8 @@ class Projects:
                 **dict(card),
                 limits=LimitsView.show(Limits.of(project)),
                 limits_in_force=LimitsView.show(Limits.of(project).within(self._limits)),
+                network=project.network,
+                network_in_force=self._network if project.network is None else project.network,
                 # A process of the version before may have stored one with a credential just now.
                 repo_url=project.repo_url and addresses.bare(project.repo_url),
                 branch=project.repo_branch,

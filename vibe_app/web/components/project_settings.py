@@ -15,6 +15,7 @@ from vibe_app.errors import InvalidRequest
 from vibe_app.web.auth import acts
 from vibe_app.web.components.parts import choice, field
 from vibe_app.web.components.project_limits import LimitsState, limits_part, show_limits
+from vibe_app.web.components.project_network import NetworkState, network_part, show_network
 from vibe_app.web.components.project_repository import RepositoryState, repository_part, show
 from vibe_app.web.components.sections import for_owners, labelled, row_of
 from vibe_app.web.forms import words
@@ -60,6 +61,7 @@ class ProjectSettingsState(rx.State):
         self.members = await _members(actor, project.id)
         show(await self.get_state(RepositoryState), project)
         show_limits(await self.get_state(LimitsState), project)
+        show_network(await self.get_state(NetworkState), project)
         self.opened = True
 
     @rx.event
@@ -278,6 +280,7 @@ def project_settings_dialog() -> rx.Component:
                     rx.tabs.trigger("General", value="general"),
                     rx.tabs.trigger("Limits", value="limits"),
                     rx.tabs.trigger("Repository", value="repository"),
+                    rx.tabs.trigger("Network", value="network"),
                     rx.tabs.trigger("Members", value="members"),
                     rx.cond(ProjectSettingsState.manages, rx.tabs.trigger("Delete", value="delete")),
                     # On a phone they scroll, and the dialog is no wider than the page.
@@ -288,6 +291,7 @@ def project_settings_dialog() -> rx.Component:
                 rx.tabs.content(_general(), value="general"),
                 rx.tabs.content(limits_part(), value="limits"),
                 rx.tabs.content(repository_part(), value="repository"),
+                rx.tabs.content(network_part(), value="network", padding_top="16px"),
                 rx.tabs.content(_people(), value="members"),
                 rx.cond(ProjectSettingsState.manages, rx.tabs.content(_end(), value="delete")),
                 default_value="general",
