@@ -100,17 +100,16 @@ class ByHand:
         (home / ".local").mkdir(parents=True)
         (home / ".local" / "share").symlink_to(self.folder / "kept", target_is_directory=True)
         hermetic.prepare_home(home)
-        config = hermetic.opencode_config(
-            workspace=workspace, home=home, rehearsal_url=f"http://127.0.0.1:{free_port()}"
-        )
+        layout = hermetic.Layout(workspace, home, self.folder / "given" / home.name)
+        hermetic.prepare_given(layout)
+        config = hermetic.opencode_config(layout=layout, gateway_url=f"http://127.0.0.1:{free_port()}")
         hermetic.write_config(workspace, config)
         return hermetic.opencode_env(
             project_id=str(uuid4()),
-            workspace=workspace,
-            home=home,
+            layout=layout,
             password=PASSWORD,
             path=image_env()["PATH"],
-            rehearsal_key=PASSWORD,
+            model_token=PASSWORD,
         )
 
 

@@ -162,6 +162,17 @@ def catalogue() -> Catalogue:
     return read(PATH.read_text(encoding="utf-8"))
 
 
+def part(provider: str) -> str:
+    """Return what the catalogue says of one provider, in models.dev's form; nothing of one it does not know.
+
+    Raises:
+        OSError: It is not there.
+        ValueError: It is no JSON.
+    """
+    known = json.loads(PATH.read_text(encoding="utf-8"))
+    return json.dumps({provider: known[provider]} if provider in known else {})
+
+
 def read(text: str) -> Catalogue:
     """Read a catalogue in the form of models.dev, as far as it has that form.
 

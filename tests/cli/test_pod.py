@@ -41,7 +41,7 @@ def checkout(
         "VOLUME_DIR": str(volume),
         "REPOSITORY": json.dumps(asked),
         "VIBE_REPOSITORY_NETWORKS": "127.0.0.0/8",
-        "REHEARSAL_URL": "http://127.0.0.1:3003",
+        "MODEL_URL": "http://127.0.0.1:3004",
         **layout_of(volume).as_env(),
     }
     return subprocess.run(
@@ -79,7 +79,7 @@ def test_checkout_of_what_cannot_be_cloned_ends_with_a_sentence_and_leaves_nothi
     assert failed.returncode == 3
     assert "Traceback" not in failed.stderr
     assert "repository" in failed.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["opencode"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gateway", "opencode"]
 
 
 def test_a_volume_that_cannot_be_used_is_told(tmp_path):
@@ -104,7 +104,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "PORT": str(free_port()),
         "SWEEPER_PORT": str(free_port()),
         "OPENCODE_SERVER_PASSWORD": "a password",
-        "REHEARSAL_KEY": "a key",
+        "VIBE_MODEL_TOKEN": "a token",
         "VIBE_OPENCODE": str(program(tmp_path / "opencode", STAND_IN)),
     }
 

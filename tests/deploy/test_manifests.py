@@ -136,7 +136,7 @@ async def test_the_rights_are_what_the_runtime_uses_and_no_more(
             "persistentvolumeclaims", earlier(manifests.claim(house.project, house.settings, INSTALLATION))
         )
         spec = spec_of(house.project, epoch=0)
-        house.api.put("secrets", earlier(manifests.secret(spec, house.settings, INSTALLATION)))
+        house.api.put("secrets", earlier(manifests.secret(spec, INSTALLATION)))
         house.api.put("pods", earlier(manifests.pod(spec, house.settings, INSTALLATION)))
         await house.runtime.open(tenancy(house.project))
         await house.runtime.stop(house.project)
@@ -208,7 +208,7 @@ def test_the_board_alone_reaches_the_services_of_workspaces():
     assert policy["metadata"]["namespace"] == the(BASE, "Role", "vibe")["metadata"]["namespace"]
     assert policy["spec"]["podSelector"] == {}
     (rule,) = policy["spec"]["ingress"]
-    services = {manifests.FILES, manifests.PROXY, manifests.SIDECAR}
+    services = {manifests.FILES, manifests.PROXY, manifests.SIDECAR, manifests.GATEWAY}
     assert {each["port"] for each in rule["ports"]} == services
     (peer,) = rule["from"]
     assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "vibe"}

@@ -33,7 +33,7 @@ def pod(podman: Podman, image: str, project: UUID, tmp_path: Path) -> Iterator[P
     """A running pod of a workspace."""
     settings = load_settings(runtime="kubernetes", opencode_server_image=image)
     spec = spec_of(project, None)
-    data: dict[str, str] = manifests.secret(spec, settings, INSTALLATION)["data"]
+    data: dict[str, str] = manifests.secret(spec, INSTALLATION)["data"]
     values = {name: base64.b64decode(value).decode() for name, value in data.items()}
     manifest = manifests.pod(spec, settings, INSTALLATION, pace=0)
     pod = Pod(podman, manifest, values, tmp_path)

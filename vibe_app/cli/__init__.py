@@ -10,10 +10,11 @@ import click
 
 from vibe_app.cli.database import db, user
 from vibe_app.cli.doctor import doctor
+from vibe_app.cli.pair import sidecar_and_gateway
 from vibe_app.cli.pod import checkout, opencode_server
 from vibe_app.cli.run import run
 from vibe_app.cli.secrets import secrets
-from vibe_app.cli.serve import file_browser, serve, session_proxy, sidecar, up
+from vibe_app.cli.serve import file_browser, gateway, serve, session_proxy, sidecar, up
 from vibe_app.cli.setup import setup
 from vibe_app.cli.workspace import workspace
 
@@ -24,6 +25,14 @@ def main() -> None:
     """A team board where a coding agent does the card."""
 
 
-SERVICES = (sidecar, file_browser, session_proxy, opencode_server, checkout)
+SERVICES = (
+    sidecar,
+    gateway,
+    sidecar_and_gateway,
+    file_browser,
+    session_proxy,
+    opencode_server,
+    checkout,
+)
 for command in (up, serve, setup, *SERVICES, doctor, db, user, secrets, run, workspace):
     main.add_command(command)

@@ -49,7 +49,7 @@ _NEEDED = (
     "PORT",
     "SWEEPER_PORT",
     "OPENCODE_SERVER_PASSWORD",
-    "REHEARSAL_KEY",
+    hermetic.TOKEN_VARIABLE,
 )
 
 
@@ -69,6 +69,7 @@ def checkout() -> None:
         remove_drafts(volume)
         folder = volume / "workspace"
         (volume / "opencode").mkdir(mode=0o770, exist_ok=True)
+        (volume / "gateway").mkdir(mode=0o770, exist_ok=True)
         work = make_workspace(
             folder, source=None if folder.exists() else _source(), mark={}, progress=progress
         )
@@ -87,12 +88,13 @@ def checkout() -> None:
 def _hand_over(workspace: Path) -> None:
     """Write what OpenCode is handed, from where its own container can only read it."""
     settings, layout = load_settings(), hermetic.Layout.from_env(os.environ)
-    hermetic.prepare_given(layout)
+    compatible = bool(settings.model_base_url)
+    hermetic.prepare_given(layout, "" if compatible else settings.model.partition("/")[0])
     config = hermetic.opencode_config(
         layout=layout,
-        rehearsal_url=os.environ["REHEARSAL_URL"],
+        gateway_url=os.environ["MODEL_URL"],
         model=settings.model,
-        base_url=settings.model_base_url,
+        compatible=compatible,
     )
     hermetic.write_config(workspace, config)
 
@@ -147,7 +149,7 @@ class Place:
         port: Where it serves, on loopback.
         sweeper_port: Where left-over commands are ended on request, on loopback.
         password: Of its HTTP interface.
-        rehearsal_key: Of the rehearsal model.
+        model_token: What the gateway wants in the place of a provider's key.
     """
 
     project_id: str
@@ -156,7 +158,7 @@ class Place:
     port: int
     sweeper_port: int
     password: str
-    rehearsal_key: str
+    model_token: str
 
     @classmethod
     def from_env(cls, env: dict[str, str]) -> Place:
@@ -175,7 +177,7 @@ class Place:
             port=int(env["PORT"]),
             sweeper_port=int(env["SWEEPER_PORT"]),
             password=env["OPENCODE_SERVER_PASSWORD"],
-            rehearsal_key=env["REHEARSAL_KEY"],
+            model_token=env[hermetic.TOKEN_VARIABLE],
         )
 
 
@@ -239,8 +241,7 @@ def _start(settings: Settings, place: Place) -> subprocess.Popen[bytes]:
         layout=place.layout,
         password=place.password,
         path=os.environ.get("PATH", os.defpath),
-        api_key=settings.model_key,
-        rehearsal_key=place.rehearsal_key,
+        model_token=place.model_token,
     )
     binary = settings.opencode_binary
     if os.access(binary, os.R_OK):

@@ -175,6 +175,14 @@ def sidecar() -> None:
     raise SystemExit(main())
 
 
+@click.command()
+def gateway() -> None:
+    """Run the gateway of a workspace to its models (set by JOURNAL_DIR, PORT and their like)."""
+    from vibe_app.workspace_services.gateway.__main__ import main
+
+    raise SystemExit(main())
+
+
 @click.command("file-browser")
 def file_browser() -> None:
     """Run the file browser of a workspace (set by WORKSPACE_DIR, PORT and their like)."""

@@ -20,12 +20,14 @@ class ServiceKeys:
     Args:
         token: What each service wants as `Bearer` from the app.
         password: Of OpenCode's HTTP interface; known to OpenCode, proxy and sidecar.
-        rehearsal_key: Of the sidecar's rehearsal model.
+        rehearsal_key: Of the sidecar's rehearsal model; known to the gateway alone.
+        model_token: What OpenCode sends to the gateway as its providers' key.
     """
 
     token: str
     password: str
     rehearsal_key: str
+    model_token: str = ""
 
     @classmethod
     def of(cls, key: str, project_id: UUID, epoch: int) -> ServiceKeys:
@@ -43,7 +45,7 @@ class ServiceKeys:
             digest = hmac.digest(key.encode(), message.encode(), "sha256")
             return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
-        return cls(derive("token"), derive("password"), derive("rehearsal"))
+        return cls(derive("token"), derive("password"), derive("rehearsal"), derive("model"))
 
     @property
     def mark(self) -> str:

@@ -41,6 +41,13 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def direct(config: dict[str, Any], url: str) -> dict[str, Any]:
+    """Have OpenCode ask a model at an address, with no gateway between: it is not what is tried here."""
+    for entry in config["provider"].values():
+        entry["options"]["baseURL"] = url
+    return config
+
+
 @dataclass
 class Stack:
     """One workspace with its OpenCode and its sidecar."""
@@ -86,8 +93,9 @@ class Stack:
 
     def start_opencode(self) -> None:
         hermetic.prepare(self.layout)
-        config = self.config or hermetic.opencode_config(
-            layout=self.layout, rehearsal_url=self.model_url or self.url
+        rehearsal = f"{self.model_url or self.url}/rehearsal/v1"
+        config = self.config or direct(
+            hermetic.opencode_config(layout=self.layout, gateway_url=""), rehearsal
         )
         hermetic.write_config(self.workspace, config)
         env = hermetic.opencode_env(
@@ -95,7 +103,7 @@ class Stack:
             layout=self.layout,
             password=self.password,
             path=os.environ["PATH"],
-            rehearsal_key=self.key,
+            model_token=self.key,
         )
         command = [
             str(opencode_binary()),

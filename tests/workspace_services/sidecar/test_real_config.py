@@ -55,10 +55,12 @@ def provider() -> Iterator[ThreadingHTTPServer]:
 def named(tmp_path_factory: pytest.TempPathFactory, provider: ThreadingHTTPServer) -> Iterator[Stack]:
     """A stack with a named provider, in a repository that tries to run commands."""
     stack = Stack(tmp_path_factory.mktemp("named"))
-    config = hermetic.opencode_config(layout=stack.layout, model="anthropic/claude-sonnet-4-5")
-    config["provider"]["anthropic"]["options"]["baseURL"] = f"http://127.0.0.1:{provider.server_port}/v1"
-    stack.config = config
-    stack.env = {"VIBE_MODEL_API_KEY": "sk-for-tests"}
+    stack.config = hermetic.opencode_config(
+        layout=stack.layout,
+        gateway_url=f"http://127.0.0.1:{provider.server_port}",
+        model="anthropic/claude-sonnet-4-5",
+    )
+    stack.env = {hermetic.TOKEN_VARIABLE: "sk-for-tests"}
     _set_traps(stack.workspace)
     (stack.workspace / "AGENTS.md").write_text(GUIDANCE)
     with running(stack):
@@ -99,7 +101,7 @@ async def test_a_named_provider_is_asked_in_its_own_way_with_the_teams_guidance(
     assert (state["status"], state["failure"]) == ("failed", "provider_refused")
     assert "refused the key" in events[-1]["text"]
     path, headers, body = Listener.seen[-1]
-    assert path == "/v1/messages"
+    assert path == "/anthropic/messages"
     assert headers["x-api-key"] == "sk-for-tests"
     assert body["model"] == "claude-sonnet-4-5"
     assert body["max_tokens"] == 32_000
@@ -176,7 +178,7 @@ async def test_nothing_is_reached_but_the_model(named: Stack) -> None:
 def test_the_environment_is_only_what_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIBE_SECRET_KEY", "must not leak")
     env = hermetic.opencode_env(
-        project_id="p", layout=layout_in(tmp_path), password="secret", path="/usr/bin", api_key="key"
+        project_id="p", layout=layout_in(tmp_path), password="secret", path="/usr/bin", model_token="key"
     )
     assert "must not leak" not in env.values()
     assert env["VIBE_PROJECT_ID"] == "p"
@@ -185,30 +187,29 @@ def test_the_environment_is_only_what_was_given(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("model", "base_url", "package", "address"),
+    ("model", "compatible", "package", "known"),
     [
-        ("", "", "@ai-sdk/openai-compatible", "http://sidecar/rehearsal/v1"),
-        ("openai/gpt-5", "", "@ai-sdk/openai", None),
-        ("openai/gpt-5", "http://gateway/v1/", "@ai-sdk/openai-compatible", "http://gateway/v1"),
-        ("openrouter/meta/llama-3", "", "@openrouter/ai-sdk-provider", None),
-        ("deepseek/deepseek-chat", "", "@ai-sdk/openai-compatible", "https://api.deepseek.com/v1"),
+        ("", False, "@ai-sdk/openai-compatible", False),
+        ("openai/gpt-5", False, "@ai-sdk/openai", True),
+        ("openai/gpt-5", True, "@ai-sdk/openai-compatible", False),
+        ("openrouter/meta/llama-3", False, "@openrouter/ai-sdk-provider", False),
+        ("deepseek/deepseek-v4-pro", False, "@ai-sdk/openai-compatible", True),
     ],
 )
-def test_each_provider_gets_its_package_and_the_model_an_entry(
-    tmp_path: Path, model: str, base_url: str, package: str, address: str | None
+def test_each_provider_gets_its_package_and_the_gateway_s_address(
+    tmp_path: Path, model: str, compatible: bool, package: str, known: bool
 ) -> None:
     config = hermetic.opencode_config(
-        layout=layout_in(tmp_path), rehearsal_url="http://sidecar", model=model, base_url=base_url
+        layout=layout_in(tmp_path), gateway_url="http://gateway", model=model, compatible=compatible
     )
     provider, _, name = config["model"].partition("/")
     entry = config["provider"][provider]
     assert entry["npm"] == package
-    assert entry["options"].get("baseURL") == address
-    assert set(entry["models"][name]["limit"]) == {"context", "output"}
+    assert entry["options"]["baseURL"] == f"http://gateway/{provider}"
+    # The catalogue says it of a model that it knows.
+    assert set(entry["models"][name].get("limit", ())) == (set() if known else {"context", "output"})
     assert config["enabled_providers"] == [provider]
-    assert "key" not in json.dumps(config).lower().replace("{env:vibe_model_api_key}", "").replace(
-        "{env:rehearsal_key}", ""
-    ).replace('"apikey"', "")
+    assert entry["options"]["apiKey"] == "{env:VIBE_MODEL_TOKEN}"
 
 
 def test_what_an_agent_left_in_place_of_the_configuration_does_not_matter(tmp_path: Path) -> None:

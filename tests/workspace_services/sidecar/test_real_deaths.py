@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workspace_services.sidecar.stack import Stack, output, running, texts
+from tests.workspace_services.sidecar.stack import Stack, direct, output, running, texts
 from tests.workspace_services.sidecar.test_real_runs import agents
 from vibe_app.workspaces.runtimes import hermetic
 
@@ -18,7 +18,9 @@ from vibe_app.workspaces.runtimes import hermetic
 def mortal(tmp_path_factory: pytest.TempPathFactory, model: Stack) -> Iterator[Stack]:
     """A stack whose OpenCode asks for permission for one command, in spite of the rules."""
     stack = Stack(tmp_path_factory.mktemp("mortal"), model_url=model.url)
-    config = hermetic.opencode_config(layout=stack.layout, rehearsal_url=model.url)
+    config = direct(
+        hermetic.opencode_config(layout=stack.layout, gateway_url=""), f"{model.url}/rehearsal/v1"
+    )
     stack.config = config | {"permission": config["permission"] | {"bash": {"touch *": "ask"}}}
     with running(stack):
         yield stack

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.workspace_services.sidecar.provider import Answer, Provider, calls, providing, refuses, runs, says
-from tests.workspace_services.sidecar.stack import Stack, running, texts
+from tests.workspace_services.sidecar.stack import Stack, direct, running, texts
 from vibe_app.workspaces.runtimes import hermetic
 
 
@@ -23,13 +23,10 @@ def provider() -> Iterator[Provider]:
 def stack(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[Stack]:
     """A workspace whose model is asked at the provider of the test."""
     stack = Stack(tmp_path_factory.mktemp("endings"), silence=3)
-    stack.config = hermetic.opencode_config(
-        layout=stack.layout,
-        model="scripted/model",
-        base_url=provider.url,
-        model_timeout=2,
+    config = hermetic.opencode_config(
+        layout=stack.layout, gateway_url="", model="scripted/model", compatible=True, model_timeout=2
     )
-    stack.env = {"VIBE_MODEL_API_KEY": "sk-for-tests"}
+    stack.config = direct(config, provider.url)
     with running(stack):
         yield stack
 

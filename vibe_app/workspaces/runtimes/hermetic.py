@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vibe_app import inside
+from vibe_app.catalogue import catalogue, part
 from vibe_app.inside import Spot
 from vibe_app.settings import OPENCODE_VERSION
 from vibe_app.workspaces.runtimes import supervision
@@ -37,10 +38,10 @@ _PACKAGES: Mapping[str, str] = {
     "xai": "@ai-sdk/xai",
 }
 _COMPATIBLE = "@ai-sdk/openai-compatible"
-_BASE_URLS: Mapping[str, str] = {"deepseek": "https://api.deepseek.com/v1"}
 
 # Tokens. OpenCode asks for `output` as max_tokens and shortens the talk before `context`
-# is full; without a catalogue both must be guessed, and too low only costs a few more steps.
+# is full; of a model that the catalogue does not know both must be guessed, and too low only costs
+# a few more steps.
 _LIMITS: Mapping[str, dict[str, int]] = {
     "anthropic": {"context": 200_000, "output": 32_000},
     "google": {"context": 1_000_000, "output": 32_000},
@@ -48,9 +49,10 @@ _LIMITS: Mapping[str, dict[str, int]] = {
 _DEFAULT_LIMIT = {"context": 128_000, "output": 16_384}
 
 _LAYOUT_VARIABLES = ("WORKSPACE_DIR", "OPENCODE_HOME", "GIVEN_DIR")
-_KEY_VARIABLE = "VIBE_MODEL_API_KEY"
+TOKEN_VARIABLE = "VIBE_MODEL_TOKEN"
+"""What OpenCode sends to the gateway in the place of its providers' key."""
 # What a command that the agent runs has no business to see.
-SECRET_VARIABLES = (_KEY_VARIABLE, "REHEARSAL_KEY", "OPENCODE_SERVER_PASSWORD")
+SECRET_VARIABLES = (TOKEN_VARIABLE, "OPENCODE_SERVER_PASSWORD")
 # OpenCode 1.18.33 holds a second runtime (its /api routes) that wakes at the first prompt and imports
 # the plugins which the repository's `.opencode/plugin` and `opencode.json` name, whatever
 # OPENCODE_PURE and OPENCODE_DISABLE_PROJECT_CONFIG say. It loads them one after the other, those of
@@ -150,32 +152,34 @@ class Layout:
 def opencode_config(
     *,
     layout: Layout,
-    rehearsal_url: str = "",
+    gateway_url: str,
     model: str = "",
-    base_url: str = "",
+    compatible: bool = False,
     model_timeout: float = 300,
 ) -> dict[str, Any]:
     """Return what belongs into `.opencode/config.json` of a workspace; it holds no secret.
 
     Args:
         layout: Where OpenCode works and what it is handed.
-        rehearsal_url: The sidecar's address, for example `http://127.0.0.1:3003`; used when `model` is empty.
+        gateway_url: Where the gateway takes what is asked of models, for example `http://127.0.0.1:3004`.
         model: `provider/model`, or empty for the rehearsal model.
-        base_url: An OpenAI-compatible endpoint to ask instead of the provider's own.
+        compatible: Whether an OpenAI-compatible endpoint is asked instead of the provider's own.
         model_timeout: Seconds for which the model may stay silent before OpenCode asks again.
     """
     chosen = model or REHEARSAL_MODEL
     provider, _, model_id = chosen.partition("/")
-    if not model:
-        entry = _provider(_COMPATIBLE, "Rehearsal model", f"{rehearsal_url}/rehearsal/v1", "REHEARSAL_KEY")
-    elif base_url or provider not in _PACKAGES:
-        entry = _provider(_COMPATIBLE, provider, base_url or _BASE_URLS.get(provider, ""), _KEY_VARIABLE)
-    else:
-        entry = _provider(_PACKAGES[provider], provider, "", _KEY_VARIABLE)
     milliseconds = int(model_timeout * 1000)
-    entry["options"] |= {"headerTimeout": milliseconds, "chunkTimeout": milliseconds}
-    limit = _LIMITS.get(provider, _DEFAULT_LIMIT)
-    entry["models"] = {model_id: {"name": model_id, "tool_call": True, "limit": dict(limit)}}
+    entry: dict[str, Any] = {
+        "npm": _COMPATIBLE if compatible else _PACKAGES.get(provider, _COMPATIBLE),
+        "name": provider if model else "Rehearsal model",
+        "options": {
+            "apiKey": f"{{env:{TOKEN_VARIABLE}}}",
+            "baseURL": f"{gateway_url}/{provider}",
+            "headerTimeout": milliseconds,
+            "chunkTimeout": milliseconds,
+        },
+        "models": {model_id: _model("" if compatible else provider, model_id)},
+    }
     return {
         "$schema": "https://opencode.ai/config.json",
         "model": chosen,
@@ -195,11 +199,12 @@ def opencode_config(
     }
 
 
-def _provider(package: str, name: str, base_url: str, key_variable: str) -> dict[str, Any]:
-    options: dict[str, Any] = {"apiKey": f"{{env:{key_variable}}}"}
-    if base_url:
-        options["baseURL"] = base_url.rstrip("/")
-    return {"npm": package, "name": name, "options": options}
+def _model(provider: str, model_id: str) -> dict[str, Any]:
+    """What is said of a model: nothing of one that the catalogue knows, which OpenCode reads itself."""
+    if catalogue().find(provider, model_id) is not None:
+        return {}
+    limit = _LIMITS.get(provider, _DEFAULT_LIMIT)
+    return {"name": model_id, "tool_call": True, "limit": dict(limit)}
 
 
 def _permissions(home: Path) -> dict[str, Any]:
@@ -222,8 +227,8 @@ def opencode_env(
     layout: Layout,
     password: str,
     path: str,
-    api_key: str = "",
-    rehearsal_key: str = "",
+    model_token: str = "",
+    proxy: str = "",
 ) -> dict[str, str]:
     """Return the whole environment of an OpenCode process; nothing else may be passed on.
 
@@ -232,8 +237,8 @@ def opencode_env(
         layout: Where it works and what it is handed, made by `prepare`.
         password: Secret of its HTTP interface.
         path: Folders with `git`, `rg` and what else agents may run, joined as in `PATH`.
-        api_key: The configured provider's key.
-        rehearsal_key: The key of the sidecar's rehearsal model.
+        model_token: What the gateway wants in the place of a provider's key.
+        proxy: The only way out to the network; empty where there is another.
     """
     home = layout.home
     env = {
@@ -259,8 +264,8 @@ def opencode_env(
         "OPENCODE_AUTH_CONTENT": "{}",
         "OPENCODE_SERVER_PASSWORD": password,
     }
-    env |= {_KEY_VARIABLE: api_key} if api_key else {}
-    env |= {"REHEARSAL_KEY": rehearsal_key} if rehearsal_key else {}
+    env |= {TOKEN_VARIABLE: model_token} if model_token else {}
+    env |= _way_out(proxy) if proxy else {}
     switched_off = (
         "OPENCODE_DISABLE_MODELS_FETCH",
         "OPENCODE_DISABLE_AUTOUPDATE",
@@ -274,6 +279,13 @@ def opencode_env(
         "OPENCODE_PURE",
     )
     return env | dict.fromkeys(switched_off, "1")
+
+
+def _way_out(proxy: str) -> dict[str, str]:
+    """The variables by which programs find the proxy, OpenCode among them; some read the other case."""
+    found = dict.fromkeys(("http_proxy", "https_proxy"), proxy)
+    found |= {"no_proxy": "localhost,127.0.0.1,::1"}
+    return found | {name.upper(): value for name, value in found.items()}
 
 
 def config_path(workspace: Path) -> Path:
@@ -292,18 +304,19 @@ def write_config(workspace: Path, config: Mapping[str, Any]) -> Path:
     return path
 
 
-def prepare(layout: Layout, kept: Path | None = None) -> None:
+def prepare(layout: Layout, kept: Path | None = None, provider: str = "") -> None:
     """Make OpenCode's home and what it is handed, idempotently; keep its data and nothing else of before.
 
     Args:
         layout: Where; made if need be.
         kept: Where OpenCode's data lies instead, reached by a link in the home.
+        provider: Whose models it is told of.
 
     Raises:
         OSError: A folder cannot be written.
     """
     prepare_home(layout.home, kept)
-    prepare_given(layout)
+    prepare_given(layout, provider)
 
 
 def prepare_home(home: Path, kept: Path | None = None, *, covered: bool = False) -> None:
@@ -335,13 +348,17 @@ def prepare_home(home: Path, kept: Path | None = None, *, covered: bool = False)
         gitconfig.write("[user]\n\tname = OpenCode\n\temail = opencode@localhost\n")
 
 
-def prepare_given(layout: Layout) -> None:
+def prepare_given(layout: Layout, provider: str = "") -> None:
     """Write what OpenCode is handed: its user's configuration, the catalogue of models, the supervisor.
 
     A plugin of its own keeps the repository's from being loaded. The package files say
     that `@opencode-ai/plugin` is installed: otherwise OpenCode would fetch it from npm at
     the first use of a configuration folder. `.gitignore` is written by OpenCode where it is
     missing, and no request is answered where that fails.
+
+    Args:
+        layout: Where.
+        provider: Whose models it is told of: all of the catalogue would cost it some 60 MB.
 
     Raises:
         OSError: The folder cannot be written.
@@ -357,7 +374,7 @@ def prepare_given(layout: Layout) -> None:
         _place(given, *way, "package-lock.json").write(json.dumps(lock))
         _place(given, *way, ".gitignore").write("*\n")
     _place(given, "config", "opencode", "plugin", "guard.js").write(_GUARD)
-    _place(given, layout.models.name).write("{}")
+    _place(given, layout.models.name).write(part(provider))
     _place(given, layout.script.name).write(supervision.SCRIPT)
     _place(given, layout.bash_env.name).write(
         supervision.bash_env(layout.script, layout.bounds, SECRET_VARIABLES)

@@ -40,7 +40,7 @@ def claim(**more: Any) -> dict[str, Any]:
 
 
 def secret(*repository: Any) -> dict[str, Any]:
-    return manifests.secret(spec_of(PROJECT, *repository), settings(model_api_key=MODEL_KEY), INSTALLATION)
+    return manifests.secret(spec_of(PROJECT, *repository), INSTALLATION)
 
 
 def everything() -> list[dict[str, Any]]:
@@ -171,7 +171,7 @@ def test_ports_are_those_of_the_contract_and_opencode_s_own_is_not_among_them():
         "opencode-server": [],
         "file-browser": [3001],
         "session-proxy": [3002],
-        "opencode-server-sidecar": [3003],
+        "opencode-server-sidecar": [3003, 3005],
     }
     assert env("opencode-server")["PORT"] == "3000"
 
@@ -179,17 +179,22 @@ def test_ports_are_those_of_the_contract_and_opencode_s_own_is_not_among_them():
 def test_no_secret_is_in_the_pod_itself():
     written = json.dumps(pod(model_api_key=MODEL_KEY))
     mine = keys_of(PROJECT)
-    for value in (mine.token, mine.password, mine.rehearsal_key, MODEL_KEY):
+    for value in (mine.token, mine.password, mine.rehearsal_key, mine.model_token, MODEL_KEY):
         assert value not in written
 
 
 def test_each_container_is_given_its_own_secrets_and_no_others():
-    assert given_secrets("opencode-server") == {"password", "rehearsal-key", "model-key"}
+    assert given_secrets("opencode-server") == {"password", "model-token"}
     assert given_secrets("file-browser") == {"token"}
     assert given_secrets("session-proxy") == {"token", "password"}
-    assert given_secrets("opencode-server-sidecar") == {"token", "password", "rehearsal-key"}
+    assert given_secrets("opencode-server-sidecar") == {
+        *("token", "password", "rehearsal-key"),
+        "model-token",
+    }
     data = secret()["data"]
-    assert data.keys() == {"token", "password", "rehearsal-key", "model-key", "repository"}
+    assert data.keys() == {"token", "password", "rehearsal-key", "model-token", "repository"}
+    # The provider's key comes to the gateway by its control API.
+    assert MODEL_KEY not in [base64.b64decode(value).decode() for value in data.values()]
 
 
 def test_only_the_container_that_clones_is_given_the_repository_and_the_pod_does_not_name_it():
@@ -207,6 +212,17 @@ def test_only_the_container_that_clones_is_given_the_repository_and_the_pod_does
         "branch": "next",
         "credential": ["me", "ghp_0123456789"],
     }
+
+
+def test_the_gateway_s_journal_is_seen_by_its_own_container_alone():
+    holders = [
+        (each["name"], mount["mountPath"])
+        for each in pod()["spec"]["containers"]
+        for mount in each["volumeMounts"]
+        if mount["name"] == "workspace" and mount["subPath"].split("/")[0] not in ("workspace", "opencode")
+    ]
+    assert holders == [("opencode-server-sidecar", "/gateway")]
+    assert env("opencode-server-sidecar")["JOURNAL_DIR"] == "/gateway"
 
 
 def test_containers_share_no_processes_and_no_temporary_files():
@@ -233,7 +249,6 @@ def marks(**more: Any) -> dict[str, str]:
 def test_a_pod_says_with_which_settings_and_in_which_epoch_it_was_started():
     assert marks() == marks()
     for change in (
-        {"model_api_key": MODEL_KEY},
         {"opencode_server_image": "another"},
         {"opencode_limits": "cpu=1"},
     ):

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
+from tests.rehearsing import let_rehearse
 from tests.specs import keys_of, spec_of, tenancy
 from tests.waiting import eventually
 from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
@@ -57,6 +58,7 @@ def rehearsed(*commands: str) -> str:
 async def begun(agent: Agent, endpoint: Endpoint, *commands: str) -> str:
     """Start a session of such a task."""
     name = str(uuid4())
+    await let_rehearse(endpoint, "http://127.0.0.1:3003")
     await agent.start(endpoint, StartSession(session_id=name, prompt=rehearsed(*commands), title="A task"))
     return name
 

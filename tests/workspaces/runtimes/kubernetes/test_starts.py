@@ -268,7 +268,9 @@ async def test_a_pod_that_is_ready_and_cannot_be_reached_is_left_to_those_who_ca
     pod = await made(idle)
     await idle.node.run(pod, answers=False)
     await idle.node.become_ready(pod)
-    assert "A NetworkPolicy must let Vibe's pods reach the ports 3001 to 3003" in await refusal(start)
+    assert "A NetworkPolicy must let Vibe's pods reach the ports 3001 to 3003 and 3005" in await refusal(
+        start
+    )
     assert last_told(idle)[0] == "failed"
     assert await idle.runtime.alive() == {idle.project: 1}
     assert not deleting(idle)

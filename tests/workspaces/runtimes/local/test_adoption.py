@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.rehearsing import let_rehearse
 from tests.specs import spec_of, tenancy
 from tests.waiting import kill
 from tests.workspaces.runtimes.conftest import local_settings
@@ -84,6 +85,7 @@ async def test_after_a_kill_of_the_app_the_workspace_goes_on_and_is_found_again(
             with pytest.raises(Unavailable, match="Another Vibe"):
                 await runtime.open(tenancy())
             before = services(tmp_path, spec)
+            await let_rehearse(endpoint)
             await agent.start(endpoint, start)
         await runtime.open(tenancy())
         try:

@@ -191,7 +191,7 @@ async def test_a_port_that_was_taken_meanwhile(place: Place, monkeypatch: pytest
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        given = iter([[taken.getsockname()[1], *records._free_ports(3)]])
+        given = iter([[taken.getsockname()[1], *records._free_ports(6)]])
         fresh = records._free_ports
         monkeypatch.setattr(records, "_free_ports", lambda count: next(given, None) or fresh(count))
         runtime, project = await place.open(), uuid4()
@@ -375,10 +375,10 @@ async def test_what_an_agent_wrote_has_no_effect_on_the_next_start(place: Place)
     (folder / "json.py").write_text("raise SystemExit('taken over')")
     await runtime.stop(spec.project_id)
     await runtime.ensure(spec)
-    ports = [place.record(spec.project_id).sidecar_port]
+    port = place.record(spec.project_id).model_port
     assert json.loads(config.read_text())["permission"] == json.loads(written)["permission"]
     assert "mcp" not in json.loads(config.read_text())
-    assert f":{ports[0]}/" in config.read_text()
+    assert f":{port}/" in config.read_text()
 
 
 async def test_secrets_stay_where_they_belong(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ async def sessions(client: WorkspaceClient, endpoint: Endpoint) -> object:
         await answer.close()
 
 
-async def test_all_four_answer_and_want_the_token(
+async def test_all_five_answer_and_want_the_token(
     tmp_path: Path, opencode: Path, client: WorkspaceClient
 ) -> None:
     runtime, spec = LocalRuntime(local_settings(tmp_path, opencode), pace=0), spec_of(uuid4())
@@ -59,6 +59,7 @@ async def test_all_four_answer_and_want_the_token(
         listening = {found.laddr.port for each in services for found in _listening(each)}
         assert listening == {
             *(record.opencode_port, record.sidecar_port, record.files_port, record.proxy_port),
+            *(record.gateway_port, record.model_port, record.network_port),
         }
     finally:
         await runtime.close(keep=())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,7 @@ SERVICE_ACCOUNT = "opencode-pod-sa"
 GRACE = 30
 """Seconds that the services of a pod have for ending."""
 OPENCODE, FILES, PROXY, SIDECAR = 3000, 3001, 3002, 3003
+MODEL, GATEWAY, NETWORK = 3004, 3005, 3006
 SWEEPER = 3004
 """Port on the pod's loopback on which `opencode-server` ends the commands that a run left behind."""
 CHECKOUT = "checkout"
@@ -40,6 +41,7 @@ _HOME = "/home/agent"
 _DATA = "/opencode-data"
 _SEEN_HOME = "/opencode-home"
 _WORKSPACE = "/workspace"
+_JOURNAL = "/gateway"
 _VOLUME = "/volume"
 _LAYOUT = hermetic.Layout(Path(_WORKSPACE), Path(_HOME), Path("/given"))
 # A small service of ours, which SPEC leaves open: measured at 60 to 90 MB.
@@ -78,7 +80,7 @@ def claim(project_id: UUID, settings: Settings, installation: UUID) -> Json:
     }
 
 
-def secret(spec: WorkspaceSpec, settings: Settings, installation: UUID) -> Json:
+def secret(spec: WorkspaceSpec, installation: UUID) -> Json:
     """The Secret from which each container is given its own part."""
     credential = spec.credential
     repository = {
@@ -90,7 +92,7 @@ def secret(spec: WorkspaceSpec, settings: Settings, installation: UUID) -> Json:
         "token": spec.keys.token,
         "password": spec.keys.password,
         "rehearsal-key": spec.keys.rehearsal_key,
-        "model-key": settings.model_key,
+        "model-token": spec.keys.model_token,
         "repository": json.dumps(repository),
     }
     return {
@@ -106,7 +108,7 @@ def secret(spec: WorkspaceSpec, settings: Settings, installation: UUID) -> Json:
 
 
 def pod(spec: WorkspaceSpec, settings: Settings, installation: UUID, *, pace: float = 1.0) -> Json:
-    """The pod: OpenCode, file browser, session proxy and sidecar on one volume.
+    """The pod: OpenCode, file browser, session proxy, and sidecar with gateway, on one volume.
 
     The containers do not share their processes: what runs beside OpenCode, the agent's
     commands among it, sees neither the other services' environment nor their memory.
@@ -159,8 +161,7 @@ def pod(spec: WorkspaceSpec, settings: Settings, installation: UUID, *, pace: fl
             "annotations": {
                 EPOCH_MARK: str(spec.epoch),
                 KEYS_MARK: spec.keys.mark,
-                # The key of the model is in the Secret, so it is no part of what is described here.
-                SETTINGS_MARK: _fingerprint([wanted, settings.model_key]),
+                SETTINGS_MARK: _fingerprint(wanted),
             },
         },
         "spec": wanted,
@@ -181,7 +182,7 @@ def _checkout(spec: WorkspaceSpec, settings: Settings) -> Json:
             "HOME": "/tmp",
             "VOLUME_DIR": _VOLUME,
             "VIBE_REPOSITORY_NETWORKS": settings.repository_networks,
-            "REHEARSAL_URL": f"http://127.0.0.1:{SIDECAR}",
+            "MODEL_URL": f"http://127.0.0.1:{MODEL}",
             "VIBE_MODEL": settings.model,
             "VIBE_MODEL_BASE_URL": settings.model_base_url,
             **_LAYOUT.as_env(),
@@ -212,8 +213,7 @@ def _opencode(project_id: UUID, settings: Settings) -> Json:
         },
         secrets={
             "OPENCODE_SERVER_PASSWORD": "password",
-            "REHEARSAL_KEY": "rehearsal-key",
-            "VIBE_MODEL_API_KEY": "model-key",
+            hermetic.TOKEN_VARIABLE: "model-token",
         },
         project_id=project_id,
         mounts=[
@@ -243,7 +243,7 @@ def _files(project_id: UUID, settings: Settings) -> Json:
         secrets={"SIDECAR_TOKEN": "token"},
         project_id=project_id,
         mounts=[_workspace(), _tmp("files")],
-        port=FILES,
+        ports=(FILES,),
     )
 
 
@@ -257,20 +257,25 @@ def _proxy(project_id: UUID, settings: Settings) -> Json:
         secrets={"SIDECAR_TOKEN": "token", "OPENCODE_SERVER_PASSWORD": "password"},
         project_id=project_id,
         mounts=[_workspace(), _tmp("proxy")],
-        port=PROXY,
+        ports=(PROXY,),
     )
 
 
 def _sidecar(project_id: UUID, settings: Settings, pace: float) -> Json:
     described = _container(
         "opencode-server-sidecar",
-        ["vibe", "sidecar"],
+        ["vibe", "sidecar-and-gateway"],
         settings,
         resources=_SIDECAR,
         env=_service_env(project_id, SIDECAR, settings)
         | {
             "OPENCODE_URL": f"http://127.0.0.1:{OPENCODE}",
             "SWEEPER_URL": f"http://127.0.0.1:{SWEEPER}",
+            "GATEWAY_URL": f"http://127.0.0.1:{GATEWAY}",
+            "MODEL_PORT": str(MODEL),
+            "CONTROL_PORT": str(GATEWAY),
+            "PROXY_PORT": str(NETWORK),
+            "JOURNAL_DIR": _JOURNAL,
             "OPENCODE_HOME": _SEEN_HOME,
             "GUIDANCE_FILE": str(_LAYOUT.guidance),
             "REHEARSAL_PACE": f"{pace:g}",
@@ -279,10 +284,13 @@ def _sidecar(project_id: UUID, settings: Settings, pace: float) -> Json:
             "SIDECAR_TOKEN": "token",
             "OPENCODE_SERVER_PASSWORD": "password",
             "REHEARSAL_KEY": "rehearsal-key",
+            "GATEWAY_TOKEN": "model-token",
         },
         project_id=project_id,
         mounts=[
             _workspace(),
+            # The gateway's journal: no other container has it.
+            {"name": "workspace", "mountPath": _JOURNAL, "subPath": "gateway"},
             # All of a long output lies in OpenCode's data.
             {
                 "name": "workspace",
@@ -293,7 +301,7 @@ def _sidecar(project_id: UUID, settings: Settings, pace: float) -> Json:
             _given(),
             _tmp("sidecar"),
         ],
-        port=SIDECAR,
+        ports=(SIDECAR, GATEWAY),
     )
     return described | {
         "livenessProbe": _probe("/health", delay=15, period=10),
@@ -321,7 +329,7 @@ def _container(
     mounts: list[Json],
     secrets: Mapping[str, str] | None = None,
     project_id: UUID | None = None,
-    port: int | None = None,
+    ports: Sequence[int] = (),
 ) -> Json:
     variables: list[Json] = [{"name": key, "value": value} for key, value in env.items()]
     if secrets and project_id:
@@ -347,8 +355,8 @@ def _container(
         # The last lines of a container that fails become its words in the pod's status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
-    if port is not None:
-        described["ports"] = [{"containerPort": port}]
+    if ports:
+        described["ports"] = [{"containerPort": port} for port in ports]
     return described
 
 

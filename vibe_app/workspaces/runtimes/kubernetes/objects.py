@@ -84,7 +84,7 @@ class Objects:
         found = await self._label("persistentvolumeclaims", found)
         if meta(found).get("deletionTimestamp"):
             raise Unavailable("The workspace's volume is being deleted: try again in a minute.")
-        secret = manifests.secret(spec, self._settings, ours)
+        secret = manifests.secret(spec, ours)
         found, _ = await self._cluster.create("secrets", secret)
         found = await self._label("secrets", found)
         if found.get("data") != secret["data"]:

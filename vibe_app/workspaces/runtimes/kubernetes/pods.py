@@ -301,7 +301,7 @@ def overdue(pod: Pod, seconds: float, said: str) -> str:
     if pod.ready:
         return (
             f"The workspace's pod is ready, but does not answer to Vibe at {pod.ip}: {said.rstrip('.')}."
-            " A NetworkPolicy must let Vibe's pods reach the ports 3001 to 3003 of the workspaces."
+            " A NetworkPolicy must let Vibe's pods reach the ports 3001 to 3003 and 3005 of the workspaces."
         )
     return f"The workspace did not get ready {within}: {said.rstrip('.') or 'OpenCode does not answer'}."
 

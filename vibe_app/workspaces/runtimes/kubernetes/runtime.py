@@ -233,6 +233,8 @@ class KubernetesRuntime:
             files_url=f"http://{host}:{manifests.FILES}",
             proxy_url=f"http://{host}:{manifests.PROXY}",
             notices=remade + pod.notices,
+            gateway_url=f"http://{host}:{manifests.GATEWAY}",
+            rehearsal_key=keys.rehearsal_key,
         )
 
     async def _start(self, workspace: _Workspace, spec: WorkspaceSpec) -> VibeError | None:

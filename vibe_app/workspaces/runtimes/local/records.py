@@ -24,6 +24,7 @@ class Name(StrEnum):
     OPENCODE = "opencode"
     FILES = "files"
     PROXY = "proxy"
+    GATEWAY = "gateway"
     SIDECAR = "sidecar"
 
     @property
@@ -36,6 +37,7 @@ _CALLED = {
     Name.OPENCODE: "OpenCode",
     Name.FILES: "The file browser",
     Name.PROXY: "The session proxy",
+    Name.GATEWAY: "The gateway",
     Name.SIDECAR: "The sidecar",
 }
 
@@ -64,14 +66,21 @@ class Service(BaseModel):
 
 
 class Record(BaseModel):
-    """A workspace's addresses and processes, and the epoch in which it was started."""
+    """A workspace's addresses and processes, and the epoch in which it was started.
+
+    The gateway has three ports: `gateway_port` for the engine, `model_port` for OpenCode, and
+    `network_port`, the agent's way out.
+    """
 
     project_id: UUID
     opencode_port: int
     sidecar_port: int
-    # Given where an earlier version, which did not have these two services, wrote the record.
+    # Given where an earlier version, which did not have these services, wrote the record.
     files_port: int = Field(default_factory=lambda: _free_ports(1)[0])
     proxy_port: int = Field(default_factory=lambda: _free_ports(1)[0])
+    gateway_port: int = Field(default_factory=lambda: _free_ports(1)[0])
+    model_port: int = Field(default_factory=lambda: _free_ports(1)[0])
+    network_port: int = Field(default_factory=lambda: _free_ports(1)[0])
     epoch: int = 0
     # Of an OpenCode that a version started which drew them by lot. Nothing else is kept here of secrets.
     password: str = ""
@@ -79,14 +88,15 @@ class Record(BaseModel):
     opencode: Service | None = None
     files: Service | None = None
     proxy: Service | None = None
+    gateway: Service | None = None
     sidecar: Service | None = None
 
     @classmethod
     def new(cls, project_id: UUID, epoch: int) -> Record:
         """A record with ports that are free now."""
-        names = ("opencode_port", "sidecar_port", "files_port", "proxy_port")
+        names = tuple(name for name in cls.model_fields if name.endswith("_port"))
         ports = dict(zip(names, _free_ports(len(names)), strict=True))
-        return cls(project_id=project_id, epoch=epoch, **ports)
+        return cls.model_validate({"project_id": project_id, "epoch": epoch, **ports})
 
     def service(self, name: Name) -> Service | None:
         """What was started as this service."""
@@ -99,6 +109,11 @@ class Record(BaseModel):
     def url(self, name: Name) -> str:
         """Where it answers."""
         return f"http://127.0.0.1:{self.port(name)}"
+
+    @property
+    def model_url(self) -> str:
+        """Where OpenCode asks its models."""
+        return f"http://127.0.0.1:{self.model_port}"
 
     def note(self, name: Name, service: Service) -> None:
         """Write down what was started as this service."""

@@ -46,10 +46,15 @@ _TRIM_EVERY = 30
 # Seconds before each restart of a service that dies; one more death within a minute is given up.
 _RESTART_DELAYS = (0.0, 1.0, 2.0)
 _RESTART_WINDOW = 60.0
-# Seconds between two starts of a service that runs do not need.
+# Seconds between two starts of a service that is started again by itself.
 _BESIDE_DELAY = 5.0
 # What tells that a service is the one with this record's token.
-_ASKED = {Name.FILES: "/files", Name.PROXY: "/pty", Name.SIDECAR: "/sessions/none"}
+_ASKED = {
+    Name.FILES: "/files",
+    Name.PROXY: "/pty",
+    Name.GATEWAY: "/sessions/none",
+    Name.SIDECAR: "/sessions/none",
+}
 
 
 class LocalRuntime:
@@ -259,7 +264,7 @@ class LocalRuntime:
         workspace.start = asyncio.create_task(start, name=f"start of workspace {workspace.project_id}")
 
     def _mend(self, workspace: LocalWorkspace) -> None:
-        """Start again what died of the services that runs do not need; not more often than every 5 s."""
+        """Start again what died of the services beside a run: at once, then not more often than every 5 s."""
         record = workspace.record
         dead = [name for name in BESIDE if not workspace.runs(name)]
         if not (dead and record and workspace.settled) or time.monotonic() < workspace.mended + _BESIDE_DELAY:

@@ -80,6 +80,10 @@ class Services:
         given = self._settings.data / "given" / str(project_id)
         return hermetic.Layout(self.workspace(project_id), self.home(project_id), given)
 
+    def journal(self, project_id: UUID) -> Path:
+        """Where the gateway journals, out of the agent's reach."""
+        return self._settings.data / "gateways" / str(project_id)
+
     def log(self, project_id: UUID, name: Name) -> Path:
         """Where a service's output is kept."""
         return self._settings.data / "logs" / f"{project_id}-{name.value}.log"
@@ -113,6 +117,7 @@ class Services:
             Name.SIDECAR: ("vibe_app.workspace_services.sidecar", self._sidecar_env(record)),
             Name.FILES: ("vibe_app.workspace_services.file_browser", self._file_limits()),
             Name.PROXY: ("vibe_app.workspace_services.session_proxy", self._upstream(record)),
+            Name.GATEWAY: ("vibe_app.workspace_services.gateway", self._gateway_env(record)),
         }[name]
         env = {
             "PATH": self._path(),
@@ -141,7 +146,7 @@ class Services:
         settings = self._settings
         wall = [repr(self.wall), settings.sandbox_read, settings.sandbox_cache]
         bounds = [settings.workspace_memory_mib, settings.workspace_disk_mib]
-        parts = [self._config(record), str(binary), written, settings.model_key, wall, bounds]
+        parts = [self._config(record), str(binary), written, wall, bounds]
         return _fingerprint(json.dumps(parts).encode())
 
     async def _start_opencode(self, record: Record) -> psutil.Process:
@@ -159,8 +164,8 @@ class Services:
             layout=layout,
             password=keys.password,
             path=self._path(),
-            api_key=self._settings.model_key,
-            rehearsal_key=keys.rehearsal_key,
+            model_token=keys.model_token,
+            proxy=f"http://127.0.0.1:{record.network_port}" if isinstance(self.wall, Wall) else "",
         )
         command = ["serve", "--hostname", "127.0.0.1", "--port", str(record.opencode_port)]
         env |= self._mark(record)
@@ -198,7 +203,7 @@ class Services:
             command=command,
             secrets=secrets,
             port=record.opencode_port,
-            outward=[record.sidecar_port],
+            outward=[record.model_port, record.network_port],
             memory=self._settings.workspace_memory_mib,
             disk=self._settings.workspace_disk_mib,
             folders=[str(layout.workspace), str(layout.home)],
@@ -240,9 +245,20 @@ class Services:
         return self._upstream(record) | {
             "OPENCODE_HOME": str(self.home(record.project_id)),
             "RUN_NOTICE": notice(self.wall),
+            "GATEWAY_URL": record.url(Name.GATEWAY),
             "GUIDANCE_FILE": str(self.layout(record.project_id).guidance),
             "REHEARSAL_KEY": self.keys(record).rehearsal_key,
             "REHEARSAL_PACE": f"{self._pace:g}",
+        }
+
+    def _gateway_env(self, record: Record) -> dict[str, str]:
+        return {
+            "JOURNAL_DIR": str(self.journal(record.project_id)),
+            "GATEWAY_TOKEN": self.keys(record).model_token,
+            "CONTROL_TOKEN": self.keys(record).token,
+            "CONTROL_PORT": str(record.gateway_port),
+            "PORT": str(record.model_port),
+            "PROXY_PORT": str(record.network_port),
         }
 
     def _upstream(self, record: Record) -> dict[str, str]:
@@ -263,7 +279,10 @@ class Services:
 
     def _names(self) -> Iterator[str]:
         data = self._settings.data
-        for folder in (self._settings.workspaces, data / "homes", data / "given", data / "logs"):
+        for folder in (
+            self._settings.workspaces,
+            *(data / name for name in ("homes", "given", "gateways", "logs")),
+        ):
             with suppress(FileNotFoundError):
                 yield from os.listdir(folder)
 
@@ -277,7 +296,7 @@ class Services:
         trash.mkdir(parents=True, exist_ok=True)
         layout = self.layout(project_id)
         caches = self._settings.data / "caches" / str(project_id)
-        for folder in (layout.workspace, layout.home, layout.given, caches):
+        for folder in (layout.workspace, layout.home, layout.given, caches, self.journal(project_id)):
             if os.path.lexists(folder):
                 folder.rename(trash / uuid4().hex)
         checkout.forget_notices(layout.workspace)
@@ -298,15 +317,16 @@ class Services:
 
     def _hand_over(self, record: Record, layout: hermetic.Layout) -> None:
         layout.home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        hermetic.prepare(layout)
+        provider = "" if self._settings.model_base_url else self._settings.model.partition("/")[0]
+        hermetic.prepare(layout, provider=provider)
         hermetic.write_config(layout.workspace, self._config(record))
 
     def _config(self, record: Record) -> dict[str, object]:
         return hermetic.opencode_config(
             layout=self.layout(record.project_id),
-            rehearsal_url=record.url(Name.SIDECAR),
+            gateway_url=record.model_url,
             model=self._settings.model,
-            base_url=self._settings.model_base_url,
+            compatible=bool(self._settings.model_base_url),
         )
 
     def _mark(self, record: Record) -> dict[str, str]:

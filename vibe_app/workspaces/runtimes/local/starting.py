@@ -26,10 +26,10 @@ logger = logging.getLogger(__name__)
 # An OpenCode server takes 300 to 600 MB and a whole core while it starts.
 _STARTS_AT_ONCE = 2
 _PORT_ATTEMPTS = 3
-BESIDE = (Name.FILES, Name.PROXY)
-"""The services that runs do not need."""
+BESIDE = (Name.FILES, Name.PROXY, Name.GATEWAY)
+"""The services that are started again by themselves: a run does without them, or until they are back."""
 # What tells that a service is up.
-_READY = {Name.FILES: "/ready", Name.PROXY: "/health", Name.SIDECAR: "/ready"}
+_READY = {Name.FILES: "/ready", Name.PROXY: "/health", Name.GATEWAY: "/health", Name.SIDECAR: "/ready"}
 
 
 class _PortTaken(Exception):

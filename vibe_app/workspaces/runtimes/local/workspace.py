@@ -74,6 +74,8 @@ class LocalWorkspace:
             files_url=record.url(Name.FILES),
             proxy_url=record.url(Name.PROXY),
             notices=tuple(self.notices),
+            gateway_url=record.url(Name.GATEWAY),
+            rehearsal_key=keys.rehearsal_key,
         )
 
 

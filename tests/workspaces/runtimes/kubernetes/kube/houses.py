@@ -75,7 +75,7 @@ class PretendHouse:
         spec = spec_of(project, epoch=1 if labelled else 0)
         left = {
             "persistentvolumeclaims": manifests.claim(project, self.settings, installation),
-            "secrets": manifests.secret(spec, self.settings, installation),
+            "secrets": manifests.secret(spec, installation),
             "pods": manifests.pod(spec, self.settings, installation, pace=0),
         }
         for kind, manifest in left.items():
