@@ -68,8 +68,7 @@ async def test_an_endpoint_of_ones_own_has_no_price_but_a_key(database: Database
     (handed,) = await own.for_gateway()
     assert (handed.id, handed.dialect, handed.base_url) == ("openai", "openai", "http://127.0.0.1:1/v1")
     assert (handed.key, handed.catalogue) == (KEY, "")
-    assert await own.allows("openai", "local")
-    assert not await own.allows("openai", "another")
+    assert handed.models == ("local",)
     assert await providers(database, tmp_path).for_gateway() == ()
 
 
@@ -89,11 +88,9 @@ async def test_keys_of_providers_are_put_under_a_new_key_too(database: Database,
     assert [view.has_key for view in views] == [False, False]
 
 
-async def test_only_the_models_that_are_named_may_be_used(database: Database, tmp_path: Path) -> None:
+async def test_a_gateway_is_told_which_models_may_be_asked(database: Database, tmp_path: Path) -> None:
     ours = providers(database, tmp_path)
     await ours.add(ADMIN, house())
-    assert await ours.allows("house", "one")
-    assert not await ours.allows("house", "two")
-    assert not await ours.allows("nobody", "one")
+    assert [each.models for each in await ours.for_gateway()] == [("one",)]
     await ours.change(ADMIN, "house", ProviderPatch(models=[]))
-    assert await ours.allows("house", "two")
+    assert [each.models for each in await ours.for_gateway()] == [()]

@@ -47,7 +47,6 @@ class Providers:
         self._database = database
         self._keyring = keyring
         self._fixed = _of_environment(settings)
-        self._fixed_model = settings.model.partition("/")[2]
 
     async def list(self, actor: Actor) -> list[ProviderView]:
         """Return all of them, by id; one of the environment in place of what is kept under its id.
@@ -170,14 +169,6 @@ class Providers:
         ours = (self._opened(row) for row in rows if self._fixed is None or row.id != self._fixed.id)
         return (*fixed, *ours)
 
-    async def allows(self, provider: str, model: str) -> bool:
-        """Tell whether a model of a provider may be used."""
-        if self._fixed is not None and provider == self._fixed.id:
-            return model == self._fixed_model
-        async with self._database.read() as db:
-            row = await db.get(Provider, provider)
-        return row is not None and (not row.models or model in row.models)
-
     def _opened(self, row: Provider) -> gateway.Provider:
         key = ""
         if row.key_id is not None and row.data is not None:
@@ -186,7 +177,7 @@ class Providers:
                 key = self._keyring.open(Purpose.PROVIDER, identity(row.id, row.base_url), sealed)
             except Unreadable:
                 log.warning("the key of provider %s cannot be read, and is not used: give it again", row.id)
-        return _for_gateway(row.id, row.base_url, key, row.kind)
+        return _for_gateway(row.id, row.base_url, key, row.kind, row.models)
 
     def _seal(self, row: Provider, key: str | None) -> None:
         if key is None:
@@ -212,7 +203,7 @@ class Providers:
             kind=fixed.dialect,
             base_url=fixed.base_url,
             has_key=bool(fixed.key),
-            models=[self._fixed_model],
+            models=list(fixed.models),
             of_environment=True,
             updated_at=None,
         )
@@ -221,18 +212,25 @@ class Providers:
 def _of_environment(settings: Settings) -> gateway.Provider | None:
     if settings.rehearsal:
         return None
-    provider = settings.model.partition("/")[0]
+    provider, _, model = settings.model.partition("/")
     if settings.model_base_url:
-        return _for_gateway(provider, settings.model_base_url, settings.model_key, "openai")
+        return _for_gateway(provider, settings.model_base_url, settings.model_key, "openai", [model])
     kind = DIALECTS.get(provider, "openai")
-    return _for_gateway(provider, BASE_URLS[provider], settings.model_key, kind)
+    return _for_gateway(provider, BASE_URLS[provider], settings.model_key, kind, [model])
 
 
-def _for_gateway(provider: str, base_url: str, key: str, kind: str) -> gateway.Provider:
+def _for_gateway(provider: str, base_url: str, key: str, kind: str, models: list[str]) -> gateway.Provider:
     # What a provider's models cost is known where it is asked itself, and not where something else is.
     prices = next((name for name, known in BASE_URLS.items() if known == base_url), "")
     return gateway.Provider.model_validate(
-        {"id": provider, "dialect": kind, "base_url": base_url, "key": key, "catalogue": prices}
+        {
+            "id": provider,
+            "dialect": kind,
+            "base_url": base_url,
+            "key": key,
+            "catalogue": prices,
+            "models": models,
+        }
     )
 
 

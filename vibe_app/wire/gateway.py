@@ -67,6 +67,9 @@ class Provider(_Message):
         default="", max_length=128, description="Whose prices hold, in the catalogue; empty: nobody's"
     )
     free: bool = Field(default=False, description="It costs nothing, as the rehearsal model")
+    models: tuple[Annotated[str, Field(max_length=200)], ...] = Field(
+        default=(), max_length=200, description="Those that may be asked; empty: all"
+    )
 
     @field_validator("base_url")
     @classmethod

@@ -329,3 +329,29 @@ async def test_the_network_is_closed_until_it_is_told_otherwise(gate: Gate, upst
         assert "is closed" in (await agent.get("http://example.org/")).text
         await gate.configure(provider(upstream), network=Network(policy="listed", hosts=("pypi.org",)))
         assert "not among the hosts" in (await agent.get("http://example.org/")).text
+
+
+async def test_only_the_models_that_are_named_may_be_asked(gate: Gate, upstream: Upstream) -> None:
+    await gate.configure(provider(upstream, models=("gpt-4o-mini", "another")))
+    await gate.session("s", "ses_1")
+    upstream.script = lambda _: Reply(openai())
+    assert (await gate.opencode.send(gate.asking())).status_code == 200
+    assert (await gate.opencode.send(gate.asking(model="another"))).status_code == 200
+    asked = len(upstream.asked)
+    refused = await gate.opencode.send(gate.asking(model="gpt-5-pro"))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "model_not_allowed")
+    rest = b',"messages":[],"stream":true}'
+    for named in (
+        b'{"model":"another","model":"gpt-5-pro"',
+        b'{"model":"another","m\\u006fdel":"gpt-5-pro"',
+        b'{"model":"another","m\\U006fdel":"gpt-5-pro"',
+        b'{"x":{"model":"another"},"model":"gpt-5-pro"',
+        b'{"model":["another"]',
+        b"{",
+    ):
+        body = named + (rest if named != b"{" else b"")
+        answer = await gate.opencode.post(
+            "/openai/chat/completions", content=body, headers={"x-session-id": "ses_1"}
+        )
+        assert answer.status_code == 403, named
+    assert len(upstream.asked) == asked

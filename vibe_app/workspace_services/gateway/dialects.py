@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from starlette.responses import JSONResponse
 
@@ -44,18 +44,29 @@ def is_asked(dialect: Dialect, path: str) -> bool:
 
 
 def model_of(dialect: Dialect, path: str, body: bytes) -> str:
-    """Return which model a request asks; empty where it names none."""
+    """Return which model a request asks; empty where it names none, or several."""
     if dialect == "google":
         found = _PATHS["google"].fullmatch(path)
         return found["model"] if found else ""
-    if first := _FIRST.match(body):
+    # Nothing in it can be a second name of a model, spelt with escapes neither.
+    once = body.count(b'"model"') == 1 and b"\\u006" not in body.lower()
+    if once and (first := _FIRST.match(body)):
         return first[1].decode("utf-8", "replace")
     try:
-        asked = json.loads(body)
+        asked = json.loads(body, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         return ""
-    model = cast(dict[str, Any], asked).get("model") if isinstance(asked, dict) else None
-    return model[:200] if isinstance(model, str) else ""
+    pairs = asked.pairs if isinstance(asked, _Pairs) else []
+    named = [value for name, value in pairs if name == "model"]
+    # Which of several counts is known to the provider alone.
+    return named[0][:200] if len(named) == 1 and isinstance(named[0], str) else ""
+
+
+class _Pairs:
+    """An object of JSON with the names that occur twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        self.pairs = pairs
 
 
 def refusal(

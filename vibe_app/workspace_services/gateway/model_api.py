@@ -120,6 +120,9 @@ class ModelApi:
         conversation = request.headers.get("x-session-id", "")[:128]
         parent = request.headers.get("x-parent-session-id", "")[:128]
         model = dialects.model_of(dialect, path, body)
+        if provider.models and model not in provider.models:
+            sentence = f"The model {model[:100] or 'that the request names'} may not be asked here."
+            return dialects.refusal(dialect, 403, "model_not_allowed", sentence)
         try:
             held = self._known.ledger.admit(conversation, parent, provider, model)
         except BudgetExhausted as over:
