@@ -18,6 +18,7 @@ BENCHES = {
     "panel": "The output panel",
     "execute": "Execute",
     "commands": "The commands of an agent",
+    "wall": "The wall around local agents",
     "serve": "The server by itself",
     "board": "A board with 1,000 cards",
     "engine": "The engine",

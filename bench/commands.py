@@ -28,9 +28,10 @@ async def taken(environment: dict[str, str]) -> float:
 
 def written(folder: Path) -> str:
     """Write what bash reads before each command, and return where."""
-    script, before = folder / "supervisor", folder / "before"
+    script, before, bounds = folder / "supervisor", folder / "before", folder / "bounds"
+    bounds.touch()
     script.write_text(SCRIPT)
-    before.write_text(bash_env(script, ["SECRET"]))
+    before.write_text(bash_env(script, bounds, ["SECRET"]))
     return str(before)
 
 
