@@ -27,7 +27,9 @@ _SMALL, _LARGE = 64 << 20, 1 << 30
 # Older ones cannot be told the modes and sizes of what they make.
 _NEEDED = ("--args", "--info-fd", "--block-fd", "--ro-bind-data", "--perms", "--size", "--seccomp")
 # Folders that are empty and writable behind the wall: what is bound below them needs a floor of its own.
-_SCRATCH = (Path("/tmp"), Path("/run"), Path("/dev/shm"))
+_SCRATCH = (Path("/tmp"), Path("/var/tmp"), Path("/run"), Path("/dev/shm"))
+# Programs and their libraries: seen whole, and the same for all.
+_SYSTEM = (Path("/usr"), *(Path("/", name) for name in ("bin", "sbin", "lib", "lib64", "lib32")))
 # Of /etc what programs need, and nothing that may hold a key or a password.
 _ETC = (
     *("alternatives", "ca-certificates", "ca-certificates.conf", "crypto-policies", "debian_version"),
@@ -64,6 +66,11 @@ class NoWall:
 
 def find(settings: Settings) -> Wall | NoWall:
     """Try to put a wall up, around nothing. It takes some 50 ms and blocks, the first time in a process."""
+    data = settings.data.resolve()
+    if shown := next((path for path in _SYSTEM if data.is_relative_to(path)), None):
+        return NoWall(
+            f"the data folder {data} lies in {shown}, which agents see.", "Move it elsewhere (VIBE_DATA)."
+        )
     return _find(os.environ.get("PATH", os.defpath), settings.tools)
 
 
@@ -196,8 +203,7 @@ def _namespaces(wall: Wall) -> list[str]:
 def _system(wall: Wall) -> list[str]:
     """What of the machine is seen: its programs, read-only, and empty scratch folders."""
     words = ["--ro-bind", "/usr", "/usr"]
-    for name in ("bin", "sbin", "lib", "lib64", "lib32"):
-        path = Path("/", name)
+    for path in _SYSTEM[1:]:
         if path.is_symlink():
             words += ["--symlink", os.readlink(path), str(path)]
         elif path.is_dir():
@@ -212,8 +218,9 @@ def _system(wall: Wall) -> list[str]:
     else:
         words += ["--ro-bind", "/proc", "/proc"]
     words += ["--dev", "/dev", "--size", str(_LARGE), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
-    words += ["--size", str(_LARGE), "--tmpfs", "/tmp", "--size", str(_SMALL), "--tmpfs", "/run"]
-    return [*words, "--dir", "/var", "--symlink", "/tmp", "/var/tmp"]
+    for size, folder in ((_LARGE, "/tmp"), (_LARGE, "/var/tmp"), (_SMALL, "/run")):
+        words += ["--size", str(size), "--tmpfs", folder]
+    return words
 
 
 def _etc() -> Iterator[Path]:

@@ -1,0 +1,1 @@
+"""What an agent's command tries: standard library only, as it is copied into a workspace and run there."""

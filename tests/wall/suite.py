@@ -1,0 +1,155 @@
+"""`python -m tests.wall.suite PLAN`: all probes, once, in an OpenCode of its own; writes what each said.
+
+It is a program because it wants a network namespace of its own (`unshare --net`), in which the machine's
+addresses and the one where clouds tell their secrets can be had without touching the machine's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tests.wall.inside import files, kernel, network, processes
+from tests.wall.inside.table import TABLE, Probe, Targets
+from tests.wall.rig import PYTHON, Behind, behind, secret
+
+_PARTS = (files, kernel, network, processes)
+_PORTS = (
+    *("the_board", "the_database", "another_sidecar", "the_file_browser", "the_session_proxy"),
+    "the_gateways_control",
+)
+_OTHER = "another-project"
+
+
+def wanted(*, root: bool, network: bool, own_proc: bool = True) -> list[Probe]:
+    """The probes that can succeed without a wall for such a user, and are refused by such a wall."""
+    return [
+        each
+        for each in TABLE.values()
+        if (root or not each.root)
+        and not (root and each.user)
+        and (network or not each.network)
+        and (own_proc or not each.own_proc)
+    ]
+
+
+def main() -> None:
+    plan = json.loads(Path(sys.argv[1]).read_text())
+    if plan["network"]:
+        for address in ("10.251.7.1/32", "169.254.169.254/32"):
+            subprocess.run(["ip", "addr", "add", address, "dev", "lo"], check=True)
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    with behind(plan["where"], user=plan["user"], walled=plan["walled"]) as workspace:
+        Path(plan["results"]).write_text(json.dumps(attack(workspace, plan["probes"])))
+
+
+def attack(workspace: Behind, probes: list[str]) -> dict[str, Any]:
+    """Plant what is to be found; run probes in the workspace; return what each said, and what there was."""
+    kept = {name: secret() for name in ("key", "database", "other", "home", "given", "person", "log")}
+    plant(workspace, kept)
+    scratch, shared = Path(f"/tmp/vibe-{secrets.token_hex(6)}"), Path(f"/dev/shm/vibe-{secrets.token_hex(6)}")
+    held = [secret() for _ in range(5)]
+    sockets = {name: str(workspace.root / f"{name}.sock") for name in ("board", "docker")}
+    told: dict[str, Any] = {
+        "secrets": held,
+        "data": str(workspace.data),
+        "signalled": str(workspace.root / "signalled"),
+        "segment": secrets.randbelow(1 << 30) + 1,
+        "ports": _PORTS,
+        "abstract": f"vibe-{secrets.token_hex(6)}",
+        "sockets": list(sockets.values()),
+    }
+    kept |= {f"held-{number}": each for number, each in enumerate(held)}
+    kept |= {"scratch": secret(), "shared": secret(), "environment": secret(), "argument": secret()}
+    (workspace.root / "victims.json").write_text(json.dumps(told))
+    shutil.copy(Path(__file__).with_name("victims.py"), workspace.root)
+    workspace.own()
+    scratch.write_text(kept["scratch"])
+    shared.write_text(kept["shared"])
+    outside = subprocess.Popen(
+        workspace.as_user(
+            PYTHON, str(workspace.root / "victims.py"), str(workspace.root / "victims.json"), kept["argument"]
+        ),
+        env={"PATH": os.defpath, "VIBE_SECRET_KEY": kept["environment"]},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert outside.stdout
+        said = json.loads(outside.stdout.readline())
+        workspace.start()
+        assert workspace.process
+        targets = Targets(
+            data=str(workspace.data),
+            tree=str(workspace.layout.workspace),
+            home=str(workspace.layout.home),
+            given=str(workspace.layout.given),
+            other=_OTHER,
+            person=str(workspace.root / "person"),
+            scratch=str(scratch),
+            shared=str(shared),
+            opencode=workspace.process.pid,
+            segment=told["segment"],
+            abstract=told["abstract"],
+            sockets=sockets,
+            opencode_port=workspace.port,
+            **said,
+        )
+        results = run(workspace, targets, probes)
+        if "kill" in results:
+            results["kill"] = "DONE" if Path(told["signalled"]).exists() else "-nothing came"
+        return {
+            "results": results,
+            "secrets": [*kept.values(), workspace.password],
+            "alive": outside.poll() is None,
+        }
+    finally:
+        outside.communicate(timeout=10)
+        for path in (scratch, shared):
+            with suppress(FileNotFoundError):
+                path.unlink()
+
+
+def plant(workspace: Behind, kept: dict[str, str]) -> None:
+    """Make the files of an installation with another project, and of the user who runs it."""
+    data = workspace.data
+    planted = {
+        data / "secret.key": kept["key"],
+        data / "vibe.db": kept["database"],
+        data / "run" / f"{_OTHER}.json": kept["other"],
+        data / "workspaces" / _OTHER / "README.md": kept["other"],
+        data / "homes" / _OTHER / ".netrc": kept["home"],
+        data / "given" / _OTHER / "guidance.md": kept["given"],
+        data / "logs" / f"{_OTHER}-opencode.log": kept["log"],
+        workspace.root / "person" / ".ssh" / "id_ed25519": kept["person"],
+        workspace.layout.guidance: "",
+        workspace.layout.ours / "vibe" / "journal": "",
+    }
+    for path, text in planted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def run(workspace: Behind, targets: Targets, probes: list[str]) -> dict[str, str]:
+    """Run probes by OpenCode's bash tool."""
+    folder = workspace.layout.workspace / "probe"
+    folder.mkdir()
+    shutil.copytree(Path(__file__).with_name("inside"), folder / "inside", ignore=lambda *_: ["__pycache__"])
+    (folder / "targets.json").write_text(json.dumps(asdict(targets) | {"probes": probes}))
+    workspace.own()
+    output = workspace.bash(f"cd probe && exec {PYTHON} -m inside .")
+    results = folder / "results.json"
+    assert results.exists(), f"{output}\n{workspace.log.read_text()[-2000:]}"
+    return json.loads(results.read_text())
+
+
+if __name__ == "__main__":
+    main()
