@@ -61,6 +61,8 @@ class Stack:
     pace: str = "0"
     model_url: str = ""
     """Where the rehearsal model is asked; by default the sidecar itself, as in real life."""
+    gateway_url: str = ""
+    """Where the workspace's gateway takes the sidecar's calls; empty where it has none."""
     silence: float = 600
     """Seconds for which a model may keep its stream open without a word."""
     largest_file: int = 0
@@ -137,6 +139,7 @@ class Stack:
             "REHEARSAL_KEY": self.key,
             "REHEARSAL_PACE": self.pace,
             "MODEL_SILENCE": str(self.silence),
+            "GATEWAY_URL": self.gateway_url,
         }
         command = [sys.executable, "-m", "vibe_app.workspace_services.sidecar"]
         if self.largest_file:
