@@ -82,9 +82,9 @@ async def wholes(settings: Settings, folder: Path) -> AsyncIterator[Whole]:
                 stack.token = token
                 stack.gateway_url = runtime.gateway_url = f"http://127.0.0.1:{gate.control_port}"
                 stack.config = hermetic.opencode_config(
-                    layout=stack.layout, model=f"openai/{MODEL}", base_url=f"{gate.url}/openai"
+                    layout=stack.layout, model=f"openai/{MODEL}", gateway_url=gate.url, compatible=True
                 )
-                stack.env["VIBE_MODEL_API_KEY"] = TOKEN
+                stack.key = TOKEN
                 runtime.sidecar_url = stack.url
                 try:
                     await stack.start()
