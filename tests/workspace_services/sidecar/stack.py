@@ -65,6 +65,10 @@ class Stack:
     """Where the workspace's gateway takes the sidecar's calls; empty where it has none."""
     silence: float = 600
     """Seconds for which a model may keep its stream open without a word."""
+    gateway_url: str = ""
+    """Where a gateway takes the sidecar's calls; empty for none."""
+    provider: str = ""
+    """Whose models OpenCode is told of."""
     largest_file: int = 0
     """Bytes to which the sidecar may write a file; stands for a full disk."""
 
@@ -94,7 +98,7 @@ class Stack:
         )
 
     def start_opencode(self) -> None:
-        hermetic.prepare(self.layout)
+        hermetic.prepare(self.layout, provider=self.provider)
         rehearsal = f"{self.model_url or self.url}/rehearsal/v1"
         config = self.config or direct(
             hermetic.opencode_config(layout=self.layout, gateway_url=""), rehearsal
@@ -136,6 +140,7 @@ class Stack:
             "SIDECAR_TOKEN": self.token,
             "OPENCODE_HOME": str(self.home),
             "GUIDANCE_FILE": str(self.layout.guidance),
+            "GATEWAY_URL": self.gateway_url,
             "REHEARSAL_KEY": self.key,
             "REHEARSAL_PACE": self.pace,
             "MODEL_SILENCE": str(self.silence),

@@ -223,7 +223,7 @@ async def test_what_dies_is_started_again_at_the_same_address(place: Place, serv
     assert await runtime.ensure(spec) == endpoint
 
 
-@pytest.mark.parametrize("name", [Name.FILES, Name.PROXY])
+@pytest.mark.parametrize("name", [Name.FILES, Name.PROXY, Name.GATEWAY])
 async def test_the_services_beside_are_started_again_without_a_word(place: Place, name: Name) -> None:
     runtime, spec = await place.open(), spec_of(uuid4())
     endpoint = await runtime.ensure(spec)
