@@ -16,7 +16,7 @@ from tests.fakes import FakeRuntime
 from tests.runs.rig import Rig, rigged
 from tests.scripted import Script
 from tests.waiting import eventually
-from tests.workspaces.looking import opened, row_of, settled
+from tests.workspaces.looking import an_hour_passes, opened, row_of, settled
 from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.service import Accounts
 from vibe_app.board.projects.schemas import NewProject
@@ -27,6 +27,7 @@ from vibe_app.db import db_clock
 from vibe_app.errors import TooMany
 from vibe_app.runs.queue import Queue
 from vibe_app.settings import Settings, load_settings
+from vibe_app.wire import now
 from vibe_app.workspaces import places, rows, service
 from vibe_app.workspaces.places import Places, Plan, Seat, Wanted
 from vibe_app.workspaces.states import Desired
@@ -115,6 +116,27 @@ async def test_a_workspace_that_somebody_uses_keeps_its_place(
         with pytest.raises(TooMany, match="as many as may at once"):
             await rig.workspaces.ensure(await rig.project(), person=rig.actor.user_id)
         assert rig.runtime.running == {used}
+
+
+async def test_a_page_that_is_left_open_keeps_a_workspace_warm_and_no_place(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vibe_app.workspaces.usage.RENEW", 0.02)
+    rig.usage.open()
+    left_open = await rig.project()
+    await opened(rig, left_open)
+    async with rig.workspaces.looked_at(left_open):
+        await an_hour_passes(rig)
+
+        async def is_warm() -> bool:
+            row = await row_of(rig, left_open)
+            return row is not None and now() - row.used_at < timedelta(minutes=1)
+
+        await eventually(is_warm)
+        await rig.reconciler.compare()
+        assert rig.runtime.stops[left_open] == 0
+        session = await rig.running()
+        assert rig.runtime.running == {session.project_id}
 
 
 async def test_who_looks_waits_until_a_place_is_free(rig: Rig) -> None:
@@ -338,6 +360,17 @@ def test_who_holds_more_than_their_share_gives_up_first():
     plan = Plan(3, 1, seats, [wanted(CAY)])
     assert not plan.admit(uuid4(), CAY)
     assert plan.given_up == [hers]
+
+
+def test_nobody_keeps_more_than_their_share_by_using_it_while_another_has_less():
+    lent = [uuid4(), uuid4()]
+    seats = {name: Seat(ADA, busy=True, lent=True, used_at=LONG_AGO) for name in lent}
+    assert not Plan(2, 2, dict(seats), [wanted(BOB)]).given_up
+    plan = Plan(2, 1, seats, [wanted(BOB)])
+    assert not plan.admit(uuid4(), ADA)
+    assert not plan.admit(uuid4(), BOB)
+    assert not plan.admit(uuid4(), CAY)
+    assert len(plan.given_up) == 1
 
 
 def test_two_who_hold_their_share_do_not_wait_for_each_other():

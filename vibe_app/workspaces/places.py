@@ -47,6 +47,7 @@ class Seat:
         holder: The person who took it.
         busy: Whether it must not be ended: an agent is at work, somebody uses it, or it is starting.
         drains: Whether it is free as soon as no further session is let in.
+        lent: Whether only somebody's use keeps it: an upload, a talk through the proxy.
         leaving: Whether it is being stopped.
         used_at: When it was last asked for.
         since: When the place was taken, on the database's clock.
@@ -55,6 +56,7 @@ class Seat:
     holder: UUID | None
     busy: bool
     drains: bool = False
+    lent: bool = False
     leaving: bool = False
     used_at: datetime = field(default_factory=now)
     since: float = float("inf")
@@ -124,7 +126,7 @@ class Plan:
             self._free -= 1
             self._give(project, person)
             return True
-        self._make_room()
+        self._make_room(person)
         return False
 
     def _give(self, project: UUID, person: UUID | None, since: float = float("inf")) -> None:
@@ -140,11 +142,14 @@ class Plan:
     def _held(self, person: UUID | None) -> int:
         return sum(seat.holder == person and not seat.leaving for seat in self._seats.values())
 
-    def _make_room(self) -> None:
+    def _make_room(self, person: UUID | None) -> None:
         if self._coming > 0:
             self._coming -= 1
             return
         idle = [name for name, seat in self._seats.items() if not seat.busy and not seat.leaving]
+        if not idle and self._held(person) < self._share:
+            # What is over somebody's share is not theirs to keep by using it.
+            idle = [name for name, seat in self._seats.items() if self._lent_over(seat)]
         if idle:
             name = min(idle, key=self._spared)
             self._seats[name].leaving = True
@@ -153,6 +158,9 @@ class Plan:
         working = [name for name, seat in self._seats.items() if seat.drains and name not in self._draining]
         if working:
             self._draining.add(min(working, key=lambda name: (self._seats[name].since, name)))
+
+    def _lent_over(self, seat: Seat) -> bool:
+        return seat.lent and not seat.leaving and self._held(seat.holder) > self._share
 
     def _spared(self, name: UUID) -> tuple[bool, datetime]:
         seat = self._seats[name]
@@ -276,6 +284,7 @@ async def _seats(db: AsyncSession) -> dict[UUID, Seat]:
             row.holder_id,
             busy=working or project in used or not settled,
             drains=working and project not in used,
+            lent=not working and project in used and settled,
             leaving=not wanted and not working,
             used_at=row.used_at,
             since=row.placed_at or 0.0,

@@ -125,6 +125,10 @@ class Workspaces:
         """Hold a workspace awake for as long as the block lasts; it is not started by this."""
         return self._usage.held(project_id)
 
+    def looked_at(self, project_id: UUID) -> AbstractAsyncContextManager[None]:
+        """Keep a workspace warm for as long as the block lasts, unless its place is wanted for another."""
+        return self._usage.looked_at(project_id)
+
     async def ensure(
         self,
         project_id: UUID,

@@ -1,8 +1,10 @@
 """Usage of workspaces as leases: what lasts holds its workspace awake for as long as it lasts.
 
 One row for each process and project, renewed while anything of the process uses the workspace:
-an upload or a download, a request through the proxy, an open page of files. A process that dies
-lets go of its rows by time. Sessions need none, as their own rows say that they live.
+an upload or a download, a request through the proxy. A process that dies lets go of its rows by time.
+Sessions need none, as their own rows say that they live. Who only looks, as at an open page of files, has no
+row: that it was used a moment ago is written again and again, which keeps a workspace from being stopped for
+being idle, and not from giving its place to one that is wanted.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Update, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -45,6 +47,7 @@ class Usage:
         self._database = database
         self._process = process
         self._holds: Counter[UUID] = Counter()
+        self._looks: Counter[UUID] = Counter()
         self._renewed: dict[UUID, float] = {}
         self._renewing: asyncio.Task[None] | None = None
 
@@ -74,6 +77,26 @@ class Usage:
                 # The lease runs out by itself soon; until then a next use costs nothing.
                 del self._holds[project_id]
 
+    @asynccontextmanager
+    async def looked_at(self, project_id: UUID) -> AsyncGenerator[None]:
+        """Keep a workspace from being stopped for being idle for as long as the block lasts."""
+        self._looks[project_id] += 1
+        try:
+            await self._note_looks([project_id])
+            yield
+        finally:
+            self._looks[project_id] -= 1
+            if not self._looks[project_id]:
+                del self._looks[project_id]
+
+    async def _note_looks(self, projects: Collection[UUID]) -> None:
+        try:
+            async with self._database.transaction() as db:
+                await db.execute(_used_now(sorted(projects)))
+        except Unavailable as error:
+            # Only how long it stays awake depends on this.
+            log.warning("that workspaces are looked at was not noted: %s", error)
+
     async def _note(self, project_id: UUID) -> None:
         """Write that a workspace is used, unless that stands there for a while yet."""
         clock = asyncio.get_running_loop().time()
@@ -96,18 +119,22 @@ class Usage:
                 await db.execute(
                     row.on_conflict_do_update(index_elements=["project_id", "process"], set_={"until": until})
                 )
-            await db.execute(
-                update(Workspace).where(col(Workspace.project_id).in_(projects)).values(used_at=now())
-            )
+            await db.execute(_used_now(projects))
 
     async def _renew_all(self) -> None:
         while True:
             await asyncio.sleep(RENEW)
             held = set(self._holds)
+            if looks := set(self._looks) - held:
+                await self._note_looks(looks)
             self._renewed = {project: at for project, at in self._renewed.items() if project in held}
             if not held:
                 continue
             await self._write(held)
+
+
+def _used_now(projects: Collection[UUID]) -> Update:
+    return update(Workspace).where(col(Workspace.project_id).in_(projects)).values(used_at=now())
 
 
 async def used(db: AsyncSession, projects: Collection[UUID] | None = None) -> set[UUID]:

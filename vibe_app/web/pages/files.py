@@ -117,8 +117,8 @@ class FilesState(rx.State):
             _begin(self, project_id)
         whole, activity = f"project:{project_id}", f"activity:{project_id}"
         async with AsyncExitStack() as open_page:
-            # A page of files that is open keeps its workspace awake.
-            await open_page.enter_async_context(services().workspaces.held(project_id))
+            # A page of files that is open keeps its workspace warm.
+            await open_page.enter_async_context(services().workspaces.looked_at(project_id))
             changes = open_page.enter_context(services().database.bus.subscribe(whole, activity))
             changed = {whole}
             while True:
