@@ -98,21 +98,20 @@ async def test_the_page_wakes_the_workspace_and_shows_how_it_is(
     await shown(someone, workspace="ready", workspace_reason="")
 
 
-async def test_an_open_page_of_files_holds_its_workspace_awake(
+async def test_an_open_page_of_files_keeps_its_workspace_warm_and_takes_it_from_nobody(
     parts: Services, project: ProjectView, tab: Open
 ):
     someone: Tab = await tab("viewer", f"/p/{project.id}/files")
     await someone.call("FilesState.arrive")
     await shown(someone, name=project.name)
-    async with parts.database.read() as db:
-        assert await used(db) == set()
+    assert not parts.usage._looks
     await someone.send("FilesState.watch")
     await shown(someone, workspace="ready")
     async with parts.database.read() as db:
-        assert await used(db) == {project.id}
-    assert parts.usage._holds == {project.id: 1}, "for as long as it is open"
+        assert await used(db) == set()
+    assert parts.usage._looks == {project.id: 1}, "for as long as it is open"
     await someone.disconnect()
-    await eventually(lambda: not parts.usage._holds)
+    await eventually(lambda: not parts.usage._looks)
 
 
 async def test_files_are_looked_at_while_a_run_writes_and_when_it_ends(
