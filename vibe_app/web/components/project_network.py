@@ -9,6 +9,7 @@ import reflex as rx
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
 from vibe_app.networks import reach
+from vibe_app.settings import Settings
 from vibe_app.web.auth import acts
 from vibe_app.web.components.parts import choice, field
 from vibe_app.web.components.sections import for_owners
@@ -31,7 +32,7 @@ class NetworkState(rx.State):
     project_id: str = ""
     policy: str = _DEFAULT
     hosts: str = ""
-    installation: str = ""
+    hint: str = ""
     looks_only: bool = True
     shown: str = "0"
 
@@ -55,9 +56,18 @@ def show_network(state: NetworkState, project: ProjectView) -> None:
     state.project_id = str(project.id)
     state.policy = _DEFAULT if project.network is None else policy
     state.hosts = "\n".join(hosts)
-    state.installation = services().settings.network
+    state.hint = _hint(services().settings)
     state.looks_only = project.role is not ProjectRole.OWNER
     state.shown = str(int(state.shown) + 1)
+
+
+def _hint(settings: Settings) -> str:
+    if settings.runtime == "kubernetes":
+        return "On a cluster its network policies say where a workspace's pod may go; this binds no pod."
+    return (
+        f"The installation says: {settings.network}. They go through a proxy (HTTP and HTTPS);"
+        " private addresses are never reached. The model is always asked."
+    )
 
 
 def network_part() -> rx.Component:
@@ -73,8 +83,7 @@ def network_part() -> rx.Component:
                     value=NetworkState.policy,
                     on_change=NetworkState.set_policy,
                 ),
-                f"The installation says: {NetworkState.installation}. They go through a proxy"
-                " (HTTP and HTTPS); private addresses are never reached. The model is always asked.",
+                NetworkState.hint,
             ),
             rx.cond(
                 NetworkState.policy == "listed",
