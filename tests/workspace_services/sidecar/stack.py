@@ -144,7 +144,6 @@ class Stack:
             "REHEARSAL_KEY": self.key,
             "REHEARSAL_PACE": self.pace,
             "MODEL_SILENCE": str(self.silence),
-            "GATEWAY_URL": self.gateway_url,
         }
         command = [sys.executable, "-m", "vibe_app.workspace_services.sidecar"]
         if self.largest_file:
