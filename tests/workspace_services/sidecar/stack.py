@@ -65,8 +65,6 @@ class Stack:
     """Where the workspace's gateway takes the sidecar's calls; empty where it has none."""
     silence: float = 600
     """Seconds for which a model may keep its stream open without a word."""
-    gateway_url: str = ""
-    """Where a gateway takes the sidecar's calls; empty for none."""
     provider: str = ""
     """Whose models OpenCode is told of."""
     largest_file: int = 0

@@ -112,10 +112,12 @@ class Proxy:
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._tasks) > _MOST:
-            raise Refused(503, f"More than {_MOST} connections at once do not pass here.")
+        if len(self._tasks) > 2 * _MOST:
+            return writer.transport.abort()
         async with asyncio.timeout(_HEAD):
             asked = parse(await _head(reader))
+        if len(self._tasks) > _MOST:
+            raise Refused(503, f"More than {_MOST} connections at once do not pass here.")
         self._check(asked.host, asked.port)
         onward, out = await _connect(asked)
         try:
@@ -181,12 +183,13 @@ def parse(head: bytes) -> Asked:
         raise Refused(400, "A request to a proxy names a whole http:// address, or is CONNECT host:port.")
     try:
         url = urlsplit(target)
-        port = url.port or 80
+        port = 80 if url.port is None else url.port
+        name = url.hostname or ""
     except ValueError:
         raise Refused(400, "The address is none.") from None
-    host, _ = _host_and_port(
-        f"[{url.hostname}]:80" if ":" in (url.hostname or "") else f"{url.hostname or ''}:80"
-    )
+    host, _ = _host_and_port(f"[{name}]:1" if ":" in name else f"{name}:1")
+    if not 1 <= port <= 65535:
+        raise Refused(400, "The address is none: a port is a number from 1 to 65535.")
     place = f"[{host}]" if ":" in host else host
     kept = [line for line in lines if not line.lower().startswith((*_DROPPED, "host:"))]
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
