@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
 import subprocess
-from contextlib import closing
-from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from tests.cli.conftest import VIBE, Installation
+from tests.conftest import BOTH
+from vibe_app.board.projects.models import Project
 from vibe_app.cli.server import claimed
+from vibe_app.configuration.kept import everything
+from vibe_app.db import Database
 from vibe_app.settings import load_settings
 
 TOKEN = "ghp_0123456789"
@@ -20,20 +20,21 @@ PROJECT = str(uuid4())
 PLACE = f"project/{PROJECT}/repository"
 
 
+@pytest.fixture(params=BOTH)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Both, one after the other."""
+    return request.param
+
+
 @pytest.fixture
-def filled(installation: Installation, migrated: Path) -> Installation:
+async def filled(installation: Installation, database_url: str) -> Installation:
     """An installation whose key is in its data folder, with a project that has a token."""
-    shutil.copy(migrated, installation.data / "vibe.db")
     installation.environment.pop("VIBE_SECRET_KEY", None)
-    columns = (
-        "id, name, description, session_limit, workspace_status, workspace_used_at, created_at, updated_at"
-    )
-    times = "'2026-01-01', '2026-01-01', '2026-01-01'"
-    with closing(sqlite3.connect(installation.data / "vibe.db")) as connection, connection:
-        connection.execute(
-            f"INSERT INTO projects ({columns}) VALUES (?, 'Garden', '', 1, 'stopped', {times})",
-            [PROJECT.replace("-", "")],
-        )
+    installation.environment["VIBE_DATABASE_URL"] = database_url
+    database = Database(database_url)
+    async with database.transaction() as db:
+        db.add(Project(id=UUID(PROJECT), name="Garden"))
+    await database.close()
     give(installation)
     return installation
 
@@ -74,7 +75,9 @@ def test_secrets_are_listed_replaced_under_a_new_key_and_forgotten(filled: Insta
 
 def test_the_key_of_the_data_folder_is_not_replaced_under_a_server(filled: Installation):
     key = (filled.data / "secret.key").read_text()
-    with claimed(load_settings(data=filled.data)) as mine:
+    with claimed(
+        load_settings(data=filled.data, database_url=filled.environment["VIBE_DATABASE_URL"])
+    ) as mine:
         assert mine
         refused = filled.vibe("secrets", "rotate")
     assert refused.returncode == 2
@@ -82,21 +85,28 @@ def test_the_key_of_the_data_folder_is_not_replaced_under_a_server(filled: Insta
     assert (filled.data / "secret.key").read_text() == key
 
 
-@pytest.mark.parametrize("words", [("serve", "--port", "0")], ids=" ".join)
-def test_a_start_with_another_key_ends_with_the_cure_and_changes_nothing(
-    filled: Installation, words: tuple[str, ...]
+async def kept(url: str) -> list[tuple[str, bytes]]:
+    database = Database(url)
+    async with database.read() as db:
+        found = [(kept.place, kept.sealed.data) for kept in await everything(db)]
+    await database.close()
+    return found
+
+
+async def test_a_start_with_another_key_ends_with_the_cure_and_changes_nothing(
+    filled: Installation, database_url: str
 ):
-    with closing(sqlite3.connect(filled.data / "vibe.db")) as connection:
-        before = list(connection.iterdump())
+    before = await kept(database_url)
+    assert len(before) == 1
     (filled.data / "secret.key").rename(filled.data / "elsewhere")
-    refused = filled.vibe(*words)
+    refused = filled.vibe("serve", "--port", "0")
     assert refused.returncode == 2
     assert "VIBE_SECRET_KEY_BEFORE" in said(refused)
     assert "Traceback" not in refused.stdout
-    with closing(sqlite3.connect(filled.data / "vibe.db")) as connection:
-        assert list(connection.iterdump()) == before
+    assert await kept(database_url) == before
     assert "cannot be read" in said(filled.vibe("secrets", "list"))
     assert filled.vibe("secrets", "rotate").returncode == 1
+    assert await kept(database_url) == before
     assert filled.vibe("secrets", "remove", PLACE).returncode == 0
     assert filled.vibe("secrets", "rotate").returncode == 0
 

@@ -24,7 +24,7 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.db import db_clock
-from vibe_app.errors import TooMany
+from vibe_app.errors import TooMany, Unavailable
 from vibe_app.runs.queue import Queue
 from vibe_app.settings import Settings, load_settings
 from vibe_app.wire import now
@@ -243,6 +243,51 @@ async def test_a_stopped_workspace_is_not_restarted_without_a_place(
     with pytest.raises(TooMany):
         await rig.workspaces.restart(rig.actor, project)
     assert project not in await placed(rig)
+
+
+async def test_a_workspace_that_does_not_stop_keeps_its_place_and_another_gives_way(
+    settings: Settings,
+) -> None:
+    class Clinging(FakeRuntime):
+        clings: UUID | None = None
+
+        async def stop(self, project_id: UUID, *, erase: bool = False) -> None:
+            if project_id == self.clings and not erase:
+                raise Unavailable("A process of it does not end.")
+            await super().stop(project_id, erase=erase)
+
+    runtime = Clinging(Script.endless())
+    async with rigged(limited(settings, 2), runtime) as rig:
+        clinging, idle = await rig.project(), await rig.project()
+        for project in (clinging, idle):
+            await opened(rig, project)
+        runtime.clings = clinging
+        async with rig.database.transaction() as db:
+            await rows.want(db, clinging, Desired.STOPPED)
+        await eventually(lambda: is_failed(rig, clinging))
+        session = await rig.running()
+        assert runtime.running == {clinging, session.project_id}
+        runtime.clings = None
+
+
+async def is_failed(rig: Rig, project: UUID) -> bool:
+    row = await row_of(rig, project)
+    return row is not None and row.status == "failed"
+
+
+async def test_a_workspace_that_runs_is_restarted_whoever_holds_its_place(settings: Settings) -> None:
+    async with rigged(limited(settings, 2, 0.5), FakeRuntime(Script.endless())) as rig:
+        bob = await person(rig, "bob")
+        first = await rig.running()
+        his = (await rig.projects.create(bob, NewProject(name="His"))).id
+        await rig.workspaces.ensure(his, person=bob.user_id)
+        waiting = await execute(rig, await person(rig, "cay"))
+        async with rig.workspaces.held(his):
+            await waits_for_a_place(rig, waiting)
+            await rig.workspaces.restart(rig.actor, his)
+            await settled(rig, his, "ready")
+        assert rig.runtime.starts[his] == 2
+        assert first.project_id in rig.runtime.running
 
 
 # --- at once ----------------------------------------------------------------------------------------

@@ -108,6 +108,11 @@ class Plan:
         self.taken: dict[UUID, UUID | None] = {}
         self.given_up: list[UUID] = []
 
+    def holds(self, project: UUID) -> bool:
+        """Tell whether a workspace has a place, which is not being taken from it."""
+        seat = self._seats.get(project)
+        return seat is not None and not seat.leaving
+
     def admit(self, project: UUID, person: UUID | None) -> bool:
         """Tell whether a workspace may work for a person now; where it may not, see that it soon can."""
         seat = self._seats.get(project)
@@ -219,6 +224,8 @@ class Places:
             return True
         sessions = await _sessions_in_line(db)
         plan, wishes = await self.plan(db, sessions)
+        if plan.holds(project):
+            return True
         before = next((one for one in wishes if one.project == project), None)
         mine = before or Wanted(project, person, NORMAL, now())
         for one in sorted((*sessions, *wishes), key=lambda one: one.order):
@@ -278,14 +285,15 @@ async def _seats(db: AsyncSession) -> dict[UUID, Seat]:
     seats = {project: Seat(person, busy=True) for project, person in at_work.items()}
     for row in await db.scalars(select(Workspace).where(_placed())):
         wanted, project = row.desired == Desired.RUNNING, row.project_id
-        settled = row.status == WorkspaceStatus.READY and now() - row.used_at > SETTLED
+        settled = wanted and row.status == WorkspaceStatus.READY and now() - row.used_at > SETTLED
         working = project in at_work
         seats[project] = Seat(
             row.holder_id,
             busy=working or project in used or not settled,
             drains=working and project not in used,
             lent=not working and project in used and settled,
-            leaving=not wanted and not working,
+            # One that failed to stop is tried again, and nobody can count on it.
+            leaving=not wanted and not working and row.status != WorkspaceStatus.FAILED,
             used_at=row.used_at,
             since=row.placed_at or 0.0,
         )
