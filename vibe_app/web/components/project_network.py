@@ -83,7 +83,7 @@ def network_part() -> rx.Component:
                     value=NetworkState.policy,
                     on_change=NetworkState.set_policy,
                 ),
-                NetworkState.hint,
+                f"{NetworkState.hint}",
             ),
             rx.cond(
                 NetworkState.policy == "listed",
