@@ -165,7 +165,16 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
         gateway=gateway,
         spending=spending,
         supervisor=Supervisor(
-            database, workspaces, credentials, agent, event_log, spending, settings, me, policy
+            database,
+            workspaces,
+            credentials,
+            agent,
+            event_log,
+            spending,
+            settings,
+            me,
+            policy,
+            protected.admins_only,
         ),
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -33,6 +35,17 @@ async def test_without_a_wall_only_admins_make_agents_work(board: Board) -> None
             assert "only admins" in answer.json()["error"]
     assert await board.sessions(task) == []
     assert (await board.admin.post(f"{task}/execute")).status_code == 200
+
+
+async def test_what_a_member_executed_before_does_not_begin_without_a_wall(
+    board: Board, parts: Services
+) -> None:
+    task = await board.task()
+    member = replace(await parts.accounts.who(board.tokens["editor"]), kept_from="")
+    await parts.sessions.execute(member, UUID(board.project), UUID(task.rpartition("/")[2]))
+    session = await board.session_is(task, "failed")
+    assert "only admins" in session["error"]
+    assert await board.status(task) == "TODO"
 
 
 @pytest.mark.parametrize("settings", ["off"], indirect=True)

@@ -15,6 +15,8 @@ from typing import TypeVar
 from sqlalchemy import select, update
 from sqlmodel import col
 
+from vibe_app.accounts.models import User
+from vibe_app.accounts.roles import UserRole
 from vibe_app.addresses import hide
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.projects.models import Project
@@ -69,6 +71,16 @@ class Record:
                 project = await db.get(Project, self.lease.project_id)
                 query = select(col(Task.title)).where(col(Task.id) == self._session.task_id)
                 return project, await db.scalar(query) or ""
+
+        return await self.insist(read)
+
+    async def by_an_admin(self) -> bool:
+        """Tell whether an admin of the installation has executed the session."""
+
+        async def read() -> bool:
+            async with self._database.read() as db:
+                query = select(col(User.role)).where(col(User.id) == self._session.created_by)
+                return await db.scalar(query) == UserRole.ADMIN
 
         return await self.insist(read)
 

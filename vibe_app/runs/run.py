@@ -67,6 +67,7 @@ class Run:
         retry_policy: How long to wait for what.
         start_limit: Seconds in which the agent must have been started, or found again.
         time_limit: Seconds after which the session is stopped.
+        admins_only: Why only what admins have executed may begin; empty where all may.
 
     Attributes:
         stop: Set once a person wants the end.
@@ -83,6 +84,7 @@ class Run:
         retry_policy: RetryPolicy,
         start_limit: float,
         time_limit: float,
+        admins_only: str = "",
     ) -> None:
         self.record = record
         self.stop = asyncio.Event()
@@ -94,6 +96,7 @@ class Run:
         self._retry_policy = retry_policy
         self._start_limit = start_limit
         self._time_limit = time_limit
+        self._admins_only = admins_only
         self._step = "the workspace was still starting"
         # Whoever claimed the session before may have started the agent and died before noting it.
         self._may_work = session.epoch > 1
@@ -131,6 +134,10 @@ class Run:
                     f"It was broken off by a crash {self._session.crashes} times and is not tried again.",
                     Failure.BROKEN,
                 )
+            # It was executed while there was a wall, and waited until after.
+            begins = self._session.status == SessionStatus.PENDING and not self.record.cursor
+            if self._admins_only and begins and not await self.record.by_an_admin():
+                raise Lost(self._admins_only, Failure.BROKEN)
             state = await self._reach(title)
             await self.record.started()
             state = await self._follow(state)

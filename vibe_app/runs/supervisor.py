@@ -54,6 +54,7 @@ class Supervisor:
         settings: Limits and times.
         owner: This process's name, unique for each start of it.
         retry_policy: How long a run waits for what.
+        admins_only: Why only what admins have executed may begin; empty where all may.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Supervisor:
         settings: Settings,
         owner: str,
         retry_policy: RetryPolicy | None = None,
+        admins_only: str = "",
     ) -> None:
         self.owner = owner
         self._database = database
@@ -77,6 +79,7 @@ class Supervisor:
         self._spending = spending
         self._settings = settings
         self._retry_policy = retry_policy or RetryPolicy()
+        self._admins_only = admins_only
         self._queue = Queue(
             database, self.owner, settings.lease, settings.installation_limit, workspaces.places
         )
@@ -134,6 +137,7 @@ class Supervisor:
             self._retry_policy,
             self._settings.start_timeout,
             self._settings.session_timeout,
+            self._admins_only,
         )
         task = asyncio.create_task(run.execute(), name=f"session {session.id}")
         self._runs[session.id] = _Live(run, task)
