@@ -179,6 +179,21 @@ async def test_a_session_in_line_keeps_no_workspace_from_one_that_is_claimed(rig
     assert (await rig.read(waiting)).status == "running"
 
 
+async def test_what_is_only_to_be_stopped_starts_no_workspace_beyond_the_limit(rig: Rig) -> None:
+    waiting = await rig.running()
+    async with rig.database.transaction() as db:
+        await db.execute(
+            update(Session)
+            .where(col(Session.id) == waiting.id)
+            .values(owner=None, wait_from=db_clock(), not_before=db_clock() + 3600)
+        )
+    session = await rig.running()
+    await rig.stop(waiting)
+    assert (await rig.over(waiting)).status == "cancelled"
+    assert rig.runtime.starts[waiting.project_id] == 1
+    assert rig.runtime.running == {session.project_id}
+
+
 async def test_all_of_many_projects_have_their_turn(settings: Settings) -> None:
     most = 0
 

@@ -275,14 +275,17 @@ async def placed(db: AsyncSession) -> set[UUID]:
 
 
 async def _seats(db: AsyncSession) -> dict[UUID, Seat]:
-    at_work = {
-        row.project_id: row.created_by
-        for row in await db.execute(
-            select(col(Session.project_id), col(Session.created_by)).where(queries.holds_place)
+    sessions = await db.execute(
+        select(col(Session.project_id), col(Session.created_by), col(Session.stop_requested)).where(
+            queries.holds_place
         )
-    }
+    )
+    at_work, seats = set[UUID](), dict[UUID, Seat]()
+    for row in sessions:
+        at_work.add(row.project_id)
+        if not row.stop_requested:
+            seats[row.project_id] = Seat(row.created_by, busy=True)
     used = await usage.used(db)
-    seats = {project: Seat(person, busy=True) for project, person in at_work.items()}
     for row in await db.scalars(select(Workspace).where(_placed())):
         wanted, project = row.desired == Desired.RUNNING, row.project_id
         settled = wanted and row.status == WorkspaceStatus.READY and now() - row.used_at > SETTLED
