@@ -471,15 +471,23 @@ class Settings(BaseSettings):
         return Path(draft)
 
     def keys(self) -> list[str]:
-        """Return the key that encrypts secrets, then those that may have done so before.
+        """Return the key that encrypts secrets, made on first use, then those that may have done so before.
 
         Raises:
             OSError: The data folder cannot be read or written.
         """
+        return [self.signing_key(), *self.known_keys()]
+
+    def known_keys(self) -> list[str]:
+        """Return every key that may have encrypted secrets, as far as there are any yet.
+
+        Raises:
+            OSError: The data folder cannot be read.
+        """
         # A key that holds a comma is one, too.
-        before = [self.secret_key_before, *self.secret_key_before.split(",")]
-        before += [path.read_text() for path in (self.key_file, self.key_file_before) if path.exists()]
-        return [self.signing_key(), *(form for key in before for form in (key, key.strip()) if form)]
+        found = [self.secret_key, self.secret_key_before, *self.secret_key_before.split(",")]
+        found += [path.read_text() for path in (self.key_file, self.key_file_before) if path.exists()]
+        return [form for key in found for form in (key, key.strip()) if form]
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -105,6 +105,8 @@ async def test_a_start_with_another_key_ends_with_the_cure_and_changes_nothing(
     assert "Traceback" not in refused.stdout
     assert await kept(database_url) == before
     assert "cannot be read" in said(filled.vibe("secrets", "list"))
+    assert "some were encrypted under another key" in said(filled.vibe("doctor", "--port", "0"))
+    assert not (filled.data / "secret.key").exists()
     assert filled.vibe("secrets", "rotate").returncode == 1
     assert await kept(database_url) == before
     assert filled.vibe("secrets", "remove", PLACE).returncode == 0

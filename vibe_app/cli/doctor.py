@@ -44,6 +44,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     database_found = _database(settings)
     yield database_found
     if not database_found.cure:
+        yield _secrets(settings)
         yield from orphans_and_jobs(settings)
     if settings.redis_url:
         yield _redis(settings)
@@ -120,6 +121,14 @@ def _database(settings: Settings) -> Finding:
     except Fault as fault:
         return Finding("database", fault.message, "See the sentence itself")
     return Finding("database", f"{where}, revision {revision}")
+
+
+def _secrets(settings: Settings) -> Finding:
+    from vibe_app.cli.secrets import CURE, unreadable
+
+    if unreadable(settings):
+        return Finding("secrets", "some were encrypted under another key", CURE)
+    return Finding("secrets", "can be read")
 
 
 def _redis(settings: Settings) -> Finding:

@@ -29,6 +29,11 @@ _KEY_IDS = (
     "SELECT DISTINCT key_id FROM providers WHERE key_id IS NOT NULL",
 )
 
+CURE = (
+    "Give the right key back, or name it in VIBE_SECRET_KEY_BEFORE and run `vibe secrets rotate`. If it is "
+    "lost: `vibe secrets list` shows what cannot be read, `vibe secrets remove` forgets it."
+)
+
 
 def check_readable(settings: Settings) -> None:
     """Return if everything that is kept encrypted was encrypted under a key that is here.
@@ -36,17 +41,25 @@ def check_readable(settings: Settings) -> None:
     Raises:
         Fault: Something was not; what to do about it.
     """
+    if unreadable(settings):
+        name = "VIBE_SECRET_KEY" if settings.secret_key else f"{settings.key_file}"
+        raise Fault(
+            f"Stored secrets were encrypted under another key than that of {name}. Nothing was changed. "
+            + CURE,
+            2,
+        )
+
+
+def unreadable(settings: Settings) -> bool:
+    """Tell whether something is kept under a key that is not here. No key is made for it.
+
+    Raises:
+        Fault: The database cannot be reached.
+    """
     from vibe_app.configuration.keyring import Keyring
 
     kept = {row[0] for query in _KEY_IDS for row in ask(settings, query)}
-    if kept and kept - Keyring(settings.keys()).key_ids:
-        name = "VIBE_SECRET_KEY" if settings.secret_key else f"{settings.key_file}"
-        raise Fault(
-            f"Stored secrets were encrypted under another key than that of {name}. Nothing was changed. Give "
-            "the right key back, or name it in VIBE_SECRET_KEY_BEFORE and run `vibe secrets rotate`. If it "
-            "is lost: `vibe secrets list` shows what cannot be read, `vibe secrets remove` forgets it.",
-            2,
-        )
+    return bool(kept and kept - Keyring(settings.known_keys()).key_ids)
 
 
 @click.group()
@@ -59,13 +72,14 @@ def secrets() -> None:
 def show(data: Path | None) -> None:
     """List what is kept, by its place, and whether it can be read."""
     from vibe_app.configuration.kept import Kept, everything
+    from vibe_app.configuration.keyring import Keyring
 
-    async def read(database: Database, _: Keyring) -> list[Kept]:
+    async def read(database: Database) -> list[Kept]:
         async with database.read() as db:
             return await everything(db)
 
     settings = _settings(data)
-    known = _keyring(settings).key_ids
+    known = Keyring(settings.known_keys()).key_ids
     for kept in _with(settings, read):
         words = "" if kept.sealed.key_id in known else "  cannot be read: kept under another key"
         click.echo(f"{kept.place}  {kept.updated_at:%Y-%m-%d %H:%M} UTC{words}")
@@ -85,7 +99,8 @@ def give(place: str, username: str, data: Path | None) -> None:
     settings = _settings(data)
     value = _value()
 
-    async def write(database: Database, keyring: Keyring) -> None:
+    async def write(database: Database) -> None:
+        keyring = _keyring(settings)
         if place.startswith("provider/"):
             providers = Providers(database, keyring, settings)
             try:
@@ -106,7 +121,7 @@ def remove(place: str, data: Path | None) -> None:
     """Forget what is kept at PLACE, as `vibe secrets list` names it."""
     from vibe_app.configuration.kept import everything
 
-    async def write(database: Database, _: Keyring) -> bool:
+    async def write(database: Database) -> bool:
         async with database.transaction() as db:
             found = [kept for kept in await everything(db) if kept.place == place]
             for kept in found:
@@ -150,7 +165,7 @@ def rotate(data: Path | None) -> None:
 def _end(settings: Settings) -> None:
     from vibe_app.configuration.rotation import rotate as rotate_all
 
-    done = _with(settings, rotate_all)
+    done = _with(settings, lambda database: rotate_all(database, _keyring(settings)))
     if done.unreadable:
         raise Fault(
             f"{done.count} secrets are kept under the present key now. These cannot be read with any key "
@@ -215,8 +230,8 @@ def _keyring(settings: Settings) -> Keyring:
     return Keyring(settings.keys())
 
 
-def _with(settings: Settings, use: Callable[[Database, Keyring], Awaitable[Answer]]) -> Answer:
-    """Run `use` with the database and the keys, opened for this call alone.
+def _with(settings: Settings, use: Callable[[Database], Awaitable[Answer]]) -> Answer:
+    """Run `use` with the database, opened for this call alone.
 
     Raises:
         Fault: What was asked was refused, in the words of the refusal.
@@ -229,7 +244,7 @@ def _with(settings: Settings, use: Callable[[Database, Keyring], Awaitable[Answe
     async def run() -> Answer:
         database = Database(settings.database)
         try:
-            return await use(database, _keyring(settings))
+            return await use(database)
         finally:
             await database.close()
 
