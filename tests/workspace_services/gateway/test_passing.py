@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.workspace_services.gateway.gate import (
     provider,
 )
 from vibe_app.wire.gateway import Network
+from vibe_app.workspace_services.gateway.app import Config, listeners
 
 HEADERS = {"openai": "authorization", "anthropic": "x-api-key", "google": "x-goog-api-key"}
 PATHS = {
@@ -306,6 +308,21 @@ def test_bad_variables_end_it_with_sentences(tmp_path: Path) -> None:
         "LOG_LEVEL",
     ):
         assert word in run.stderr
+
+
+def test_small_pieces_are_not_held_back(gate_config: Config) -> None:
+    """asyncio sets TCP_NODELAY on connections of sockets whose protocol is named, and on no others."""
+    found = listeners(gate_config)
+    try:
+        assert [each.proto for each in found] == [socket.IPPROTO_TCP] * 2
+    finally:
+        for each in found:
+            each.close()
+
+
+@pytest.fixture
+def gate_config(tmp_path: Path) -> Config:
+    return Config.from_env(Gate(tmp_path).env)
 
 
 async def test_a_second_gateway_does_not_take_the_journal(gate: Gate, tmp_path: Path) -> None:

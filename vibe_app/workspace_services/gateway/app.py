@@ -249,10 +249,21 @@ def listeners(config: Config) -> list[socket.socket]:
     Raises:
         OSError: One is taken.
     """
-    return [
-        socket.create_server((config.agent_host, config.agent_port)),
-        socket.create_server((config.control.host, config.control.port)),
-    ]
+    places = ((config.agent_host, config.agent_port), (config.control.host, config.control.port))
+    return [_listener(*place) for place in places]
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    # With its protocol named, asyncio has each small piece of a stream sent at once (TCP_NODELAY).
+    made = socket.socket(family, kind, protocol or socket.IPPROTO_TCP)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind(address)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def _name(request: Request) -> str:

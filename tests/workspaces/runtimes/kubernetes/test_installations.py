@@ -104,7 +104,7 @@ async def test_a_pod_that_a_process_of_an_earlier_version_makes_meanwhile_is_rep
 
 CHANGES = {
     "opencode_server_image": "registry.example.org/vibe:2",
-    "model_api_key": "another-key",
+    "model": "anthropic/claude-sonnet-4-5",
     "opencode_limits": "cpu=1,memory=1Gi",
 }
 
@@ -122,6 +122,14 @@ async def test_a_changed_setting_is_seen_and_reaches_a_pod_only_with_its_next_st
         assert house.api.objects["secrets"] == before
         await runtime.stop(house.project)
         await runtime.ensure(spec_of(house.project, epoch=2))
+        assert await runtime.outdated() == set()
+
+
+async def test_another_key_of_the_provider_needs_no_other_pod(house):
+    """The engine hands it to the gateway."""
+    await house.runtime.ensure(spec_of(house.project))
+    await house.runtime.close()
+    async with heir(house, model_api_key="another-key") as runtime:
         assert await runtime.outdated() == set()
 
 
