@@ -20,7 +20,7 @@ import httpx
 
 from tests.waiting import eventually
 from tests.workspace_services.sidecar.provider import Provider, providing, runs, says
-from tests.workspace_services.sidecar.stack import free_port, opencode_binary
+from tests.workspace_services.sidecar.stack import direct, free_port, opencode_binary
 from vibe_app.settings import load_settings
 from vibe_app.workspaces.runtimes import hermetic
 from vibe_app.workspaces.runtimes.local import keeper, wall
@@ -64,6 +64,7 @@ class Behind:
     disk: int = 0
     wall: wall.Wall | None = None
     password: str = field(default_factory=secret)
+    token: str = field(default_factory=secret)
 
     def __post_init__(self) -> None:
         self.data = self.root / "data"
@@ -93,16 +94,14 @@ class Behind:
     def start(self) -> None:
         """Start OpenCode, and wait until it answers."""
         hermetic.prepare(self.layout)
-        model = self.provider.url.removesuffix("/v1")
-        config = hermetic.opencode_config(layout=self.layout, rehearsal_url=model)
-        config["provider"]["rehearsal"]["options"]["baseURL"] = self.provider.url
+        config = direct(hermetic.opencode_config(layout=self.layout, gateway_url=""), self.provider.url)
         hermetic.write_config(self.layout.workspace, config)
         env = hermetic.opencode_env(
             project_id="one",
             layout=self.layout,
             password=self.password,
             path="/usr/local/bin:/usr/bin:/bin",
-            rehearsal_key=secret(),
+            model_token=self.token,
         )
         command = [str(self.binary), "serve", "--hostname", "127.0.0.1", "--port", str(self.port)]
         self.own()
@@ -120,6 +119,7 @@ class Behind:
                     start_new_session=True,
                 )
         asyncio.run(eventually(self._answers, 60))
+        self.ask("GET", hermetic.WAKING_PATH, seconds=30).raise_for_status()
 
     def _start_behind(self, command: list[str], env: dict[str, str], log: Any) -> subprocess.Popen[bytes]:
         found = self.wall or wall.find(load_settings())

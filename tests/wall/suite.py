@@ -108,7 +108,7 @@ def attack(workspace: Behind, probes: list[str]) -> dict[str, Any]:
             results["kill"] = "DONE" if Path(told["signalled"]).exists() else "-nothing came"
         return {
             "results": results,
-            "secrets": [*kept.values(), workspace.password],
+            "secrets": [*kept.values(), workspace.password, workspace.token],
             "alive": outside.poll() is None,
         }
     finally:

@@ -58,13 +58,27 @@ SECRET_VARIABLES = (TOKEN_VARIABLE, "OPENCODE_SERVER_PASSWORD")
 # OPENCODE_PURE and OPENCODE_DISABLE_PROJECT_CONFIG say. It loads them one after the other, those of
 # its own configuration folder first: so the first never finishes loading. Before that it takes the
 # secrets out of what OpenCode's children inherit, which is a copy of the enumerable variables only;
-# OpenCode itself, which reads its keys by their names, still finds them.
-_GUARD = f"""for (const name of {json.dumps(SECRET_VARIABLES)}) {{
+# OpenCode itself, which reads its keys by their names, still finds them. And it writes over the
+# environment that it was started with: a link to `/proc/self/environ` in the repository is read by
+# OpenCode itself, which may read its own, and would be told to the model.
+_GUARD = f"""import {{ dlopen, toArrayBuffer }} from "bun:ffi";
+const names = {json.dumps(SECRET_VARIABLES)};
+for (const name of names) {{
   const value = process.env[name];
   if (value === undefined) continue;
   delete process.env[name];
   const hidden = {{ value, writable: true, configurable: true, enumerable: false }};
   Object.defineProperty(process.env, name, hidden);
+}}
+try {{
+  const pointer = {{ args: ["cstring"], returns: "ptr" }};
+  const {{ getenv }} = dlopen("libc.so.6", {{ getenv: pointer }}).symbols;
+  for (const name of names) {{
+    const at = getenv(Buffer.from(name + "\\0"));
+    if (at) new Uint8Array(toArrayBuffer(at)).fill(120);
+  }}
+}} catch {{
+  // Another system's C library: what comes next matters more.
 }}
 await new Promise(() => {{}});
 export default {{}};
