@@ -36,6 +36,7 @@ async def main() -> None:
     parser.add_argument("--url", required=True)
     parser.add_argument("--token", required=True)
     parser.add_argument("--key", required=True)
+    parser.add_argument("--gateway", default="")
     parser.add_argument("--poison", action="store_true")
     options = parser.parse_args()
     if options.poison:
@@ -47,7 +48,7 @@ async def main() -> None:
         lease=options.lease,
         heartbeat=options.heartbeat,
     )
-    runtime = ElsewhereRuntime(lambda _: Endpoint(options.url, options.token))
+    runtime = ElsewhereRuntime(lambda _: Endpoint(options.url, options.token, gateway_url=options.gateway))
     async with running(build(settings, runtime, QUICK)):
         terminated = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)

@@ -16,10 +16,11 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
-from tests.conftest import BOTH
+from tests.conftest import BOTH, POSTGRESQL
 from tests.fakes import FakeRuntime
 from tests.runs.rig import KEYRING, Rig, rigged
-from tests.scripted import Script
+from tests.runs.test_restart import process
+from tests.scripted import Script, ScriptedSidecar
 from tests.waiting import eventually
 from tests.workspace_services.gateway.gate import Gate, Reply, Upstream, gateway, openai, provider
 from tests.workspace_services.sidecar.stack import free_port
@@ -376,3 +377,68 @@ async def registered(till: Till, session: SessionView) -> bool:
     """Whether the gateway knows the session."""
     answer = await till.gate.control.get(f"/sessions/{session.id}")
     return answer.status_code == 200
+
+
+@pytest.mark.parametrize("database_kind", [POSTGRESQL])
+async def test_an_engine_that_is_killed_in_mid_run_counts_nothing_twice_and_forgets_no_limit(
+    settings: Settings, tmp_path: Path
+) -> None:
+    sidecar = ScriptedSidecar(Script.endless(), trusting=True)
+    runtime = FakeRuntime(sidecar)
+    # Workspaces are looked after here, whatever happens to the engines beside.
+    here = settings.model_copy(update={"lease": 60.0})
+    async with sidecar, rigged(here, runtime, opened=False) as rig:
+        project = await rig.project()
+        await rig.projects.change(rig.actor, project, ProjectPatch(limits=LimitsPatch(requests=3)))
+        async with gateway(tmp_path, control=rig.workspaces.keys(project, 1).token) as gate:
+            runtime.gateway_url = f"http://127.0.0.1:{gate.control_port}"
+            session = await rig.execute(await rig.card(project))
+            for deaths in range(2):
+                async with process(settings, sidecar, "--gateway", runtime.gateway_url) as engine:
+                    await rig.until(session, lambda view: view.started_at is not None, 30)
+                    await eventually(lambda deaths=deaths: claimed(rig, session, deaths + 1), 30)
+                    if not deaths:
+                        await gate.talk("ses_1", str(session.id))
+                    # The rehearsal model that this engine hands out is a sidecar that has none: it refuses.
+                    assert (await gate.ask(provider="rehearsal")).status_code == 404
+                    await rig.until(session, lambda view, n=2 * deaths + 1: view.model_requests == n, 30)
+                    refused = [404, 402][deaths]
+                    assert (await gate.ask(provider="rehearsal")).status_code == refused
+                    engine.kill()
+                    await engine.wait()
+            await rig.supervisor.open()
+            await rig.until(session, lambda view: view.model_requests == 3, 30)
+            assert (await gate.spending(str(session.id))).spent.requests == 3
+            assert (await gate.ask(provider="rehearsal")).status_code == 402
+            await rig.stop(session)
+            over = await rig.over(session)
+            assert (over.model_requests, over.cost) == (3, 0)
+
+
+async def claimed(rig: Rig, session: SessionView, epoch: int) -> bool:
+    """Whether the session was claimed so often."""
+    async with rig.database.read() as db:
+        return await db.scalar(select(col(Session.epoch)).where(col(Session.id) == session.id)) == epoch
+
+
+@pytest.mark.parametrize("database_kind", [POSTGRESQL])
+async def test_two_replicas_copy_from_one_gateway_and_count_each_request_once(till: Till) -> None:
+    first = await till.running()
+    second_runtime = FakeRuntime(till.rig.runtime.sidecars[till.project])
+    second_runtime.gateway_url = till.rig.runtime.gateway_url
+    async with rigged(till.rig.settings, second_runtime, actor=till.rig.actor, access=till.access) as other:
+        # What is executed now is claimed by whichever replica is first: both copy the same journal.
+        rest = [await till.rig.running(await till.rig.card(till.project)) for _ in range(2)]
+        sessions = [first, *rest]
+        for number, session in enumerate(sessions, 1):
+            await till.gate.talk(f"ses_{number}", str(session.id))
+        for _ in range(3):
+            await asyncio.gather(*(till.gate.ask(f"ses_{number}") for number in (1, 2, 3)))
+            copying = (other.spending, another(till))
+            await asyncio.gather(*(each.copy(endpoint(till), till.project) for each in copying))
+        for session in sessions:
+            await till.cost(session, 0.63)
+        assert await till.total() == (9, 9 * 210_000_000)
+        for session in sessions:
+            await till.stopped(session)
+    assert len(await till.rows()) == 9

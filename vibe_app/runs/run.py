@@ -46,7 +46,7 @@ from vibe_app.workspaces.service import Workspaces
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-WHO_MAY = "Owners of the project may do the first, its operator the second."
+WHO_MAY = "Owners may do the first, operators the second."
 _RAISE = "Raise the limit in the settings of the project or of the installation to go on."
 
 

@@ -90,7 +90,11 @@ def _count(name: str, label: str, hint: str) -> rx.Component:
     return field(
         label,
         rx.input(
-            name=name, type="number", min=1, default_value=getattr(LimitsState, name), placeholder="No limit"
+            name=name,
+            type="number",
+            min=1,
+            default_value=getattr(LimitsState, name),
+            placeholder="The installation's",
         ),
         hint,
     )
@@ -111,7 +115,7 @@ def limits_part() -> rx.Component:
                 rx.input(
                     name="usd",
                     default_value=LimitsState.usd,
-                    placeholder="No limit",
+                    placeholder="The installation's",
                     input_mode="decimal",
                     auto_complete="off",
                 ),
