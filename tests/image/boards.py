@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import uuid4
 
 import httpx
@@ -28,19 +29,21 @@ class Board:
         podman: What runs it.
         image: What it is started from.
         volume: What is mounted at `/data`.
+        options: How its container is started.
     """
 
-    def __init__(self, podman: Podman, image: str, volume: str) -> None:
+    def __init__(self, podman: Podman, image: str, volume: str, options: Sequence[str] = STRICT) -> None:
         self._podman = podman
         self._image = image
         self._volume = volume
+        self._options = options
         self.name = f"vibe-{uuid4().hex[:8]}"
 
     def start(self) -> None:
         """Start a new container."""
         user = ("--user", f"{USER}:{USER}")
         place = ("--volume", f"{self._volume}:/data", "--publish", "127.0.0.1::8000")
-        self._podman("run", "--detach", "--name", self.name, *STRICT, *user, *place, self._image)
+        self._podman("run", "--detach", "--name", self.name, *self._options, *user, *place, self._image)
 
     @property
     def url(self) -> str:
