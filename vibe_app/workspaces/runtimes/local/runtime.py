@@ -1,7 +1,7 @@
 """Workspaces as folders and processes of this machine.
 
-Each workspace is a folder with four services on loopback: OpenCode, its sidecar,
-the file browser, and the session proxy, of which runs need the first two.
+Each workspace is a folder with five services on loopback: OpenCode, its sidecar,
+the file browser, the session proxy and the gateway; without the first two a run is over.
 They outlive the app: what runs is written down, and found again or ended by the
 next `open`. A service that dies while its workspace is in use is started again.
 OpenCode, and with it all that the agent starts, runs behind a wall (`wall.py`); the

@@ -1,4 +1,4 @@
-"""The four services of a local workspace: what they are started from, and whether they answer.
+"""The services of a local workspace: what they are started from, and whether they answer.
 
 Everything about them that can be said without watching them: folders, commands,
 environments. The local runtime decides when to start and to end them.
@@ -39,6 +39,10 @@ from vibe_app.workspaces.runtimes.local.wall import NoWall, Wall, arguments, dat
 _PACKAGE = Path(vibe_app.__path__[0])
 _ANSWER = 5.0
 _UUID_CHARS = 36
+_SHARED = (
+    *("errors.py", "inside.py", "disk.py", "log.py", "shapes.py", "networks.py", "catalogue.py"),
+    "models.json",
+)
 
 
 class Services:
@@ -367,7 +371,7 @@ def ask(port: int, path: str, token: str = "") -> tuple[int, str]:
 
 def _sidecar_build() -> str:
     """A fingerprint of the services' own sources: after an upgrade the old ones must not be kept."""
-    shared = (_PACKAGE / name for name in ("errors.py", "inside.py", "disk.py", "log.py", "shapes.py"))
+    shared = (_PACKAGE / name for name in _SHARED)
     rooms = ((_PACKAGE / name).rglob("*.py") for name in ("workspace_services", "wire"))
     sources = [*sorted(chain(*rooms)), *shared]
     return _fingerprint(b"".join(source.read_bytes() for source in sources))
