@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,7 +24,8 @@ from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import Unavailable
 from vibe_app.wire import EventType, SidecarStatus, StartSession
 from vibe_app.wire.files import ReadFile
-from vibe_app.workspaces.runtimes.base import Endpoint, WorkspaceSpec
+from vibe_app.workspaces.keys import ServiceKeys
+from vibe_app.workspaces.runtimes.base import Endpoint, Tenancy, WorkspaceSpec
 from vibe_app.workspaces.runtimes.local import processes
 from vibe_app.workspaces.runtimes.local.records import Name
 from vibe_app.workspaces.runtimes.local.runtime import LocalRuntime
@@ -118,4 +120,26 @@ async def test_after_a_kill_of_everything_but_one_service(tmp_path: Path, openco
         assert record["sidecar"]["pid"] in running(tmp_path)
     finally:
         await runtime.close(keep=())
+    assert running(tmp_path) == set()
+
+
+async def test_with_another_key_of_the_installation_everything_is_started_anew(
+    tmp_path: Path, opencode: Path
+) -> None:
+    spec = spec_of(uuid4())
+    keys = ServiceKeys.of("the next key", spec.project_id, spec.epoch)
+    runtime = LocalRuntime(local_settings(tmp_path, opencode), pace=0)
+    async with Agent() as agent:
+        async with an_app(tmp_path, opencode, spec):
+            before = services(tmp_path, spec)
+        await runtime.open(Tenancy(uuid4(), lambda *_: keys, ()))
+        try:
+            endpoint = await runtime.ensure(replace(spec, keys=keys))
+            assert endpoint.token == keys.token
+            assert not services(tmp_path, spec) & before
+            start = StartSession(session_id=str(uuid4()), prompt="Add a file notes.md that says hello")
+            await agent.start(endpoint, start)
+            assert [event async for event in agent.stream(endpoint, start.session_id)]
+        finally:
+            await runtime.close(keep=())
     assert running(tmp_path) == set()

@@ -50,6 +50,7 @@ _RESTART_WINDOW = 60.0
 _BESIDE_DELAY = 5.0
 # What tells that a service is the one with this record's token.
 _ASKED = {
+    Name.OPENCODE: "/global/health",
     Name.FILES: "/files",
     Name.PROXY: "/pty",
     Name.GATEWAY: "/sessions/none",
@@ -235,10 +236,13 @@ class LocalRuntime:
             if (service := record.service(name)) and (process := service.process(self._settings.data)):
                 # One that runs with other settings works on what it was asked for: see `outdated`.
                 usable = name is Name.OPENCODE or service.build == self._services.build(name, record)
-                if usable and name is not Name.OPENCODE:
-                    token = self._services.keys(record).token
-                    status, _ = await asyncio.to_thread(ask, record.port(name), _ASKED[name], token)
-                    usable = status not in (0, 401)
+                if usable:
+                    keys = self._services.keys(record)
+                    password = keys.password if name is Name.OPENCODE else ""
+                    asked = (record.port(name), _ASKED[name], keys.token, password)
+                    status, _ = await asyncio.to_thread(ask, *asked)
+                    # OpenCode may be too busy to answer; one with another password is of no use.
+                    usable = status != 401 and (status != 0 or name is Name.OPENCODE)
                 if usable:
                     workspace.services[name] = process
                 else:

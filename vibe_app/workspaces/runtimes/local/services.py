@@ -7,6 +7,7 @@ environments. The local runtime decides when to start and to end them.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import http.client
 import json
@@ -348,14 +349,22 @@ def _project(name: str) -> UUID | None:
         return None
 
 
-def ask(port: int, path: str, token: str = "") -> tuple[int, str]:
+def ask(port: int, path: str, token: str = "", password: str = "") -> tuple[int, str]:
     """Ask a service on loopback and return the status and its sentence; status 0 means no answer.
 
     It blocks for up to 5 s and is meant for a thread.
+
+    Args:
+        port: Where it listens.
+        path: What it is asked for.
+        token: Of a service of ours.
+        password: Of OpenCode, in its place.
     """
+    credentials = base64.b64encode(f"opencode:{password}".encode()).decode()
+    authorization = f"Basic {credentials}" if password else f"Bearer {token}"
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER)
     try:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        connection.request("GET", path, headers={"Authorization": authorization})
         response = connection.getresponse()
         body = response.read(65_536)
     except (OSError, http.client.HTTPException):
