@@ -120,8 +120,12 @@ def test_the_secrets_of_the_docs_are_those_that_are_referred_to():
         if "valueFrom" in entry
     ]
     assert {reference["name"] for reference in references} == {"vibe"}
-    wanted = {reference["key"] for reference in references}
+    wanted = {reference["key"] for reference in references} - {"secret-key-before"}
     assert wanted == set(re.findall(r"--from-literal=([a-z-]+)=", DOCS.read_text()))
+    # Only while a key is replaced.
+    assert "`secret-key-before` of the Secret `vibe`" in DOCS.read_text()
+    optional = {reference["key"] for reference in references if reference.get("optional")}
+    assert optional == {"model-api-key", "secret-key-before"}
     trial = the(KIND, "Secret", "vibe")["stringData"].keys()
     assert wanted - trial == {"model-api-key"}
 
