@@ -176,6 +176,12 @@ def test_ports_are_those_of_the_contract_and_opencode_s_own_is_not_among_them():
     assert env("opencode-server")["PORT"] == "3000"
 
 
+def test_no_two_services_of_a_pod_want_the_same_port():
+    """Its containers share an address."""
+    names = ("OPENCODE", "FILES", "PROXY", "SIDECAR", "MODEL", "GATEWAY", "NETWORK", "SWEEPER")
+    assert len({getattr(manifests, name) for name in names}) == len(names)
+
+
 def test_no_secret_is_in_the_pod_itself():
     written = json.dumps(pod(model_api_key=MODEL_KEY))
     mine = keys_of(PROJECT)

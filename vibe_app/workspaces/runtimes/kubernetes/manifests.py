@@ -27,7 +27,7 @@ GRACE = 30
 """Seconds that the services of a pod have for ending."""
 OPENCODE, FILES, PROXY, SIDECAR = 3000, 3001, 3002, 3003
 MODEL, GATEWAY, NETWORK = 3004, 3005, 3006
-SWEEPER = 3004
+SWEEPER = 3007
 """Port on the pod's loopback on which `opencode-server` ends the commands that a run left behind."""
 CHECKOUT = "checkout"
 
