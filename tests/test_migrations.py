@@ -334,3 +334,33 @@ async def test_the_version_before_goes_on_on_the_new_tables(first: First) -> Non
     projects = first.tables["projects"]
     await first.run(delete(projects).where(projects.c.name == "New"))
     assert not await first.run(select(events).where(events.c.session_id == this))
+
+
+async def test_costs_go_up_and_down_and_a_cost_of_0_is_not_known(first: First) -> None:
+    sessions = first.tables["sessions"]
+    for status, cost in {"completed": 0.123456789, "failed": 0.0, "pending": None}.items():
+        await first.run(update(sessions).where(sessions.c.status == status).values(cost=cost))
+    before = await first.everything()
+    await first.migrate(command.upgrade, "head")
+    exact = "SELECT cost_nano FROM sessions WHERE status = '{}' AND deleted_at IS NULL"
+    assert await run(first.url, exact.format("completed")) == ["123456789"]
+    for status in ("failed", "pending"):
+        assert await run(first.url, exact.format(status)) == ["None"]
+    await first.migrate(command.downgrade, "0001")
+    assert await first.everything() == before
+
+
+async def test_what_was_counted_since_stays_as_a_cost_on_the_way_down(first: First) -> None:
+    await first.migrate(command.upgrade, "head")
+    counted = (
+        "UPDATE sessions SET model_requests = 2, cost_nano = {}, unpriced_requests = {} WHERE status = '{}'"
+    )
+    await run(
+        first.url,
+        counted.format(210_000_000, 0, "completed"),
+        counted.format(210_000_000, 1, "failed"),
+        "SELECT 1",
+    )
+    await first.migrate(command.downgrade, "0010")
+    assert await run(first.url, "SELECT cost FROM sessions WHERE status = 'completed'") == ["0.21"]
+    assert set(await run(first.url, "SELECT cost FROM sessions WHERE status = 'failed'")) == {"None"}

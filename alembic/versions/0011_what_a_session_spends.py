@@ -77,7 +77,10 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("model_totals")
     op.drop_table("model_requests")
-    op.execute("UPDATE sessions SET cost = cost_nano / 1000000000.0 WHERE cost_nano IS NOT NULL")
+    op.execute(
+        "UPDATE sessions SET cost = cost_nano / 1000000000.0"
+        " WHERE cost_nano IS NOT NULL AND COALESCE(unpriced_requests, 0) = 0"
+    )
     for name, _ in reversed((*COUNTS, *LIMITS)):
         op.drop_column("sessions", name)
     for name, _ in reversed(LIMITS):

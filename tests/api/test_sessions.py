@@ -13,6 +13,7 @@ from tests.api.conftest import Board
 from tests.fakes import BrokenRuntime, FakeRuntime, Script, SidecarNotReady, SidecarThatHangsUp, SlowRuntime
 from tests.waiting import eventually
 from vibe_app.board.lifecycle import TaskStatus
+from vibe_app.board.spending.models import ModelTotal
 from vibe_app.jobs.models import JobRow
 from vibe_app.wire import Failure, Usage, now
 from vibe_app.wiring import Services
@@ -27,6 +28,8 @@ FIELDS = {
     "tokens_cache_write", "cost", "cost_at_least", "model_requests", "limits", "stop_requested", "last_seq",
     "created_by", "failure", "last_line", "last_event_at", "prompt_size", "output_size",
 }  # fmt: skip
+
+DIRECTIONS = ("input", "output", "reasoning", "cache_read", "cache_write")
 
 
 def with_script(script: Script) -> pytest.MarkDecorator:
@@ -343,3 +346,18 @@ async def test_metrics_tell_how_jobs_ended_and_what_belongs_to_nobody(board: Boa
         assert name == f'{ended}{{job="{job}",result="{result}"}}'
         assert float(value) == moment.timestamp()
     assert "vibe_workspace_orphans 1.0" in text
+
+
+async def test_metrics_tell_what_was_spent_by_model(board: Board, parts: Services) -> None:
+    async with parts.database.transaction() as db:
+        counts = {f"tokens_{kind}": number for number, kind in enumerate(DIRECTIONS, 1)}
+        sums = {"requests": 3, "unpriced_requests": 1, "unpriced_tokens": 7, "cost_nano": 210_000_000}
+        db.add(ModelTotal(provider="openai", model='a "model"', **counts, **sums))
+    text = (await board.admin.get("http://board.test/metrics")).text
+    labels = 'model="a \\"model\\"",provider="openai"'
+    assert f"vibe_cost_dollars_total{{{labels}}} 0.21" in text
+    assert f"vibe_model_requests_total{{{labels}}} 3.0" in text
+    assert f"vibe_unpriced_requests_total{{{labels}}} 1.0" in text
+    assert f"vibe_unpriced_tokens_total{{{labels}}} 7.0" in text
+    for number, kind in enumerate(DIRECTIONS, 1):
+        assert f'vibe_tokens_total{{direction="{kind}",{labels}}} {float(number)}' in text
