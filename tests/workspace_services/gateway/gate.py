@@ -45,6 +45,8 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     kind: str = "text/event-stream"
+    hangs: bool = False
+    """Whether nothing is answered at all."""
     raw: bytes | None = None
     """Instead of all that: these bytes, and then the connection's end."""
 
@@ -118,6 +120,9 @@ class Upstream:
         asked = Asked(first.split(" ")[1], headers, body)
         self.asked.append(asked)
         reply = self.script(asked)
+        if reply.hangs:
+            await reader.read(1)
+            return False
         if reply.raw is not None:
             writer.write(reply.raw)
             await writer.drain()

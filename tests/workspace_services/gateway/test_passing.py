@@ -22,6 +22,7 @@ from tests.workspace_services.gateway.gate import (
     Gate,
     Reply,
     Upstream,
+    gateway,
     json_reply,
     openai,
     provider,
@@ -199,6 +200,22 @@ async def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(gate: Gate
     upstream.script = lambda _: Reply([*openai()[:1], CUT])
     with pytest.raises(httpx.RemoteProtocolError):
         await gate.ask()
+
+
+async def test_a_provider_that_hangs_is_given_up_before_and_in_mid_answer(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    async with gateway(tmp_path, silence=1) as gate:
+        await gate.configure(provider(upstream))
+        await gate.session("s", "ses_1")
+        upstream.script = lambda _: Reply(hangs=True)
+        silent = await gate.ask()
+        assert (silent.status_code, silent.json()["code"]) == (504, "provider_silent")
+        assert "did not answer for 1 s" in silent.json()["error"]["message"]
+        upstream.script = lambda _: Reply([*openai()[:1], asyncio.Event()])
+        with pytest.raises(httpx.RemoteProtocolError):
+            await gate.ask()
+        assert (await gate.spending("s")).spent.cut_off == 2
 
 
 async def test_a_provider_that_cannot_be_reached_is_named_and_nothing_counts(
