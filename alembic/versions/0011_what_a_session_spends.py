@@ -66,6 +66,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project_id", "journal", "number"),
     )
     op.create_index("model_requests_session", "model_requests", ["session_id"])
+    op.create_index("model_requests_newest", "model_requests", ["project_id", "at"])
     op.create_table(
         "model_totals",
         sa.Column("provider", sa.String(64), primary_key=True),

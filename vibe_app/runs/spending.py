@@ -41,7 +41,7 @@ from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.writer import Lease, fence
 from vibe_app.wire import gateway as wire
 from vibe_app.wire import now, plain_text
-from vibe_app.wire.gateway import Budget, Configuration, GatewayState, Network, Spent, UsageEntry
+from vibe_app.wire.gateway import Budget, Configuration, GatewayState, Network, Spent, UsageEntry, UsagePage
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
 
@@ -51,7 +51,9 @@ PERIOD = 15.0
 """Seconds between two turns of the job."""
 _ANSWER_SECONDS = 10.0
 _PAGES = 200
-_MOST = 10**12
+_MOST_TOKENS = 10**9
+_MOST_NANO = 10**13
+_STAYS = {"read": True, "key_share": True}
 
 
 @dataclass(frozen=True)
@@ -130,27 +132,35 @@ class Spending:
         await self._configure(endpoint, project)
         await self._gateway.register(endpoint, str(session_id), budget)
 
-    async def is_told(self, endpoint: Endpoint) -> bool:
-        """Tell whether a gateway still knows what it was told.
+    async def is_told(self, endpoint: Endpoint, session_id: UUID) -> bool:
+        """Tell whether a gateway still knows its providers and a session.
 
         Raises:
             Unavailable: It does not answer.
         """
-        return await self._gateway.ready(endpoint)
+        # It may have lost its journal, and been told its providers by somebody else since.
+        ready = await self._gateway.ready(endpoint)
+        return ready and await self._gateway.spending(endpoint, str(session_id)) is not None
 
-    async def copy(self, endpoint: Endpoint, project_id: UUID) -> None:
+    async def copy(self, endpoint: Endpoint, project_id: UUID) -> Copied:
         """Copy what a workspace's gateway has counted since the last time, and confirm it.
+
+        Returns:
+            How far its journal went: while that stays, nobody has anything new to add up.
 
         Raises:
             Unavailable: The gateway or the database does not answer.
         """
         async with self._locks[project_id]:
+            page, more = await self._copy_page(endpoint, project_id)
             for _ in range(_PAGES):
-                if not await self._copy_page(endpoint, project_id):
-                    return
+                if not more:
+                    break
+                page, more = await self._copy_page(endpoint, project_id)
+            return Copied(page.journal, page.last)
 
-    async def _copy_page(self, endpoint: Endpoint, project_id: UUID) -> bool:
-        """Copy one page; tell whether there may be another."""
+    async def _copy_page(self, endpoint: Endpoint, project_id: UUID) -> tuple[UsagePage, bool]:
+        """Copy one page; return it, and whether there may be another."""
         copied = self._copied.get(project_id)
         if copied is None:
             async with self._database.read() as db:
@@ -160,10 +170,11 @@ class Spending:
         entries = [entry for entry in page.entries if not same or entry.seq > copied.number]
         if not entries:
             self._copied[project_id] = copied
-            return False
+            return page, False
         async with self._database.transaction() as db:
-            if await db.get(Project, project_id) is None:
-                return False
+            # Neither goes while rows are written that name it.
+            if await db.get(Project, project_id, with_for_update=_STAYS) is None:
+                return page, False
             named = {found for entry in entries if (found := _session_id(entry)) is not None}
             known = await spending_queries.known_sessions(db, project_id, named)
             rows = [_row(project_id, page.journal, entry, known) for entry in entries]
@@ -171,7 +182,7 @@ class Spending:
             for session_id in await spending_queries.settle_over(db, new):
                 db.announce(f"session:{session_id}", f"project:{project_id}")
         self._copied[project_id] = Copied(page.journal, entries[-1].seq)
-        return page.last > entries[-1].seq
+        return page, page.last > entries[-1].seq
 
     async def settle(self, lease: Lease, before: dict[str, int]) -> dict[str, int]:
         """Write what a live session has spent into its row where that is not what it was `before`; return it.
@@ -260,6 +271,7 @@ class Counting:
         self._spending = spending
         self._retry_policy = retry_policy
         self._seen: dict[str, int] = {}
+        self._mark: Copied | None = None
 
     async def hand_over(self, endpoint: Endpoint) -> None:
         """See that the workspace's gateway, if it has one, knows what the session may spend.
@@ -296,10 +308,12 @@ class Counting:
     async def _look_once(self, endpoint: Endpoint) -> None:
         if not endpoint.gateway_url:
             return
-        if not await self._spending.is_told(endpoint):
+        if not await self._spending.is_told(endpoint, self._lease.session_id):
             await self.hand_over(endpoint)
-        await self._spending.copy(endpoint, self._lease.project_id)
-        self._seen = await self._spending.settle(self._lease, self._seen)
+        mark = await self._spending.copy(endpoint, self._lease.project_id)
+        if mark != self._mark:
+            self._seen = await self._spending.settle(self._lease, self._seen)
+            self._mark = mark
 
     async def finish(self, endpoint: Endpoint) -> None:
         """Copy what is left at the run's end, as far as it can be had soon; the job does the rest."""
@@ -369,12 +383,12 @@ def _row(project_id: UUID, journal: str, entry: UsageEntry, known: set[UUID]) ->
         "usage": entry.usage,
         "status": min(max(entry.status, 0), 999),
         "seconds": min(entry.seconds, 1e6),
-        "tokens_input": min(entry.input, _MOST),
-        "tokens_output": min(entry.output, _MOST),
-        "tokens_reasoning": min(entry.reasoning, _MOST),
-        "tokens_cache_read": min(entry.cache_read, _MOST),
-        "tokens_cache_write": min(entry.cache_write, _MOST),
-        "cost_nano": None if entry.nanodollars is None else min(entry.nanodollars, 1000 * _MOST),
+        "tokens_input": min(entry.input, _MOST_TOKENS),
+        "tokens_output": min(entry.output, _MOST_TOKENS),
+        "tokens_reasoning": min(entry.reasoning, _MOST_TOKENS),
+        "tokens_cache_read": min(entry.cache_read, _MOST_TOKENS),
+        "tokens_cache_write": min(entry.cache_write, _MOST_TOKENS),
+        "cost_nano": None if entry.nanodollars is None else min(entry.nanodollars, _MOST_NANO),
         "at": entry.started_at.astimezone(UTC),
     }
 

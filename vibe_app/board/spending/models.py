@@ -27,7 +27,10 @@ class ModelRequest(SQLModel, table=True):
     """
 
     __tablename__ = "model_requests"
-    __table_args__ = (Index("model_requests_session", "session_id"),)
+    __table_args__ = (
+        Index("model_requests_session", "session_id"),
+        Index("model_requests_newest", "project_id", "at"),
+    )
 
     project_id: UUID = Field(sa_column=parent("projects.id", primary_key=True))
     journal: str = Field(sa_column=Column(String(64), primary_key=True))

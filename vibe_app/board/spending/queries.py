@@ -45,20 +45,24 @@ class Copied:
 
 async def copied(db: AsyncSession, project_id: UUID) -> Copied:
     """Return how far the requests of a project were copied, of the journal that was copied last."""
-    newest = (
-        await db.execute(
-            select(col(ModelRequest.journal), func.max(col(ModelRequest.number)))
-            .where(col(ModelRequest.project_id) == project_id)
-            .group_by(col(ModelRequest.journal))
-            .order_by(func.max(col(ModelRequest.at)).desc())
-            .limit(1)
+    journal = await db.scalar(
+        select(col(ModelRequest.journal))
+        .where(col(ModelRequest.project_id) == project_id)
+        .order_by(col(ModelRequest.at).desc())
+        .limit(1)
+    )
+    if journal is None:
+        return Copied()
+    number = await db.scalar(
+        select(func.max(col(ModelRequest.number))).where(
+            col(ModelRequest.project_id) == project_id, col(ModelRequest.journal) == journal
         )
-    ).one_or_none()
-    return Copied(newest[0], newest[1]) if newest else Copied()
+    )
+    return Copied(journal, number or 0)
 
 
 async def known_sessions(db: AsyncSession, project_id: UUID, session_ids: Collection[UUID]) -> set[UUID]:
-    """Return those of the sessions that are there and the project's."""
+    """Return those of the sessions that are there and the project's; they stay to the transaction's end."""
     if not session_ids:
         return set()
     rows = await db.scalars(
