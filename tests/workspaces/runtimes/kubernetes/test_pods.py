@@ -120,7 +120,7 @@ async def test_the_agent_s_commands_find_no_secret(house, agent, endpoint):
     assert b"spied" in found
     assert b"VIBE_PROJECT_ID" in found, "the commands could look at nothing: this proves nothing"
     mine = keys_of(house.project)
-    for secret in (mine.token, mine.password, mine.rehearsal_key):
+    for secret in (mine.token, mine.password, mine.rehearsal_key, mine.model_token):
         assert secret.encode() not in found
 
 
