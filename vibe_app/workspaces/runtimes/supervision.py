@@ -22,6 +22,8 @@ itself. Every process of a command inherits `VIBE_COMMAND`: when it began (secon
 1970), the supervisor's process id and the length of the command's text, with colons
 between. By it `vibe_app.workspace_services.sidecar.commands` knows what a command left open.
 
+Where `VIBE_PROCESSES` is set, a command may have fewer processes than OpenCode and its supervisor.
+
 What belongs to a supervisor is called `vibe-command`, and not named among what a run left behind.
 
 None of this is a wall: it helps the agent's commands, which could go around it.
@@ -85,7 +87,11 @@ exec 5<> <(:) 3>&1 >/dev/null 2>&1
 (exec -a vibe-command cat </proc/self/fd/5 >&3 3>&- 5>&- 6<&-) &
 relay=$!
 set -m
-(trap - TERM; exec "$BASH" -c "$text") >/proc/self/fd/5 2>&1 3>&- 5>&- 6<&- &
+(
+  trap - TERM
+  [[ -z $VIBE_PROCESSES ]] || ulimit -u "$VIBE_PROCESSES"
+  exec "$BASH" -c "$text"
+) >/proc/self/fd/5 2>&1 3>&- 5>&- 6<&- &
 command=$!
 exec 5>&-
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ MOST_PROCESSES = 400
 """Processes and threads of processes that may run behind a wall."""
 _MIB = 1 << 20
 _ROUNDS = 200
+# Seconds for a supervisor to tell and go, before it is ended itself.
+_PATIENCE = 5.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _SUPERVISOR = b"vibe-command"
 
@@ -76,7 +79,7 @@ class Bounds:
         self._free = _free(limits.folders)
         self._used = 0
         self._measured = False
-        self._told: set[int] = set()
+        self._told: dict[int, float] = {}
 
     def check(self, sandbox: int) -> None:
         """Look once, and end what is too greedy.
@@ -128,10 +131,12 @@ class Bounds:
         if greedy is None:
             return
         ended = families if everyone else [greedy]
-        again = {family[0].pid for family in ended} & self._told
+        now = time.monotonic()
+        patience = now - _PATIENCE
+        again = any(self._told.get(family[0].pid, now) < patience for family in ended)
         for family in ended:
             if family[0].pid not in self._told:
-                self._told.add(family[0].pid)
+                self._told[family[0].pid] = now
                 self._tell(family[0].pid, words)
         server_pids = {monitor.pid, first.pid, opencode.pid if opencode else 0}
 
@@ -140,6 +145,7 @@ class Bounds:
             roots = [tree(monitor.pid)] if everyone else [tree(family[0].pid) for family in ended]
             for each in (each for root in roots if root for each in root.family()):
                 # A supervisor tells what happened and goes by itself; what only calls itself so does not.
+                # OpenCode would not notice that one was ended, and wait for the command's time limit.
                 if each.pid not in server_pids and (again or not each.supervises):
                     yield each
 
@@ -201,7 +207,9 @@ def tree(pid: int) -> Process | None:
 def _look_at(pid: int) -> Process | None:
     with suppress(OSError, ValueError, IndexError):
         stat = Path(f"/proc/{pid}/stat").read_text()
-        threads = int(stat[stat.rindex(")") + 2 :].split()[17])
+        state, *rest = stat[stat.rindex(")") + 2 :].split()
+        # Who has ended and is not buried yet takes nothing.
+        threads = 0 if state in "ZX" else int(rest[16])
         pages = Path(f"/proc/{pid}/statm").read_text().split()
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
         memory = (int(pages[1]) - int(pages[2])) * _PAGE

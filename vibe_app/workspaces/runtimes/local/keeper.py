@@ -36,8 +36,9 @@ _CHUNK = 64 << 10
 _GLANCE, _GLANCES, _STORM = 0.05, 20, 100
 # Above so many no single one can be caught any more.
 _OUT_OF_HAND = 1000
-# Above what `bounds` ends with a sentence: for what is faster than its looks.
-_MOST_FORKS = 512
+# Above what `bounds` ends with a sentence: for what is faster than its looks. OpenCode may have more
+# than its commands: it falls over where it can start no thread.
+_MOST_FORKS, _MOST_OF_COMMANDS = 512, 440
 _BACKLOG = 512
 # ioctl_ns(2), setns(2), prctl(2)
 _NS_GET_USERNS = 0xB701
@@ -174,7 +175,8 @@ def _bounded(plan: Plan) -> str:
     words = f"ulimit -f {plan.disk << 10}; " if plan.disk else ""
     # Older kernels count all processes of the user, on the whole machine.
     release = tuple(map(int, re.findall(r"[0-9]+", platform.release())[:2]))
-    return f"{words}ulimit -u {_MOST_FORKS}; " if release >= (5, 14) else words
+    forks = f"ulimit -u {_MOST_FORKS}; export VIBE_PROCESSES={_MOST_OF_COMMANDS}; "
+    return words + forks if release >= (5, 14) else words
 
 
 async def _keep(

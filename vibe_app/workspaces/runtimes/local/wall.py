@@ -94,6 +94,8 @@ def _find(path: str, tools: Path) -> Wall | NoWall:
     words = ""
     for own_proc in (True, False):
         wall = Wall(program, options, own_proc)
+        if not (_forbids_namespaces(wall) or seccomp.program()):
+            continue
         tried = _run(
             [program, *_namespaces(wall), *_system(wall), "--remount-ro", "/", "--", "/bin/bash", "-c", ":"]
         )
@@ -197,7 +199,12 @@ def _namespaces(wall: Wall) -> list[str]:
         "--cap-drop",
         "ALL",
     ]
-    return words + (["--disable-userns"] if "--disable-userns" in wall.options else [])
+    return words + (["--disable-userns"] if _forbids_namespaces(wall) else [])
+
+
+def _forbids_namespaces(wall: Wall) -> bool:
+    """Whether bubblewrap itself refuses new user namespaces, for which it writes to a `/proc/sys` of its own."""
+    return wall.own_proc and "--disable-userns" in wall.options
 
 
 def _system(wall: Wall) -> list[str]:
