@@ -12,9 +12,11 @@ import pytest
 
 from tests.image.pods import Pod
 from tests.podman import Podman, why_not
+from tests.rehearsing import let_rehearse
 from tests.specs import INSTALLATION, keys_of, spec_of
 from tests.waiting import eventually
 from vibe_app.settings import load_settings
+from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.runtimes.kubernetes import manifests
 
 pytestmark = [
@@ -51,7 +53,7 @@ def last_words(podman: Podman, pod: Pod) -> str:
     return "\n".join(f"{name}: {done.stdout}{done.stderr}" for name, done in said.items())
 
 
-async def test_all_four_services_work_and_no_command_of_the_agent_reads_a_secret(
+async def test_all_services_work_and_no_command_of_the_agent_reads_a_secret(
     podman: Podman, pod: Pod, project: UUID
 ):
     secrets = keys_of(project)
@@ -71,6 +73,13 @@ async def test_all_four_services_work_and_no_command_of_the_agent_reads_a_secret
         except TimeoutError:
             pytest.fail(last_words(podman, pod))
 
+        address = Endpoint(
+            f"{host}:{manifests.SIDECAR}",
+            secrets.token,
+            gateway_url=f"{host}:{manifests.GATEWAY}",
+            rehearsal_key=secrets.rehearsal_key,
+        )
+        await let_rehearse(address, f"http://127.0.0.1:{manifests.SIDECAR}")
         session = {"session_id": str(uuid4()), "prompt": "Add a README file"}
         sidecar = f"{host}:{manifests.SIDECAR}"
         assert (await client.post(f"{sidecar}/sessions", json=session)).status_code == 200
@@ -88,6 +97,7 @@ async def test_all_four_services_work_and_no_command_of_the_agent_reads_a_secret
     script = "cat /proc/1/environ; cat /proc/$(pidof opencode | cut -d' ' -f1)/environ"
     done = podman.run("exec", "--env", "X=", pod.container("opencode-server"), "sh", "-c", script)
     assert secrets.password not in done.stdout
+    assert secrets.model_token not in done.stdout
     assert done.stderr.count("Permission denied") == 2
     assert not [
         name for name in ("opencode-server", "opencode-server-sidecar") if not pod.state(name)["Running"]
