@@ -120,7 +120,7 @@ def test_what_is_confirmed_goes_and_all_else_stays(tmp_path: Path, monkeypatch: 
     open_request = first.admit("ses_1", "", GPT, "gpt-4o-mini")
     first.saw(open_request, Tokens(input=7))
     filled(first, 200)
-    assert len(first.page("", 0).entries) == 200
+    assert first.last == 200
     grown = journal.size
     kept = first.page(first.journal_id, 190)
     assert [entry.seq for entry in kept.entries] == list(range(191, 201))
@@ -139,6 +139,19 @@ def test_what_is_confirmed_goes_and_all_else_stays(tmp_path: Path, monkeypatch: 
     assert held.number > open_request.number
     second.release(held)
     assert second.find("s").under_way == 0
+    journal.close()
+
+
+def test_what_is_said_again_and_again_does_not_fill_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "_COMPACT_FROM", 20_000)
+    ledger = Ledger(journal := Journal(tmp_path), catalogue())
+    for number in range(1000):
+        ledger.register("s", Budget(limits=Limits(requests=number)))
+        ledger.page(ledger.journal_id, 0)
+    assert journal.size < 21_000
+    assert ledger.find("s").limits == Limits(requests=999)
     journal.close()
 
 

@@ -72,7 +72,7 @@ class Ledger:
         self._conversations: dict[str, tuple[Literal["session", "parent"], str]] = {}
         self._open: dict[int, Reservation] = {}
         self._entries: list[UsageEntry] = []
-        self._dropped = self._last = self._confirmed = self._request = 0
+        self._dropped = self._last = self._confirmed = self._request = self._kept_size = 0
         self.refused = 0
         for record in journal.replay():
             self._replayed(record)
@@ -270,7 +270,7 @@ class Ledger:
             after = 0
         after = min(after, self._last)
         self._confirmed = max(self._confirmed, after)
-        if self._journal.size > _COMPACT_FROM and self._confirmed > self._dropped:
+        if self._journal.size > max(_COMPACT_FROM, 2 * self._kept_size):
             self._compact()
         skipped = max(after - self._dropped, 0)
         found = tuple(self._entries[skipped : skipped + _PAGE])
@@ -325,14 +325,14 @@ class Ledger:
         self._last = entry.seq
 
     def _compact(self) -> None:
-        """Write the journal anew without what is confirmed."""
+        """Write the journal anew without what is confirmed, or was said again since."""
         kept = self._entries[self._confirmed - self._dropped :]
         try:
             self._journal.rewrite(self._snapshot(kept))
         except OSError as error:
             _log.warning("The journal cannot be written anew and stays as it is: %s", error.strerror)
             return
-        self._entries, self._dropped = kept, self._confirmed
+        self._entries, self._dropped, self._kept_size = kept, self._confirmed, self._journal.size
 
     def _snapshot(self, kept: list[UsageEntry]) -> Iterator[Record]:
         yield {"kind": "dropped", "upto": self._confirmed, "request": self._request}
