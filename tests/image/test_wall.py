@@ -124,13 +124,11 @@ async def attack(board: Board, api: Api) -> tuple[dict[str, Any], dict[str, str]
     """Have a card try everything; return the thief's loot, and what each probe said."""
     made = await api("POST", "/projects", json={"name": "P"})
     project = f"/projects/{made['id']}"
-    assert (await card(api, project, "rehearse: say hello"))["status"] == "completed"
+    greeted = await card(api, project, "rehearse: say hello")
+    assert greeted["status"] == "completed", greeted
     tree, record = f"/data/workspaces/{made['id']}", f"/data/run/{made['id']}.json"
-    ports = {
-        name: port
-        for name, port in json.loads(board.sh(f"cat {record}").rpartition("\n0")[0]).items()
-        if name.endswith("_port")
-    }
+    told: dict[str, Any] = json.loads(read(board, record))
+    ports = {name: port for name, port in told.items() if name.endswith("_port")}
     targets = Targets(
         data="/data",
         tree=tree,
@@ -163,9 +161,15 @@ async def attack(board: Board, api: Api) -> tuple[dict[str, Any], dict[str, str]
         "rehearse: run python3 thief.py /data 8000\nrehearse: run python3 -m inside .\n",
     )
     assert session["status"] == "completed", session
-    said = [board.sh(f"cat {tree}/{name}.json").rpartition("\n0")[0] or "{}" for name in ("loot", "results")]
-    assert len(said[0]) > 2, session["output"]
-    return json.loads(said[0]), json.loads(said[1])
+    loot, results = (json.loads(read(board, f"{tree}/{name}.json")) for name in ("loot", "results"))
+    return loot, results
+
+
+def read(board: Board, path: str) -> str:
+    """The one line of a file in the container."""
+    line = board.sh(f"cat {path}; echo").splitlines()[0]
+    assert line.startswith("{"), line
+    return line
 
 
 def got(results: dict[str, str]) -> list[str]:

@@ -231,7 +231,7 @@ class Services:
             OSError: It cannot be copied.
         """
         found = binary.stat()
-        if not found.st_mode & 0o444:
+        if not found.st_mode & 0o444 or not os.access(binary, os.R_OK):
             return binary
         with binary.open("rb") as file:
             if file.read(4) != b"\x7fELF":

@@ -203,7 +203,7 @@ def _namespaces(wall: Wall) -> list[str]:
 
 
 def _forbids_namespaces(wall: Wall) -> bool:
-    """Whether bubblewrap itself refuses new user namespaces, for which it writes to a `/proc/sys` of its own."""
+    """Whether bubblewrap refuses new user namespaces itself, for which it needs a `/proc/sys` of its own."""
     return wall.own_proc and "--disable-userns" in wall.options
 
 
