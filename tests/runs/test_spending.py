@@ -81,13 +81,18 @@ class Till:
 
     async def running(self) -> SessionView:
         """A session that runs, whose conversation is `ses_1`."""
-        session = await self.rig.running(await self.rig.card(self.project))
+        session = await self.begun()
         await self.gate.talk("ses_1", str(session.id))
         return session
 
+    async def begun(self) -> SessionView:
+        """A session that runs, however busy the machine is."""
+        session = await self.rig.execute(await self.rig.card(self.project))
+        return await self.rig.until(session, lambda view: view.started_at is not None, 40)
+
     async def cost(self, session: SessionView, cost: float | None) -> SessionView:
         """The session once it is said to have cost so much."""
-        return await self.rig.until(session, lambda view: view.cost == cost)
+        return await self.rig.until(session, lambda view: view.cost == cost, 30)
 
     async def stopped(self, session: SessionView) -> SessionView:
         """The session, stopped."""
@@ -429,7 +434,7 @@ async def test_two_replicas_copy_from_one_gateway_and_count_each_request_once(ti
     second_runtime.gateway_url = till.rig.runtime.gateway_url
     async with rigged(till.rig.settings, second_runtime, actor=till.rig.actor, access=till.access) as other:
         # What is executed now is claimed by whichever replica is first: both copy the same journal.
-        rest = [await till.rig.running(await till.rig.card(till.project)) for _ in range(2)]
+        rest = [await till.begun() for _ in range(2)]
         sessions = [first, *rest]
         for number, session in enumerate(sessions, 1):
             await till.gate.talk(f"ses_{number}", str(session.id))
