@@ -166,10 +166,10 @@ async def attack(board: Board, api: Api) -> tuple[dict[str, Any], dict[str, str]
 
 
 def read(board: Board, path: str) -> str:
-    """The one line of a file in the container."""
-    line = board.sh(f"cat {path}; echo").splitlines()[0]
-    assert line.startswith("{"), line
-    return line
+    """A file in the container."""
+    text = board.sh(f"cat {path}; echo").strip().rpartition("\n")[0]
+    assert text.startswith("{"), text
+    return text
 
 
 def got(results: dict[str, str]) -> list[str]:
