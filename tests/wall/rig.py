@@ -94,6 +94,10 @@ class Behind:
     def start(self) -> None:
         """Start OpenCode, and wait until it answers."""
         hermetic.prepare(self.layout)
+        if not self.walled:
+            # The guard writes over the environment that OpenCode was started with, wall or not: without it
+            # the probes of that environment are seen to succeed.
+            (self.layout.settings / "opencode" / "plugin" / "guard.js").write_text("export default {};\n")
         config = direct(hermetic.opencode_config(layout=self.layout, gateway_url=""), self.provider.url)
         hermetic.write_config(self.layout.workspace, config)
         env = hermetic.opencode_env(
@@ -119,6 +123,7 @@ class Behind:
                     start_new_session=True,
                 )
         asyncio.run(eventually(self._answers, 60))
+        # As the sidecar does.
         self.ask("GET", hermetic.WAKING_PATH, seconds=30).raise_for_status()
 
     def _start_behind(self, command: list[str], env: dict[str, str], log: Any) -> subprocess.Popen[bytes]:

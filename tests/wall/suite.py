@@ -13,13 +13,15 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from tests.wall.inside import files, kernel, network, processes
 from tests.wall.inside.table import TABLE, Probe, Targets
 from tests.wall.rig import PYTHON, Behind, behind, secret
+from vibe_app.settings import load_settings
+from vibe_app.workspaces.runtimes.local import wall
 
 _PARTS = (files, kernel, network, processes)
 _PORTS = (
@@ -47,7 +49,10 @@ def main() -> None:
         for address in ("10.251.7.1/32", "169.254.169.254/32"):
             subprocess.run(["ip", "addr", "add", address, "dev", "lo"], check=True)
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    with behind(plan["where"], user=plan["user"], walled=plan["walled"]) as workspace:
+    # Where no new `/proc` can be mounted, the old one is shown.
+    found = wall.find(load_settings())
+    forced = replace(found, own_proc=False) if plan["old_proc"] and isinstance(found, wall.Wall) else None
+    with behind(plan["where"], user=plan["user"], walled=plan["walled"], wall=forced) as workspace:
         Path(plan["results"]).write_text(json.dumps(attack(workspace, plan["probes"])))
 
 

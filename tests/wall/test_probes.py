@@ -23,17 +23,18 @@ ROOT = os.geteuid() == 0
 PLACES = {"root": "/tmp", "user": "/var/tmp"}
 
 
-def attack(who: str, *, walled: bool) -> tuple[dict[str, str], dict[str, Any]]:
+def attack(who: str, *, walled: bool, old_proc: bool = False) -> tuple[dict[str, str], dict[str, Any]]:
     """Run all probes as a user; return those that got something, and all that was said."""
     as_root = who == "root"
     network = ROOT and shutil.which("ip") is not None
-    names = [each.name for each in wanted(root=as_root, network=network)]
+    names = [each.name for each in wanted(root=as_root, network=network, own_proc=not old_proc)]
     with tempfile.TemporaryDirectory() as folder:
         plan, results = Path(folder, "plan.json"), Path(folder, "results.json")
         told = {
             "where": PLACES[who],
             "user": rig.USER if ROOT and not as_root else None,
             "walled": walled,
+            "old_proc": old_proc,
             "probes": names,
             "network": network,
             "results": str(results),
@@ -53,9 +54,12 @@ def attack(who: str, *, walled: bool) -> tuple[dict[str, str], dict[str, Any]]:
     return got, said
 
 
-@pytest.mark.parametrize(
+EACH = pytest.mark.parametrize(
     "who", ["user", pytest.param("root", marks=pytest.mark.skipif(not ROOT, reason="not root"))]
 )
+
+
+@EACH
 def test_every_probe_is_refused_behind_the_wall_and_succeeds_without_it(who: str) -> None:
     assert not (missing := rig.needs()), missing
     with ThreadPoolExecutor(2) as pool:
@@ -65,3 +69,13 @@ def test_every_probe_is_refused_behind_the_wall_and_succeeds_without_it(who: str
     refused = {name: what for name, what in without[1]["results"].items() if name not in without[0]}
     assert refused == {}, "these probes are broken: they get nothing without the wall either"
     assert len(without[0]) > 40
+
+
+@EACH
+def test_every_probe_is_refused_where_the_old_proc_is_shown(who: str) -> None:
+    """As in a container. Without a wall each succeeds, as in the test before."""
+    assert not (missing := rig.needs()), missing
+    got, said = attack(who, walled=True, old_proc=True)
+    assert got == {}
+    assert said["alive"]
+    assert len(said["results"]) > 40
