@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -15,6 +16,7 @@ from tests.specs import keys_of, spec_of, tenancy
 from tests.waiting import eventually
 from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
 from tests.workspaces.runtimes.kubernetes.kube.houses import PodHouse, pod_house
+from tests.workspaces.runtimes.kubernetes.probing import REFUSED, lay_out
 from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import Unavailable
 from vibe_app.wire import Event, EventType, SidecarStatus, StartSession
@@ -132,6 +134,18 @@ async def test_opencode_answers_the_agent_s_commands_only_with_its_password(hous
         " curl -s -o /dev/null -w '%{http_code} ' http://127.0.0.1:3000/$path; done",
     )
     assert text.startswith("401 401 401")
+
+
+async def test_in_a_pod_the_probes_of_the_wall_are_refused_too(house, agent, endpoint, tmp_path):
+    folder = files(house, house.project)
+    for name in ("secret.key", "vibe.db"):
+        (tmp_path / name).write_text("SECRET-0123456789abcdef")
+    lay_out(folder, tmp_path, str(uuid4()))
+    text = await said(agent, endpoint, "python3 -m inside . && echo all tried")
+    assert "all tried" in text
+    results = json.loads((folder / "results.json").read_text())
+    assert set(results) == set(REFUSED)
+    assert {name: what for name, what in results.items() if not what.startswith("-")} == {}
 
 
 async def test_another_project_s_files_and_services_are_out_of_reach(house, agent, endpoint):
