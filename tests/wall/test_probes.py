@@ -19,6 +19,8 @@ from tests.wall.suite import wanted
 
 REPOSITORY = Path(__file__).parents[2]
 ROOT = os.geteuid() == 0
+# A suite takes some 12 s by itself, and shares the machine.
+SECONDS = 200
 # Where the data folder lies: below a folder that is private behind the wall, and below one that is not there.
 PLACES = {"root": "/tmp", "user": "/var/tmp"}
 
@@ -42,10 +44,14 @@ def attack(who: str, *, walled: bool, old_proc: bool = False) -> tuple[dict[str,
         plan.write_text(json.dumps(told))
         command = [sys.executable, "-m", "tests.wall.suite", str(plan)]
         isolated = ["unshare", "--net", "--", *command] if network else command
-        ended = subprocess.run(
-            isolated, cwd=REPOSITORY, capture_output=True, text=True, timeout=110, check=False
-        )
-        assert ended.returncode == 0, ended.stderr
+        suite = subprocess.Popen(isolated, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+        try:
+            _, errors = suite.communicate(timeout=SECONDS)
+        finally:
+            # It ends what it has started.
+            suite.terminate()
+            suite.wait()
+        assert suite.returncode == 0, errors
         said = json.loads(results.read_text())
     assert set(said["results"]) == set(names)
     got = {name: what for name, what in said["results"].items() if not what.startswith("-")}
@@ -54,6 +60,7 @@ def attack(who: str, *, walled: bool, old_proc: bool = False) -> tuple[dict[str,
     return got, said
 
 
+pytestmark = pytest.mark.timeout(SECONDS + 40)
 EACH = pytest.mark.parametrize(
     "who", ["user", pytest.param("root", marks=pytest.mark.skipif(not ROOT, reason="not root"))]
 )
