@@ -58,6 +58,8 @@ APART = {
         "tests/e2e/test_drafts.py",
     ],
     "browser": ["tests/e2e", "tests/web/test_components_browser.py"],
+    # Part of `make test`, after the others: each test of these has OpenCode work without a pause.
+    "wall": ["tests/wall"],
 }
 # Chromium gives up what it loads whenever the networks of the machine change, as pods make them do: these
 # come before all others of their lane.
@@ -232,7 +234,8 @@ def main() -> int:
             results.append(run([*PYTEST, *extra.split()]))
         else:
             together = Lane("together", ["-m", "not alone", *ignored()], WORKERS)
-            results += run_tests([together, Lane("alone", ["-m", "alone", *ignored()], min(CORES, 4))])
+            alone = Lane("alone", ["-m", "alone", *ignored()], min(CORES, 4))
+            results += run_tests([together, alone, Lane("wall", APART["wall"], min(CORES, 4))])
     say("\n".join(line for _, line in results))
     return int(any(failed for failed, _ in results))
 
