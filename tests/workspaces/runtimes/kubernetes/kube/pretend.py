@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from tests.scripted import Request, Script, ScriptedSidecar, send_json
 from tests.workspaces.runtimes.kubernetes.kube.api import Change, FakeApi
+from vibe_app.wire.gateway import GatewayState, Limits, Spending, Spent, UsagePage
 from vibe_app.workspaces.runtimes.kubernetes import manifests
 
 Json = dict[str, Any]
@@ -44,6 +45,26 @@ class PodSidecar(ScriptedSidecar):
         await super().answer(request, writer)
 
 
+class PodGateway(PodSidecar):
+    """A gateway that takes what it is told and has counted nothing (`vibe_app.wire.gateway`)."""
+
+    def __init__(self, host: str, token: str) -> None:
+        super().__init__(host, token, None)
+        self.port = manifests.GATEWAY
+
+    async def answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        if (request.headers.get("authorization") or "") not in {f"Bearer {token}" for token in self.tokens}:
+            return await send_json(writer, 401, {"error": "The token is wrong.", "code": "unauthenticated"})
+        kind, _, name = request.path.strip("/").partition("/")
+        if kind == "usage":
+            answer = UsagePage(journal="journal", entries=(), last=0)
+        elif kind == "sessions" and request.method != "DELETE":
+            answer = Spending(session_id=name, limits=Limits(), spent=Spent())
+        else:
+            answer = GatewayState(configured=True, journal="journal", last=0)
+        await send_json(writer, 200, answer.model_dump(mode="json"))
+
+
 class PretendNode:
     """The node.
 
@@ -60,6 +81,7 @@ class PretendNode:
         self.ends = True
         self.script: Script | None = None
         self.sidecars: dict[str, PodSidecar] = {}
+        self._gateways: dict[str, PodGateway] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -92,8 +114,11 @@ class PretendNode:
         host = next(_addresses)
         if answers:
             secret = self.api.objects["secrets"][name.replace("opencode-", "opencode-secrets-", 1)]
-            sidecar = self.sidecars[name] = PodSidecar(host, _decode(secret["data"]["token"]), self.script)
-            await sidecar.revive()
+            token = _decode(secret["data"]["token"])
+            sidecar = self.sidecars[name] = PodSidecar(host, token, self.script)
+            gateway = self._gateways[name] = PodGateway(host, token)
+            for service in (sidecar, gateway):
+                await service.revive()
         self.report(name, running(self.api.objects["pods"][name]), podIP=host, phase="Running", ready=False)
         return host
 
@@ -103,8 +128,9 @@ class PretendNode:
 
     async def crash(self, name: str) -> None:
         """End what answers for the pod, without a word to the API."""
-        if (sidecar := self.sidecars.pop(name, None)) is not None:
-            await sidecar.die()
+        for service in (self.sidecars.pop(name, None), self._gateways.pop(name, None)):
+            if service is not None:
+                await service.die()
 
     def report(self, name: str, containers: list[Json], *, ready: bool, **more: Any) -> None:
         """Write a status."""
