@@ -358,7 +358,7 @@ def ask(port: int, path: str, token: str = "", password: str = "") -> tuple[int,
         port: Where it listens.
         path: What it is asked for.
         token: Of a service of ours.
-        password: Of OpenCode, in its place.
+        password: Of OpenCode, in its place: its refusal is no JSON, and has no sentence.
     """
     credentials = base64.b64encode(f"opencode:{password}".encode()).decode()
     authorization = f"Basic {credentials}" if password else f"Bearer {token}"
@@ -371,6 +371,8 @@ def ask(port: int, path: str, token: str = "", password: str = "") -> tuple[int,
         return 0, "its services do not answer"
     finally:
         connection.close()
+    if password:
+        return response.status, ""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
