@@ -126,7 +126,9 @@ class Installation:
         members = [
             process for owner, those in found.items() if project in (None, str(owner)) for process in those
         ]
-        return [process for process in members if processes.runs(process) and name in _command(process)]
+        # What puts the wall up has the command behind it in its own command line.
+        named = [each for each in members if processes.runs(each) and name in _command(each)]
+        return [each for each in named if not name or each.name() != "bwrap"]
 
     def services(self, project: str) -> set[int]:
         """Return the numbers of a workspace's services that run; commands come and go with OpenCode."""
