@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -69,3 +72,31 @@ def _listening(process: psutil.Process) -> list[psutil._common.pconn]:
     found = [each for each in process.net_connections("inet") if each.status == psutil.CONN_LISTEN]
     assert all(each.laddr.ip == "127.0.0.1" for each in found)
     return found
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from vibe_app.settings import Settings
+from vibe_app.workspaces.runtimes.local.records import Name, Record
+from vibe_app.workspaces.runtimes.local.services import Services
+from vibe_app.workspaces.runtimes.local.wall import Wall
+
+services = Services(Settings(data=Path(sys.argv[1])), 1)
+services.wall = Wall("bwrap", frozenset({"--args", "--perms", "--size", "--seccomp"}), True)
+print(services.build(Name.OPENCODE, Record.model_validate_json(sys.argv[2])))
+"""
+
+
+def test_the_next_server_starts_opencode_from_the_same(tmp_path: Path) -> None:
+    record = Record.new(uuid4(), 1).model_dump_json()
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", BUILD, str(tmp_path), record],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            check=True,
+            stdout=subprocess.PIPE,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(found) == 1

@@ -149,10 +149,16 @@ class Services:
         binary = self._settings.opencode_binary
         written = binary.stat().st_mtime_ns if binary.exists() else 0
         settings = self._settings
-        wall = [repr(self.wall), settings.sandbox_read, settings.sandbox_cache]
+        wall = [self._wall_mark(), settings.sandbox_read, settings.sandbox_cache]
         bounds = [settings.workspace_memory_mib, settings.workspace_disk_mib]
         parts = [self._config(record), str(binary), written, wall, bounds]
         return _fingerprint(json.dumps(parts).encode())
+
+    def _wall_mark(self) -> list[object]:
+        """What of the wall a start rests on, the same in every process."""
+        if isinstance(self.wall, Wall):
+            return [self.wall.bubblewrap, self.wall.own_proc]
+        return [type(self.wall).__name__]
 
     async def _start_opencode(self, record: Record) -> psutil.Process:
         binary = self._settings.opencode_binary
