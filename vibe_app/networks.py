@@ -65,14 +65,14 @@ def inner(number: Number) -> Number:
 
 
 def check_host(entry: str) -> str:
-    """Return an entry of a list of hosts in its one form: `pypi.org`, `*.pypi.org`, `example.org:8443`.
+    """Return an entry of a list of hosts in its one form: `example.com`, `*.example.com`, `example.org:8443`.
 
     Raises:
         ValueError: It is none, in a sentence.
     """
     found = _ENTRY.fullmatch(entry.strip().lower().rstrip("."))
     if found is None or (found["port"] and not 1 <= int(found["port"]) <= 65535):
-        raise ValueError(f"{entry[:100]!r} is no host: write pypi.org, *.pypi.org or example.org:8443")
+        raise ValueError(f"{entry[:100]!r} is no host: write example.com, *.example.com or example.org:8443")
     return found[0]
 
 

@@ -89,8 +89,8 @@ class Provider(_Message):
 class Network(_Message):
     """Where the agent's commands may go, through the gateway's proxy.
 
-    With `listed`, `hosts` are names as `pypi.org` or, for all names below, `*.pypi.org`, each for the ports
-    80 and 443, or with a port of its own (`example.org:8443`). Private addresses are never reached.
+    With `listed`, `hosts` are names as `example.com` or, for all names below, `*.example.com`, each for
+    the ports 80 and 443, or with a port of its own (`example.org:8443`). Private addresses are never reached.
     """
 
     policy: Literal["closed", "listed", "open"] = "closed"

@@ -361,7 +361,7 @@ async def test_the_network_is_closed_until_it_is_told_otherwise(gate: Gate, upst
     proxy = f"http://127.0.0.1:{gate.proxy_port}"
     async with httpx.AsyncClient(proxy=proxy, trust_env=False) as agent:
         assert "is closed" in (await agent.get("http://example.org/")).text
-        await gate.configure(provider(upstream), network=Network(policy="listed", hosts=("pypi.org",)))
+        await gate.configure(provider(upstream), network=Network(policy="listed", hosts=("example.com",)))
         assert "not among the hosts" in (await agent.get("http://example.org/")).text
 
 
