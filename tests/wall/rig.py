@@ -194,9 +194,13 @@ class Behind:
     def bash(self, command: str, seconds: float = 100) -> str:
         """Have the model run a command with OpenCode's bash tool; return what the tool says to the model."""
         self.provider.reset(lambda number, request: says("Done.") if _answered(request) else runs(command))
-        session = self.ask("POST", "/session", {"title": "probe"}).raise_for_status().json()["id"]
         part = {"type": "text", "text": "Run it."}
-        self.ask("POST", f"/session/{session}/message", {"parts": [part]}, seconds).raise_for_status()
+        try:
+            session = self.ask("POST", "/session", {"title": "probe"}).raise_for_status().json()["id"]
+            self.ask("POST", f"/session/{session}/message", {"parts": [part]}, seconds).raise_for_status()
+        except httpx.TransportError as error:
+            ended = self.process and self.process.poll()
+            raise AssertionError(f"OpenCode ({ended}): {self.log.read_text()[-2000:]}") from error
         tools = [message for request in self.provider.requests for message in _tools(request)]
         assert tools, self.log.read_text()[-2000:]
         return str(tools[-1]["content"])

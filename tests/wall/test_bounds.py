@@ -19,6 +19,18 @@ COMMANDS = {
         '    held.append(bytearray(64 << 20))\n    time.sleep(0.05)\ntime.sleep(60)"',
         f"it used more than the {MEMORY} MiB of memory that a workspace may have",
     ),
+    "memory that no process has mapped": (
+        'python3 -c "\nimport os, time\nheld = []\nfor _ in range(60):\n'
+        "    held.append(os.memfd_create('held'))\n    os.write(held[-1], bytes(64 << 20))\n"
+        '    time.sleep(0.05)\ntime.sleep(60)"',
+        f"it used more than the {MEMORY} MiB of memory that a workspace may have",
+    ),
+    "memory that processes share": (
+        'python3 -c "\nimport mmap, time\nheld = []\nfor _ in range(60):\n'
+        "    held.append(mmap.mmap(-1, 64 << 20))\n    held[-1].write(bytes(64 << 20))\n"
+        '    time.sleep(0.05)\ntime.sleep(60)"',
+        f"it used more than the {MEMORY} MiB of memory that a workspace may have",
+    ),
     "processes": (
         f"for i in $(seq {STORM}); do sleep 40 & done; wait",
         "it started more than the 400 processes that a workspace may have",
@@ -53,6 +65,12 @@ def test_one_file_is_no_larger_than_all_may_be(workspace: Behind) -> None:
     said = workspace.bash("head -c 400M /dev/zero >big; echo status $?; ls -s --block-size=1M big; rm big")
     assert "File size limit exceeded" in said or "File too large" in said
     assert f"{DISK} big" in said
+
+
+def test_the_shared_memory_of_no_process_is_small(workspace: Behind) -> None:
+    said = workspace.bash("ipcmk -M 65536 && echo small; ipcmk -M 65537 || echo refused")
+    assert "small" in said
+    assert "refused" in said
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the tests' own user is the ordinary one already")

@@ -47,7 +47,7 @@ class Limits:
 
 @dataclass
 class Process:
-    """A process behind the wall; memory in bytes, and whether it calls itself a command's supervisor."""
+    """A process behind the wall; its memory in bytes, and whether it calls itself a command's supervisor."""
 
     pid: int
     memory: int
@@ -92,7 +92,7 @@ class Bounds:
         if monitor is None:
             return
         everybody = list(monitor.family())
-        if limits.memory and sum(each.memory for each in everybody) > limits.memory * _MIB:
+        if limits.memory and _memory(everybody, limits.memory * _MIB) > limits.memory * _MIB:
             words = f"it used more than the {limits.memory} MiB of memory that a workspace may have"
             self._end(monitor, lambda family: sum(each.memory for each in family), words, server=True)
         elif limits.processes and sum(each.threads for each in everybody) > limits.processes:
@@ -215,6 +215,55 @@ def _look_at(pid: int) -> Process | None:
         memory = (int(pages[1]) - int(pages[2])) * _PAGE
         return Process(pid, memory, threads, command.partition(b"\0")[0] == _SUPERVISOR)
     return None
+
+
+def _memory(processes: list[Process], limit: int) -> int:
+    """Bytes that all have; what they share is added to theirs where it could matter.
+
+    It is no more than the machine has of it, which is cheap to know; to know it of each process is not.
+    """
+    alone = sum(each.memory for each in processes)
+    if alone + _shared_by_all() <= limit:
+        return alone
+    seen: set[int] = set()
+    for each in processes:
+        # A file in memory is mapped, or held open, or both.
+        each.memory += max(_mapped(each.pid), _held_open(each.pid, seen))
+    return sum(each.memory for each in processes)
+
+
+def _shared_by_all() -> int:
+    """Bytes of shared memory on the whole machine, files in memory among it (proc_meminfo(5))."""
+    return _amount("/proc/meminfo", "Shmem:")
+
+
+def _mapped(pid: int) -> int:
+    """Bytes of shared memory that a process has mapped, its part of it where several have."""
+    return _amount(f"/proc/{pid}/smaps_rollup", "Pss_Shmem:")
+
+
+def _held_open(pid: int, seen: set[int]) -> int:
+    """Bytes of files in memory (memfd_create(2)) that a process holds open and nobody has been seen to."""
+    size = 0
+    with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if not os.readlink(entry.path).startswith("/memfd:"):
+                    continue
+                found = os.stat(entry.path)
+                if found.st_ino not in seen:
+                    seen.add(found.st_ino)
+                    size += found.st_blocks * 512
+    return size
+
+
+def _amount(path: str, name: str) -> int:
+    """Bytes that a line of the kernel's tells in KiB; 0 where it does not."""
+    with suppress(OSError, ValueError, IndexError), open(path) as lines:
+        for line in lines:
+            if line.startswith(name):
+                return int(line.split()[1]) << 10
+    return 0
 
 
 def _children(pid: int) -> list[int]:

@@ -28,6 +28,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from vibe_app.workspaces.runtimes.local import groups
 from vibe_app.workspaces.runtimes.local.bounds import MOST_PROCESSES, Bounds, Limits, crowd, population
 
 _LOOPBACK = "127.0.0.1"
@@ -101,6 +102,10 @@ def main() -> int:
     bubblewrap, inside, go = _start(plan)
     if inside is None:
         return bubblewrap.wait() or 1
+    # Of what the looks allow and somewhat more, as they end what is greedy with a sentence.
+    group = groups.make(plan.memory + plan.memory // 8, _MOST_FORKS)
+    if group:
+        group.take(bubblewrap.pid, inside)
     ours, theirs = socket.socketpair()
     relay = os.fork()
     if relay == 0:
@@ -120,6 +125,8 @@ def main() -> int:
         # Where we may: to come to our turn when there is a storm.
         os.setpriority(os.PRIO_PROCESS, 0, -10)
     status = asyncio.run(_keep(plan, bubblewrap, relay, inside, doors))
+    if group:
+        group.remove()
     if status > 128:
         # As it ended, so do we: whoever watches asks for the signal.
         with suppress(ValueError, OSError):

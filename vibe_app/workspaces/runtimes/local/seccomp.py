@@ -2,7 +2,8 @@
 
 Namespaces take away what a process could see; this takes away doors in the kernel that no tool of a
 developer needs: mounting, new namespaces, keyrings, io_uring, other address families than those of
-the network, typing into a terminal. It is the second lock where bubblewrap is too old for its
+the network, typing into a terminal, large pieces of System V's shared memory, which belong to no process
+that could be held to a limit. It is the second lock where bubblewrap is too old for its
 `--disable-userns`.
 
 The program is classic BPF as described in seccomp(2); numbers of calls are those of Linux's
@@ -16,10 +17,11 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
+_EPERM, _EINVAL, _ENOSYS, _EAFNOSUPPORT = 1, 22, 38, 97
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-# Offsets in `struct seccomp_data`; of an argument the lower half (both machines are little-endian).
-_NUMBER, _MACHINE, _FIRST, _SECOND = 0, 4, 16, 24
+# Offsets in `struct seccomp_data`; of an argument the lower half, and of one the upper (both machines are
+# little-endian).
+_NUMBER, _MACHINE, _FIRST, _SECOND, _SECOND_ABOVE = 0, 4, 16, 24, 28
 _LOAD, _EQUAL, _AT_LEAST, _ANY_OF, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 
 # CLONE_NEWTIME is no flag of clone(2), but of unshare(2) and clone3(2).
@@ -28,6 +30,8 @@ _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK. Left out: AF_VSOCK leads to a virtual machine's host.
 _FAMILIES = (1, 2, 10, 16)
 _X32 = 0x40000000
+# Bytes that shmget(2) gives: what PostgreSQL asks for is 56. There can be 4,096 of them.
+_SHARED = 64 << 10
 
 # Since Linux 5.0 a new call has the same number everywhere: io_uring, the new mounts, pidfd_getfd.
 _EVERYWHERE = (425, 426, 427, 428, 429, 430, 431, 432, 433, 438, 442)
@@ -39,6 +43,7 @@ class _Machine:
     clone: int
     ioctl: int
     socket: int
+    shmget: int
     denied: tuple[int, ...]
 
 
@@ -48,6 +53,7 @@ _MACHINES: Mapping[str, _Machine] = {
         clone=56,
         ioctl=16,
         socket=41,
+        shmget=29,
         denied=(
             *(165, 166, 155, 161, 272, 308),  # mount umount2 pivot_root chroot unshare setns
             *(248, 249, 250, 323, 321, 298),  # add_key request_key keyctl userfaultfd bpf perf_event_open
@@ -62,6 +68,7 @@ _MACHINES: Mapping[str, _Machine] = {
         clone=220,
         ioctl=29,
         socket=198,
+        shmget=194,
         denied=(
             *(40, 39, 41, 51, 97, 268),
             *(217, 218, 219, 282, 280, 241),
@@ -98,6 +105,9 @@ def program(machine: str = "") -> bytes:
     )
     allowed = [_line(_EQUAL, family, len(_FAMILIES) - place, 0) for place, family in enumerate(_FAMILIES)]
     lines += _call(known.socket, _FIRST, [*allowed, _line(_RETURN, _ERRNO | _EAFNOSUPPORT)])
+    # As where it is more than the system's own limit (SHMMAX).
+    lines += _call(known.shmget, _SECOND_ABOVE, _where(_AT_LEAST, 1, _EINVAL))
+    lines += _call(known.shmget, _SECOND, _where(_AT_LEAST, _SHARED + 1, _EINVAL))
     return b"".join([*lines, _line(_RETURN, _ALLOW)])
 
 
