@@ -1,9 +1,9 @@
 """A control group for what is behind one wall, where an administrator has delegated one.
 
-Standard library only. The keeper's looks (`bounds.py`) end what is greedy with a sentence; the kernel then holds the same limits,
-a little higher, against what is faster than a look. Only a subtree that systemd has marked as delegated
-is used (`Delegate=`, https://systemd.io/CGROUP_DELEGATION): any other is somebody else's. Files and their
-meaning are those of cgroup v2 (https://docs.kernel.org/admin-guide/cgroup-v2.html).
+Standard library only. The keeper's looks (`bounds.py`) end what is greedy with a sentence; the kernel then
+holds the same limits, a little higher, against what is faster than a look. Only a subtree that systemd has
+marked as delegated is used (`Delegate=`, https://systemd.io/CGROUP_DELEGATION): any other is somebody else's.
+Files and their meaning are those of cgroup v2 (https://docs.kernel.org/admin-guide/cgroup-v2.html).
 """
 
 from __future__ import annotations
