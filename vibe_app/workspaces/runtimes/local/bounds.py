@@ -47,9 +47,19 @@ class Limits:
 
 @dataclass
 class Process:
-    """A process behind the wall; its memory in bytes, and whether it calls itself a command's supervisor."""
+    """A process behind the wall.
+
+    Args:
+        pid: As it is seen from outside.
+        started: When, in ticks since the machine's start.
+        memory: Bytes.
+        threads: How many; 0 once it has ended.
+        supervises: Whether it calls itself a command's supervisor.
+        children: Those that are left, oldest first.
+    """
 
     pid: int
+    started: int
     memory: int
     threads: int
     supervises: bool
@@ -199,7 +209,9 @@ def tree(pid: int) -> Process | None:
     while waiting:
         # Not by recursion: a storm is a deep one.
         parent = waiting.pop()
-        parent.children = [child for number in _children(parent.pid) if (child := _look_at(number))]
+        children = (_look_at(number) for number in _children(parent.pid))
+        # Not by their numbers, which begin anew when they are used up.
+        parent.children = sorted(filter(None, children), key=lambda child: (child.started, child.pid))
         waiting += parent.children
     return top
 
@@ -213,7 +225,7 @@ def _look_at(pid: int) -> Process | None:
         pages = Path(f"/proc/{pid}/statm").read_text().split()
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
         memory = (int(pages[1]) - int(pages[2])) * _PAGE
-        return Process(pid, memory, threads, command.partition(b"\0")[0] == _SUPERVISOR)
+        return Process(pid, int(rest[18]), memory, threads, command.partition(b"\0")[0] == _SUPERVISOR)
     return None
 
 
@@ -266,8 +278,8 @@ def _amount(path: str, name: str) -> int:
     return 0
 
 
-def _children(pid: int) -> list[int]:
-    """The children of a process, of each of its threads, oldest first."""
+def _children(pid: int) -> set[int]:
+    """The children of a process, of each of its threads."""
     found: set[int] = set()
     threads: list[str] = []
     with suppress(OSError):
@@ -275,7 +287,7 @@ def _children(pid: int) -> list[int]:
     for thread in threads:
         with suppress(OSError):
             found.update(map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split()))
-    return sorted(found)
+    return found
 
 
 def _end(wanted: Callable[[], Iterator[Process]]) -> None:
