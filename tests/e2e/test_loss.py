@@ -88,7 +88,7 @@ async def test_stop_ends_what_the_agent_had_started(
 
 
 async def test_stop_while_the_workspace_is_starting(project: Project, visit: Visit) -> None:
-    task = await project.task("Never begun", "rehearse: run touch begun")
+    task = await project.task("Never begun", "rehearse: run sleep 600")
     board = await visit("eve")
     path = f"{board.url}/p/{project.id}/t/{task}"
     await board.page.goto(path)
