@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from vibe_app.clients.pool import Pool, together, told
+from vibe_app.clients.pool import Pool, Signed, signed, together, told
 from vibe_app.errors import NotFound, Unavailable
 from vibe_app.wire.gateway import Budget, Configuration, GatewayState, Spending, UsagePage
 
@@ -22,14 +22,11 @@ _LOST = "unreachable"
 Message = TypeVar("Message", bound=BaseModel)
 
 
-class Endpoint(Protocol):
-    """Where a gateway takes the engine's calls, and the token it wants: what a runtime hands out."""
+class Endpoint(Signed, Protocol):
+    """Where a gateway takes the engine's calls: what a runtime hands out."""
 
     @property
     def gateway_url(self) -> str: ...
-
-    @property
-    def token(self) -> str: ...
 
 
 class GatewayClient(Pool):
@@ -99,7 +96,7 @@ class GatewayClient(Pool):
             Unavailable: It does not answer.
         """
         with _translated():
-            response = await self._http.get(f"{endpoint.gateway_url}/ready", headers=_authorization(endpoint))
+            response = await self._http.get(f"{endpoint.gateway_url}/ready", auth=signed(endpoint))
             return response.is_success
 
     async def _call(
@@ -111,14 +108,12 @@ class GatewayClient(Pool):
         body: BaseModel | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Message:
-        headers = _authorization(endpoint)
-        if body is not None:
-            headers["Content-Type"] = "application/json"
         with _translated():
             async with self._http.stream(
                 method,
                 f"{endpoint.gateway_url}{path}",
-                headers=headers,
+                auth=signed(endpoint),
+                headers={} if body is None else {"Content-Type": "application/json"},
                 params=query,
                 content=None if body is None else body.model_dump_json().encode(),
             ) as response:
@@ -129,10 +124,6 @@ class GatewayClient(Pool):
                     reason = told(content)[0] or f"It answered with status {response.status_code}."
                     raise Unavailable(f"The workspace's gateway refuses: {reason}", "gateway_refuses")
             return kind.model_validate_json(content)
-
-
-def _authorization(endpoint: Endpoint) -> dict[str, str]:
-    return {"Authorization": f"Bearer {endpoint.token}"}
 
 
 @contextmanager

@@ -5,23 +5,31 @@ from __future__ import annotations
 import functools
 import json
 import ssl
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from typing import Protocol, Self
 
 import httpx
 
 from vibe_app.shapes import shaped
 from vibe_app.wire import Refusal, unicode_text
+from vibe_app.wire.proof import signed_in
 
 
-class Endpoint(Protocol):
-    """Where a service answers and the token it wants: what a runtime hands out."""
-
-    @property
-    def url(self) -> str: ...
+class Signed(Protocol):
+    """The token that a workspace's services want, and whether they prove themselves before they get it."""
 
     @property
     def token(self) -> str: ...
+
+    @property
+    def proves(self) -> bool: ...
+
+
+class Endpoint(Signed, Protocol):
+    """Where a service answers: what a runtime hands out."""
+
+    @property
+    def url(self) -> str: ...
 
 
 @functools.cache
@@ -75,9 +83,9 @@ class Pool:
         return self._client
 
 
-def authorization(endpoint: Endpoint) -> dict[str, str]:
-    """Return the header that a service wants to see."""
-    return {"Authorization": f"Bearer {endpoint.token}"}
+def signed(endpoint: Signed) -> Callable[[httpx.Request], httpx.Request]:
+    """Return what signs a request in at a service that has proven itself: the `auth` of each request."""
+    return signed_in(endpoint.token, proves=endpoint.proves)
 
 
 async def together(pieces: AsyncIterable[bytes], most: int) -> bytes:

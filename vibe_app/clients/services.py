@@ -149,15 +149,12 @@ class WorkspaceClient(pool.Pool):
             call.method,
             f"{url}{call.path}",
             params=httpx.QueryParams(tuple(call.query)),
-            headers={
-                **{name: value for name, value in call.headers.items() if value.isascii()},
-                **pool.authorization(endpoint),
-            },
+            headers={name: value for name, value in call.headers.items() if value.isascii()},
             content=call.content,
             timeout=httpx.Timeout(call.silence, connect=_CONNECT),
         )
         with _translated():
-            answer = Answer(await self._send(request))
+            answer = Answer(await self._send(request, endpoint))
         if answer.status >= 400 and answer.status != 416 and is_ours(answer):
             raise await _refusal(answer)
         return answer
@@ -181,14 +178,15 @@ class WorkspaceClient(pool.Pool):
             )
         return answer
 
-    async def _send(self, request: httpx.Request) -> httpx.Response:
+    async def _send(self, request: httpx.Request, endpoint: Endpoint) -> httpx.Response:
+        auth = pool.signed(endpoint)
         for _ in range(_ATTEMPTS - 1):
             try:
-                return await self._http.send(request, stream=True)
+                return await self._http.send(request, auth=auth, stream=True)
             except httpx.ConnectError:
                 # Nothing was sent yet.
                 await asyncio.sleep(_PAUSE)
-        return await self._http.send(request, stream=True)
+        return await self._http.send(request, auth=auth, stream=True)
 
 
 async def lasting(held: AbstractAsyncContextManager[None], asked: Awaitable[Answer]) -> Answer:

@@ -16,7 +16,7 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from vibe_app.clients.pool import Endpoint, Pool, authorization, together, told
+from vibe_app.clients.pool import Endpoint, Pool, signed, together, told
 from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, TooLarge, Unavailable, VibeError
 from vibe_app.wire import Event, EventType, LiveSessions, SessionState, StartSession
 
@@ -125,7 +125,8 @@ class Agent(Pool):
             async with self._http.stream(
                 "GET",
                 f"{endpoint.url}/sessions/{session_id}/stream",
-                headers=headers | authorization(endpoint),
+                auth=signed(endpoint),
+                headers=headers,
                 timeout=self._stream_timeout,
             ) as response:
                 await _check(response, "text/event-stream")
@@ -164,14 +165,12 @@ class Agent(Pool):
         *,
         body: BaseModel | None = None,
     ) -> bytes:
-        headers = authorization(endpoint)
-        if body is not None:
-            headers["Content-Type"] = "application/json"
         with _translated(endpoint):
             async with self._http.stream(
                 method,
                 f"{endpoint.url}{path}",
-                headers=headers,
+                auth=signed(endpoint),
+                headers={} if body is None else {"Content-Type": "application/json"},
                 content=None if body is None else body.model_dump_json().encode(),
             ) as response:
                 await _check(response, "application/json")

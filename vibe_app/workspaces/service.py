@@ -343,6 +343,7 @@ class Workspaces:
             notices=tuple(row.notices or ()),
             gateway_url=address.get("gateway_url", ""),
             rehearsal_key=keys.rehearsal_key,
+            proves=bool(address.get("proves")),
         )
 
 

@@ -66,6 +66,7 @@ class Statuses:
                     "files_url": endpoint.files_url,
                     "proxy_url": endpoint.proxy_url,
                     "gateway_url": endpoint.gateway_url,
+                    "proves": "yes" if endpoint.proves else "",
                 },
                 "notices": [visible(notice) for notice in endpoint.notices],
                 "failure": None,

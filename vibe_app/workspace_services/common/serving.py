@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vibe_app import errors
 from vibe_app.log import set_up
 from vibe_app.wire import KEEP_ALIVE
+from vibe_app.wire.proof import NONCE, PATH, Proof, proof_of
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
 SLOW_READER = 60.0
@@ -110,6 +111,35 @@ class Environment:
         """
         if self.faults:
             raise ValueError("\n".join(self.faults))
+
+
+class Proving:
+    """Proves to whoever asks that this service knows its token: `GET /proof`, see `wire.proof`.
+
+    Args:
+        app: What it stands before.
+        token: The token.
+    """
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "GET":
+            return await self._proof(Request(scope))(scope, receive, send)
+        await self._app(scope, receive, send)
+
+    def _proof(self, request: Request) -> JSONResponse:
+        nonce = request.query_params.get("nonce", "")
+        client, server = request.client, request.scope.get("server")
+        if not NONCE.fullmatch(nonce) or client is None or not server:
+            return answer("A nonce has 32 to 128 hex digits.", "invalid_nonce", 400)
+        try:
+            proof = proof_of(self._token, nonce, (client.host, client.port), (server[0], server[1]))
+        except ValueError:
+            return answer("This connection has no addresses.", "no_addresses", 400)
+        return JSONResponse(Proof(proof=proof))
 
 
 class Token:
@@ -209,7 +239,10 @@ def application(
     handlers = {errors.VibeError: refused, HTTPException: _http, Exception: fault}
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Token, token=listening.token, basic=basic)],
+        middleware=[
+            Middleware(Proving, token=listening.token),
+            Middleware(Token, token=listening.token, basic=basic),
+        ],
         exception_handlers=handlers,
         **more,
     )
@@ -247,6 +280,8 @@ def serve(app: ASGIApp, listening: Listening) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Who asks is part of a proof, and nobody's to say.
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=1,
     )

@@ -62,6 +62,8 @@ def main() -> int:
         port=config.port,
         log_config=None,
         access_log=False,
+        # Who asks is part of a proof, and nobody's to say.
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
         # Open streams would otherwise hold the shutdown for as long as a session runs.
         timeout_graceful_shutdown=1,

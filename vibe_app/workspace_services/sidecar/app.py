@@ -23,6 +23,7 @@ from starlette.types import Message, Send
 
 from vibe_app import errors
 from vibe_app.wire import Event, LiveSessions, SessionState, StartSession, iso, whole
+from vibe_app.workspace_services.common.serving import Proving
 from vibe_app.workspace_services.sidecar.gateway import Gateway
 from vibe_app.workspace_services.sidecar.opencode import OpenCode
 from vibe_app.workspace_services.sidecar.progress import SILENCE
@@ -134,6 +135,7 @@ def create_app(config: Config) -> FastAPI:
         await service.close()
 
     app = FastAPI(title="Vibe sidecar", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.add_middleware(Proving, token=config.token)
     app.add_exception_handler(errors.VibeError, _refuse)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

@@ -6,6 +6,7 @@ import httpx
 
 from vibe_app.errors import Unavailable
 from vibe_app.wire.gateway import Conversation
+from vibe_app.wire.proof import signed_in
 
 _ANSWER = 3.0
 
@@ -15,13 +16,14 @@ class Gateway:
 
     Args:
         url: Its control address.
-        token: What it wants as `Bearer`.
+        token: What it wants as `Bearer`, once it has proven that it knows it.
     """
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            auth=signed_in(token),
+            headers={"Content-Type": "application/json"},
             timeout=_ANSWER,
             # A proxy in the environment must never see a request to the machine itself.
             trust_env=False,

@@ -68,6 +68,8 @@ class Endpoint:
         notices: Sentences on what of the repository is not in the workspace.
         gateway_url: Where the gateway takes the engine's calls; empty where a workspace has none.
         rehearsal_key: The key of the sidecar's rehearsal model, for the gateway.
+        proves: Whether its services prove themselves before they are told anything (`wire.proof`); those
+            that an earlier version started cannot.
     """
 
     url: str
@@ -77,6 +79,7 @@ class Endpoint:
     notices: tuple[str, ...] = ()
     gateway_url: str = ""
     rehearsal_key: str = field(default="", repr=False)
+    proves: bool = False
 
 
 Progress = Callable[[str], Awaitable[None]]

@@ -26,7 +26,7 @@ from vibe_app.aio import BROKEN
 from vibe_app.errors import DiskFull, InvalidRequest, Unavailable
 from vibe_app.workspace_services.sidecar.sweep import sweep
 from vibe_app.workspaces.runtimes.base import FILES_GONE, Endpoint
-from vibe_app.workspaces.runtimes.local import processes, records
+from vibe_app.workspaces.runtimes.local import asking, processes, records
 from vibe_app.workspaces.runtimes.local import runtime as local
 from vibe_app.workspaces.runtimes.local.records import Name, Record
 from vibe_app.workspaces.runtimes.local.runtime import LocalRuntime
@@ -236,7 +236,7 @@ async def test_the_services_beside_are_started_again_without_a_word(place: Place
     assert {each for each in Name if before[each] != after[each]} == {name}
     assert await runtime.ensure(spec) == endpoint
     assert place.told.statuses[spec.project_id] == told
-    await eventually(lambda: local.ask(place.record(spec.project_id).port(name), "/health")[0] == 200)
+    await eventually(lambda: asking.ask(place.record(spec.project_id).port(name), "/health")[0] == 200)
 
 
 async def test_what_ends_an_agents_commands_leaves_the_services_alone(

@@ -35,6 +35,8 @@ INSTALLATION_LABEL = "vibe/installation"
 KEYS_MARK = "vibe/keys"
 SETTINGS_MARK = "vibe/settings"
 EPOCH_MARK = "vibe/epoch"
+PROOF_MARK = "vibe/proof"
+"""Tells that a pod's services prove themselves before they are told anything: see `wire.proof`."""
 
 _USER = 10001
 _HOME = "/home/agent"
@@ -162,6 +164,7 @@ def pod(spec: WorkspaceSpec, settings: Settings, installation: UUID, *, pace: fl
                 EPOCH_MARK: str(spec.epoch),
                 KEYS_MARK: spec.keys.mark,
                 SETTINGS_MARK: _fingerprint(wanted),
+                PROOF_MARK: "1",
             },
         },
         "spec": wanted,

@@ -24,6 +24,7 @@ from vibe_app.workspaces.runtimes.kubernetes.manifests import (
     EPOCH_MARK,
     KEYS_MARK,
     PROJECT_LABEL,
+    PROOF_MARK,
     SETTINGS_MARK,
 )
 
@@ -109,6 +110,7 @@ class Pod:
         epoch: Which start of its workspace it is; 0 of a version that did not count.
         keys: The fingerprint of the secrets with which it was started.
         settings: The fingerprint of all else with which it was started.
+        proves: Whether its services prove themselves; those of an earlier version cannot.
         containers: Its containers, without the one that makes its files.
         checkout: That one.
     """
@@ -127,6 +129,7 @@ class Pod:
     epoch: int
     keys: str
     settings: str
+    proves: bool
     containers: tuple[Container, ...]
     checkout: Container | None
     notices: tuple[str, ...] = ()
@@ -202,6 +205,7 @@ def read(raw: Raw) -> Pod | None:
         epoch=number(marks.get(EPOCH_MARK)),
         keys=marks.get(KEYS_MARK, ""),
         settings=marks.get(SETTINGS_MARK, ""),
+        proves=PROOF_MARK in marks,
         containers=_containers(spec.get("containers") or [], status.get("containerStatuses") or []),
         checkout=next(iter(_containers(spec.get("initContainers") or [], beginning)), None),
         notices=_notices(beginning),

@@ -209,12 +209,16 @@ class KubernetesRuntime:
         return {pod.project_id for pod in self._pods.all()} | await self._objects.found()
 
     async def outdated(self) -> set[UUID]:
-        """Return the projects whose pod runs with other settings or secrets than it would now be given."""
+        """Return the projects whose pod runs with other settings or secrets than it would now be given.
+
+        So does one of a version whose services could not prove themselves.
+        """
         return {pod.project_id for pod in self._pods.all() if pod.running and not self._as_set(pod)}
 
     def _as_set(self, pod: Pod) -> bool:
         keys = self._tenancy.keys(pod.project_id, pod.epoch)
-        return pod.settings == self._objects.mark(pod.project_id) and pod.keys == keys.mark
+        marked = pod.settings == self._objects.mark(pod.project_id)
+        return marked and pod.keys == keys.mark and pod.proves
 
     def _workspace(self, project_id: UUID) -> _Workspace:
         return self._workspaces.setdefault(project_id, _Workspace(project_id))
@@ -235,6 +239,7 @@ class KubernetesRuntime:
             notices=remade + pod.notices,
             gateway_url=f"http://{host}:{manifests.GATEWAY}",
             rehearsal_key=keys.rehearsal_key,
+            proves=pod.proves,
         )
 
     async def _start(self, workspace: _Workspace, spec: WorkspaceSpec) -> VibeError | None:

@@ -32,8 +32,9 @@ from vibe_app.workspaces.runtimes.base import (
     WorkspaceSpec,
 )
 from vibe_app.workspaces.runtimes.local import processes
+from vibe_app.workspaces.runtimes.local.asking import ask, proves
 from vibe_app.workspaces.runtimes.local.records import Name, Record, Records
-from vibe_app.workspaces.runtimes.local.services import Services, ask
+from vibe_app.workspaces.runtimes.local.services import Services
 from vibe_app.workspaces.runtimes.local.starting import BESIDE, Starter, in_words
 from vibe_app.workspaces.runtimes.local.wall import find
 from vibe_app.workspaces.runtimes.local.workspace import CORE, LocalWorkspace, stopped_meanwhile
@@ -48,14 +49,6 @@ _RESTART_DELAYS = (0.0, 1.0, 2.0)
 _RESTART_WINDOW = 60.0
 # Seconds between two starts of a service that is started again by itself.
 _BESIDE_DELAY = 5.0
-# What tells that a service is the one with this record's token.
-_ASKED = {
-    Name.OPENCODE: "/global/health",
-    Name.FILES: "/files",
-    Name.PROXY: "/pty",
-    Name.GATEWAY: "/sessions/none",
-    Name.SIDECAR: "/sessions/none",
-}
 
 
 class LocalRuntime:
@@ -238,11 +231,13 @@ class LocalRuntime:
                 usable = name is Name.OPENCODE or service.build == self._services.build(name, record)
                 if usable:
                     keys = self._services.keys(record)
-                    password = keys.password if name is Name.OPENCODE else ""
-                    asked = (record.port(name), _ASKED[name], keys.token, password)
-                    status, _ = await asyncio.to_thread(ask, *asked)
-                    # OpenCode may be too busy to answer; one with another password is of no use.
-                    usable = status != 401 and (status != 0 or name is Name.OPENCODE)
+                    port = record.port(name)
+                    if name is Name.OPENCODE:
+                        status, _ = await asyncio.to_thread(ask, port, "/global/health", keys.password)
+                        # It may be too busy to answer; one with another password is of no use.
+                        usable = status != 401
+                    else:
+                        usable = await asyncio.to_thread(proves, port, keys.token)
                 if usable:
                     workspace.services[name] = process
                 else:

@@ -7,9 +7,7 @@ environments. The local runtime decides when to start and to end them.
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
-import http.client
 import json
 import os
 import shutil
@@ -26,8 +24,6 @@ import psutil
 import vibe_app
 from vibe_app.errors import Unavailable
 from vibe_app.settings import Settings
-from vibe_app.shapes import shaped
-from vibe_app.wire import Refusal
 from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.protection import notice
 from vibe_app.workspaces.repositories import checkout
@@ -38,7 +34,6 @@ from vibe_app.workspaces.runtimes.local.records import Name, Record
 from vibe_app.workspaces.runtimes.local.wall import NoWall, Wall, arguments, data, seccomp_filter
 
 _PACKAGE = Path(vibe_app.__path__[0])
-_ANSWER = 5.0
 _UUID_CHARS = 36
 _SHARED = (
     *("errors.py", "inside.py", "disk.py", "log.py", "shapes.py", "networks.py", "catalogue.py"),
@@ -353,37 +348,6 @@ def _project(name: str) -> UUID | None:
         return UUID(name[:_UUID_CHARS])
     except ValueError:
         return None
-
-
-def ask(port: int, path: str, token: str = "", password: str = "") -> tuple[int, str]:
-    """Ask a service on loopback and return the status and its sentence; status 0 means no answer.
-
-    It blocks for up to 5 s and is meant for a thread.
-
-    Args:
-        port: Where it listens.
-        path: What it is asked for.
-        token: Of a service of ours.
-        password: Of OpenCode, in its place: its refusal is no JSON, and has no sentence.
-    """
-    credentials = base64.b64encode(f"opencode:{password}".encode()).decode()
-    authorization = f"Basic {credentials}" if password else f"Bearer {token}"
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER)
-    try:
-        connection.request("GET", path, headers={"Authorization": authorization})
-        response = connection.getresponse()
-        body = response.read(65_536)
-    except (OSError, http.client.HTTPException):
-        return 0, "its services do not answer"
-    finally:
-        connection.close()
-    if password:
-        return response.status, ""
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return 0, "something else answers at its port"
-    return response.status, shaped(Refusal, answer).get("error", "")
 
 
 def _sidecar_build() -> str:

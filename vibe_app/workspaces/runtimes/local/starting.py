@@ -16,8 +16,9 @@ from vibe_app.settings import Settings
 from vibe_app.workspaces.repositories import checkout
 from vibe_app.workspaces.runtimes.base import FILES_GONE, Endpoint, OnStatus
 from vibe_app.workspaces.runtimes.local import processes
+from vibe_app.workspaces.runtimes.local.asking import ask
 from vibe_app.workspaces.runtimes.local.records import Name, Record, Records, Service, port_is_free
-from vibe_app.workspaces.runtimes.local.services import Services, ask
+from vibe_app.workspaces.runtimes.local.services import Services
 from vibe_app.workspaces.runtimes.local.workspace import LocalWorkspace, stopped_meanwhile
 from vibe_app.workspaces.states import WorkspaceStatus
 

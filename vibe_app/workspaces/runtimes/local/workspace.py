@@ -76,6 +76,8 @@ class LocalWorkspace:
             notices=tuple(self.notices),
             gateway_url=record.url(Name.GATEWAY),
             rehearsal_key=keys.rehearsal_key,
+            # Services of an earlier version are not taken over: see `LocalRuntime._adopt`.
+            proves=True,
         )
 
 
