@@ -21,7 +21,17 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ValidationError
 
-from vibe_app.wire import EventType, Failure, SessionState, SidecarStatus, StartSession, Usage, iso, now
+from vibe_app.wire import (
+    EventType,
+    Failure,
+    SessionState,
+    SidecarStatus,
+    StartSession,
+    Usage,
+    iso,
+    now,
+    proof,
+)
 from vibe_app.workspaces.runtimes.base import Endpoint
 
 _BURST = 500
@@ -290,6 +300,8 @@ class ScriptedSidecar:
         self.calls[route] += 1
         if parts[0] in ("health", "ready"):
             return await send_json(writer, 200, {"status": "ok"})
+        if request.path == proof.PATH:
+            return await send_proof(writer, request, self.token)
         given = (request.headers.get("authorization") or "").removeprefix("Bearer ")
         if given not in self.tokens and not (self.trusting and given):
             return await send_json(
@@ -425,6 +437,13 @@ async def send(writer: asyncio.StreamWriter, status: int, content_type: str, bod
     await send_head(writer, status, content_type, {"Content-Length": str(len(body))})
     writer.write(body)
     await writer.drain()
+
+
+async def send_proof(writer: asyncio.StreamWriter, request: Request, token: str) -> None:
+    """Prove the knowledge of a token, as `vibe_app.wire.proof` wants it."""
+    client, server = (writer.get_extra_info(name)[:2] for name in ("peername", "sockname"))
+    given = proof.proof_of(token, request.query["nonce"][0], client, server)
+    await send_json(writer, 200, {"proof": given})
 
 
 async def send_json(writer: asyncio.StreamWriter, status: int, answer: object) -> None:

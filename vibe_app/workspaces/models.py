@@ -32,9 +32,9 @@ class Workspace(SQLModel, table=True):
     they prove themselves, while it is ready. `failure` is how it failed, for who asked for it. `outdated`
     tells that it runs with other settings than those of now. `trouble` is how something of it ended
     unasked, and `trouble_final` whether running again would end in the same way. `erase_at` is when what
-    belongs to no project is erased. `holder_id` is the person who took its place among those that run at once, and
-    `placed_at` when, on the database's clock; `wished_by` somebody who waits for one since `wished_at`,
-    which counts until `wished_until`, on that clock too.
+    belongs to no project is erased. `holder_id` is the person who took its place among those that run at
+    once, and `placed_at` when, on the database's clock; `wished_by` somebody who waits for one since
+    `wished_at`, which counts until `wished_until`, on that clock too.
     """
 
     __tablename__ = "workspaces"

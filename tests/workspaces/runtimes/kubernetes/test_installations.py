@@ -11,7 +11,7 @@ from tests.workspaces.runtimes.kubernetes.kube.acts import heir
 from vibe_app.errors import CannotStart
 from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.runtimes.base import Tenancy, WorkspaceSpec
-from vibe_app.workspaces.runtimes.kubernetes.manifests import INSTALLATION_LABEL, pod_name
+from vibe_app.workspaces.runtimes.kubernetes.manifests import INSTALLATION_LABEL, PROOF_MARK, pod_name
 
 ANOTHER = UUID(int=0xBAD)
 
@@ -161,3 +161,16 @@ async def test_two_processes_with_other_settings_do_not_fight_over_a_pod(house):
         assert await runtime.outdated() == {house.project}
     assert house.api.calls["POST pods"] == 1
     assert house.api.calls[f"DELETE pods/{house.pod}"] == 0
+
+
+async def test_a_pod_of_a_version_that_proved_nothing_is_asked_as_then_until_it_can_be_replaced(house):
+    """Only the cluster's own word on the pod says so: nothing that answers in it can."""
+    assert (await house.runtime.ensure(spec_of(house.project))).proves
+    await house.runtime.close()
+    del house.api.objects["pods"][house.pod]["metadata"]["annotations"][PROOF_MARK]
+    async with heir(house) as runtime:
+        assert not (await runtime.ensure(spec_of(house.project))).proves
+        assert await runtime.outdated() == {house.project}
+        await runtime.stop(house.project)
+        assert (await runtime.ensure(spec_of(house.project, epoch=2))).proves
+        assert await runtime.outdated() == set()

@@ -12,8 +12,9 @@ import os
 from collections.abc import Iterable
 from typing import Any, Self
 
-from tests.scripted import Request, Script, ScriptedSidecar, send_json
+from tests.scripted import Request, Script, ScriptedSidecar, send_json, send_proof
 from tests.workspaces.runtimes.kubernetes.kube.api import Change, FakeApi
+from vibe_app.wire import proof
 from vibe_app.wire.gateway import GatewayState, Limits, Spending, Spent, UsagePage
 from vibe_app.workspaces.runtimes.kubernetes import manifests
 
@@ -53,6 +54,8 @@ class PodGateway(PodSidecar):
         self.port = manifests.GATEWAY
 
     async def answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.path == proof.PATH:
+            return await send_proof(writer, request, self.token)
         if (request.headers.get("authorization") or "") not in {f"Bearer {token}" for token in self.tokens}:
             return await send_json(writer, 401, {"error": "The token is wrong.", "code": "unauthenticated"})
         kind, _, name = request.path.strip("/").partition("/")
