@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -17,9 +18,11 @@ from tests.waiting import eventually
 from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
 from tests.workspaces.runtimes.kubernetes.kube.houses import PodHouse, pod_house
 from tests.workspaces.runtimes.kubernetes.probing import REFUSED, lay_out
+from vibe_app.clients.gateway import GatewayClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import Unavailable
 from vibe_app.wire import Event, EventType, SidecarStatus, StartSession
+from vibe_app.wire.gateway import Configuration, Provider
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name, pod_name
 
@@ -219,6 +222,71 @@ async def test_a_session_whose_pod_is_deleted_is_known_to_the_next(house, agent,
     after = await house.runtime.ensure(spec_of(house.project))
     events = await output(agent, after, session)
     assert events[-1].text.startswith("Session failed: ")
+
+
+# Waits until the ports of the sidecar and of the gateway are free, takes them, and writes down what it hears.
+SQUATTER = """
+import pathlib, socket, threading, time
+here = pathlib.Path("/workspace")
+answer = b'{"configured": true, "journal": "aa", "last": 0, "sessions": [], "proof": "%s"}' % (b"0" * 64)
+def hear(connection, name):
+    with connection, open(here / name, "ab", buffering=0) as file:
+        while data := connection.recv(65536):
+            file.write(data)
+            connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\n"
+                               b"Content-Length: %d\\r\\n\\r\\n" % len(answer) + answer)
+def squat(port):
+    while True:
+        server = socket.socket()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind(("0.0.0.0", port))
+            server.listen()
+            break
+        except OSError:
+            server.close()
+    (here / f"taken-{port}").touch()
+    while True:
+        threading.Thread(target=hear, args=(server.accept()[0], f"heard-{port}"), daemon=True).start()
+for port in (3003, 3005):
+    threading.Thread(target=squat, args=(port,), daemon=True).start()
+(here / "squatting").touch()
+while not (here / "enough").exists():
+    time.sleep(0.05)
+"""
+
+
+async def test_a_command_that_takes_the_ports_of_dead_services_is_told_nothing(house, agent):
+    project = uuid4()
+    endpoint = await house.runtime.ensure(spec_of(project))
+    folder, secrets = files(house, project), keys_of(project)
+    (folder / "squat.py").write_text(SQUATTER)
+    await begun(agent, endpoint, "python3 squat.py")
+    await eventually((folder / "squatting").exists, 60)
+    house.node.pods[pod_name(project)].containers["opencode-server-sidecar"].kill()
+    await eventually(lambda: all((folder / f"taken-{port}").exists() for port in (3003, 3005)), 60)
+
+    provider = Provider(id="p", dialect="openai", base_url="http://127.0.0.1:9/v1", key="sk-of-the-provider")
+    configuration = Configuration(providers=(provider,))
+    start = StartSession(session_id=str(uuid4()), prompt="told to nobody else")
+    async with GatewayClient() as gateway:
+        with pytest.raises(Unavailable, match="does not prove"):
+            await gateway.configure(endpoint, configuration)
+        with pytest.raises(Unavailable, match="does not prove"):
+            await agent.start(endpoint, start)
+        heard = b"".join((folder / f"heard-{port}").read_bytes() for port in (3003, 3005))
+        assert heard.count(b"GET /proof?nonce=") == 2
+        for secret in (secrets.token, provider.key, start.prompt):
+            assert secret.encode() not in heard
+        # The twin: who asks as earlier versions did, tells it everything.
+        trusting = replace(endpoint, proves=False)
+        assert (await gateway.configure(trusting, configuration)).configured
+        with pytest.raises(Unavailable):
+            await agent.start(trusting, start)
+        heard = b"".join((folder / f"heard-{port}").read_bytes() for port in (3003, 3005))
+        for secret in (secrets.token, provider.key, start.prompt):
+            assert secret.encode() in heard
+    await house.runtime.stop(project, erase=True)
 
 
 async def test_a_repository_that_cannot_be_cloned_is_told(house):
