@@ -152,6 +152,7 @@ def test_limits_and_costs_in_words() -> None:
     assert limits_words(LimitsView.show(Limits(200 * CENT, 5000, 30, 1000))) == (
         "$2.00, 5,000 tokens, 30 min, 1,000 requests"
     )
+    assert limits_words(LimitsView.show(Limits(None, 1, None, 1))) == "1 token, 1 request"
     assert limits_words(LimitsView.show(NO_LIMITS)) == ""
     assert cost_words(session()) == ""
     assert cost_words(session(cost_at_least=0.0)) == "price unknown"

@@ -112,12 +112,17 @@ def changed(present: Limits, given: LimitsPatch, installation: Limits) -> Limits
     return wanted
 
 
+def counted(number: int, what: str) -> str:
+    """Say how many of something that an s makes many: `1 request`, `1,200 tokens`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _outer(limits: Limits) -> list[tuple[str, str, int | None]]:
     return [
         ("nano", dollars(limits.nano or 0), limits.nano),
-        ("tokens", f"{limits.tokens or 0:,} tokens", limits.tokens),
-        ("minutes", f"{limits.minutes or 0} minutes", limits.minutes),
-        ("requests", f"{limits.requests or 0:,} requests", limits.requests),
+        ("tokens", counted(limits.tokens or 0, "token"), limits.tokens),
+        ("minutes", counted(limits.minutes or 0, "minute"), limits.minutes),
+        ("requests", counted(limits.requests or 0, "request"), limits.requests),
     ]
 
 

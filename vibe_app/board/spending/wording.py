@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vibe_app.board.sessions.schemas import SessionCard
-from vibe_app.board.spending.limits import LimitsView, dollars, nano, thousands
+from vibe_app.board.spending.limits import LimitsView, counted, dollars, nano, thousands
 
 _UNKNOWN = "price unknown"
 
@@ -46,9 +46,9 @@ def tokens_of(session: SessionCard) -> int | None:
 def limits_words(limits: LimitsView) -> str:
     """Say what a session may spend: `$2.00, 30 min`; nothing where it has no limit."""
     said = [
-        f"{limits.tokens:,} tokens" if limits.tokens else "",
+        counted(limits.tokens, "token") if limits.tokens else "",
         f"{limits.minutes:,} min" if limits.minutes else "",
-        f"{limits.requests:,} requests" if limits.requests else "",
+        counted(limits.requests, "request") if limits.requests else "",
     ]
     cost = "" if limits.usd is None else dollars(nano(limits.usd))
     return ", ".join(filter(None, [cost, *said]))
