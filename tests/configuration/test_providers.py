@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,14 +19,6 @@ from vibe_app.settings import load_settings
 
 ADMIN = Actor(uuid4(), UserRole.ADMIN, "ada@example.org", "Ada")
 KEY = "sk-0123456789abcdef"
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    await database.open()
-    yield database
-    await database.close()
 
 
 def house(provider: str = "house") -> NewProvider:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,6 @@ from vibe_app.settings import Settings, load_settings
 
 TOKENS = ["ghp_one", "ghp_two", "ghp_three"]
 OLD, NEW = "o" * 40, "n" * 40
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    await database.open()
-    yield database
-    await database.close()
 
 
 async def keep(database: Database, keyring: Keyring, tokens: list[str]) -> list[Project]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from sqlalchemy import inspect, select, text, update
 from sqlmodel import col
@@ -21,14 +19,6 @@ from vibe_app.settings import load_settings
 
 TOKEN = "ghp_0123456789"
 KEY = "k3" * 20
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    await database.open()
-    yield database
-    await database.close()
 
 
 def secrets_of(*keys: str) -> Secrets:

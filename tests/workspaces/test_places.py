@@ -165,28 +165,28 @@ async def test_who_only_opens_a_board_has_nothing_stopped_for_it(rig: Rig) -> No
     assert await row_of(rig, other) is None
 
 
-async def test_a_session_in_line_keeps_no_workspace_from_one_that_is_claimed(rig: Rig) -> None:
-    """Neither one that waits for its provider, whose workspace is up, nor one that is tried again later."""
-    waiting = await rig.running()
+async def in_line(rig: Rig) -> SessionView:
+    """A session that has begun and is not to go on within the hour."""
+    session = await rig.running()
     async with rig.database.transaction() as db:
         await db.execute(
             update(Session)
-            .where(col(Session.id) == waiting.id)
+            .where(col(Session.id) == session.id)
             .values(owner=None, wait_from=db_clock(), not_before=db_clock() + 3600)
         )
+    return session
+
+
+async def test_a_session_in_line_keeps_no_workspace_from_one_that_is_claimed(rig: Rig) -> None:
+    """Neither one that waits for its provider, whose workspace is up, nor one that is tried again later."""
+    waiting = await in_line(rig)
     session = await rig.running()
     assert rig.runtime.running == {session.project_id}
     assert (await rig.read(waiting)).status == "running"
 
 
 async def test_what_is_only_to_be_stopped_starts_no_workspace_beyond_the_limit(rig: Rig) -> None:
-    waiting = await rig.running()
-    async with rig.database.transaction() as db:
-        await db.execute(
-            update(Session)
-            .where(col(Session.id) == waiting.id)
-            .values(owner=None, wait_from=db_clock(), not_before=db_clock() + 3600)
-        )
+    waiting = await in_line(rig)
     session = await rig.running()
     await rig.stop(waiting)
     assert (await rig.over(waiting)).status == "cancelled"

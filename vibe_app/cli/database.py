@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
     from vibe_app.accounts.service import Accounts
+    from vibe_app.db import Database
 
 Answer = TypeVar("Answer")
 
@@ -235,21 +236,21 @@ def show_current(data: Path | None) -> None:
     raise SystemExit(1)
 
 
-def with_accounts(settings: Settings, use: Callable[[Accounts], Awaitable[Answer]]) -> Answer:
-    """Run `use` with the accounts of the database, opened for this call alone.
+def with_database(settings: Settings, use: Callable[[Database], Awaitable[Answer]]) -> Answer:
+    """Run `use` with the database, opened for this call alone.
 
     Raises:
         Fault: What was asked was refused, in the words of the refusal.
     """
-    # Tokens may name a project, so SQLAlchemy wants to know that table.
+    # Tables name these two: SQLAlchemy wants to know them.
+    import vibe_app.accounts.models  # pyright: ignore[reportUnusedImport]
     import vibe_app.board.projects.models  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    from vibe_app.accounts.service import Accounts
     from vibe_app.db import Database
 
     async def run() -> Answer:
         database = Database(settings.database)
         try:
-            return await use(Accounts(database, settings.signing_key(), settings.login_days))
+            return await use(database)
         finally:
             await database.close()
 
@@ -257,6 +258,15 @@ def with_accounts(settings: Settings, use: Callable[[Accounts], Awaitable[Answer
         return asyncio.run(run())
     except VibeError as error:
         raise Fault(error.message) from error
+
+
+def with_accounts(settings: Settings, use: Callable[[Accounts], Awaitable[Answer]]) -> Answer:
+    """Run `use` with the accounts of the database, as `with_database` does."""
+    from vibe_app.accounts.service import Accounts
+
+    return with_database(
+        settings, lambda database: use(Accounts(database, settings.signing_key(), settings.login_days))
+    )
 
 
 @click.group()

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import sys
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
 
-from vibe_app.cli.database import ask, check_newest
+from vibe_app.cli.database import ask, check_newest, with_database
 from vibe_app.cli.options import Fault, console, data_option, settings_from
-from vibe_app.errors import NotFound, VibeError
+from vibe_app.errors import NotFound
 from vibe_app.settings import Settings
 
 if TYPE_CHECKING:
     from vibe_app.configuration.keyring import Keyring
     from vibe_app.db import Database
-
-Answer = TypeVar("Answer")
 
 _KEY_IDS = (
     "SELECT DISTINCT key_id FROM secrets",
@@ -80,7 +77,7 @@ def show(data: Path | None) -> None:
 
     settings = _settings(data)
     known = Keyring(settings.known_keys()).key_ids
-    for kept in _with(settings, read):
+    for kept in with_database(settings, read):
         words = "" if kept.sealed.key_id in known else "  cannot be read: kept under another key"
         click.echo(f"{kept.place}  {kept.updated_at:%Y-%m-%d %H:%M} UTC{words}")
 
@@ -110,7 +107,7 @@ def give(place: str, username: str, data: Path | None) -> None:
         await _write(database, keyring, place, username, value)
 
     with _key_in_use(settings, fcntl.LOCK_SH):
-        _with(settings, write)
+        with_database(settings, write)
     console.print(f"Kept at {place}.", markup=False)
 
 
@@ -128,7 +125,7 @@ def remove(place: str, data: Path | None) -> None:
                 await kept.remove(db)
         return bool(found)
 
-    if not _with(_settings(data), write):
+    if not with_database(_settings(data), write):
         raise _nothing_at(place)
     console.print(f"Nothing is kept at {place} any more.", markup=False)
 
@@ -165,7 +162,7 @@ def rotate(data: Path | None) -> None:
 def _end(settings: Settings) -> None:
     from vibe_app.configuration.rotation import rotate as rotate_all
 
-    done = _with(settings, lambda database: rotate_all(database, _keyring(settings)))
+    done = with_database(settings, lambda database: rotate_all(database, _keyring(settings)))
     if done.unreadable:
         raise Fault(
             f"{done.count} secrets are kept under the present key now. These cannot be read with any key "
@@ -228,30 +225,6 @@ def _keyring(settings: Settings) -> Keyring:
     from vibe_app.configuration.keyring import Keyring
 
     return Keyring(settings.keys())
-
-
-def _with(settings: Settings, use: Callable[[Database], Awaitable[Answer]]) -> Answer:
-    """Run `use` with the database, opened for this call alone.
-
-    Raises:
-        Fault: What was asked was refused, in the words of the refusal.
-    """
-    # Secrets name projects, and these people, so SQLAlchemy wants to know their tables.
-    import vibe_app.accounts.models  # pyright: ignore[reportUnusedImport]
-    import vibe_app.board.projects.models  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    from vibe_app.db import Database
-
-    async def run() -> Answer:
-        database = Database(settings.database)
-        try:
-            return await use(database)
-        finally:
-            await database.close()
-
-    try:
-        return asyncio.run(run())
-    except VibeError as error:
-        raise Fault(error.message) from error
 
 
 @contextmanager
