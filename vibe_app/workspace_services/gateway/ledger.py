@@ -6,9 +6,9 @@ journal says, replayed. Talks through the passage have a budget of their own und
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
-from typing import Literal
 
 from pydantic import ValidationError
 
@@ -16,6 +16,8 @@ from vibe_app.catalogue import Catalogue
 from vibe_app.errors import Forbidden, NotFound, VibeError
 from vibe_app.wire import now
 from vibe_app.wire.gateway import Budget, Ended, Provider, Tokens, UsageEntry, UsagePage
+from vibe_app.workspace_services.gateway.conversations import Conversations, Kind, conversation_record
+from vibe_app.workspace_services.gateway.estimates import NOTHING, Estimate, crowded, estimated
 from vibe_app.workspace_services.gateway.journal import Journal, Record
 from vibe_app.workspace_services.gateway.records import (
     Account,
@@ -34,8 +36,6 @@ TALKS = ""
 
 _PAGE = 500
 _COMPACT_FROM = 1024 * 1024
-_DEEPEST = 32
-_MOST_CONVERSATIONS = 20_000
 
 _log = logging.getLogger(__name__)
 
@@ -69,11 +69,13 @@ class Ledger:
         self._journal = journal
         self._prices = prices
         self._accounts: dict[str, Account] = {}
-        self._conversations: dict[str, tuple[Literal["session", "parent"], str]] = {}
+        self._conversations = Conversations(self._accounts)
         self._open: dict[int, Reservation] = {}
         self._entries: list[UsageEntry] = []
         self._dropped = self._last = self._confirmed = self._request = self._kept_size = 0
         self.refused = 0
+        self.changed = asyncio.Event()
+        """Is set, and another put in its place, when a request ends or what a session may spend changes."""
         for record in journal.replay():
             self._replayed(record)
         for reservation in list(self._open.values()):
@@ -117,6 +119,7 @@ class Ledger:
         if known != account:
             self._journal.append(session_record(account))
             self._accounts[session] = account
+            self._wake()
         return account
 
     def find(self, session: str) -> Account:
@@ -149,23 +152,21 @@ class Ledger:
         self.find(session)
         self._learn(conversation, "session", session)
 
-    def admit(self, conversation: str, parent: str, provider: Provider, model: str) -> Reservation:
-        """Let a request pass and note it as under way.
+    def whose(self, conversation: str, parent: str) -> str:
+        """Return the session that a request is asked for, `TALKS` for none.
 
         Args:
             conversation: OpenCode's id of the talk it belongs to.
             parent: The id of the talk whose sub-agent asks; empty for none.
-            provider: Who is asked.
-            model: Which model.
 
         Raises:
             Forbidden: It belongs to no session, and talks are not allowed.
-            BudgetExhausted: The session, or the project's talks, used all that they may.
             Unavailable: The journal cannot be written.
         """
-        if parent and self._owner(conversation) is None and self._owner(parent) is not None:
+        owner = self._conversations.owner
+        if parent and owner(conversation) is None and owner(parent) is not None:
             self._learn(conversation, "parent", parent)
-        session = self._owner(conversation)
+        session = owner(conversation)
         if session is None:
             if TALKS not in self._accounts:
                 self.refused += 1
@@ -175,6 +176,52 @@ class Ledger:
                     "unknown_conversation",
                 )
             session = TALKS
+        return session
+
+    def estimate(self, session: str, provider: Provider, model: str, body: bytes) -> Estimate:
+        """Estimate what a request will use, where the session has a limit that this could go over."""
+        limits = self._accounts[session].limits
+        if limits.nanodollars is None and limits.tokens is None:
+            return NOTHING
+        return estimated(body, self._prices.find(provider.catalogue, model), free=provider.free)
+
+    def is_crowded(self, session: str, estimate: Estimate) -> bool:
+        """Tell whether a request is to wait for others of its session that are under way.
+
+        So it is where all of them together may go over a limit. By itself a request never waits, and where
+        the limit is reached by what was truly used, it is not to wait but to be refused.
+        """
+        account = self._accounts.get(session)
+        held = [each.estimate for each in self._open.values() if each.session == session]
+        if account is None or not held:
+            return False
+        if exhausted(account.limits, account.spent, account.under_way, account.started_at):
+            return False
+        return crowded(account.limits, account.spent, held, estimate)
+
+    def admit(
+        self,
+        conversation: str,
+        parent: str,
+        provider: Provider,
+        model: str,
+        estimate: Estimate = NOTHING,
+    ) -> Reservation:
+        """Let a request pass and note it as under way.
+
+        Args:
+            conversation: OpenCode's id of the talk it belongs to.
+            parent: The id of the talk whose sub-agent asks; empty for none.
+            provider: Who is asked.
+            model: Which model.
+            estimate: What it may use.
+
+        Raises:
+            Forbidden: It belongs to no session, and talks are not allowed.
+            BudgetExhausted: The session, or the project's talks, used all that they may.
+            Unavailable: The journal cannot be written.
+        """
+        session = self.whose(conversation, parent)
         account = self._accounts[session]
         if ended := exhausted(account.limits, account.spent, account.under_way, account.started_at):
             self.refused += 1
@@ -190,6 +237,7 @@ class Ledger:
             free=provider.free,
             model=model,
             started_at=now(),
+            estimate=estimate,
         )
         self._journal.append(reserved_record(reservation))
         self._reserve(reservation)
@@ -276,32 +324,16 @@ class Ledger:
         found = tuple(self._entries[skipped : skipped + _PAGE])
         return UsagePage(journal=self.journal_id, entries=found, last=self._last)
 
-    def _owner(self, conversation: str) -> str | None:
-        """Return the live session that a conversation belongs to, through those it is a sub-agent of."""
-        for _ in range(_DEEPEST):
-            kind, name = self._conversations.get(conversation, ("session", ""))
-            if kind == "session":
-                return name if name and name in self._accounts else None
-            conversation = name
-        return None
-
-    def _learn(self, conversation: str, kind: Literal["session", "parent"], name: str) -> None:
-        if self._conversations.get(conversation) != (kind, name):
-            self._journal.append({"kind": "conversation", "id": conversation, kind: name})
-            self._remember(conversation, kind, name)
-
-    def _remember(self, conversation: str, kind: Literal["session", "parent"], name: str) -> None:
-        self._conversations[conversation] = (kind, name)
-        if len(self._conversations) > _MOST_CONVERSATIONS:
-            owned = {known: to for known, to in self._conversations.items() if self._owner(known) is not None}
-            self._conversations = owned
+    def _learn(self, conversation: str, kind: Kind, name: str) -> None:
+        if not self._conversations.is_known(conversation, kind, name):
+            self._journal.append(conversation_record(conversation, kind, name))
+            self._conversations.remember(conversation, kind, name)
 
     def _gone(self, session: str) -> None:
         self._accounts.pop(session, None)
+        self._wake()
         if session != TALKS:
-            self._conversations = {
-                known: to for known, to in self._conversations.items() if to != ("session", session)
-            }
+            self._conversations.forget(session)
 
     def _reserve(self, reservation: Reservation) -> None:
         self._open[reservation.number] = reservation
@@ -313,12 +345,17 @@ class Ledger:
         reservation = self._open.pop(number, None)
         if reservation and (account := self._accounts.get(reservation.session)):
             account.under_way = max(account.under_way - 1, 0)
+        self._wake()
+
+    def _wake(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
 
     def _used(self, number: int, entry: UsageEntry) -> None:
-        self._unreserve(number)
-        self._keep(entry)
         if account := self._accounts.get(entry.session_id or TALKS):
             account.spent = added(account.spent, entry)
+        self._keep(entry)
+        self._unreserve(number)
 
     def _keep(self, entry: UsageEntry) -> None:
         self._entries.append(entry)
@@ -338,8 +375,7 @@ class Ledger:
         yield {"kind": "dropped", "upto": self._confirmed, "request": self._request}
         for account in self._accounts.values():
             yield session_record(account)
-        for name, (kind, to) in self._conversations.items():
-            yield {"kind": "conversation", "id": name, kind: to}
+        yield from self._conversations.records()
         for reservation in self._open.values():
             yield reserved_record(reservation)
             if reservation.seen is not None:
@@ -365,7 +401,7 @@ class Ledger:
                 self._gone(record["id"])
             case "conversation":
                 kind = "session" if "session" in record else "parent"
-                self._remember(record["id"], kind, record[kind])
+                self._conversations.remember(record["id"], kind, record[kind])
             case "reserved":
                 self._reserve(reservation_of(record))
             case "seen" if record["request"] in self._open:

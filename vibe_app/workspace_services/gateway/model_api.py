@@ -124,13 +124,42 @@ class ModelApi:
             sentence = f"The model {model[:100] or 'that the request names'} may not be asked here."
             return dialects.refusal(dialect, 403, "model_not_allowed", sentence)
         try:
-            held = self._known.ledger.admit(conversation, parent, provider, model)
+            held = await self._admitted(request, (conversation, parent), provider, model, body)
         except BudgetExhausted as over:
             return dialects.refusal(dialect, 402, over.code, over.message)
         except VibeError as error:
             status = 403 if error.code == "unknown_conversation" else 503
             return dialects.refusal(dialect, status, error.code, error.message)
+        if held is None:
+            return Response(status_code=400)
         return await self._ask(request, provider, path, body, held)
+
+    async def _admitted(
+        self, request: Request, names: tuple[str, str], provider: Provider, model: str, body: bytes
+    ) -> Reservation | None:
+        """Let a request pass once it can go over no limit together with others; None where it was given up.
+
+        Raises:
+            VibeError: As `Ledger.admit`.
+        """
+        ledger = self._known.ledger
+        session = ledger.whose(*names)
+        estimate = ledger.estimate(session, provider, model, body)
+        if not ledger.is_crowded(session, estimate):
+            return ledger.admit(*names, provider, model, estimate)
+        gone = asyncio.create_task(_until_gone(request), name="who waits at the gateway")
+        try:
+            while ledger.is_crowded(session, estimate):
+                changed = asyncio.create_task(ledger.changed.wait(), name="a request ends")
+                await asyncio.wait((changed, gone), return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+                if gone.done():
+                    return None
+            # At once: whoever waits as well finds this one under way.
+            return ledger.admit(*names, provider, model, estimate)
+        finally:
+            gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
 
     def _allows(self, headers: Mapping[str, str]) -> bool:
         given = headers.get("authorization", "")

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from vibe_app.wire import HUGE
 from vibe_app.wire.gateway import Ended, Limits, Spending, Spent, Tokens, UsageEntry
+from vibe_app.workspace_services.gateway.estimates import NOTHING, Estimate
 from vibe_app.workspace_services.gateway.journal import Record
 
 
@@ -45,6 +46,7 @@ class Reservation:
     model: str
     started_at: datetime
     seen: Tokens | None = None
+    estimate: Estimate = NOTHING
     settled: bool = field(default=False, compare=False)
 
 
