@@ -54,6 +54,9 @@ class Behind:
         walled: Whether there is a wall.
         memory: MiB that all in it may have; 0 is not bounded. `disk` likewise.
         wall: How the wall is put up; by default as it is found.
+        guarded: Whether OpenCode is started as we start it. Otherwise it is by itself: it reads its
+            configuration wherever it does.
+        also: Further ports of loopback that are reached behind the wall.
     """
 
     root: Path
@@ -63,6 +66,8 @@ class Behind:
     memory: int = 0
     disk: int = 0
     wall: wall.Wall | None = None
+    guarded: bool = True
+    also: list[int] = field(default_factory=list[int])
     password: str = field(default_factory=secret)
     token: str = field(default_factory=secret)
 
@@ -93,7 +98,8 @@ class Behind:
 
     def start(self) -> None:
         """Start OpenCode, and wait until it answers."""
-        hermetic.prepare(self.layout)
+        if self.guarded or not self.layout.home.exists():
+            hermetic.prepare(self.layout)
         if not self.walled:
             # The guard writes over the environment that OpenCode was started with, wall or not: without it
             # the probes of that environment are seen to succeed.
@@ -107,6 +113,8 @@ class Behind:
             path="/usr/local/bin:/usr/bin:/bin",
             model_token=self.token,
         )
+        if not self.guarded:
+            env = _by_itself(env)
         command = [str(self.binary), "serve", "--hostname", "127.0.0.1", "--port", str(self.port)]
         self.own()
         with self.log.open("ab") as log:
@@ -143,10 +151,11 @@ class Behind:
             data=wall.data(self.layout),
             last=last,
             filter=wall.seccomp_filter(),
+            before=hermetic.before_opencode(self.layout, self.binary),
             command=command,
             secrets=hidden,
             port=self.port,
-            outward=[int(self.provider.url.rpartition(":")[2].partition("/")[0])],
+            outward=[int(self.provider.url.rpartition(":")[2].partition("/")[0]), *self.also],
             memory=self.memory,
             disk=self.disk,
             folders=[str(self.layout.workspace), str(self.layout.home)],
@@ -176,7 +185,9 @@ class Behind:
         assert self.process
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return self.ask("GET", "/config").status_code == 200
+            # What is asked in the moment in which it opens its port is never answered.
+            self.ask("GET", "/global/health", seconds=2)
+            return self.ask("GET", "/config", seconds=5 if self.guarded else 40).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -213,6 +224,12 @@ class Behind:
             else:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(10)
+
+
+def _by_itself(env: dict[str, str]) -> dict[str, str]:
+    """OpenCode's environment, without what of ours makes it read our configuration alone."""
+    ours = ("OPENCODE_DISABLE_PROJECT_CONFIG", "OPENCODE_PURE", "OPENCODE_AUTH_CONTENT", "XDG_CONFIG_HOME")
+    return {name: value for name, value in env.items() if name not in ours}
 
 
 def _tools(request: dict[str, Any]) -> list[dict[str, Any]]:

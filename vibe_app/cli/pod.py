@@ -246,6 +246,8 @@ def _start(settings: Settings, place: Place) -> subprocess.Popen[bytes]:
     binary = settings.opencode_binary
     if os.access(binary, os.R_OK):
         logger.warning("%s can be read: its process can be looked into by what the agent runs", binary)
+    before = hermetic.before_opencode(place.layout, binary)
+    subprocess.run(before, cwd=place.layout.given, stdin=subprocess.DEVNULL, check=False)
     return subprocess.Popen(
         [binary, "serve", "--hostname", "127.0.0.1", "--port", str(place.port)],
         env=env,

@@ -23,7 +23,7 @@ from vibe_app import inside
 from vibe_app.catalogue import catalogue, part
 from vibe_app.inside import Spot
 from vibe_app.settings import OPENCODE_VERSION
-from vibe_app.workspaces.runtimes import supervision
+from vibe_app.workspaces.runtimes import forgetting, supervision
 
 REHEARSAL_MODEL = "rehearsal/rehearsal"
 
@@ -146,6 +146,11 @@ class Layout:
     def script(self) -> Path:
         """The supervisor of each command."""
         return self.given / "command.sh"
+
+    @property
+    def forget(self) -> Path:
+        """The script that is run before OpenCode."""
+        return self.given / "forget.js"
 
     @property
     def guidance(self) -> Path:
@@ -295,6 +300,16 @@ def opencode_env(
     return env | dict.fromkeys(switched_off, "1")
 
 
+def before_opencode(layout: Layout, binary: Path) -> list[str]:
+    """Return the command that is to be run before each start of OpenCode, where it will run.
+
+    Args:
+        layout: Where, as OpenCode sees it.
+        binary: OpenCode's.
+    """
+    return forgetting.command(binary, layout.forget, layout.home / ".local" / "share" / "opencode")
+
+
 def _way_out(proxy: str) -> dict[str, str]:
     """The variables by which programs find the proxy, OpenCode among them; some read the other case."""
     found = dict.fromkeys(("http_proxy", "https_proxy"), proxy)
@@ -390,6 +405,7 @@ def prepare_given(layout: Layout, provider: str = "") -> None:
     _place(given, "config", "opencode", "plugin", "guard.js").write(_GUARD)
     _place(given, layout.models.name).write(part(provider))
     _place(given, layout.script.name).write(supervision.SCRIPT)
+    _place(given, layout.forget.name).write(forgetting.SCRIPT)
     _place(given, layout.bash_env.name).write(
         supervision.bash_env(layout.script, layout.bounds, SECRET_VARIABLES)
     )

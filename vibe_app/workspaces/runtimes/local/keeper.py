@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -59,6 +60,7 @@ class Plan:
         data: Files that exist behind the wall alone: path and text.
         last: Further arguments, after those for the files.
         filter: The seccomp filter in hexadecimal; empty for none.
+        before: What is run behind the wall before the command, without its secrets.
         command: What is run behind the wall.
         secrets: Variables for it that stand in nobody's start environment.
         port: Where OpenCode listens behind the wall, and is reached outside, on loopback.
@@ -74,6 +76,7 @@ class Plan:
     data: dict[str, str]
     last: list[str]
     filter: str
+    before: list[str]
     command: list[str]
     secrets: dict[str, str]
     port: int
@@ -163,7 +166,9 @@ def _start(plan: Plan) -> tuple[subprocess.Popen[bytes], int | None, int]:
     arguments = content(b"".join(word.encode() + b"\0" for word in words))
     # bash and no plain one, which would read BASH_ENV and forget the secrets again.
     read = f'while IFS= read -r line; do export "$line"; done <&{secrets}; exec {secrets}<&-'
-    command = ["--", "/bin/bash", "-pc", f'{read}; {_bounded(plan)}exec "$@"', "opencode", *plan.command]
+    before = f"{shlex.join(plan.before)} {secrets}<&-; " if plan.before else ""
+    script = f'{before}{read}; {_bounded(plan)}exec "$@"'
+    command = ["--", "/bin/bash", "-pc", script, "opencode", *plan.command]
     child = subprocess.Popen(
         [plan.bubblewrap, "--args", arguments, *command], stdin=subprocess.DEVNULL, pass_fds=kept
     )

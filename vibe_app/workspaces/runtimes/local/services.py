@@ -206,6 +206,7 @@ class Services:
             data=data(layout),
             last=last,
             filter=seccomp_filter(),
+            before=hermetic.before_opencode(layout, Path(command[0])),
             command=command,
             secrets=secrets,
             port=record.opencode_port,
