@@ -21,30 +21,23 @@ from tests.image.boards import Board
 from tests.podman import Podman, why_not
 from tests.setting_up import token_in
 from tests.waiting import eventually
+from tests.wall import outside
 from tests.wall.inside.table import Targets
+from tests.wall.rig import secret
+from tests.wall.suite import wanted
 
 ROOT = Path(__file__).parents[2]
 WALL = ROOT / "tests" / "wall"
-# What the image's filter of system calls leaves to whoever has no wall: all that walls are made of.
-KERNEL = (
-    *(
-        "new-user-namespace",
-        "clone-with-a-user-namespace",
-        "join-a-namespace",
-        "mount",
-        "chroot",
-        "pivot-root",
-    ),
-    *("unmount", "file-handles", "typing-into-a-terminal", "data-folder"),
-    *(
-        "replace-opencode-folder",
-        "replace-given",
-        "replace-folder-above",
-        "write-configuration",
-        "write-guard",
-    ),
-    *("write-outside", "copy-of-everything"),
-)
+# Where an installation and a user's home are made for the probes; what the board itself has is the thief's.
+PLANTED = Path("/data/planted")
+# Left out is what gets nothing in this image even without a wall: what the container's own filter of system
+# calls and its options refuse, OpenCode's environment, which the guard has written over, what is not there.
+NEVER = {
+    *("clone3-with-a-user-namespace", "new-mount-calls", "keyring", "io-uring", "userfaultfd", "perf"),
+    *("vsock-sockets", "setuid", "environ-of-opencode", "ptrace-opencode"),
+    *("up-from-the-tree", "inherited-files", "write-journal"),
+}
+PROBES = sorted({each.name for each in wanted(root=False, network=False, own_proc=False)} - NEVER)
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=f"THE CONTAINER IMAGE IS NOT TESTED: {why_not()}"),
@@ -106,22 +99,46 @@ async def card(api: Api, project: str, description: str) -> dict[str, Any]:
     return await api("GET", session)
 
 
-def pack(told: dict[str, Any]) -> str:
-    """The thief, the probes and what these are told, as a shell can unpack them."""
+def pack(files: dict[str, str]) -> str:
+    """The thief, the probes and what there is to find, as a shell can unpack them."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        archive.add(WALL / "thief.py", "thief.py")
-        for path in sorted((WALL / "inside").glob("*.py")):
-            archive.add(path, f"inside/{path.name}")
-        content = json.dumps(told).encode()
-        entry = tarfile.TarInfo("targets.json")
-        entry.size = len(content)
-        archive.addfile(entry, io.BytesIO(content))
+        for path in (WALL / "thief.py", WALL / "victims.py", *sorted((WALL / "inside").glob("*.py"))):
+            archive.add(path, str(path.relative_to(WALL)))
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(text.encode()), 0o644
+            archive.addfile(entry, io.BytesIO(text.encode()))
     return base64.b64encode(packed.getvalue()).decode()
 
 
-async def attack(board: Board, api: Api) -> tuple[dict[str, Any], dict[str, str]]:
-    """Have a card try everything; return the thief's loot, and what each probe said."""
+def unpack(board: Board, folder: str | Path, files: dict[str, str]) -> None:
+    """Put them into a folder of the container."""
+    done = board.sh(f"mkdir -p {folder} && cd {folder} && echo {pack(files)} | base64 -d | tar xz")
+    assert done.splitlines()[-1] == "0", done
+
+
+def plant(board: Board) -> tuple[dict[str, Any], list[str]]:
+    """Have a process of the board's user hold secrets; return where they are, and what they are."""
+    kept = {name: secret() for name in (*outside.KEPT, "scratch", "shared", "environment", "argument")}
+    plan = outside.plan(PLANTED / "data", PLANTED)
+    files = outside.files(PLANTED / "data", PLANTED / "person", kept)
+    named = {str(path.relative_to(PLANTED)): text for path, text in files.items()}
+    unpack(board, PLANTED, named | {"plan.json": json.dumps(plan)})
+    done = board.sh(
+        f"cd {PLANTED} && echo {kept['scratch']} >/tmp/scratch && echo {kept['shared']} >/dev/shm/shared"
+        f" && (sleep 600 | VIBE_SECRET_KEY={kept['environment']} python3 victims.py plan.json"
+        f" {kept['argument']} >said.json) >/dev/null 2>victims.log &"
+        f" cd {PLANTED}; for i in $(seq 500); do test -s said.json && exit; sleep 0.02; done; cat victims.log"
+    )
+    said = json.loads(read(board, f"{PLANTED}/said.json"))
+    assert said, done
+    said |= {name: plan[name] for name in ("segment", "abstract", "sockets")}
+    return said, [*kept.values(), *plan["secrets"]]
+
+
+async def attack(board: Board, api: Api, probes: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Have a card try everything; return the thief's loot, and what each probe got."""
     made = await api("POST", "/projects", json={"name": "P"})
     project = f"/projects/{made['id']}"
     greeted = await card(api, project, "rehearse: say hello")
@@ -129,32 +146,22 @@ async def attack(board: Board, api: Api) -> tuple[dict[str, Any], dict[str, str]
     tree, record = f"/data/workspaces/{made['id']}", f"/data/run/{made['id']}.json"
     told: dict[str, Any] = json.loads(read(board, record))
     ports = {name: port for name, port in told.items() if name.endswith("_port")}
+    said, kept = plant(board)
     targets = Targets(
-        data="/data",
+        data=str(PLANTED / "data"),
         tree=tree,
         home=f"/data/homes/{made['id']}",
         given=f"/data/given/{made['id']}",
-        other="",
-        person="",
-        scratch="",
-        shared="",
-        pid=1,
+        other=outside.OTHER,
+        person=str(PLANTED / "person"),
+        scratch="/tmp/scratch",
+        shared="/dev/shm/shared",
         opencode=1,
-        fd=0,
-        address=0,
-        ports={},
-        everywhere=0,
-        datagrams=0,
-        segment=0,
-        abstract="",
-        sockets={},
         opencode_port=ports["opencode_port"],
+        **said,
     )
-    packed = pack(asdict(targets) | {"probes": list(KERNEL)})
-    done = board.sh(
-        f"cd {tree} && echo {packed} | base64 -d | tar xz && echo '{json.dumps(ports)}' >ports.json"
-    )
-    assert done.splitlines()[-1] == "0", done
+    told_to_probes = json.dumps(asdict(targets) | {"probes": probes})
+    unpack(board, tree, {"targets.json": told_to_probes, "ports.json": json.dumps(ports)})
     session = await card(
         api,
         project,
@@ -162,7 +169,14 @@ async def attack(board: Board, api: Api) -> tuple[dict[str, Any], dict[str, str]
     )
     assert session["status"] == "completed", session
     loot, results = (json.loads(read(board, f"{tree}/{name}.json")) for name in ("loot", "results"))
-    return loot, results
+    assert sorted(results) == sorted(probes)
+    if "kill" in results:
+        results["kill"] = (
+            "DONE" if board.sh(f"test -e {PLANTED}/signalled").strip() == "0" else "-nothing came"
+        )
+    got = {name: what for name, what in results.items() if not what.startswith("-")}
+    assert {what for what in got.values() if what != "DONE"} <= {*kept, told.get("password", "")}, got
+    return loot, got
 
 
 def read(board: Board, path: str) -> str:
@@ -172,22 +186,17 @@ def read(board: Board, path: str) -> str:
     return text
 
 
-def got(results: dict[str, str]) -> list[str]:
-    """The probes that got something."""
-    return sorted(name for name, said in results.items() if not said.startswith("-"))
-
-
 async def test_an_agent_in_the_image_gets_at_nothing(podman: Podman, image: str) -> None:
     async with served(podman, image, "on") as (board, api):
         assert "There is no wall" not in board.log()
-        loot, results = await attack(board, api)
+        loot, got = await attack(board, api, PROBES)
     assert loot == {"ports": ["model_port", "network_port", "opencode_port"]}
-    assert sorted(results) == sorted(KERNEL)
-    assert got(results) == []
+    assert got == {}
 
 
 async def test_without_the_wall_it_gets_at_everything_in_the_image(podman: Podman, image: str) -> None:
     async with served(podman, image, "off") as (board, api):
-        loot, results = await attack(board, api)
+        loot, got = await attack(board, api, PROBES)
     assert {"signing_key", "addresses_of_people", "forged_login", "ports"} <= set(loot)
-    assert got(results) == sorted(KERNEL)
+    assert sorted(got) == PROBES
+    assert len(PROBES) >= 40

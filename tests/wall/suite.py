@@ -13,11 +13,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from tests.wall import outside
 from tests.wall.inside import files, kernel, network, processes
 from tests.wall.inside.table import TABLE, Probe, Targets
 from tests.wall.rig import PYTHON, Behind, behind, secret
@@ -25,11 +27,6 @@ from vibe_app.settings import load_settings
 from vibe_app.workspaces.runtimes.local import wall
 
 _PARTS = (files, kernel, network, processes)
-_PORTS = (
-    *("the_board", "the_database", "another_sidecar", "the_file_browser", "the_session_proxy"),
-    "the_gateways_control",
-)
-_OTHER = "another-project"
 
 
 def wanted(*, root: bool, network: bool, own_proc: bool = True) -> list[Probe]:
@@ -60,28 +57,20 @@ def main() -> None:
 
 def attack(workspace: Behind, probes: list[str]) -> dict[str, Any]:
     """Plant what is to be found; run probes in the workspace; return what each said, and what there was."""
-    kept = {name: secret() for name in ("key", "database", "other", "home", "given", "person", "log")}
-    plant(workspace, kept)
+    kept = {name: secret() for name in outside.KEPT}
+    layout = workspace.layout
+    plant(outside.files(workspace.data, workspace.root / "person", kept))
+    plant({layout.guidance: "", layout.ours / "vibe" / "journal": ""})
     scratch, shared = Path(f"/tmp/vibe-{secrets.token_hex(6)}"), Path(f"/dev/shm/vibe-{secrets.token_hex(6)}")
-    held = [secret() for _ in range(5)]
-    sockets = {name: str(workspace.root / f"{name}.sock") for name in ("board", "docker")}
-    told: dict[str, Any] = {
-        "secrets": held,
-        "data": str(workspace.data),
-        "signalled": str(workspace.root / "signalled"),
-        "segment": secrets.randbelow(1 << 30) + 1,
-        "ports": _PORTS,
-        "abstract": f"vibe-{secrets.token_hex(6)}",
-        "sockets": list(sockets.values()),
-    }
-    kept |= {f"held-{number}": each for number, each in enumerate(held)}
+    told = outside.plan(workspace.data, workspace.root)
+    kept |= {f"held-{number}": each for number, each in enumerate(told["secrets"])}
     kept |= {"scratch": secret(), "shared": secret(), "environment": secret(), "argument": secret()}
     (workspace.root / "victims.json").write_text(json.dumps(told))
     shutil.copy(Path(__file__).with_name("victims.py"), workspace.root)
     workspace.own()
     scratch.write_text(kept["scratch"])
     shared.write_text(kept["shared"])
-    outside = subprocess.Popen(
+    victim = subprocess.Popen(
         workspace.as_user(
             PYTHON, str(workspace.root / "victims.py"), str(workspace.root / "victims.json"), kept["argument"]
         ),
@@ -90,23 +79,23 @@ def attack(workspace: Behind, probes: list[str]) -> dict[str, Any]:
         stdout=subprocess.PIPE,
     )
     try:
-        assert outside.stdout
-        said = json.loads(outside.stdout.readline())
+        assert victim.stdout
+        said = json.loads(victim.stdout.readline())
         workspace.start()
         assert workspace.process
         targets = Targets(
             data=str(workspace.data),
-            tree=str(workspace.layout.workspace),
-            home=str(workspace.layout.home),
-            given=str(workspace.layout.given),
-            other=_OTHER,
+            tree=str(layout.workspace),
+            home=str(layout.home),
+            given=str(layout.given),
+            other=outside.OTHER,
             person=str(workspace.root / "person"),
             scratch=str(scratch),
             shared=str(shared),
             opencode=workspace.process.pid,
             segment=told["segment"],
             abstract=told["abstract"],
-            sockets=sockets,
+            sockets=told["sockets"],
             opencode_port=workspace.port,
             **said,
         )
@@ -116,31 +105,18 @@ def attack(workspace: Behind, probes: list[str]) -> dict[str, Any]:
         return {
             "results": results,
             "secrets": [*kept.values(), workspace.password, workspace.token],
-            "alive": outside.poll() is None,
+            "alive": victim.poll() is None,
         }
     finally:
-        outside.communicate(timeout=10)
+        victim.communicate(timeout=10)
         for path in (scratch, shared):
             with suppress(FileNotFoundError):
                 path.unlink()
 
 
-def plant(workspace: Behind, kept: dict[str, str]) -> None:
-    """Make the files of an installation with another project, and of the user who runs it."""
-    data = workspace.data
-    planted = {
-        data / "secret.key": kept["key"],
-        data / "vibe.db": kept["database"],
-        data / "run" / f"{_OTHER}.json": kept["other"],
-        data / "workspaces" / _OTHER / "README.md": kept["other"],
-        data / "homes" / _OTHER / ".netrc": kept["home"],
-        data / "given" / _OTHER / "guidance.md": kept["given"],
-        data / "logs" / f"{_OTHER}-opencode.log": kept["log"],
-        workspace.root / "person" / ".ssh" / "id_ed25519": kept["person"],
-        workspace.layout.guidance: "",
-        workspace.layout.ours / "vibe" / "journal": "",
-    }
-    for path, text in planted.items():
+def plant(files: Mapping[Path, str]) -> None:
+    """Write files, and make the folders that they are in."""
+    for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 

@@ -46,7 +46,7 @@ def main() -> None:
     sent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sent.bind(("0.0.0.0", 0))
     threading.Thread(target=echo, args=(sent, secret), daemon=True).start()
-    for path in ["\0" + plan["abstract"], *plan["sockets"]]:
+    for path in ["\0" + plan["abstract"], *plan["sockets"].values()]:
         listening = socket.socket(socket.AF_UNIX)
         listening.bind(path)
         listening.listen()
