@@ -77,6 +77,7 @@ class Behind:
         self.layout = hermetic.Layout(workspace, home, given)
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self.terminal, self.named = -1, ""
         self.log = self.data / "logs" / "one-opencode.log"
         self.binary = self.data / "sealed" / "opencode"
         for folder in (workspace, home.parent, given.parent, self.log.parent, self.binary.parent):
@@ -84,6 +85,25 @@ class Behind:
         subprocess.run(["git", "init", "-q", str(workspace)], check=True)
         shutil.copyfile(opencode_binary(), self.binary)
         self.binary.chmod(0o111 if self.walled else 0o755)
+
+    def in_terminal(self, *command: str) -> list[str]:
+        """A command as its user runs it, in a session with a terminal whose other end is here."""
+        if self.terminal < 0:
+            self.terminal, theirs = os.openpty()
+            self.named = os.ttyname(theirs)
+            if self.user is not None:
+                os.chown(self.named, self.user, self.user)
+        # The first terminal that a session opens is its own.
+        start = "import os, sys; os.setsid(); os.open(sys.argv[1], 2); os.execvp(sys.argv[2], sys.argv[2:])"
+        return [*self.as_user(PYTHON, "-S", "-c", start), self.named, *command]
+
+    def written(self) -> bytes:
+        """What was written to the terminal."""
+        os.set_blocking(self.terminal, False)
+        try:
+            return os.read(self.terminal, 1 << 16)
+        except BlockingIOError:
+            return b""
 
     def as_user(self, *command: str) -> list[str]:
         """A command as its user runs it."""
@@ -122,13 +142,12 @@ class Behind:
                 self.process = self._start_behind(command, env, log)
             else:
                 self.process = subprocess.Popen(
-                    self.as_user(*command),
+                    self.in_terminal(*command),
                     env=env,
                     cwd=self.layout.given,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    start_new_session=True,
                 )
         asyncio.run(eventually(self._answers, 60))
         # As the sidecar does.
@@ -168,13 +187,12 @@ class Behind:
             )
         # In the server's own account the environment that the keeper has is the server's.
         process = subprocess.Popen(
-            self.as_user(PYTHON, "-P", "-S", "-m", keeper.__name__),
+            self.in_terminal(PYTHON, "-P", "-S", "-m", keeper.__name__),
             env={"PATH": os.defpath, "PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"},
             cwd=self.data,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            start_new_session=True,
         )
         assert process.stdin
         process.stdin.write(plan.to_json())
@@ -201,6 +219,13 @@ class Behind:
                 auth=("opencode", self.password),
                 headers={"x-opencode-directory": quote(str(self.layout.workspace))},
             )
+
+    def bash_until_it_ends(self, command: str) -> None:
+        """Have the model run a command that ends OpenCode."""
+        self.provider.reset(lambda number, request: says("Done.") if _answered(request) else runs(command))
+        session = self.ask("POST", "/session", {"title": "last"}).raise_for_status().json()["id"]
+        part = {"type": "text", "text": "Run it."}
+        self.ask("POST", f"/session/{session}/prompt_async", {"parts": [part]}).raise_for_status()
 
     def bash(self, command: str, seconds: float = 100) -> str:
         """Have the model run a command with OpenCode's bash tool; return what the tool says to the model."""

@@ -71,6 +71,18 @@ def test_one_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "0.6 or newer" in found.cure
 
 
+def test_where_the_memory_of_what_nobody_may_read_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = tmp_path / "suid_dumpable"
+    monkeypatch.setattr(wall, "_SUID_DUMPABLE", setting)
+    setting.write_text("1\n")
+    found = wall.find(load_settings())
+    assert isinstance(found, wall.NoWall)
+    assert "OpenCode's too" in found.reason
+    assert "sysctl fs.suid_dumpable=0" in found.cure
+
+
 def test_a_data_folder_where_agents_see_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     found = wall.find(load_settings().model_copy(update={"data": Path("/usr/local/vibe")}))
     assert isinstance(found, wall.NoWall)

@@ -110,7 +110,9 @@ def _opencode(settings: Settings) -> Finding:
 def _wall(settings: Settings) -> Finding:
     found = protection(settings)
     if found.reason:
-        return Finding("wall around agents", found.reason, found.cure, essential=False)
+        return Finding(
+            "wall around agents", found.reason.rstrip("."), found.cure.rstrip("."), essential=False
+        )
     return Finding("wall around agents", found.notice or "bubblewrap can put it up")
 
 

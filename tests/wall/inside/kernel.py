@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import pty
 import socket
 import struct
 import termios
+from collections.abc import Callable
 
 from .table import DONE, Targets, call, first, in_child, probe, system
 
@@ -185,13 +187,12 @@ def _opened(path: str) -> str:
     return DONE
 
 
-@probe()
-def typing_into_a_terminal(targets: Targets) -> str:
-    """TIOCSTI, as if somebody had typed."""
+def _in_a_terminal(act: Callable[[], object]) -> str:
+    """Do something whose standard input is a terminal of this probe's own."""
     child, terminal = pty.fork()
     if child == 0:
         try:
-            fcntl.ioctl(0, termios.TIOCSTI, b"x")
+            act()
         except OSError:
             os._exit(1)
         os._exit(0)
@@ -199,3 +200,30 @@ def typing_into_a_terminal(targets: Targets) -> str:
         return DONE if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0 else ""
     finally:
         os.close(terminal)
+
+
+@probe()
+def typing_into_a_terminal(targets: Targets) -> str:
+    """TIOCSTI, as if somebody had typed."""
+    return _in_a_terminal(lambda: fcntl.ioctl(0, termios.TIOCSTI, b"x"))
+
+
+@probe()
+def pasting_into_a_terminal(targets: Targets) -> str:
+    """TIOCLINUX, by which what is selected is typed. One that is no console answers that."""
+
+    def paste() -> None:
+        try:
+            fcntl.ioctl(0, 0x541C, b"\3")
+        except OSError as error:
+            if error.errno not in (errno.ENOTTY, errno.EINVAL):
+                raise
+
+    return _in_a_terminal(paste)
+
+
+@probe()
+def terminal_of_the_keeper(targets: Targets) -> None:
+    """Write to where whoever started all this sits. It is seen there whether something came."""
+    terminal = os.open(targets.terminal, os.O_WRONLY | os.O_NOCTTY)
+    os.write(terminal, b"written by an agent")

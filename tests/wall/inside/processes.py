@@ -58,6 +58,22 @@ def memory(targets: Targets) -> str:
 
 
 @probe()
+def memory_of_opencode(targets: Targets) -> str:
+    """As gcore would take it: all that OpenCode may write, its stack first."""
+    pid = os.environ["OPENCODE_PID"]
+    areas = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
+        for area in sorted(areas, key=lambda area: area[-1] != "[stack]"):
+            start, end = (int(number, 16) for number in area[0].split("-"))
+            if area[1].startswith("rw"):
+                with suppress(OSError):
+                    file.seek(start)
+                    if got := found(file.read(min(end - start, 16 << 20))):
+                        return got
+    return ""
+
+
+@probe()
 def process_vm_readv(targets: Targets) -> str:
     class Area(ctypes.Structure):
         _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))

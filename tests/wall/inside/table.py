@@ -45,6 +45,7 @@ class Targets:
         abstract: Name of an abstract socket.
         sockets: Unix sockets by path.
         opencode_port: Where OpenCode answers.
+        terminal: The one in which the whole was started.
     """
 
     data: str
@@ -66,6 +67,7 @@ class Targets:
     abstract: str
     sockets: dict[str, str]
     opencode_port: int
+    terminal: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import re
+import resource
 import shlex
 import signal
 import socket
@@ -94,6 +95,7 @@ class Plan:
 def main() -> int:
     """Keep the sandbox until it ends; return what it ended with."""
     plan = Plan(**json.loads(sys.stdin.buffer.read()))
+    _leave_no_core()
     _libc("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
     try:
         listener = _listen(plan.port)
@@ -136,6 +138,16 @@ def main() -> int:
             signal.signal(status - 128, signal.SIG_DFL)
         os.kill(os.getpid(), status - 128)
     return status
+
+
+def _leave_no_core() -> None:
+    """Have nothing that crashes here leave its memory behind, in a file or to a program of the machine's.
+
+    A limit of one byte is the one that Linux keeps to for programs as well (fs/coredump.c).
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    least = min(most, 1) if most != resource.RLIM_INFINITY else 1
+    resource.setrlimit(resource.RLIMIT_CORE, (least, least))
 
 
 def _start(plan: Plan) -> tuple[subprocess.Popen[bytes], int | None, int]:

@@ -23,6 +23,7 @@ from vibe_app.workspaces.runtimes.hermetic import Layout
 from vibe_app.workspaces.runtimes.local import seccomp
 
 _TRIAL = 20.0
+_SUID_DUMPABLE = Path("/proc/sys/fs/suid_dumpable")
 _SMALL, _LARGE = 64 << 20, 1 << 30
 # Older ones cannot be told the modes and sizes of what they make.
 _NEEDED = ("--args", "--info-fd", "--block-fd", "--ro-bind-data", "--perms", "--size", "--seccomp")
@@ -78,6 +79,11 @@ def find(settings: Settings) -> Wall | NoWall:
 def _find(path: str, tools: Path) -> Wall | NoWall:
     if not os.path.isdir("/proc/self/ns"):
         return NoWall("only Linux has what it is made of.", "Run the server on Linux, or in its container.")
+    if _tells_all():
+        return NoWall(
+            "fs.suid_dumpable is 1: the memory of programs that nobody may read can be read, OpenCode's too.",
+            "Set it to 0: sudo sysctl fs.suid_dumpable=0.",
+        )
     program = shutil.which("bwrap", path=path) or shutil.which("bwrap", path=str(tools))
     if program is None:
         return NoWall(
@@ -101,8 +107,16 @@ def _find(path: str, tools: Path) -> Wall | NoWall:
         )
         if tried.returncode == 0:
             return wall
-        words = words or " ".join(tried.stderr.split())[-300:]
+        words = words or " ".join(tried.stderr.split())[-300:].rstrip(".")
     return NoWall(f"bubblewrap is refused: {words or 'it says nothing'}.", _cure(words))
+
+
+def _tells_all() -> bool:
+    """Whether Linux leaves the memory of a program that may be run and not read to its user (proc(5))."""
+    try:
+        return _SUID_DUMPABLE.read_text().strip() == "1"
+    except OSError:
+        return False
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
