@@ -127,6 +127,7 @@ def _inside(wall: Wall, layout: hermetic.Layout, rg: Path) -> dict[str, list[flo
         data=data(layout),
         last=last,
         filter=seccomp_filter(),
+        before=[],
         command=_clock(layout),
         secrets={},
         port=0,
