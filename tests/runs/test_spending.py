@@ -305,6 +305,7 @@ async def test_talks_count_to_the_project_and_may_spend_on_a_day_what_a_session_
     await till.limit(requests=2)
     await till.stopped(await till.running())
     await till.rig.spending.look_after_all()
+    await till.gate.live({})
     assert [(await till.gate.ask("a talk")).status_code for _ in range(3)] == [200, 200, 402]
     await till.rig.spending.look_after_all()
     assert await till.rows() == [(None, 210_000_000)] * 2
@@ -312,6 +313,7 @@ async def test_talks_count_to_the_project_and_may_spend_on_a_day_what_a_session_
     shutil.rmtree(till.gate.folder / "journal")
     await till.gate.start()
     await till.rig.spending.look_after_all()
+    await till.gate.live({})
     assert (await till.gate.ask("a talk")).status_code == 402
 
 

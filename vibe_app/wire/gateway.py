@@ -12,6 +12,7 @@ outlives a `kill -9` of the gateway:
 | `GET /sessions/{id}` | | `Spending`; 404 where nobody registered it |
 | `DELETE /sessions/{id}` | | `GatewayState`; what it used stays in the usage until that is confirmed |
 | `PUT /conversations/{OpenCode's session id}` | `Conversation` | `GatewayState` |
+| `PUT /conversations` | `Conversations` | `GatewayState` |
 | `GET /usage?journal=&after=` | | `UsagePage`; asking after an entry confirms all up to it |
 | `GET /health` `GET /ready` | | alive; configured, which it no longer is after its own start |
 
@@ -161,6 +162,16 @@ class Conversation(_Message):
     """Whose an OpenCode session is: told before its first prompt, and again at each follow-up."""
 
     session_id: Name
+
+
+class Conversations(_Message):
+    """Whose the OpenCode sessions of all live runs are, by their ids: told by the sidecar every few seconds.
+
+    So a gateway whose journal was lost knows them again. Until it was told this once since its start, a
+    conversation that it does not know is asked to wait, and so is one whose session it was not told yet.
+    """
+
+    sessions: dict[Name, Name] = Field(max_length=1000)
 
 
 class Ended(_Message):

@@ -228,6 +228,12 @@ class Gate:
         told = Configuration(providers=providers, **more)
         answer = await self.control.put("/configuration", content=told.model_dump_json())
         assert answer.status_code == 200, answer.text
+        await self.live({})
+
+    async def live(self, sessions: Mapping[str, str]) -> None:
+        """Say whose all live conversations are, as the sidecar does again and again."""
+        answer = await self.control.put("/conversations", json={"sessions": dict(sessions)})
+        assert answer.status_code == 200, answer.text
 
     async def session(self, name: str, *conversations: str, **limits: int) -> Spending:
         """Register a session with its limits and its conversations."""

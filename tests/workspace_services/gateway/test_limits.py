@@ -10,7 +10,7 @@ import pytest
 from tests.waiting import eventually
 from tests.workspace_services.gateway.gate import CUT, GPT, Gate, Reply, Upstream, openai, provider, sse
 from vibe_app.wire import now
-from vibe_app.wire.gateway import DOLLAR, Budget, Limits, Spent
+from vibe_app.wire.gateway import DOLLAR, Budget, Configuration, Limits, Spent
 
 # gpt-4o-mini costs $0.15 and $0.60 for a million tokens.
 CENT = Reply(openai(prompt=60_000, completion=1_666, total_tokens=61_666))
@@ -149,6 +149,48 @@ async def test_talks_count_to_the_project_as_far_as_its_allowance_goes(
     ]
     await gate.configure(provider(upstream))
     assert (await gate.ask("ses_talk")).status_code == 403
+
+
+async def test_a_gateway_that_lost_its_journal_asks_for_nobody_until_it_knows_whose_it_is(
+    gate: Gate, upstream: Upstream
+) -> None:
+    allowance = {"talks": Budget(limits=Limits(requests=9))}
+    await gate.session("s", "ses_1", requests=2)
+    assert (await gate.ask()).status_code == 200
+    gate.kill()
+    (gate.folder / "journal" / "gateway.jsonl").unlink()
+    await gate.start()
+
+    async def refused(conversation: str, parent: str = "") -> None:
+        answer = await gate.ask(conversation, parent=parent)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        assert "has not been told whose" in answer.json()["error"]["message"]
+
+    told = Configuration(providers=(provider(upstream),), **allowance)
+    answer = await gate.control.put("/configuration", content=told.model_dump_json())
+    assert answer.status_code == 200
+    # Nobody has said whose the live conversations are: any may be a session's.
+    await refused("ses_1")
+    await refused("ses_talk")
+    await gate.live({"ses_1": "s"})
+    assert (await gate.ask("ses_talk")).status_code == 200
+    # It is said, but not yet what the session may spend.
+    await refused("ses_1")
+    await refused("ses_2", parent="ses_1")
+    await gate.budget("s", Budget(limits=Limits(requests=2), spent=Spent(requests=1)))
+    assert (await gate.ask("ses_2", parent="ses_1")).status_code == 200
+    assert (await gate.ask()).status_code == 402
+    entries = (await gate.usage()).entries
+    assert [(entry.session_id, entry.conversation) for entry in entries] == [
+        (None, "ses_talk"),
+        ("s", "ses_2"),
+    ]
+    # A run that is over is no longer named, and whoever goes on with its conversation talks.
+    await gate.control.delete("/sessions/s")
+    await gate.live({"ses_1": "s"})
+    await refused("ses_1")
+    await gate.live({})
+    assert (await gate.ask()).status_code == 200
 
 
 async def test_an_unknown_price_stays_unknown(gate: Gate) -> None:

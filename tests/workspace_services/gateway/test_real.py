@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -29,7 +30,7 @@ from tests.workspace_services.gateway.gate import (
 from tests.workspace_services.sidecar.provider import calls, says
 from tests.workspace_services.sidecar.stack import Stack, output, texts
 from vibe_app.catalogue import catalogue
-from vibe_app.wire.gateway import Budget, Dialect, Limits, Tokens
+from vibe_app.wire.gateway import Budget, Configuration, Dialect, Limits, Spent, Tokens
 from vibe_app.workspaces.runtimes import hermetic
 
 WORDS = "Read and done."
@@ -213,6 +214,45 @@ async def test_a_run_in_each_dialect_is_asked_with_the_key_and_counted(
         assert KEY not in config.text
         assert upstream.url not in config.text
         assert texts(events, "error")
+
+
+@pytest.mark.parametrize("sidecar", ["tells again", "is dead"])
+async def test_a_lost_journal_makes_no_talk_of_a_run_whose_sidecar_tells_again(
+    tmp_path: Path, upstream: Upstream, sidecar: str
+) -> None:
+    hold = asyncio.Event()
+    upstream.script = lambda asked: Reply([hold]) if len(upstream.asked) == 1 else chat(asked)
+    model = "deepseek/deepseek-v4-pro"
+    named = provider(upstream, "deepseek", "openai")
+    async with gateway(tmp_path) as gate, workspace(tmp_path, gate, upstream, model, "openai") as stack:
+        await gate.session("card", requests=5)
+        body = {"session_id": str(uuid4()), "prompt": "Read it", "spends_for": "card"}
+        async with stack.client() as client:
+            assert (await client.post("/sessions", json=body)).status_code == 200
+        await eventually(lambda: len(upstream.asked) == 1, 30)
+        gate.kill()
+        (gate.folder / "journal" / "gateway.jsonl").unlink()
+        if sidecar == "is dead":
+            assert stack.sidecar is not None
+            stack.sidecar.kill()
+            stack.sidecar.wait(10)
+        await gate.start()
+        told = Configuration(providers=(named,), talks=Budget())
+        await gate.control.put("/configuration", content=told.model_dump_json())
+        await gate.budget("card", Budget(limits=Limits(requests=5), spent=Spent(requests=1)))
+        if sidecar == "is dead":
+            # The twin: as it would be if nobody told again whose the conversation is.
+            await gate.live({})
+
+        async def counted() -> bool:
+            return len((await gate.usage()).entries) == 1
+
+        await eventually(counted, 60)
+        (entry,) = (await gate.usage()).entries
+        assert entry.session_id == ("card" if sidecar == "tells again" else None)
+        assert (await gate.spending("card")).spent.requests == (2 if sidecar == "tells again" else 1)
+        if sidecar == "tells again":
+            assert (await stack.events(body["session_id"], 60))[-1]["text"] == "Session completed"
 
 
 async def test_a_sub_agent_and_the_title_are_asked_for_by_opencode_in_their_session_s_name(

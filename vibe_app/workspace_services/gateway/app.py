@@ -146,6 +146,14 @@ class Gateway:
         self._sync()
         return self._state()
 
+    async def conversations(self, request: Request) -> Response:
+        """`PUT /conversations`."""
+        told, size = await _body(request, wire.Conversations), self.ledger.size
+        self.ledger.belong(told.sessions)
+        if self.ledger.size != size:
+            self._sync()
+        return self._state()
+
     async def usage(self, request: Request) -> Response:
         """`GET /usage`."""
         after = request.query_params.get("after", "0")
@@ -214,6 +222,7 @@ class Doors:
                 Route("/sessions/{name}", gateway.session, methods=["GET"]),
                 Route("/sessions/{name}", gateway.forget, methods=["DELETE"]),
                 Route("/conversations/{name}", gateway.conversation, methods=["PUT"]),
+                Route("/conversations", gateway.conversations, methods=["PUT"]),
                 Route("/usage", gateway.usage, methods=["GET"]),
             ],
             config.control,

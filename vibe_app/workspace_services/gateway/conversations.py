@@ -33,6 +33,17 @@ class Conversations:
             conversation = name
         return None
 
+    def is_awaited(self, conversation: str) -> bool:
+        """Whether a conversation belongs to a session that is not registered."""
+        kind, name = self._known.get(conversation, ("parent", ""))
+        return kind == "session" and name not in self._sessions
+
+    def forget_awaited(self, but: Container[str]) -> None:
+        """Let conversations of sessions that are not registered be nobody's, but those that are named."""
+        gone = [name for name in self._known if name not in but and self.is_awaited(name)]
+        for name in gone:
+            del self._known[name]
+
     def is_known(self, conversation: str, kind: Kind, name: str) -> bool:
         """Whether exactly this is known of a conversation."""
         return self._known.get(conversation) == (kind, name)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pydantic import ValidationError
 
 from vibe_app.catalogue import Catalogue
-from vibe_app.errors import Forbidden, NotFound, VibeError
+from vibe_app.errors import Forbidden, NotFound, Unavailable, VibeError
 from vibe_app.wire import now
 from vibe_app.wire.gateway import Budget, Ended, Provider, Tokens, UsageEntry, UsagePage
 from vibe_app.workspace_services.gateway.conversations import Conversations, Kind, conversation_record
@@ -74,6 +74,8 @@ class Ledger:
         self._entries: list[UsageEntry] = []
         self._dropped = self._last = self._confirmed = self._request = self._kept_size = 0
         self.refused = 0
+        self.told = False
+        """Whether the sidecar has said since this process's start whose the live conversations are."""
         self.changed = asyncio.Event()
         """Is set, and another put in its place, when a request ends or what a session may spend changes."""
         for record in journal.replay():
@@ -95,6 +97,11 @@ class Ledger:
     def sessions(self) -> tuple[str, ...]:
         """The sessions that are registered."""
         return tuple(sorted(name for name in self._accounts if name != TALKS))
+
+    @property
+    def size(self) -> int:
+        """The journal's bytes."""
+        return self._journal.size
 
     def sync(self) -> None:
         """Force what was written to the disk; for a thread."""
@@ -152,6 +159,17 @@ class Ledger:
         self.find(session)
         self._learn(conversation, "session", session)
 
+    def belong(self, sessions: Mapping[str, str]) -> None:
+        """Take whose all live OpenCode sessions are, also of sessions that will only be registered.
+
+        Raises:
+            Unavailable: The journal cannot be written.
+        """
+        self._conversations.forget_awaited(sessions)
+        for conversation, session in sessions.items():
+            self._learn(conversation, "session", session)
+        self.told = True
+
     def whose(self, conversation: str, parent: str) -> str:
         """Return the session that a request is asked for, `TALKS` for none.
 
@@ -161,13 +179,20 @@ class Ledger:
 
         Raises:
             Forbidden: It belongs to no session, and talks are not allowed.
-            Unavailable: The journal cannot be written.
+            Unavailable: Nobody has told yet whose it is, or the journal cannot be written.
         """
         owner = self._conversations.owner
         if parent and owner(conversation) is None and owner(parent) is not None:
             self._learn(conversation, "parent", parent)
         session = owner(conversation)
         if session is None:
+            awaited = self._conversations.is_awaited
+            if not self.told or awaited(conversation) or awaited(parent):
+                # It may be a session's, so it is nobody's talk.
+                raise Unavailable(
+                    "The gateway was started a moment ago and has not been told whose this conversation is.",
+                    "not_told",
+                )
             if TALKS not in self._accounts:
                 self.refused += 1
                 raise Forbidden(

@@ -129,7 +129,8 @@ class ModelApi:
             return dialects.refusal(dialect, 402, over.code, over.message)
         except VibeError as error:
             status = 403 if error.code == "unknown_conversation" else 503
-            return dialects.refusal(dialect, status, error.code, error.message)
+            headers = {"retry-after": "2"} if status == 503 else None
+            return dialects.refusal(dialect, status, error.code, error.message, headers=headers)
         if held is None:
             return Response(status_code=400)
         return await self._ask(request, provider, path, body, held)

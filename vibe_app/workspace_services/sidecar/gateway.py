@@ -1,14 +1,22 @@
-"""Tells the workspace's gateway whose an OpenCode session is, before it asks its model for the first time."""
+"""Tells the workspace's gateway whose an OpenCode session is, before its first request and ever again."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import Callable
+
 import httpx
+from pydantic import BaseModel
 
 from vibe_app.errors import Unavailable
-from vibe_app.wire.gateway import Conversation
+from vibe_app.wire.gateway import Conversation, Conversations
 from vibe_app.wire.proof import signed_in
 
 _ANSWER = 3.0
+_AGAIN = 2.0
+
+logger = logging.getLogger(__name__)
 
 
 class Gateway:
@@ -33,15 +41,35 @@ class Gateway:
         """Let go of the connections."""
         await self._client.aclose()
 
+    async def keep_told(self, owners: Callable[[], dict[str, str]]) -> None:
+        """Say again and again whose the live OpenCode sessions are: a gateway may have lost what it knew.
+
+        Args:
+            owners: Return the board's session for each OpenCode session.
+        """
+        away = False
+        while True:
+            try:
+                await self._put("/conversations", Conversations(sessions=owners()))
+                away = False
+            except Unavailable as error:
+                # It dies and comes back by itself; once is enough for the log.
+                if not away:
+                    logger.warning("it cannot be said whose conversations are: %s", error)
+                away = True
+            await asyncio.sleep(_AGAIN)  # the pause between two times
+
     async def belongs(self, opencode_session: str, session_id: str) -> None:
         """Say that what an OpenCode session and its sub-agents ask is asked for a session.
 
         Raises:
             Unavailable: The gateway does not answer, or does not know the session: nothing may be asked.
         """
-        body = Conversation(session_id=session_id).model_dump_json().encode()
+        await self._put(f"/conversations/{opencode_session}", Conversation(session_id=session_id))
+
+    async def _put(self, path: str, message: BaseModel) -> None:
         try:
-            answer = await self._client.put(f"{self._url}/conversations/{opencode_session}", content=body)
+            answer = await self._client.put(f"{self._url}{path}", content=message.model_dump_json().encode())
         except httpx.HTTPError as error:
             raise Unavailable("The workspace's gateway does not answer.", "gateway_not_ready") from error
         if not answer.is_success:

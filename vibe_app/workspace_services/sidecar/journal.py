@@ -44,6 +44,8 @@ class Header(BaseModel):
     session_id: str
     prompt_sha256: str
     opencode_session: str
+    spends_for: str | None = None
+    """The session of the board whose limits hold for it; None in journals of earlier versions."""
 
 
 class End(BaseModel):

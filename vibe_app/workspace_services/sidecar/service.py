@@ -100,6 +100,9 @@ class Service:
         self._keep(
             asyncio.create_task(forever("end overdue commands", self._commands.watch), name="commands")
         )
+        if self._gateway is not None:
+            telling = forever("say whose conversations are", partial(self._gateway.keep_told, self._owners))
+            self._keep(asyncio.create_task(telling, name="tell the gateway"))
 
     async def close(self) -> None:
         """Let go of everything; live sessions go on inside OpenCode."""
@@ -191,7 +194,7 @@ class Service:
         opencode_session = await self._client.create_session(title, _RULES)
         if self._gateway is not None and request.spends_for is not None:
             await self._gateway.belongs(opencode_session, request.spends_for)
-        session = self._store.create(request.session_id, request.prompt, opencode_session)
+        session = self._store.create(request.session_id, request.prompt, opencode_session, request.spends_for)
         # The run listens before the prompt is out, so that nothing can be missed, and is known
         # before it has processes, so that a run which ends now does not take them for its own.
         run = self._runs[session.id] = self._run(session)
@@ -257,6 +260,11 @@ class Service:
             End(status=SidecarStatus.FAILED, error=sentence, failure=Failure.BROKEN),
         )
         self._keep(asyncio.create_task(self._call_off(run.session.header.opencode_session)))
+
+    def _owners(self) -> dict[str, str]:
+        """Return for whom the OpenCode sessions of the live runs spend."""
+        headers = [run.session.header for run in self._runs.values()]
+        return {each.opencode_session: each.spends_for for each in headers if each.spends_for is not None}
 
     def _eldest_other(self, run: Run) -> float | None:
         # A copy: this is also asked from the thread that looks for processes.

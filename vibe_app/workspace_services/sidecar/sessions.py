@@ -193,7 +193,9 @@ class SessionStore:
             raise Conflict(f"Session {session_id} was started with another prompt.", "prompt_differs")
         return session
 
-    def create(self, session_id: str, prompt: str, opencode_session: str) -> Session:
+    def create(
+        self, session_id: str, prompt: str, opencode_session: str, spends_for: str | None = None
+    ) -> Session:
         """Start the record of a new session.
 
         Raises:
@@ -203,6 +205,7 @@ class SessionStore:
             session_id=session_id,
             prompt_sha256=self.fingerprint(prompt),
             opencode_session=opencode_session,
+            spends_for=spends_for,
         )
         spot = self._spot(session_id)
         try:
