@@ -25,7 +25,7 @@ from tests.elsewhere import ElsewhereRuntime
 from tests.scripted import Script, ScriptedSidecar
 from vibe_app.accounts.roles import Actor
 from vibe_app.board.projects.schemas import NewProject, ProjectPatch
-from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.sessions.schemas import SessionCard
 from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.settings import load_settings
 from vibe_app.wiring import Services, build, running
@@ -51,7 +51,7 @@ async def engine(kind: str, script: Script) -> AsyncIterator[tuple[Services, Act
                 yield parts, actor, project.id
 
 
-async def until(parts: Services, actor: Actor, session: SessionView, over: bool) -> float:
+async def until(parts: Services, actor: Actor, session: SessionCard, over: bool) -> float:
     """Return the moment at which a session was first seen claimed, or over."""
     with parts.database.bus.subscribe(f"session:{session.id}") as changes:
         while True:

@@ -21,6 +21,7 @@ from soak.processes import Replica, workspaces
 from soak.replica import WORKSPACES
 from soak.workspace import TOKEN
 from vibe_app.accounts.proof import Signer
+from vibe_app.board.lifecycle import TASK_AFTER
 from vibe_app.db import Database
 from vibe_app.workspaces.runtimes.base import Endpoint
 
@@ -255,7 +256,7 @@ class Soak:
             "seconds with faults": round(self.ended_faults - self.began),
             "seconds to the end of everything": round(drained),
             "sessions": len(statuses),
-            **{status: statuses.count(status) for status in ("completed", "failed", "cancelled")},
+            **{over.value: statuses.count(over) for over in TASK_AFTER},
             "given up as they crashed three times": sum(checks.capped(each) for each in found.sessions),
             "further attempts": sum(session.attempt - 1 for session in found.sessions),
             "events stored": sum(len(logged) for logged in found.events.values()),

@@ -190,7 +190,7 @@ def _rates(cost: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> int:
     """Write the file anew, or with `--check` say whether it is the one of the pinned OpenCode."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; status 1 where it differs")
     given = parser.parse_args()
     text = written(extract(load_settings().opencode_binary))
