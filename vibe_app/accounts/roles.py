@@ -120,6 +120,11 @@ class Actor:
                 "An access token cannot do this. Sign in with your password to do it.", "login_needed"
             )
 
+    @property
+    def no_execution(self) -> str:
+        """Why the person may not make agents work, as a sentence; empty for who may."""
+        return self.kept_from if self.can_execute else MAY_NOT_EXECUTE
+
     def need_execution(self) -> None:
         """Return if the person may make agents work.
 

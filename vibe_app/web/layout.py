@@ -40,6 +40,7 @@ class RailState(rx.State):
     helping: bool = False
     unwalled: str = ""
     may_execute: bool = True
+    no_execution: str = ""
     may_create: bool = True
 
     @acts
@@ -82,7 +83,7 @@ def show_rail(state: RailState, actor: Actor, projects: list[RailProject]) -> No
     if state.projects != projects:
         state.projects = projects
     state.person, state.loaded = actor.name, True
-    state.may_execute = actor.can_execute and not actor.kept_from
+    state.may_execute, state.no_execution = not actor.no_execution, actor.no_execution
     state.may_create = actor.can_create_projects
     state.unwalled = actor.kept_from or services().protection.notice
     state.rehearsal, state.model = settings.rehearsal, settings.model

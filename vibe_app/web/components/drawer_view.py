@@ -6,7 +6,6 @@ from typing import Any
 
 import reflex as rx
 
-from vibe_app.accounts.roles import MAY_NOT_EXECUTE
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.web.components.card import RUNNING
 from vibe_app.web.components.card_face import execute_button, quiet_words, stop_button
@@ -74,7 +73,7 @@ def _action(on_execute: Any, on_stop: Any, on_move: Any) -> rx.Component:
                         execute_button("Retry", on_execute, again=True, big=True),
                         execute_button("Execute", on_execute, big=True),
                     ),
-                    rx.el.span(MAY_NOT_EXECUTE, class_name="v-quiet"),
+                    rx.el.span(RailState.no_execution, class_name="v-quiet"),
                 ),
             ),
             rx.cond(DrawerState.locked & (DrawerState.run != "stopping"), stop_button(on_stop)),
