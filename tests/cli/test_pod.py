@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,7 @@ from tests.workspace_services.sidecar.stack import free_port
 from tests.workspaces.repositories.git_server import git_server
 from tests.workspaces.repositories.test_repositories import publish
 from tests.workspaces.runtimes.conftest import STAND_IN, program
+from vibe_app.settings import load_settings
 from vibe_app.workspaces.runtimes.hermetic import WAKING_PATH, Layout
 
 VIBE = Path(sys.executable).parent / "vibe"
@@ -154,6 +156,18 @@ async def test_it_starts_opencode_on_what_was_handed_over_and_ends_with_it(envir
         assert os.readlink(given["XDG_DATA_HOME"]) == str(tmp_path / "kept")
         opencode.kill()
         assert process.wait(timeout=20) == 128 + signal.SIGKILL
+
+
+async def test_whose_customer_opencode_is_was_forgotten_before_it_starts(environment, tmp_path):
+    path = tmp_path / "kept" / "opencode" / "opencode.db"
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript("CREATE TABLE account (id text); INSERT INTO account VALUES ('a');")
+    environment["VIBE_OPENCODE"] = str(load_settings().opencode_binary)
+    with started(environment) as process:
+        await eventually(lambda: child(process) or process.poll() is not None, 30)
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            assert database.execute("SELECT count(*) FROM account").fetchone() == (0,)
 
 
 async def test_a_request_that_is_never_answered_is_asked_again(environment, tmp_path):

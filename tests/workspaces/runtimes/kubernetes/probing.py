@@ -13,7 +13,16 @@ from tests.wall.inside.table import Targets
 # Of the table in `tests/wall`, where each is shown to succeed without a wall. Left out is what the filter of
 # a node's runtime refuses (`RuntimeDefault`), which the tests' node has not, and what belongs to an image.
 REFUSED = (
-    *("environ-of-opencode", "ptrace-opencode", "opencode-api", "open-files", "memory", "environ"),
+    *(
+        "environ-of-opencode",
+        "ptrace-opencode",
+        "memory-of-opencode",
+        "opencode-api",
+        "terminal-of-opencode",
+        "open-files",
+        "memory",
+        "environ",
+    ),
     *("signing-key", "database", "data-folder", "records", "logs", "copy-of-everything", "up-from-the-tree"),
     *("other-project", "other-home", "other-given", "home-of-the-user", "symbolic-link"),
     *("hard-link", "temporary-files", "inherited-files", "root-of-processes", "cwd-of-processes"),
