@@ -1,4 +1,4 @@
-"""`kill -9` of the gateway in mid-run, through the whole product: the run goes on, and no limit is forgotten."""
+"""`kill -9` of the gateway in mid-run, in the whole product: the run goes on, no limit is forgotten."""
 
 from __future__ import annotations
 
