@@ -34,7 +34,7 @@ NONCE = re.compile("[0-9a-f]{32,128}")
 End = tuple[str, int]
 """An address and a port."""
 
-_SECONDS = 5.0
+_SECONDS = 10.0
 _LARGEST = 4096
 _CONNECTED = "connection.connect_tcp.complete"
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *([0-9]{1,4})\r\n")
