@@ -30,6 +30,7 @@ from vibe_app.workspace_services.sidecar.opencode import OpenCode, OpenCodeError
 from vibe_app.workspaces.repositories.checkout import make_workspace
 from vibe_app.workspaces.runtimes import hermetic
 from vibe_app.workspaces.runtimes.kubernetes.runtime import KubernetesRuntime
+from vibe_app.workspaces.runtimes.layout import Layout
 
 MORE_S, ASKED, IDLE_PERCENT = 3, 0, 1
 ENSURES, PODS = 200, 50
@@ -100,7 +101,7 @@ class ByHand:
         (home / ".local").mkdir(parents=True)
         (home / ".local" / "share").symlink_to(self.folder / "kept", target_is_directory=True)
         hermetic.prepare_home(home)
-        layout = hermetic.Layout(workspace, home, self.folder / "given" / home.name)
+        layout = Layout(workspace, home, self.folder / "given" / home.name)
         hermetic.prepare_given(layout)
         config = hermetic.opencode_config(layout=layout, gateway_url=f"http://127.0.0.1:{free_port()}")
         hermetic.write_config(workspace, config)

@@ -19,6 +19,7 @@ from vibe_app.settings import Settings, load_settings
 from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.runtimes import hermetic
 from vibe_app.workspaces.runtimes.base import Tenancy, WorkspaceSpec
+from vibe_app.workspaces.runtimes.layout import Layout
 from vibe_app.workspaces.runtimes.local import keeper
 from vibe_app.workspaces.runtimes.local.runtime import LocalRuntime
 from vibe_app.workspaces.runtimes.local.wall import Wall, arguments, data, find, seccomp_filter
@@ -58,9 +59,9 @@ async def run(quick: bool) -> list[Figure]:
         return [await _starts(settings, Path(folder), 1 if quick else 6), *figures]
 
 
-def _tree(folder: Path) -> hermetic.Layout:
+def _tree(folder: Path) -> Layout:
     """Make a repository of many small files."""
-    layout = hermetic.Layout(folder / "workspaces" / "w", folder / "homes" / "w", folder / "given" / "w")
+    layout = Layout(folder / "workspaces" / "w", folder / "homes" / "w", folder / "given" / "w")
     layout.home.parent.mkdir(parents=True)
     for number in range(FILES):
         path = layout.workspace / f"d{number // 200}" / f"f{number}.txt"
@@ -74,7 +75,7 @@ def _tree(folder: Path) -> hermetic.Layout:
     return layout
 
 
-def _commands(wall: Wall, layout: hermetic.Layout, rg: Path, rounds: int) -> list[Figure]:
+def _commands(wall: Wall, layout: Layout, rg: Path, rounds: int) -> list[Figure]:
     """Time the commands, a block inside and a block outside by turns."""
     inside: dict[str, list[float]] = {command: [] for command in COMMANDS.values()}
     outside: dict[str, list[float]] = {command: [] for command in COMMANDS.values()}
@@ -90,7 +91,7 @@ def _commands(wall: Wall, layout: hermetic.Layout, rg: Path, rounds: int) -> lis
     return figures
 
 
-def _clock(layout: hermetic.Layout) -> list[str]:
+def _clock(layout: Layout) -> list[str]:
     program = layout.home / "clock.py"
     program.write_text(_CLOCK)
     return [
@@ -102,11 +103,11 @@ def _clock(layout: hermetic.Layout) -> list[str]:
     ]
 
 
-def _environment(layout: hermetic.Layout, rg: Path) -> dict[str, str]:
+def _environment(layout: Layout, rg: Path) -> dict[str, str]:
     return {"PATH": f"{rg.parent}:/usr/bin:/bin", "HOME": str(layout.home), "LANG": "C.UTF-8"}
 
 
-def _outside(layout: hermetic.Layout, rg: Path) -> dict[str, list[float]]:
+def _outside(layout: Layout, rg: Path) -> dict[str, list[float]]:
     done = subprocess.run(
         _clock(layout),
         env=_environment(layout, rg),
@@ -116,7 +117,7 @@ def _outside(layout: hermetic.Layout, rg: Path) -> dict[str, list[float]]:
     return json.loads(done.stdout)
 
 
-def _inside(wall: Wall, layout: hermetic.Layout, rg: Path) -> dict[str, list[float]]:
+def _inside(wall: Wall, layout: Layout, rg: Path) -> dict[str, list[float]]:
     first, last = arguments(wall, layout, [rg], [], [])
     variables = [
         word for name, value in _environment(layout, rg).items() for word in ("--setenv", name, value)

@@ -21,7 +21,8 @@ from tests.workspaces.repositories.git_server import git_server
 from tests.workspaces.repositories.test_repositories import publish
 from tests.workspaces.runtimes.conftest import STAND_IN, program
 from vibe_app.settings import load_settings
-from vibe_app.workspaces.runtimes.hermetic import WAKING_PATH, Layout
+from vibe_app.workspaces.runtimes.hermetic import WAKING_PATH
+from vibe_app.workspaces.runtimes.layout import Layout
 
 VIBE = Path(sys.executable).parent / "vibe"
 

@@ -23,6 +23,7 @@ from tests.workspace_services.sidecar.provider import Provider, providing, runs,
 from tests.workspace_services.sidecar.stack import direct, free_port, opencode_binary
 from vibe_app.settings import load_settings
 from vibe_app.workspaces.runtimes import hermetic
+from vibe_app.workspaces.runtimes.layout import Layout
 from vibe_app.workspaces.runtimes.local import keeper, wall
 
 PYTHON = "/usr/bin/python3"
@@ -74,7 +75,7 @@ class Behind:
     def __post_init__(self) -> None:
         self.data = self.root / "data"
         workspace, home, given = (self.data / kind / "one" for kind in ("workspaces", "homes", "given"))
-        self.layout = hermetic.Layout(workspace, home, given)
+        self.layout = Layout(workspace, home, given)
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.terminal, self.named = -1, ""

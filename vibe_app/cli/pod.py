@@ -33,6 +33,7 @@ from vibe_app.settings import Settings, SettingsError, load_settings
 from vibe_app.workspaces.repositories.cloning import Source
 from vibe_app.workspaces.runtimes import hermetic
 from vibe_app.workspaces.runtimes.base import WorkspaceSpec
+from vibe_app.workspaces.runtimes.layout import Layout
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def checkout() -> None:
 
 def _hand_over(workspace: Path) -> None:
     """Write what OpenCode is handed, from where its own container can only read it."""
-    settings, layout = load_settings(), hermetic.Layout.from_env(os.environ)
+    settings, layout = load_settings(), Layout.from_env(os.environ)
     compatible = bool(settings.model_base_url)
     hermetic.prepare_given(layout, "" if compatible else settings.model.partition("/")[0])
     config = hermetic.opencode_config(
@@ -153,7 +154,7 @@ class Place:
     """
 
     project_id: str
-    layout: hermetic.Layout
+    layout: Layout
     kept: Path
     port: int
     sweeper_port: int
@@ -172,7 +173,7 @@ class Place:
             raise ValueError(f"{', '.join(missing)} must be set")
         return cls(
             project_id=env["PROJECT_ID"],
-            layout=hermetic.Layout.from_env(env),
+            layout=Layout.from_env(env),
             kept=Path(env["OPENCODE_DATA_DIR"]),
             port=int(env["PORT"]),
             sweeper_port=int(env["SWEEPER_PORT"]),

@@ -20,6 +20,7 @@ from uuid import uuid4
 import httpx
 
 from vibe_app.workspaces.runtimes import hermetic
+from vibe_app.workspaces.runtimes.layout import Layout
 
 REPOSITORY = Path(__file__).parents[3]
 DEADLINE = 30.0
@@ -73,7 +74,7 @@ class Stack:
     def __post_init__(self) -> None:
         self.workspace = self.root / "workspace"
         self.home = self.root / "home"
-        self.layout = hermetic.Layout(self.workspace, self.home, self.root / "given")
+        self.layout = Layout(self.workspace, self.home, self.root / "given")
         self.opencode_port, self.port = free_port(), free_port()
         self.token, self.password, self.key = "token-for-tests", "password-for-tests", "key-for-tests"
         self.url = f"http://127.0.0.1:{self.port}"

@@ -17,6 +17,7 @@ import pytest
 
 from tests.workspace_services.sidecar.stack import Stack, running
 from vibe_app.workspaces.runtimes import hermetic
+from vibe_app.workspaces.runtimes.layout import Layout
 
 GUIDANCE = "Always answer in rhymes about lighthouses."
 
@@ -67,8 +68,8 @@ def named(tmp_path_factory: pytest.TempPathFactory, provider: ThreadingHTTPServe
         yield stack
 
 
-def layout_in(folder: Path) -> hermetic.Layout:
-    return hermetic.Layout(folder / "workspace", folder / "home", folder / "given")
+def layout_in(folder: Path) -> Layout:
+    return Layout(folder / "workspace", folder / "home", folder / "given")
 
 
 def _set_traps(workspace: Path) -> None:

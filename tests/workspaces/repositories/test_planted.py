@@ -14,6 +14,7 @@ from vibe_app.wire import SidecarStatus
 from vibe_app.workspace_services.sidecar.journal import End
 from vibe_app.workspace_services.sidecar.sessions import SessionStore
 from vibe_app.workspaces.runtimes import hermetic
+from vibe_app.workspaces.runtimes.layout import Layout
 
 SECRET = "not yours\n"
 IN_HOME = (
@@ -112,7 +113,7 @@ def test_a_start_removes_what_was_planted_in_the_home_and_not_what_it_leads_to(
 def test_a_start_hands_over_what_is_ours_whatever_was_planted_there(
     tmp_path: Path, outside: Path, name: str, how: Plant
 ) -> None:
-    layout = hermetic.Layout(tmp_path / "workspace", tmp_path / "home", tmp_path / "given")
+    layout = Layout(tmp_path / "workspace", tmp_path / "home", tmp_path / "given")
     hermetic.prepare_given(layout)
     before, wanted = contents(outside), contents(layout.given)
     plant(layout.given, name, how, outside)

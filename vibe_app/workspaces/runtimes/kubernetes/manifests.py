@@ -17,6 +17,7 @@ from uuid import UUID
 from vibe_app.settings import Settings
 from vibe_app.workspaces.runtimes import hermetic
 from vibe_app.workspaces.runtimes.base import WorkspaceSpec
+from vibe_app.workspaces.runtimes.layout import Layout
 
 Json = dict[str, Any]
 
@@ -45,7 +46,7 @@ _SEEN_HOME = "/opencode-home"
 _WORKSPACE = "/workspace"
 _JOURNAL = "/gateway"
 _VOLUME = "/volume"
-_LAYOUT = hermetic.Layout(Path(_WORKSPACE), Path(_HOME), Path("/given"))
+_LAYOUT = Layout(Path(_WORKSPACE), Path(_HOME), Path("/given"))
 # A small service of ours, which SPEC leaves open: measured at 60 to 90 MB.
 _SMALL = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
 _SIDECAR = {"requests": {"cpu": "200m", "memory": "256Mi"}, "limits": {"cpu": "500m", "memory": "512Mi"}}

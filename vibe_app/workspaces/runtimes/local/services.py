@@ -29,6 +29,7 @@ from vibe_app.workspaces.protection import notice
 from vibe_app.workspaces.repositories import checkout
 from vibe_app.workspaces.runtimes import hermetic
 from vibe_app.workspaces.runtimes.base import KeysOf
+from vibe_app.workspaces.runtimes.layout import Layout
 from vibe_app.workspaces.runtimes.local import keeper, processes
 from vibe_app.workspaces.runtimes.local.records import Name, Record
 from vibe_app.workspaces.runtimes.local.wall import NoWall, Wall, arguments, data, seccomp_filter
@@ -75,10 +76,10 @@ class Services:
         """OpenCode's private home."""
         return self._settings.data / "homes" / str(project_id)
 
-    def layout(self, project_id: UUID) -> hermetic.Layout:
+    def layout(self, project_id: UUID) -> Layout:
         """Where OpenCode works and what it is handed."""
         given = self._settings.data / "given" / str(project_id)
-        return hermetic.Layout(self.workspace(project_id), self.home(project_id), given)
+        return Layout(self.workspace(project_id), self.home(project_id), given)
 
     def journal(self, project_id: UUID) -> Path:
         """Where the gateway journals, out of the agent's reach."""
@@ -188,7 +189,7 @@ class Services:
         return processes.spawn([binary, *command], env=env, cwd=layout.given, log=log)
 
     def _plan(
-        self, wall: Wall, record: Record, layout: hermetic.Layout, command: list[str], env: dict[str, str]
+        self, wall: Wall, record: Record, layout: Layout, command: list[str], env: dict[str, str]
     ) -> keeper.Plan:
         """What the keeper is told of a workspace."""
         secrets = {name: env.pop(name) for name in hermetic.SECRET_VARIABLES if name in env}
@@ -322,7 +323,7 @@ class Services:
             os.chmod(folder, 0o700)
         shutil.rmtree(self.trash, ignore_errors=True)
 
-    def _hand_over(self, record: Record, layout: hermetic.Layout) -> None:
+    def _hand_over(self, record: Record, layout: Layout) -> None:
         layout.home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         provider = "" if self._settings.model_base_url else self._settings.model.partition("/")[0]
         hermetic.prepare(layout, provider=provider)

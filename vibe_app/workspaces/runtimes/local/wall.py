@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from vibe_app.settings import Settings
-from vibe_app.workspaces.runtimes.hermetic import Layout
+from vibe_app.workspaces.runtimes.layout import Layout
 from vibe_app.workspaces.runtimes.local import seccomp
 
 _TRIAL = 20.0
