@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import stat
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -99,6 +101,70 @@ def test_what_is_no_plain_file_of_the_workspace_is_refused(tmp_path: Path, kind:
         path = path / "secret"
     with pytest.raises(InvalidRequest, match="is not a plain file"):
         enclosed(body({"type": "file", "mime": "text/plain", "url": f"file://{path}"}), workspace)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone makes devices")
+def test_a_device_is_refused_and_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    os.mknod(path, stat.S_IFCHR | 0o644, os.makedev(1, 5))  # /dev/zero's own number
+    with pytest.raises(InvalidRequest, match="is not a plain file"):
+        enclosed(body({"type": "file", "mime": "text/plain", "url": f"file://{path}"}), tmp_path)
+
+
+def test_a_file_of_holes_is_read_no_further_than_it_may_be_large(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(TooLarge, match="8 MiB"):
+        enclosed(body({"type": "file", "mime": "text/plain", "url": f"file://{path}"}), tmp_path)
+
+
+@pytest.mark.parametrize("whole", ["file", "folder"])
+def test_what_is_exchanged_for_a_link_at_any_moment_leads_nowhere(tmp_path: Path, whole: str) -> None:
+    """What is opened is what is looked at: there is no moment between the two."""
+    workspace, outside = tmp_path / "workspace", tmp_path / "outside"
+    for folder in (workspace / "plain", outside):
+        folder.mkdir(parents=True)
+        (folder / "a").write_text("secret" if folder == outside else "ours")
+    (workspace / "link").symlink_to(outside / "a" if whole == "file" else outside)
+    shown = workspace / "shown"
+    plain = workspace / ("plain/a" if whole == "file" else "plain")
+    shown.symlink_to("link")
+    over = Event()
+
+    def exchange() -> None:
+        while not over.is_set():
+            for target in (plain, workspace / "link"):
+                draft = workspace / "draft"
+                if whole == "file" and target == plain:
+                    os.link(plain, draft)
+                    os.replace(draft, shown)
+                elif target == plain:
+                    shown.unlink()
+                    plain.rename(shown)
+                    shown.rename(plain)
+                else:
+                    draft.symlink_to(os.readlink(target))
+                    os.replace(draft, shown)
+
+    thread = Thread(target=exchange)
+    thread.start()
+    path = shown if whole == "file" else shown / "a"
+    got: set[str] = set()
+    try:
+        # Until both were met, and as often again as a mistake would need.
+        for attempt in range(100_000):
+            if attempt > 2000 and len(got) > 1:
+                break
+            try:
+                parts = sent(body({"type": "file", "mime": "text/plain", "url": f"file://{path}"}), workspace)
+                got.add(parts[0]["url"])
+            except InvalidRequest:
+                got.add("refused")
+    finally:
+        over.set()
+        thread.join()
+    assert got == {"refused", data(b"ours")}
 
 
 def test_an_address_that_is_written_with_escapes_is_read_as_well(tmp_path: Path) -> None:
