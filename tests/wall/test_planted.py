@@ -16,6 +16,7 @@ import pytest
 from tests.wall import rig
 from tests.wall.rig import PYTHON, behind
 
+LURING = Path(__file__).with_name("luring.py")
 PLANTING = Path(__file__).with_name("planting.py")
 KEPT_FROM = {"tree-folder", "tree-plugin", "tree-tool", "home-configuration", "home-plugin", "home-tool"}
 FETCHED = {"account", "login"}
@@ -115,6 +116,19 @@ def attack(*, walled: bool) -> Led:
         )
 
 
+def lured(*, walled: bool) -> list[str]:
+    """What a running OpenCode asks of an address that a command of its own has put into its database."""
+    with behind(walled=walled) as workspace:
+        workspace.start()
+        layout = workspace.layout
+        folder = layout.workspace / "another"
+        folder.mkdir()
+        shutil.copy(LURING, layout.workspace)
+        workspace.own()
+        said = workspace.bash(f"{PYTHON} luring.py {layout.home} {workspace.port} {folder}")
+        return json.loads(said.rpartition("asked ")[2].splitlines()[0])
+
+
 def left(said: str) -> set[str]:
     """Names of what could be planted."""
     return set(json.loads(said.rpartition("left ")[2].splitlines()[0]))
@@ -135,3 +149,12 @@ def test_by_itself_opencode_follows_all_of_it() -> None:
     assert led.fetched >= FETCHED
     assert led.leaked
     assert any("SECRET-" in told for told in led.marks.values())
+
+
+def test_a_running_opencode_does_not_ask_for_the_configuration_of_an_account() -> None:
+    assert not (missing := rig.needs()), missing
+    assert lured(walled=True) == []
+
+
+def test_without_its_guard_it_does() -> None:
+    assert lured(walled=False) == ["/api/config"]

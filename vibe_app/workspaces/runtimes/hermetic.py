@@ -59,8 +59,18 @@ SECRET_VARIABLES = (TOKEN_VARIABLE, "OPENCODE_SERVER_PASSWORD")
 # secrets out of what OpenCode's children inherit, which is a copy of the enumerable variables only;
 # OpenCode itself, which reads its keys by their names, still finds them. And it writes over the
 # environment that it was started with: a link to `/proc/self/environ` in the repository is read by
-# OpenCode itself, which may read its own, and would be told to the model.
+# OpenCode itself, which may read its own, and would be told to the model. And no account is found in
+# OpenCode's database (`forgetting`): who has no password can still have it open another folder, by the
+# call that joins a terminal, which takes any ticket for one, and with a folder configuration is read anew.
 _GUARD = f"""import {{ dlopen, toArrayBuffer }} from "bun:ffi";
+import {{ Database }} from "bun:sqlite";
+for (const name of ["query", "prepare"]) {{
+  const act = Database.prototype[name];
+  Database.prototype[name] = function (text, ...more) {{
+    const asks = /^\\s*select\\b/i.test(text) && /\\b(control_)?account(_state)?\\b/i.test(text);
+    return act.call(this, asks ? `SELECT * FROM (${{text.replace(/;\\s*$/, "")}}) LIMIT 0` : text, ...more);
+  }};
+}}
 const names = {json.dumps(SECRET_VARIABLES)};
 for (const name of names) {{
   const value = process.env[name];
