@@ -22,7 +22,7 @@ from vibe_app import inside
 from vibe_app.catalogue import catalogue, part
 from vibe_app.inside import Spot
 from vibe_app.settings import OPENCODE_VERSION
-from vibe_app.workspaces.runtimes import forgetting, supervision
+from vibe_app.workspaces.runtimes import forgetting, guard, supervision
 from vibe_app.workspaces.runtimes.layout import Layout, config_path
 
 REHEARSAL_MODEL = "rehearsal/rehearsal"
@@ -52,46 +52,6 @@ TOKEN_VARIABLE = "VIBE_MODEL_TOKEN"
 """What OpenCode sends to the gateway in the place of its providers' key."""
 # What a command that the agent runs has no business to see.
 SECRET_VARIABLES = (TOKEN_VARIABLE, "OPENCODE_SERVER_PASSWORD")
-# OpenCode 1.18.33 holds a second runtime (its /api routes) that wakes at the first prompt and imports
-# the plugins which the repository's `.opencode/plugin` and `opencode.json` name, whatever
-# OPENCODE_PURE and OPENCODE_DISABLE_PROJECT_CONFIG say. It loads them one after the other, those of
-# its own configuration folder first: so the first never finishes loading. Before that it takes the
-# secrets out of what OpenCode's children inherit, which is a copy of the enumerable variables only;
-# OpenCode itself, which reads its keys by their names, still finds them. And it writes over the
-# environment that it was started with: a link to `/proc/self/environ` in the repository is read by
-# OpenCode itself, which may read its own, and would be told to the model. And no account is found in
-# OpenCode's database (`forgetting`): who has no password can still have it open another folder, by the
-# call that joins a terminal, which takes any ticket for one, and with a folder configuration is read anew.
-_GUARD = f"""import {{ dlopen, toArrayBuffer }} from "bun:ffi";
-import {{ Database }} from "bun:sqlite";
-for (const name of ["query", "prepare"]) {{
-  const act = Database.prototype[name];
-  Database.prototype[name] = function (text, ...more) {{
-    const asks = /^\\s*select\\b/i.test(text) && /\\b(control_)?account(_state)?\\b/i.test(text);
-    return act.call(this, asks ? `SELECT * FROM (${{text.replace(/;\\s*$/, "")}}) LIMIT 0` : text, ...more);
-  }};
-}}
-const names = {json.dumps(SECRET_VARIABLES)};
-for (const name of names) {{
-  const value = process.env[name];
-  if (value === undefined) continue;
-  delete process.env[name];
-  const hidden = {{ value, writable: true, configurable: true, enumerable: false }};
-  Object.defineProperty(process.env, name, hidden);
-}}
-try {{
-  const pointer = {{ args: ["cstring"], returns: "ptr" }};
-  const {{ getenv }} = dlopen("libc.so.6", {{ getenv: pointer }}).symbols;
-  for (const name of names) {{
-    const at = getenv(Buffer.from(name + "\\0"));
-    if (at) new Uint8Array(toArrayBuffer(at)).fill(120);
-  }}
-}} catch {{
-  // Another system's C library: what comes next matters more.
-}}
-await new Promise(() => {{}});
-export default {{}};
-"""
 WAKING_PATH = "/api/agent"
 """Asking OpenCode for this wakes its second runtime, and with it the guard, before the first prompt does."""
 
@@ -325,7 +285,7 @@ def prepare_given(layout: Layout, provider: str = "") -> None:
         _place(given, *way, "package.json").write(json.dumps(wanted))
         _place(given, *way, "package-lock.json").write(json.dumps(lock))
         _place(given, *way, ".gitignore").write("*\n")
-    _place(given, "config", "opencode", "plugin", "guard.js").write(_GUARD)
+    _place(given, "config", "opencode", "plugin", "guard.js").write(guard.script(SECRET_VARIABLES))
     _place(given, layout.models.name).write(part(provider))
     _place(given, layout.script.name).write(supervision.SCRIPT)
     _place(given, layout.forget.name).write(forgetting.SCRIPT)
