@@ -104,7 +104,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         **layout_of(volume).as_env(),
         "OPENCODE_DATA_DIR": str(tmp_path / "kept"),
         "PROJECT_ID": "a-project",
-        "PORT": str(free_port()),
+        **{f"{name}PORT": str(free_port()) for name in ("", "SERVER_", "MODEL_", "MODEL_DOOR_")},
         "SWEEPER_PORT": str(free_port()),
         "OPENCODE_SERVER_PASSWORD": "a password",
         "VIBE_MODEL_TOKEN": "a token",

@@ -2,7 +2,9 @@
 
 The first makes the folders of the volume, once, before anything else starts. The second
 is the first process of OpenCode's container: it writes OpenCode's files, starts it, and
-ends with it. The local runtime does the same, with the same parts.
+ends with it. It holds the ports to which secrets are sent, which the agent's commands could
+otherwise take: OpenCode's password comes to one, its token for the gateway goes through
+another (`doors`). The local runtime does the same, with the same parts.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from uuid import UUID
 import click
 
 from vibe_app.addresses import Credential
+from vibe_app.cli.doors import Doors
 from vibe_app.errors import VibeError
 from vibe_app.log import set_up
 from vibe_app.settings import Settings, SettingsError, load_settings
@@ -48,6 +51,9 @@ _NEEDED = (
     "PROJECT_ID",
     "OPENCODE_DATA_DIR",
     "PORT",
+    "SERVER_PORT",
+    "MODEL_PORT",
+    "MODEL_DOOR_PORT",
     "SWEEPER_PORT",
     "OPENCODE_SERVER_PASSWORD",
     hermetic.TOKEN_VARIABLE,
@@ -147,7 +153,10 @@ class Place:
         project_id: The project.
         layout: The files it works on, its private home, which ends with the pod, and what it is handed.
         kept: Where its data outlives the pod.
-        port: Where it serves, on loopback.
+        port: Where it is asked, on loopback.
+        server_port: Where it listens itself.
+        model_port: Where the gateway answers.
+        model_door_port: Where OpenCode asks the gateway.
         sweeper_port: Where left-over commands are ended on request, on loopback.
         password: Of its HTTP interface.
         model_token: What the gateway wants in the place of a provider's key.
@@ -157,6 +166,9 @@ class Place:
     layout: Layout
     kept: Path
     port: int
+    server_port: int
+    model_port: int
+    model_door_port: int
     sweeper_port: int
     password: str
     model_token: str
@@ -176,6 +188,9 @@ class Place:
             layout=Layout.from_env(env),
             kept=Path(env["OPENCODE_DATA_DIR"]),
             port=int(env["PORT"]),
+            server_port=int(env["SERVER_PORT"]),
+            model_port=int(env["MODEL_PORT"]),
+            model_door_port=int(env["MODEL_DOOR_PORT"]),
             sweeper_port=int(env["SWEEPER_PORT"]),
             password=env["OPENCODE_SERVER_PASSWORD"],
             model_token=env[hermetic.TOKEN_VARIABLE],
@@ -191,7 +206,10 @@ def opencode_server() -> None:
     ending = _Ending()
     try:
         settings, place = load_settings(), Place.from_env(dict(os.environ))
+        # Before anything of the agent's can run.
+        doors = Doors(place.port, place.server_port, place.model_door_port, place.model_port)
         child = _start(settings, place)
+        doors.open(child.pid, place.model_token)
         ending.reaches(child.pid)
     except (SettingsError, ValueError) as error:
         _tell(f"The pod's environment cannot be used: {error}.")
@@ -250,7 +268,7 @@ def _start(settings: Settings, place: Place) -> subprocess.Popen[bytes]:
     before = hermetic.before_opencode(place.layout, binary)
     subprocess.run(before, cwd=place.layout.given, stdin=subprocess.DEVNULL, check=False)
     return subprocess.Popen(
-        [binary, "serve", "--hostname", "127.0.0.1", "--port", str(place.port)],
+        [binary, "serve", "--hostname", "127.0.0.1", "--port", str(place.server_port)],
         env=env,
         cwd=place.layout.given,
         stdin=subprocess.DEVNULL,

@@ -25,7 +25,7 @@ from starlette.types import Receive, Scope, Send
 from vibe_app import errors, networks
 from vibe_app.wire import gateway as wire
 from vibe_app.wire import whole
-from vibe_app.workspace_services.common.serving import Environment, Listening, application
+from vibe_app.workspace_services.common.serving import Environment, Listening, Proving, application
 from vibe_app.workspace_services.gateway.ledger import TALKS, Ledger
 from vibe_app.workspace_services.gateway.model_api import ModelApi
 from vibe_app.workspace_services.gateway.proxy import Proxy
@@ -229,10 +229,8 @@ class Doors:
             name="The gateway",
             lifespan=self._lifespan,
         )
-        self._models = Router(
-            [Route("/{provider}/{path:path}", gateway.models.forward, methods=["POST"])],
-            redirect_slashes=False,
-        )
+        routes = [Route("/{provider}/{path:path}", gateway.models.forward, methods=["POST"])]
+        self._models = Proving(Router(routes, redirect_slashes=False), config.token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         server = scope.get("server")

@@ -178,7 +178,10 @@ def test_ports_are_those_of_the_contract_and_opencode_s_own_is_not_among_them():
 
 def test_no_two_services_of_a_pod_want_the_same_port():
     """Its containers share an address."""
-    names = ("OPENCODE", "FILES", "PROXY", "SIDECAR", "MODEL", "GATEWAY", "NETWORK", "SWEEPER")
+    names = (
+        *("OPENCODE", "FILES", "PROXY", "SIDECAR", "MODEL", "GATEWAY", "NETWORK", "SWEEPER"),
+        *("SERVER", "MODEL_DOOR"),
+    )
     assert len({getattr(manifests, name) for name in names}) == len(names)
 
 

@@ -224,7 +224,8 @@ async def test_a_session_whose_pod_is_deleted_is_known_to_the_next(house, agent,
     assert events[-1].text.startswith("Session failed: ")
 
 
-# Waits until the ports of the sidecar and of the gateway are free, takes them, and writes down what it hears.
+# Waits until the ports of the sidecar and of the gateway are free, takes them, writes down what it hears.
+# It tries for those of OpenCode as well.
 SQUATTER = """
 import pathlib, socket, threading, time
 here = pathlib.Path("/workspace")
@@ -248,10 +249,10 @@ def squat(port):
     (here / f"taken-{port}").touch()
     while True:
         threading.Thread(target=hear, args=(server.accept()[0], f"heard-{port}"), daemon=True).start()
-for port in (3003, 3005):
+for port in (3000, 3003, 3004, 3005, 3009):
     threading.Thread(target=squat, args=(port,), daemon=True).start()
 (here / "squatting").touch()
-while not (here / "enough").exists():
+while not (here / "over").exists():
     time.sleep(0.05)
 """
 
@@ -261,10 +262,11 @@ async def test_a_command_that_takes_the_ports_of_dead_services_is_told_nothing(h
     endpoint = await house.runtime.ensure(spec_of(project))
     folder, secrets = files(house, project), keys_of(project)
     (folder / "squat.py").write_text(SQUATTER)
-    await begun(agent, endpoint, "python3 squat.py")
+    squatting = "setsid python3 squat.py >squat.log 2>&1 & while test ! -e enough; do sleep 0.1; done"
+    await begun(agent, endpoint, squatting)
     await eventually((folder / "squatting").exists, 60)
     house.node.pods[pod_name(project)].containers["opencode-server-sidecar"].kill()
-    await eventually(lambda: all((folder / f"taken-{port}").exists() for port in (3003, 3005)), 60)
+    await eventually(lambda: all((folder / f"taken-{port}").exists() for port in (3003, 3004, 3005)), 60)
 
     provider = Provider(id="p", dialect="openai", base_url="http://127.0.0.1:9/v1", key="sk-of-the-provider")
     configuration = Configuration(providers=(provider,))
@@ -286,6 +288,14 @@ async def test_a_command_that_takes_the_ports_of_dead_services_is_told_nothing(h
         heard = b"".join((folder / f"heard-{port}").read_bytes() for port in (3003, 3005))
         for secret in (secrets.token, provider.key, start.prompt):
             assert secret.encode() in heard
+    # Now OpenCode asks for the next step, and is not let through to who took the gateway's port.
+    (folder / "enough").touch()
+    asked = folder / "heard-3004"
+    await eventually(lambda: asked.exists() and b"GET /proof?nonce=" in asked.read_bytes(), 60)
+    assert secrets.model_token.encode() not in asked.read_bytes()
+    assert b"POST" not in asked.read_bytes()
+    assert not [port for port in (3000, 3009) if (folder / f"taken-{port}").exists()]
+    (folder / "over").touch()
     await house.runtime.stop(project, erase=True)
 
 

@@ -30,6 +30,8 @@ OPENCODE, FILES, PROXY, SIDECAR = 3000, 3001, 3002, 3003
 MODEL, GATEWAY, NETWORK = 3004, 3005, 3006
 SWEEPER = 3007
 """Port on the pod's loopback on which `opencode-server` ends the commands that a run left behind."""
+SERVER, MODEL_DOOR = 3008, 3009
+"""Where OpenCode itself listens, behind `opencode-server` at 3000, and where it asks for the models."""
 CHECKOUT = "checkout"
 
 INSTALLATION_LABEL = "vibe/installation"
@@ -186,7 +188,7 @@ def _checkout(spec: WorkspaceSpec, settings: Settings) -> Json:
             "HOME": "/tmp",
             "VOLUME_DIR": _VOLUME,
             "VIBE_REPOSITORY_NETWORKS": settings.repository_networks,
-            "MODEL_URL": f"http://127.0.0.1:{MODEL}",
+            "MODEL_URL": f"http://127.0.0.1:{MODEL_DOOR}",
             "VIBE_MODEL": settings.model,
             "VIBE_MODEL_BASE_URL": settings.model_base_url,
             **_LAYOUT.as_env(),
@@ -212,6 +214,9 @@ def _opencode(project_id: UUID, settings: Settings) -> Json:
             "OPENCODE_DATA_DIR": _DATA,
             "PROJECT_ID": str(project_id),
             "PORT": str(OPENCODE),
+            "SERVER_PORT": str(SERVER),
+            "MODEL_PORT": str(MODEL),
+            "MODEL_DOOR_PORT": str(MODEL_DOOR),
             "SWEEPER_PORT": str(SWEEPER),
             **_LAYOUT.as_env(),
         },

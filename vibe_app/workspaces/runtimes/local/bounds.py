@@ -202,6 +202,12 @@ def population(inside: int) -> int:
     return 0
 
 
+def eldest(pid: int) -> int:
+    """The oldest child of a process; 0 where it has none."""
+    children = filter(None, map(_look_at, _children(pid)))
+    return min(((child.started, child.pid) for child in children), default=(0, 0))[1]
+
+
 def tree(pid: int) -> Process | None:
     """A process and all below it, as they are now; None where there is none."""
     top = _look_at(pid)

@@ -31,10 +31,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vibe_app.workspaces.runtimes.local import groups
-from vibe_app.workspaces.runtimes.local.bounds import MOST_PROCESSES, Bounds, Limits, crowd, population
+from vibe_app.workspaces.runtimes.local.bounds import (
+    MOST_PROCESSES,
+    Bounds,
+    Limits,
+    crowd,
+    eldest,
+    population,
+)
+from vibe_app.workspaces.runtimes.relay import listen, lives, serve
 
-_LOOPBACK = "127.0.0.1"
-_CHUNK = 64 << 10
 # Seconds between two glances, and glances between two looks; so many new processes are a reason to look.
 _GLANCE, _GLANCES, _STORM = 0.05, 20, 100
 # Above so many no single one can be caught any more.
@@ -42,7 +48,6 @@ _OUT_OF_HAND = 1000
 # Above what `bounds` ends with a sentence: for what is faster than its looks. OpenCode may have more
 # than its commands: it falls over where it can start no thread.
 _MOST_FORKS, _MOST_OF_COMMANDS = 512, 440
-_BACKLOG = 512
 # ioctl_ns(2), setns(2), prctl(2)
 _NS_GET_USERNS = 0xB701
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
@@ -98,7 +103,7 @@ def main() -> int:
     _leave_no_core()
     _libc("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
     try:
-        listener = _listen(plan.port)
+        listener = listen(plan.port)
     except OSError as error:
         sys.stderr.write(f"port {plan.port}: {error.strerror}\n")
         return 1
@@ -221,11 +226,10 @@ async def _keep(
         loop.add_reader(watched, lambda pid=pid, fd=watched: (loop.remove_reader(fd), ended(pid)))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda n=number: over.done() or over.set_result(128 + n))
-    for door, port in zip(doors, plan.outward, strict=True):
-        await serve(door, port)
     limits = Limits(plan.memory, plan.disk, folders=tuple(map(Path, plan.folders)))
     bounds = Bounds(limits, Path(plan.notices))
     watchers = [
+        *(asyncio.create_task(serve(door, port)) for door, port in zip(doors, plan.outward, strict=True)),
         asyncio.create_task(_watch(bounds, bubblewrap.pid)),
         asyncio.create_task(_look_out(bubblewrap, inside)),
     ]
@@ -272,15 +276,24 @@ def _be_relay(plan: Plan, inside: int, listener: socket.socket, theirs: socket.s
     _libc("setns", network, _CLONE_NEWNET)
     os.close(owner)
     os.close(network)
-    doors = [_listen(port) for port in plan.outward]
+    doors = [listen(port) for port in plan.outward]
     socket.send_fds(theirs, [b"x"], [door.fileno() for door in doors])
     for door in doors:
         door.close()
     theirs.close()
 
+    opencode = 0
+
+    async def to_opencode(_: socket.socket) -> bool:
+        """Whether OpenCode, the first that ran, still does: else who took its port would get its password."""
+        nonlocal opencode
+        found = eldest(inside)
+        # Nothing else listens before it does.
+        opencode = opencode or found
+        return found == opencode and lives(found)
+
     async def pass_on() -> None:
-        await serve(listener, plan.port)
-        await asyncio.get_running_loop().create_future()
+        await serve(listener, plan.port, to_opencode)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
@@ -296,67 +309,6 @@ def _received(ours: socket.socket, count: int) -> list[int]:
     finally:
         ours.close()
     return numbers
-
-
-async def serve(listener: socket.socket, port: int) -> None:
-    """Pass on each connection to `port` of this process's loopback, byte for byte, both ways."""
-    loop = asyncio.get_running_loop()
-    listener.setblocking(False)
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def accept() -> None:
-        while True:
-            try:
-                near, _ = await loop.sock_accept(listener)
-            except OSError:
-                # Too many files are open, or whoever came is gone.
-                await asyncio.sleep(0.1)
-                continue
-            task = asyncio.create_task(_join(near, port))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-
-    task = asyncio.create_task(accept())
-    tasks.add(task)
-
-
-async def _join(near: socket.socket, port: int) -> None:
-    loop = asyncio.get_running_loop()
-    far = _socket()
-    with near, far:
-        for each in (near, far):
-            each.setblocking(False)
-            # Events are small, and none is to wait for the next one.
-            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with suppress(OSError):
-            await loop.sock_connect(far, (_LOOPBACK, port))
-            await asyncio.gather(_pour(near, far), _pour(far, near))
-
-
-async def _pour(source: socket.socket, sink: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    try:
-        while chunk := await loop.sock_recv(source, _CHUNK):
-            await loop.sock_sendall(sink, chunk)
-        with suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
-    except OSError:
-        # One end is gone: the other has nobody to talk to any more.
-        for each in (source, sink):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-
-def _listen(port: int) -> socket.socket:
-    made = _socket()
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind((_LOOPBACK, port))
-    made.listen(_BACKLOG)
-    return made
-
-
-def _socket() -> socket.socket:
-    return socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
 
 
 def _libc(name: str, *arguments: Any) -> None:
