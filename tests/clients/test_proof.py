@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.waiting import eventually
-from tests.workspace_services.gateway.gate import CONTROL, KEY, Gate, gateway
+from tests.workspace_services.gateway.gate import CONTROL, KEY, TOKEN, Gate, gateway
 from tests.workspace_services.sidecar.stack import Stack
 from vibe_app.clients.gateway import GatewayClient
 from vibe_app.clients.services import Call, WorkspaceClient
@@ -262,10 +262,13 @@ async def test_a_proof_is_for_everybody_and_for_one_connection_alone(gate: Gate)
         assert found != proof_of("another token", nonce, *ends)
         for wrong in ("", "short", "A" * 64, "a" * 129):
             assert (await client.get("/proof", params={"nonce": wrong})).status_code == 400
-        # Nothing else is open, and the agent's port has no proof to give.
+        # Nothing else is open, and the agent's port proves that it knows another token.
         assert (await client.post("/proof", params={"nonce": nonce})).status_code == 401
         assert (await client.get("/usage")).status_code == 401
-    assert (await gate.opencode.get("/proof", params={"nonce": nonce})).status_code != 200
+    async with gate.opencode.stream("GET", "/proof", params={"nonce": nonce}) as answer:
+        stream = answer.extensions["network_stream"]
+        ends = stream.get_extra_info("client_addr"), stream.get_extra_info("server_addr")
+        assert json.loads(await answer.aread())["proof"] == proof_of(TOKEN, nonce, *ends)
 
 
 def test_ways_of_writing_an_address_are_one_address():
