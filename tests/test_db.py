@@ -14,6 +14,7 @@ import warnings
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text, update
@@ -209,6 +210,21 @@ async def test_whoever_is_cancelled_gives_the_lock_back(database: Database) -> N
                 await db.execute(update(notes).values(at=None))
     finally:
         gc.enable()
+
+
+async def test_a_connection_that_came_back_amid_a_statement_is_replaced(
+    database: Database,
+) -> None:
+    """So it is left by who is cancelled, where the server does not hear of that in time."""
+    async with database.transaction() as db:
+        raw = await (await db.connection()).get_raw_connection()
+        driver: Any = raw.driver_connection
+    if not database.sqlite:
+        driver.pgconn.send_query(b"SELECT pg_sleep(60)")
+    async with asyncio.timeout(10), database.transaction() as db:
+        await db.execute(update(notes).values(at=None))
+    if not database.sqlite:
+        assert driver.closed
 
 
 async def test_whoever_is_cancelled_while_a_connection_is_made_leaves_none_open(database: Database) -> None:

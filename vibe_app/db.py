@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import DateTime, Float, Integer, String, event, make_url, text
-from sqlalchemy.engine import CursorResult, Dialect, Result
+from sqlalchemy.engine import CursorResult, Dialect, ExceptionContext, Result
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
@@ -161,6 +161,7 @@ class Database:
         else:
             url = _with_timeouts(url)
             self._writer = create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+            event.listen(self._writer.sync_engine, "handle_error", _forget_at_ping)
             # Its own snapshot for the whole of a reading, which READ COMMITTED takes for each statement.
             self._reader = self._writer.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -340,6 +341,16 @@ def _sqlite_engine(url: str, begin: str, pool_size: int) -> AsyncEngine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _forget_at_ping(context: ExceptionContext) -> None:
+    """Have a connection that cannot be asked whether it lives replaced, whatever it says to that.
+
+    One whose statement was broken off may come back to the pool before the server has broken it off, too.
+    """
+    if context.is_pre_ping:
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False
 
 
 def _with_timeouts(url: str) -> str:
