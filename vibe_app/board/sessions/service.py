@@ -96,12 +96,12 @@ class Sessions:
             )
         try:
             async with self._database.transaction() as db:
-                await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
+                project, _ = await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
                 actor.need_execution()
                 task = await task_of(db, project_id, task_id)
                 if idempotency_key and (known := await _by_key(db, task_id, idempotency_key)):
                     return session_view(SessionCard, known, {})
-                session = await self._insert(db, actor, task, extra, idempotency_key)
+                session = await self._insert(db, actor, project, task, extra, idempotency_key)
         except IntegrityError as error:
             async with self._database.read() as db:
                 if idempotency_key and (known := await _by_key(db, task_id, idempotency_key)):
@@ -111,7 +111,13 @@ class Sessions:
         return session_view(SessionCard, session, {})
 
     async def _insert(
-        self, db: Transaction, actor: Actor, task: Task, extra: str, idempotency_key: str | None
+        self,
+        db: Transaction,
+        actor: Actor,
+        project: Project,
+        task: Task,
+        extra: str,
+        idempotency_key: str | None,
     ) -> Session:
         if task.status == TaskStatus.IN_PROGRESS:
             raise Conflict(_ACTIVE, "already_active")
@@ -121,7 +127,6 @@ class Sessions:
                 f"{task.status.column}. Move it to To do first.",
                 "not_in_todo",
             )
-        project = await db.get_one(Project, task.project_id)
         limits = Limits.of(project).within(self._limits)
         session = Session(
             task_id=task.id,
