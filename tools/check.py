@@ -34,7 +34,7 @@ CACHE = Path(".pytest_cache")
 REPEATED = 20
 CORES = os.cpu_count() or 1
 # So many processes run tests at once: most tests wait a lot, and with more of them some miss their time.
-WORKERS = min(5 * CORES // 2, 16)
+WORKERS = min(2 * CORES, 16)
 # What is work for a core by itself. Pods with real processes, and what is shipped: the container image and
 # the wheel; several replicas and workers, with the soaks in short, and processes killed in mid-run;
 # everything else in a browser.
