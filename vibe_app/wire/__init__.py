@@ -102,6 +102,29 @@ class StartSession(BaseModel):
         pattern=r"^[A-Za-z0-9._-]+$",
         description="Under which id the workspace's gateway knows the session; absent where it has none",
     )
+    tree: int | None = Field(
+        default=None, ge=1, le=2**31 - 1, description="Number of the card in whose tree it works"
+    )
+    conversation: str | None = Field(
+        default=None,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="OpenCode's id of the conversation that it goes on with; a new one begins when absent",
+    )
+    lost_prompt: str | None = Field(
+        default=None, description="What is said in place of `prompt` where that conversation is gone"
+    )
+    setup: str = Field(
+        default="", max_length=64 << 10, description="A command that prepares the tree before the prompt"
+    )
+
+
+class Steps(BaseModel):
+    """How far the agent is on its own list of things to do."""
+
+    done: Count = 0
+    total: Count = 0
+    current: str = Field("", max_length=200, description="What it does now")
 
 
 class SessionState(BaseModel):
@@ -115,6 +138,11 @@ class SessionState(BaseModel):
     usage: Usage = Usage()
     retry_at: datetime | None = Field(None, description="When to try again what failed as provider_wait")
     asking: bool = Field(False, description="It completed, and its last answer ends with a question")
+    conversation: str = Field("", max_length=64, description="OpenCode's id of the conversation")
+    began_anew: bool = Field(False, description="The conversation to go on with was gone")
+    prepared: bool = Field(False, description="Its set-up command has succeeded, or it had none")
+    steps: Steps | None = None
+    summary: str = Field("", description="The agent's last message, as Markdown")
 
 
 class Refusal(TypedDict, total=False):
