@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from tests.waiting import eventually
+from tests.workspace_services.git.git_server import git_server
+from tests.workspace_services.git.test_repositories import publish
 from tests.workspace_services.sidecar.stack import free_port
-from tests.workspaces.repositories.git_server import git_server
-from tests.workspaces.repositories.test_repositories import publish
 from tests.workspaces.runtimes.conftest import STAND_IN, program
 from vibe_app.settings import load_settings
 from vibe_app.workspaces.runtimes.hermetic import WAKING_PATH

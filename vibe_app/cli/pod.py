@@ -33,7 +33,7 @@ from vibe_app.cli.doors import Doors
 from vibe_app.errors import VibeError
 from vibe_app.log import set_up
 from vibe_app.settings import Settings, SettingsError, load_settings
-from vibe_app.workspaces.repositories.cloning import Source
+from vibe_app.workspace_services.git.cloning import Source
 from vibe_app.workspaces.runtimes import hermetic
 from vibe_app.workspaces.runtimes.base import WorkspaceSpec
 from vibe_app.workspaces.runtimes.layout import Layout
@@ -65,7 +65,7 @@ def checkout() -> None:
     """Make the folders of a workspace's volume (set by VOLUME_DIR and REPOSITORY)."""
     # Before git runs here: this process's environment holds a secret.
     _hide()
-    from vibe_app.workspaces.repositories.checkout import make_workspace, remove_drafts
+    from vibe_app.workspace_services.git.checkout import make_workspace, remove_drafts
 
     volume = Path(os.environ.get("VOLUME_DIR") or "/volume")
 

@@ -43,7 +43,7 @@ class Person(_Message):
 
 
 class Remote(_Message):
-    """Where a repository came from, and what signs in there. Only ever sent to a service that proved itself."""
+    """Where a repository came from, and what signs in there. Only sent to a service that proved itself."""
 
     url: str = Field(max_length=2000)
     branch: str = Field(default="", max_length=250)
@@ -94,7 +94,7 @@ class Tree(_Message):
 
 
 class TakeCheckpoint(_Message):
-    """Body of `POST /git/trees/{number}/checkpoint`: keep all that is in a tree and that git does not ignore."""
+    """Body of `POST /git/trees/{number}/checkpoint`: keep all in a tree that git does not ignore."""
 
     base: Commit
     revision: Commit | None = Field(None, description="The newest checkpoint so far")
@@ -161,7 +161,7 @@ class Diff(_Message):
 
 
 class AskPatches(AskDiff):
-    """Query of `GET /git/patches`: the texts of a change, file after file, as far as they go in `limit` bytes."""
+    """Query of `GET /git/patches`: the texts of a change, file after file, while `limit` bytes last."""
 
     limit: Annotated[int, Field(ge=1, le=64 << 20)] = 4 << 20
 
@@ -178,7 +178,9 @@ class AskFile(AskDiff):
     path: files.AskedPath
     old_path: files.AskedPath | None = None
     context: Annotated[int, Field(ge=0, le=1000)] = 3
-    offset: Annotated[int, Field(ge=0, le=2**53)] = Field(0, description="Byte of the patch at which to begin")
+    offset: Annotated[int, Field(ge=0, le=2**53)] = Field(
+        0, description="Byte of the patch at which to begin"
+    )
 
 
 class FileDiff(_Message):

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from vibe_app.errors import InvalidRequest, NotFound, VibeError
+from vibe_app.workspace_services.common.names import raw, shown
 from vibe_app.workspace_services.file_browser import reading, removing, writing
-from vibe_app.workspace_services.file_browser.names import raw, shown
 from vibe_app.workspace_services.file_browser.places import Workspace
 
 PARTS = (

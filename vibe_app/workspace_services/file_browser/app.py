@@ -43,10 +43,10 @@ from starlette.routing import Route
 from vibe_app.errors import InvalidRequest, TooLarge, Unavailable, VibeError
 from vibe_app.wire import files as wire
 from vibe_app.wire import whole
+from vibe_app.workspace_services.common.names import shown
 from vibe_app.workspace_services.common.serving import Environment, Listening, Stream, answer, application
 from vibe_app.workspace_services.file_browser import reading, removing, writing
 from vibe_app.workspace_services.file_browser.archive import archive_of
-from vibe_app.workspace_services.file_browser.names import shown
 from vibe_app.workspace_services.file_browser.places import Workspace
 from vibe_app.workspace_services.file_browser.search import changed, search
 

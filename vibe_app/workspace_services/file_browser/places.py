@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vibe_app.errors import Conflict, InvalidRequest, NotFound, Unavailable, VibeError
-from vibe_app.workspace_services.file_browser.names import raw, shown
+from vibe_app.workspace_services.common.names import raw, shown
 
 HIDDEN = frozenset({b".git", b".opencode"})
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

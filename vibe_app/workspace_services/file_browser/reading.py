@@ -18,7 +18,7 @@ from typing import Literal
 from vibe_app.errors import InvalidRequest, TooLarge, VibeError
 from vibe_app.wire import iso
 from vibe_app.wire.files import PAGE_SIZE, FileContent, FileEntry, FileList, Kind
-from vibe_app.workspace_services.file_browser.names import raw, shown
+from vibe_app.workspace_services.common.names import raw, shown
 from vibe_app.workspace_services.file_browser.places import HIDDEN, Workspace
 
 PIECE = 256 * 1024

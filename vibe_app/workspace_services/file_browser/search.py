@@ -18,7 +18,7 @@ from pathlib import Path
 from vibe_app.errors import InvalidRequest, NotFound, Unavailable, VibeError
 from vibe_app.wire import iso
 from vibe_app.wire.files import ChangedFile, ChangedFiles, Kind, SearchResult, SearchResults
-from vibe_app.workspace_services.file_browser.names import shown
+from vibe_app.workspace_services.common.names import shown
 from vibe_app.workspace_services.file_browser.places import Workspace
 from vibe_app.workspace_services.file_browser.reading import kind_of, written
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from vibe_app.errors import Conflict, InvalidRequest, TooLarge
 from vibe_app.wire.files import FilePath, FilePut
-from vibe_app.workspace_services.file_browser.names import shown
+from vibe_app.workspace_services.common.names import shown
 from vibe_app.workspace_services.file_browser.places import Place, Workspace, in_words
 from vibe_app.workspace_services.file_browser.reading import PIECE, hashed, mib
 from vibe_app.workspace_services.file_browser.removing import drafts_of

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from vibe_app.addresses import Credential, parse
 from vibe_app.networks import networks
+from vibe_app.workspace_services.git.cloning import Source
 from vibe_app.workspaces.keys import ServiceKeys
-from vibe_app.workspaces.repositories.cloning import Source
 from vibe_app.workspaces.states import WorkspaceStatus
 
 

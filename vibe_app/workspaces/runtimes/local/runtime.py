@@ -22,7 +22,7 @@ from uuid import UUID
 from vibe_app.aio import forever
 from vibe_app.errors import CannotStart, Unavailable, VibeError
 from vibe_app.settings import Settings
-from vibe_app.workspaces.repositories import checkout
+from vibe_app.workspace_services.git import checkout
 from vibe_app.workspaces.runtimes.base import (
     Endpoint,
     OnStatus,

@@ -24,9 +24,9 @@ import psutil
 import vibe_app
 from vibe_app.errors import Unavailable
 from vibe_app.settings import Settings
+from vibe_app.workspace_services.git import checkout
 from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.protection import notice
-from vibe_app.workspaces.repositories import checkout
 from vibe_app.workspaces.runtimes import hermetic
 from vibe_app.workspaces.runtimes.base import KeysOf
 from vibe_app.workspaces.runtimes.layout import Layout

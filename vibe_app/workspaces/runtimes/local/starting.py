@@ -13,7 +13,7 @@ import psutil
 from vibe_app import disk
 from vibe_app.errors import Unavailable, VibeError
 from vibe_app.settings import Settings
-from vibe_app.workspaces.repositories import checkout
+from vibe_app.workspace_services.git import checkout
 from vibe_app.workspaces.runtimes.base import FILES_GONE, Endpoint, OnStatus
 from vibe_app.workspaces.runtimes.local import processes
 from vibe_app.workspaces.runtimes.local.asking import ask

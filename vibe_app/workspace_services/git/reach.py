@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from vibe_app.addresses import Address, Credential
 from vibe_app.errors import InvalidRequest, Unavailable
 from vibe_app.networks import Network, Number, inner, is_allowed
-from vibe_app.workspaces.repositories.git import Call
+from vibe_app.workspace_services.git.program import Call
 
 _LONGEST_LOOK_UP = 20.0
 _PORTS: Mapping[str, int] = {"https": 443, "http": 80, "ssh": 22}

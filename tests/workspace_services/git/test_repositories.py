@@ -12,11 +12,11 @@ from uuid import uuid4
 
 import pytest
 
-from tests.workspaces.repositories.git_server import GitServer, git_server
-from tests.workspaces.repositories.test_checkout import git, ignore
+from tests.workspace_services.git.git_server import GitServer, git_server
+from tests.workspace_services.git.test_checkout import git, ignore
 from vibe_app.addresses import Credential
 from vibe_app.errors import InvalidRequest, Unavailable, VibeError
-from vibe_app.workspaces.repositories import checkout, reach
+from vibe_app.workspace_services.git import checkout, reach
 from vibe_app.workspaces.runtimes.base import WorkspaceSpec
 from vibe_app.workspaces.runtimes.local import processes
 

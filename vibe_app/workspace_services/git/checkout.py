@@ -19,9 +19,9 @@ from vibe_app import addresses
 from vibe_app.errors import Unavailable
 from vibe_app.inside import exclude_from_git
 from vibe_app.shapes import shaped
-from vibe_app.workspaces.repositories import git
-from vibe_app.workspaces.repositories.cloning import Source, clone
-from vibe_app.workspaces.repositories.git import Call, Failed
+from vibe_app.workspace_services.git import program
+from vibe_app.workspace_services.git.cloning import Source, clone
+from vibe_app.workspace_services.git.program import Call, Failed
 
 _DRAFT = ".new-"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -65,10 +65,10 @@ async def make_workspace(
             await progress("Cloning the repository")
             missing = await clone(source, draft, dict(mark), progress)
         else:
-            await git.run(draft, call, "init", "--quiet", "--template=", "--initial-branch=main")
+            await program.run(draft, call, "init", "--quiet", "--template=", "--initial-branch=main")
         exclude_from_git(draft)
         if not await _has_commit(draft, call):
-            await git.run(
+            await program.run(
                 draft, call, "commit", "--quiet", "--allow-empty", "--message=Start of the workspace"
             )
         _note(folder, missing)
@@ -103,7 +103,7 @@ def tidy(workspaces: Path) -> None:
 
 async def _has_commit(folder: Path, call: Call) -> bool:
     try:
-        await git.run(folder, call, "rev-parse", "--quiet", "--verify", "HEAD")
+        await program.run(folder, call, "rev-parse", "--quiet", "--verify", "HEAD")
     except Failed:
         return False
     return True

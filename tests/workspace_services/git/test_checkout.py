@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 
 from vibe_app.errors import Unavailable
-from vibe_app.workspaces.repositories import checkout
-from vibe_app.workspaces.repositories import git as git_program
+from vibe_app.workspace_services.git import checkout
+from vibe_app.workspace_services.git import program as git_program
 from vibe_app.workspaces.runtimes.base import WorkspaceSpec
 from vibe_app.workspaces.runtimes.local import processes
 

@@ -17,8 +17,8 @@ from vibe_app.addresses import Address, Credential
 from vibe_app.errors import Unavailable, VibeError
 from vibe_app.inside import Spot
 from vibe_app.networks import Network
-from vibe_app.workspaces.repositories import git, reach
-from vibe_app.workspaces.repositories.git import Call, Failed
+from vibe_app.workspace_services.git import program, reach
+from vibe_app.workspace_services.git.program import Call, Failed
 
 Progress = Callable[[str], Awaitable[None]]
 
@@ -65,16 +65,16 @@ async def clone(source: Source, draft: Path, mark: dict[str, str], progress: Pro
     call = await reach.allow(source.address, source.credential, source.private, mark)
     url = str(source.address)
     try:
-        listed = await git.run(
+        listed = await program.run(
             draft, call, "ls-remote", "--symref", "--", url, "HEAD", f"{_HEADS}*", "refs/tags/*"
         )
         branch = _branch(listed.decode("utf-8", "replace"), source.branch)
         chosen = ("--branch", branch) if branch else ()
-        await git.run_long(
+        await program.run_long(
             draft, call, _reporter(progress), "clone", "--progress", "--template=", *chosen, "--", url, "."
         )
         if not branch and source.branch:
-            await git.run(draft, call, "symbolic-ref", "HEAD", f"{_HEADS}{source.branch}")
+            await program.run(draft, call, "symbolic-ref", "HEAD", f"{_HEADS}{source.branch}")
     except Failed as error:
         raise Unavailable(_refused(str(error), source)) from error
     if not branch:
@@ -85,7 +85,7 @@ async def clone(source: Source, draft: Path, mark: dict[str, str], progress: Pro
 
 async def _new_enough(folder: Path, mark: dict[str, str]) -> None:
     """An older git does not know `http.curloptResolve`: it would go where the name leads by then."""
-    said = (await git.run(folder, Call(mark=mark), "version")).decode()
+    said = (await program.run(folder, Call(mark=mark), "version")).decode()
     found = re.search(r"(\d+)\.(\d+)", said)
     if found and (int(found[1]), int(found[2])) < _OLDEST_GIT:
         raise Unavailable(f"Cloning needs git 2.37 or newer, and this machine has {found[0]}: update it.")
@@ -198,7 +198,7 @@ class _Submodules:
         wanted = r"^submodule\..*\.(path|url)$"
         try:
             # From the commit: the file itself may be a link.
-            listed = await git.run(
+            listed = await program.run(
                 folder,
                 Call(mark=self._mark),
                 "config",
@@ -233,15 +233,15 @@ class _Submodules:
         credential = self._source.credential if same else None
         call = await reach.allow(address, credential, self._source.private, self._mark)
         key = f"submodule.{name}"
-        await git.run(folder, call, "config", f"{key}.url", str(address))
-        await git.run(folder, call, "config", f"{key}.active", "true")
-        await git.run_long(folder, call, None, "submodule", "update", "--progress", "--", path)
+        await program.run(folder, call, "config", f"{key}.url", str(address))
+        await program.run(folder, call, "config", f"{key}.active", "true")
+        await program.run_long(folder, call, None, "submodule", "update", "--progress", "--", path)
 
 
 async def _entries(folder: Path, call: Call) -> list[tuple[str, str]]:
     """Return mode and path of everything in the commit that is checked out."""
     try:
-        listed = await git.run(folder, call, "ls-tree", "-r", "-z", "HEAD")
+        listed = await program.run(folder, call, "ls-tree", "-r", "-z", "HEAD")
     except Failed:
         return []
     found = [entry.partition(b"\t") for entry in listed.split(b"\0") if entry]
@@ -255,7 +255,7 @@ async def _not_there(folder: Path, call: Call) -> list[str]:
     if out:
         said.append(f"{_count(out, 'link leads', 'links lead')} out of the workspace: {_shown(out)}.")
     try:
-        listed = await git.run(folder, call, "ls-files", "-z", "--", ":(attr:filter=lfs)")
+        listed = await program.run(folder, call, "ls-files", "-z", "--", ":(attr:filter=lfs)")
     except Failed:
         listed = b""
     pointers = [path for raw in listed.split(b"\0") if raw and _is_pointer(folder, path := os.fsdecode(raw))]
