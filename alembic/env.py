@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 import vibe_app.accounts.models
+import vibe_app.board.changes.models
 import vibe_app.board.projects.models
 import vibe_app.board.sessions.models
 import vibe_app.board.spending.models

@@ -20,6 +20,7 @@ from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.spending.limits import Limits, nano
 from vibe_app.board.tasks.service import Tasks
 from vibe_app.clients.gateway import GatewayClient
+from vibe_app.clients.git import GitClient
 from vibe_app.clients.services import WorkspaceClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
@@ -36,7 +37,8 @@ from vibe_app.runs.orphans import Orphans
 from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.spending import Spending
 from vibe_app.runs.supervisor import Supervisor
-from vibe_app.settings import Settings, load_settings
+from vibe_app.runs.trees import Trees
+from vibe_app.settings import OPENCODE_VERSION, Settings, load_settings
 from vibe_app.workspaces.files import Files
 from vibe_app.workspaces.places import Places
 from vibe_app.workspaces.protection import Protection, protection
@@ -102,6 +104,7 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
     protected = protection(settings)
     database = Database(settings.database)
     agent, client = Agent(), WorkspaceClient()
+    git = GitClient(client)
     keyring = Keyring(settings.keys())
     credentials = Credentials(Secrets(keyring))
     jobs = Jobs(database, me, settings.lease)
@@ -152,7 +155,13 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
         ),
         tasks=Tasks(database, settings.installation_limit, settings.quiet_notice),
         sessions=Sessions(
-            database, settings.installation_limit, model, quiet_notice=settings.quiet_notice, limits=limits
+            database,
+            settings.installation_limit,
+            model,
+            quiet_notice=settings.quiet_notice,
+            limits=limits,
+            opencode_version=OPENCODE_VERSION,
+            image=settings.opencode_server_image if settings.runtime == "kubernetes" else "",
         ),
         event_log=event_log,
         jobs=jobs,
@@ -171,6 +180,7 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
             agent,
             event_log,
             spending,
+            Trees(database, git),
             settings,
             me,
             policy,

@@ -27,6 +27,9 @@ FIELDS = {
     "model", "tokens_input", "tokens_output", "tokens_reasoning", "tokens_cache_read",
     "tokens_cache_write", "cost", "cost_at_least", "model_requests", "limits", "stop_requested", "last_seq",
     "created_by", "failure", "last_line", "last_event_at", "prompt_size", "output_size",
+    "kind", "message", "summary", "steps", "change_id", "conversation_id", "configuration_version",
+    "opencode_version", "image", "revision_before", "revision_after", "round_files", "round_additions",
+    "round_deletions",
 }  # fmt: skip
 
 DIRECTIONS = ("input", "output", "reasoning", "cache_read", "cache_write")

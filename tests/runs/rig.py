@@ -18,6 +18,8 @@ from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.tasks.schemas import NewTask, TaskView
 from vibe_app.board.tasks.service import Tasks
 from vibe_app.clients.gateway import GatewayClient
+from vibe_app.clients.git import GitClient
+from vibe_app.clients.services import WorkspaceClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.configuration.keyring import Keyring
@@ -32,6 +34,7 @@ from vibe_app.runs.orphans import Orphans
 from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.spending import Spending
 from vibe_app.runs.supervisor import Supervisor
+from vibe_app.runs.trees import Trees
 from vibe_app.settings import Settings
 from vibe_app.wire import Event, EventType
 from vibe_app.workspaces.places import Places
@@ -92,6 +95,7 @@ class Rig:
         self.tasks = Tasks(database, settings.installation_limit)
         self.sessions = Sessions(database, settings.installation_limit, "rehearsal")
         self.gateway = GatewayClient(connect=1, answer=1)
+        self.client = WorkspaceClient()
         access = access or ModelAccess(Providers(database, KEYRING, settings), settings)
         self.spending = Spending(database, self.workspaces, self.gateway, access)
         self.supervisor = self.engine()
@@ -106,6 +110,7 @@ class Rig:
             self.agent,
             self.event_log,
             self.spending,
+            Trees(self.database, GitClient(self.client)),
             self.settings,
             process_name(),
             self.retry_policy,
@@ -201,6 +206,7 @@ async def rigged(
     accounts = Accounts(rig.database, settings.secret_key)
     await rig.agent.open()
     await rig.gateway.open()
+    await rig.client.open()
     try:
         if actor is None:
             grant = await accounts.set_up("ada@example.org", "Ada", "a long enough password")
@@ -218,6 +224,7 @@ async def rigged(
         await rig.usage.close()
         await rig.runtime.destroy()
         await rig.gateway.close()
+        await rig.client.close()
         await rig.agent.close()
         await rig.database.close()
 

@@ -36,6 +36,36 @@ class SessionStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class SessionKind(StrEnum):
+    """Why the agent was started."""
+
+    EXECUTE = "execute"
+    """A new conversation about the card."""
+    FOLLOW_UP = "follow_up"
+    """A message in the card's conversation."""
+    SOLVE = "solve"
+    """A follow-up of ours: the agent brings the base branch into the card's tree."""
+
+
+class ChangeState(StrEnum):
+    """What is decided of a card's change. The last two are final."""
+
+    OPEN = "open"
+    ACCEPTING = "accepting"
+    """Its commit is made and the base branch is being moved to it."""
+    ACCEPTED = "accepted"
+    DISCARDED = "discarded"
+
+
+class CommentState(StrEnum):
+    """How far a comment on a change has come."""
+
+    OPEN = "open"
+    SENT = "sent"
+    """The agent has it."""
+    RESOLVED = "resolved"
+
+
 class WorkspaceStatus(StrEnum):
     """How a workspace is."""
 
@@ -77,6 +107,11 @@ TASK_AFTER: Mapping[SessionStatus, TaskStatus] = {
     SessionStatus.FAILED: TaskStatus.TODO,
     SessionStatus.CANCELLED: TaskStatus.TODO,
 }
+
+# From where a follow-up starts; it returns there where it does not succeed. To do only with a change.
+FOLLOW_UP_FROM = frozenset({TaskStatus.TODO, TaskStatus.AI_REVIEW, TaskStatus.HUMAN_REVIEW})
+
+OPEN_CHANGE = frozenset({ChangeState.OPEN, ChangeState.ACCEPTING})
 
 # Moves by hand: every one between columns, but IN_PROGRESS belongs to live sessions.
 _BY_HAND = frozenset(set(TaskStatus) - {TaskStatus.IN_PROGRESS})

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
+from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlmodel import col
@@ -18,6 +19,9 @@ from sqlmodel import col
 from vibe_app.accounts.models import User
 from vibe_app.accounts.roles import UserRole
 from vibe_app.addresses import hide
+from vibe_app.board.changes import content
+from vibe_app.board.changes import queries as change_queries
+from vibe_app.board.changes.models import Change
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.projects.models import Project
 from vibe_app.board.sessions import queries as session_queries
@@ -27,16 +31,28 @@ from vibe_app.board.spending import queries as spending_queries
 from vibe_app.board.spending.limits import MOST_USD, nano
 from vibe_app.board.tasks.models import Task
 from vibe_app.configuration.credentials import Credentials
-from vibe_app.db import Database, Transaction, db_clock
+from vibe_app.db import Database, Transaction, db_clock, rows_changed
 from vibe_app.errors import LeaseLost, Unavailable
 from vibe_app.runs.event_log import EventLog
+from vibe_app.runs.trees import Kept, Prepared
 from vibe_app.runs.writer import Entry, Lease, Taken, fence
-from vibe_app.wire import Event, EventType, Failure, Usage, clean_text, now, plain_text
+from vibe_app.wire import (
+    Event,
+    EventType,
+    Failure,
+    SessionState,
+    Steps,
+    Usage,
+    clean_text,
+    now,
+    plain_text,
+)
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 REASON_CHARS = 2000
+SUMMARY_CHARS = 64 << 10
 _LOST = "This run belongs to somebody else now, or is over."
 
 
@@ -63,14 +79,13 @@ class Record:
         self._database = database
         self._event_log = event_log
 
-    async def task(self) -> tuple[Project | None, str]:
-        """Return the session's project, None where it was deleted, and its task's title."""
+    async def task(self) -> tuple[Project | None, Task | None]:
+        """Return the session's project and its task, None where they were deleted."""
 
-        async def read() -> tuple[Project | None, str]:
+        async def read() -> tuple[Project | None, Task | None]:
             async with self._database.read() as db:
                 project = await db.get(Project, self.lease.project_id)
-                query = select(col(Task.title)).where(col(Task.id) == self._session.task_id)
-                return project, await db.scalar(query) or ""
+                return project, await db.get(Task, self._session.task_id)
 
         return await self.insist(read)
 
@@ -111,8 +126,37 @@ class Record:
 
         await self.insist(write)
 
-    async def started(self) -> None:
+    async def has_tree(self, tree: Prepared) -> None:
+        """Note the tree in which the session works, as its card's open change.
+
+        Raises:
+            LeaseLost: The lease does not hold any more.
+        """
+
+        async def write() -> None:
+            async with self._database.transaction() as db:
+                task_id = self._session.task_id
+                change = await change_queries.open_change(db, task_id)
+                new = change is None
+                if change is None:
+                    change = Change(
+                        task_id=task_id,
+                        project_id=self.lease.project_id,
+                        base_branch=tree.branch,
+                        base_commit=tree.base,
+                    )
+                await self._write(db, change_id=change.id, revision_before=tree.revision)
+                if new:
+                    db.add(change)
+                await db.execute(update(Task).where(col(Task.id) == task_id).values(change_id=change.id))
+
+        await self.insist(write)
+
+    async def started(self, conversation: str = "") -> None:
         """Move the session from pending to running; one that runs already stays as it is.
+
+        Args:
+            conversation: What OpenCode calls the conversation; a follow-up goes on with it.
 
         Raises:
             LeaseLost: The lease does not hold any more.
@@ -123,6 +167,11 @@ class Record:
                 status = await db.scalar(select(col(Session.status)).where(fence(self.lease)))
                 if status is None:
                     raise LeaseLost(_LOST)
+                if conversation:
+                    await self._write(db, conversation_id=conversation)
+                    of_card = update(Task).where(col(Task.id) == self._session.task_id)
+                    await db.execute(of_card.values(conversation_id=conversation))
+                await change_queries.comments_sent(db, self.lease.session_id)
                 if status == SessionStatus.RUNNING:
                     return
                 await session_queries.move_session(
@@ -136,6 +185,35 @@ class Record:
                 db.announce(*self._topics, "projects")
 
         await self.insist(write)
+
+    async def progress(self, steps: Steps) -> None:
+        """Note how far the agent is on its own list.
+
+        Raises:
+            LeaseLost: The lease does not hold any more.
+        """
+
+        async def write() -> None:
+            async with self._database.transaction() as db:
+                await self._write(db, steps=steps.model_dump())
+                db.announce(*self._topics)
+
+        await self.insist(write)
+
+    async def _write(self, db: Transaction, **values: Any) -> None:
+        """Write columns of the session's row.
+
+        Raises:
+            LeaseLost: The lease does not hold any more.
+        """
+        done = await db.execute(
+            update(Session)
+            .where(fence(self.lease))
+            .values(**values)
+            .execution_options(synchronize_session=False)
+        )
+        if rows_changed(done) != 1:
+            raise LeaseLost(_LOST)
 
     async def take(self, events: list[Event]) -> None:
         """Write consecutive events of the sidecar and move the cursor behind them.
@@ -228,7 +306,8 @@ class Record:
         failure: str | None = None,
         usage: Usage | None = None,
         remark: str = "",
-        asking: bool | None = None,
+        state: SessionState | None = None,
+        kept: Kept | None = None,
     ) -> None:
         """End the session, write its last line and move its card, in one transaction.
 
@@ -238,7 +317,8 @@ class Record:
             failure: The kind of the failure.
             usage: What this attempt consumed.
             remark: An error of the engine's own to write before the last line.
-            asking: Whether the agent's last answer ends with a question.
+            state: What the sidecar says of it at its end.
+            kept: What it left in its tree.
 
         Raises:
             LeaseLost: The lease does not hold any more.
@@ -270,11 +350,37 @@ class Record:
                     final_text=words[target],
                     failure=failure,
                     output=output,
-                    asking=asking,
+                    asking=state.asking if state and target is SessionStatus.COMPLETED else None,
+                    **self._said(state),
+                    **(_of_round(kept) if kept else {}),
                     **await self._spent(db, usage),
                 )
+                if session.change_id is not None:
+                    await self._write_change(db, session.change_id, state, kept)
 
         await self.insist(write)
+
+    def _said(self, state: SessionState | None) -> dict[str, Any]:
+        """What the sidecar says of a session at its end, as columns."""
+        if state is None:
+            return {}
+        values: dict[str, Any] = {}
+        if state.summary:
+            values["summary"] = self._hide(clean_text(state.summary))[:SUMMARY_CHARS]
+        if state.steps:
+            values["steps"] = state.steps.model_dump()
+        return values
+
+    async def _write_change(
+        self, db: Transaction, change_id: UUID, state: SessionState | None, kept: Kept | None
+    ) -> None:
+        values: dict[str, Any] = {}
+        if state is not None and state.prepared:
+            values["prepared"] = True
+        if kept is not None:
+            values |= columns_of(kept)
+        if values:
+            await change_queries.write(db, change_id, **values)
 
     def _hide(self, text: str) -> str:
         return hide(text, self.hidden)
@@ -313,3 +419,27 @@ class Record:
                 log.warning("session %s waits for the database: %s", self.lease.session_id, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
+
+
+def columns_of(kept: Kept) -> dict[str, Any]:
+    """Return what a change's row says of what was kept."""
+    return {
+        "revision": kept.revision,
+        "files": content.pack_files(kept.diff.files),
+        "patches": kept.patches,
+        "file_count": kept.diff.count,
+        "additions": kept.diff.additions,
+        "deletions": kept.diff.deletions,
+        "left_out": [each.model_dump() for each in kept.left_out],
+        "conflicts": [],
+        "problem": None,
+    }
+
+
+def _of_round(kept: Kept) -> dict[str, Any]:
+    return {
+        "revision_after": kept.revision,
+        "round_files": kept.round.count,
+        "round_additions": kept.round.additions,
+        "round_deletions": kept.round.deletions,
+    }

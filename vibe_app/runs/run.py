@@ -15,13 +15,16 @@ from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vibe_app.aio import cancel
-from vibe_app.board.lifecycle import SessionStatus
+from vibe_app.board.changes.wording import INTERRUPTED, lost_prompt
+from vibe_app.board.lifecycle import SessionKind, SessionStatus
 from vibe_app.board.projects.models import Project
 from vibe_app.board.sessions.endings import UNREACHABLE
 from vibe_app.board.sessions.models import Session
+from vibe_app.board.sessions.service import compose_prompt
+from vibe_app.board.tasks.models import Task
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.errors import (
@@ -39,7 +42,8 @@ from vibe_app.runs.copying import Copy, Lost, known
 from vibe_app.runs.record import Record
 from vibe_app.runs.retry_policy import MAX_CRASHES, MAX_REPEATS, TRIES, WAITS, RetryPolicy
 from vibe_app.runs.spending import Counting
-from vibe_app.wire import RETRYABLE, Failure, SessionState, SidecarStatus, StartSession, now
+from vibe_app.runs.trees import Kept, Trees
+from vibe_app.wire import RETRYABLE, Failure, SessionState, SidecarStatus, StartSession, Usage, now
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
 
@@ -64,6 +68,7 @@ class Run:
         credentials: Those of repositories, which are kept out of what is written.
         agent: Talks to the sidecar.
         counting: What it may spend and has spent.
+        trees: Makes the tree in which it works, and keeps what it leaves there.
         retry_policy: How long to wait for what.
         start_limit: Seconds in which the agent must have been started, or found again.
         time_limit: Seconds after which the session is stopped.
@@ -81,6 +86,7 @@ class Run:
         credentials: Credentials,
         agent: Agent,
         counting: Counting,
+        trees: Trees,
         retry_policy: RetryPolicy,
         start_limit: float,
         time_limit: float,
@@ -93,6 +99,7 @@ class Run:
         self._credentials = credentials
         self._agent = agent
         self._counting = counting
+        self._trees = trees
         self._retry_policy = retry_policy
         self._start_limit = start_limit
         self._time_limit = time_limit
@@ -100,6 +107,8 @@ class Run:
         self._step = "the workspace was still starting"
         # Whoever claimed the session before may have started the agent and died before noting it.
         self._may_work = session.epoch > 1
+        # Something of it may be in the tree: it ran before, or runs now.
+        self._begun = session.started_at is not None
         self._sidecar_id = _sidecar_id(session, session.attempt)
         self._project: Project
         # What befell the workspace since the run was last heard of may be why it is lost, also where
@@ -123,8 +132,8 @@ class Run:
             log.warning("session %s: %s", self._session.id, error)
 
     async def _execute(self) -> None:
-        project, title = await self.record.task()
-        if project is None:
+        project, task = await self.record.task()
+        if project is None or task is None:
             raise LeaseLost("The project was deleted, and its sessions with it.")
         self._project = project
         await self.record.hide(self._credentials)
@@ -138,18 +147,19 @@ class Run:
             begins = self._session.status == SessionStatus.PENDING and not self.record.cursor
             if self._admins_only and begins and not await self.record.by_an_admin():
                 raise Lost(self._admins_only, Failure.BROKEN)
-            state = await self._reach(title)
-            await self.record.started()
+            state = await self._reach(task)
+            self._begun = True
+            await self.record.started(state.conversation)
             state = await self._follow(state)
         except _Stopped:
             await self._silence()
-            await self.record.end(SessionStatus.CANCELLED)
+            await self._end(SessionStatus.CANCELLED)
         except Lost as lost:
             await self._give_up(lost)
         else:
             await self._conclude(state)
 
-    async def _reach(self, title: str) -> SessionState:
+    async def _reach(self, task: Task) -> SessionState:
         """Make the workspace ready and have its sidecar accept the session, or find it again there.
 
         Raises:
@@ -159,13 +169,13 @@ class Run:
         start = StartSession(
             session_id=self._sidecar_id,
             prompt=self._session.prompt,
-            title=title,
+            title=task.title,
             spends_for=str(self._session.id),
         )
         limit = asyncio.timeout(self._start_limit)
         try:
             async with limit:
-                return await self._try_to_reach(start)
+                return await self._try_to_reach(start, task)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -177,12 +187,13 @@ class Run:
         """The kind of failure where the sidecar is away: what was accepted once is worth repeating."""
         return Failure.AGENT_LOST if self._session.status == SessionStatus.RUNNING else UNREACHABLE
 
-    async def _try_to_reach(self, start: StartSession) -> SessionState:
+    async def _try_to_reach(self, start: StartSession, task: Task) -> SessionState:
         for tries in range(1, TRIES + 1):
             try:
                 self._endpoint = await self._unless_stopped(self._ready())
                 self._doubted = self._endpoint
                 await self._hand_over()
+                start = await self._in_its_tree(start, task)
                 # Not broken off by Stop: an accepted session must be known here, or nobody could end it.
                 return await self._accepted(start)
             except (InvalidRequest, Conflict, NotFound) as error:
@@ -198,6 +209,68 @@ class Run:
                 self._note_step(error.message)
                 await self._unless_stopped(asyncio.sleep(self._retry_policy.pause * tries))
         raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _in_its_tree(self, start: StartSession, task: Task) -> StartSession:
+        """Have the card's tree made, or found again, and say what to begin with there.
+
+        A follow-up goes on with the card's conversation. Where that has had its message already, since
+        the run was lost after it had begun, it is told to go on.
+        """
+        if not self._endpoint.trees or self.record.cursor or self.stop.is_set():
+            return start
+        tree = await self._unless_stopped(self._trees.prepare(self._endpoint, self._project, self._session))
+        await self.record.has_tree(tree)
+        more: dict[str, Any] = {"tree": tree.number, "setup": tree.setup, "notices": list(tree.notices)}
+        if self._session.kind is not SessionKind.EXECUTE:
+            prompt = self._session.prompt
+            card = compose_prompt(task.title, task.description)
+            more["lost_prompt"] = lost_prompt(card, tree.base, tree.files, prompt)
+            if conversation := self._session.conversation_id:
+                more["conversation"] = conversation
+                began = self._session.attempt > 1 and self._session.started_at is not None
+                more["prompt"] = INTERRUPTED if began else prompt
+            else:
+                more["prompt"] = more["lost_prompt"]
+        return start.model_copy(update=more)
+
+    async def _keep(self) -> Kept | None:
+        """Keep what the session left in its tree, insisting for a while; None where it has none.
+
+        Raises:
+            VibeError: It could not be kept: the sentence says why.
+        """
+        end = asyncio.get_running_loop().time() + self._retry_policy.lost
+        while True:
+            try:
+                async with asyncio.timeout_at(end):
+                    endpoint = await self._workspaces.ensure(self._project.id)
+                    return await self._trees.keep(endpoint, self._session.id) if endpoint.trees else None
+            except TimeoutError:
+                raise Unavailable("The workspace does not answer in time.") from None
+            except Unavailable:
+                if asyncio.get_running_loop().time() >= end:
+                    raise
+            await asyncio.sleep(self._retry_policy.reconnect)
+
+    async def _end(
+        self,
+        target: SessionStatus,
+        reason: str | None = None,
+        failure: str | None = None,
+        usage: Usage | None = None,
+        remark: str = "",
+        state: SessionState | None = None,
+    ) -> None:
+        """Keep what is in the tree, then end the session; `Record.end` has the arguments."""
+        kept: Kept | None = None
+        if self._begun:
+            try:
+                kept = await self._keep()
+            except VibeError as error:
+                log.warning("session %s: what it left was not kept: %s", self._session.id, error)
+                said = f"What it changed is not kept as a checkpoint yet: {error.message} It is in the tree."
+                remark = f"{remark} {said}".strip()
+        await self.record.end(target, reason, failure, usage, remark, state, kept)
 
     async def _hand_over(self) -> None:
         """Tell the gateway what the session may spend, before anything that costs begins."""
@@ -349,9 +422,9 @@ class Run:
     async def _conclude(self, state: SessionState) -> None:
         await self._count_the_rest()
         if state.status is SidecarStatus.COMPLETED:
-            await self.record.end(SessionStatus.COMPLETED, usage=state.usage, asking=state.asking)
+            await self._end(SessionStatus.COMPLETED, usage=state.usage, state=state)
         elif state.status is SidecarStatus.CANCELLED or self.stop.is_set():
-            await self.record.end(SessionStatus.CANCELLED, usage=state.usage)
+            await self._end(SessionStatus.CANCELLED, usage=state.usage, state=state)
         else:
             reason = state.error or "The agent failed without saying why."
             await self._give_up(Lost(reason, state.failure or Failure.BROKEN), state)
@@ -385,9 +458,9 @@ class Run:
             await self.record.repeat(delay, reason, failure, usage)
             return
         if self.stop.is_set():
-            await self.record.end(SessionStatus.CANCELLED, usage=usage, remark=lost.remark)
+            await self._end(SessionStatus.CANCELLED, usage=usage, remark=lost.remark, state=state)
         else:
-            await self.record.end(SessionStatus.FAILED, reason, failure, usage, lost.remark)
+            await self._end(SessionStatus.FAILED, reason, failure, usage, lost.remark, state)
         if state is None:
             await self._silence()
 

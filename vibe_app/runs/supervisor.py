@@ -24,6 +24,7 @@ from vibe_app.runs.record import Record
 from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.run import Run
 from vibe_app.runs.spending import Counting, Spending
+from vibe_app.runs.trees import Trees
 from vibe_app.settings import Settings
 from vibe_app.workspaces.service import Workspaces
 
@@ -51,6 +52,7 @@ class Supervisor:
         agent: Talks to their sidecars.
         event_log: Takes the events.
         spending: Tells gateways what sessions may spend, and copies what they have.
+        trees: Makes and keeps the trees of cards.
         settings: Limits and times.
         owner: This process's name, unique for each start of it.
         retry_policy: How long a run waits for what.
@@ -65,6 +67,7 @@ class Supervisor:
         agent: Agent,
         event_log: EventLog,
         spending: Spending,
+        trees: Trees,
         settings: Settings,
         owner: str,
         retry_policy: RetryPolicy | None = None,
@@ -77,6 +80,7 @@ class Supervisor:
         self._agent = agent
         self._event_log = event_log
         self._spending = spending
+        self._trees = trees
         self._settings = settings
         self._retry_policy = retry_policy or RetryPolicy()
         self._admins_only = admins_only
@@ -134,6 +138,7 @@ class Supervisor:
             self._credentials,
             self._agent,
             Counting(record, self._spending, self._retry_policy),
+            self._trees,
             self._retry_policy,
             self._settings.start_timeout,
             self._settings.session_timeout,

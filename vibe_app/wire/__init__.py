@@ -114,6 +114,9 @@ class StartSession(BaseModel):
     lost_prompt: str | None = Field(
         default=None, description="What is said in place of `prompt` where that conversation is gone"
     )
+    notices: list[str] = Field(
+        default_factory=list[str], max_length=100, description="Sentences that the run begins with"
+    )
     setup: str = Field(
         default="", max_length=64 << 10, description="A command that prepares the tree before the prompt"
     )
@@ -124,7 +127,7 @@ class Steps(BaseModel):
 
     done: Count = 0
     total: Count = 0
-    current: str = Field("", max_length=200, description="What it does now")
+    current: str = Field(default="", max_length=200, description="What it does now")
 
 
 class SessionState(BaseModel):
@@ -138,11 +141,11 @@ class SessionState(BaseModel):
     usage: Usage = Usage()
     retry_at: datetime | None = Field(None, description="When to try again what failed as provider_wait")
     asking: bool = Field(False, description="It completed, and its last answer ends with a question")
-    conversation: str = Field("", max_length=64, description="OpenCode's id of the conversation")
-    began_anew: bool = Field(False, description="The conversation to go on with was gone")
-    prepared: bool = Field(False, description="Its set-up command has succeeded, or it had none")
+    conversation: str = Field(default="", max_length=64, description="OpenCode's id of the conversation")
+    began_anew: bool = Field(default=False, description="The conversation to go on with was gone")
+    prepared: bool = Field(default=False, description="Its set-up command has succeeded, or it had none")
     steps: Steps | None = None
-    summary: str = Field("", description="The agent's last message, as Markdown")
+    summary: str = Field(default="", description="The agent's last message, as Markdown")
 
 
 class Refusal(TypedDict, total=False):

@@ -65,7 +65,7 @@ class Repository(_Message):
     branch: str = Field(description="The base branch")
     head: Commit = Field(description="Its newest commit")
     trees: list[Number] = Field(description="Cards that have a tree")
-    found: bool = Field(False, description="Work of an earlier layout waits to become a card's change")
+    found: bool = Field(default=False, description="Work of an earlier layout waits to become a card's change")
 
 
 class WantTree(_Message):
@@ -75,8 +75,8 @@ class WantTree(_Message):
     where there is one, else from `base`.
     """
 
-    base: Commit | None = Field(None, description="Where a new one begins; the base branch's head if absent")
-    revision: Commit | None = Field(None, description="The newest checkpoint, if the change has one")
+    base: Commit | None = Field(default=None, description="Where a new one begins; the base branch's head if absent")
+    revision: Commit | None = Field(default=None, description="The newest checkpoint, if the change has one")
     copied: list[str] = Field(
         default_factory=list[str],
         max_length=100,
@@ -89,7 +89,7 @@ class Tree(_Message):
 
     base: Commit
     made: bool = Field(description="It was made just now")
-    restored: bool = Field(False, description="It had been lost, and was made anew")
+    restored: bool = Field(default=False, description="It had been lost, and was made anew")
     notices: list[Sentence] = Field(default_factory=list[str], description="What could not be copied")
 
 
@@ -97,7 +97,7 @@ class TakeCheckpoint(_Message):
     """Body of `POST /git/trees/{number}/checkpoint`: keep all in a tree that git does not ignore."""
 
     base: Commit
-    revision: Commit | None = Field(None, description="The newest checkpoint so far")
+    revision: Commit | None = Field(default=None, description="The newest checkpoint so far")
     message: str = Field(max_length=100_000)
 
 
@@ -105,7 +105,7 @@ class Checkpoint(_Message):
     """Answer of it. Nothing is written where nothing differs: then `revision` is the one of before."""
 
     revision: Commit | None = Field(description="None where the tree is as its base and never was otherwise")
-    number: Amount = Field(0, description="Which checkpoint of the card it is, from 1")
+    number: Amount = Field(default=0, description="Which checkpoint of the card it is, from 1")
     written: bool = False
     left_out: list[LeftOut] = Field(default_factory=list[LeftOut])
 
@@ -134,14 +134,14 @@ class ChangedFile(_Message):
     """One file of a change."""
 
     path: files.Path
-    old_path: files.Path | None = Field(None, description="Its name before, where it was renamed")
+    old_path: files.Path | None = Field(default=None, description="Its name before, where it was renamed")
     status: FileStatus
     kind: FileKind = FileKind.FILE
-    old_kind: FileKind | None = Field(None, description="What it was before, where that differs")
+    old_kind: FileKind | None = Field(default=None, description="What it was before, where that differs")
     binary: bool = False
     additions: Amount = 0
     deletions: Amount = 0
-    blob: str = Field("", max_length=64, description="Hash of what it holds now: `seen` is by this")
+    blob: str = Field(default="", max_length=64, description="Hash of what it holds now: `seen` is by this")
 
 
 class AskDiff(_Message):
@@ -220,7 +220,7 @@ class MergePlan(_Message):
     """Answer of it: a commit that the base branch could be moved to, or why there is none."""
 
     old: Commit = Field(description="The base branch's head that was seen")
-    new: Commit | None = Field(None, description="The commit to move it to; None where there are conflicts")
+    new: Commit | None = Field(default=None, description="The commit to move it to; None where there are conflicts")
     conflicts: list[files.Path] = Field(default_factory=list[str])
 
 
@@ -263,8 +263,8 @@ class Fetched(_Message):
 
     outcome: Literal["same", "forwarded", "merged", "diverged", "gone"]
     head: Commit
-    ahead: Amount = Field(0, description="Commits of the base that the remote has not")
-    behind: Amount = Field(0, description="Commits of the remote that the base has not")
+    ahead: Amount = Field(default=0, description="Commits of the base that the remote has not")
+    behind: Amount = Field(default=0, description="Commits of the remote that the base has not")
 
 
 class Push(_Message):

@@ -344,6 +344,7 @@ class Workspaces:
             gateway_url=address.get("gateway_url", ""),
             rehearsal_key=keys.rehearsal_key,
             proves=bool(address.get("proves")),
+            trees=bool(address.get("trees")),
         )
 
 

@@ -67,6 +67,7 @@ class Statuses:
                     "proxy_url": endpoint.proxy_url,
                     "gateway_url": endpoint.gateway_url,
                     "proves": "yes" if endpoint.proves else "",
+                    "trees": "yes" if endpoint.trees else "",
                 },
                 "notices": [visible(notice) for notice in endpoint.notices],
                 "failure": None,

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from vibe_app.board.lifecycle import SessionStatus
+from vibe_app.board.lifecycle import SessionKind, SessionStatus
 from vibe_app.board.sessions.schemas import SessionCard
 from vibe_app.board.spending.limits import (
     NO_LIMITS,
@@ -37,6 +37,7 @@ def session(**values: Any) -> SessionCard:
         "task_id": UUID(int=2),
         "project_id": UUID(int=3),
         "status": SessionStatus.RUNNING,
+        "kind": SessionKind.EXECUTE,
         "created_at": datetime(2026, 1, 1, tzinfo=UTC),
         "updated_at": datetime(2026, 1, 1, tzinfo=UTC),
         "attempt": 1,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
@@ -31,6 +32,10 @@ class Project(SQLModel, table=True):
 
     `repo_url` holds no credential, which is a secret of the project; without `repo_branch` the
     branch is the one that the repository names itself.
+
+    `next_number` is that of the next card. `setup` is a command that prepares each new tree, `copied` names
+    what such a tree is given of the base's folder although git ignores it. `delivery` is what becomes of
+    what is accepted, `remote_state` how the base branch stood to its remote when that was last looked at.
     """
 
     __tablename__ = "projects"
@@ -40,7 +45,12 @@ class Project(SQLModel, table=True):
     description: str = Field(default="", sa_column=Column(Text, nullable=False))
     repo_url: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     repo_branch: str | None = Field(default=None, sa_column=Column(String(255), nullable=True))
-    session_limit: int = Field(default=1, nullable=False)
+    session_limit: int = Field(default=2, nullable=False)
+    next_number: int = Field(default=1, nullable=False)
+    setup: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    copied: list[str] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    delivery: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    remote_state: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     network: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     limit_nano: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     limit_tokens: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.lifecycle import TASK_AFTER, SessionStatus, TaskStatus
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session, SessionEvent
@@ -67,11 +68,14 @@ async def end_session(
         phase="",
         **values,
     )
-    await task_queries.move_task(
-        db,
-        session.task_id,
-        [TaskStatus.IN_PROGRESS],
-        TASK_AFTER[target],
-        position=await task_queries.top_of(db, session.project_id, TASK_AFTER[target]),
-    )
+    await change_queries.release_comments(db, session.id)
+    column, position = TASK_AFTER[target], session.came_from_position
+    if target is not SessionStatus.COMPLETED and session.came_from is not None:
+        # What a follow-up did not achieve leaves the card where it was.
+        column = session.came_from
+    else:
+        position = None
+    if position is None:
+        position = await task_queries.top_of(db, session.project_id, column)
+    await task_queries.move_task(db, session.task_id, [TaskStatus.IN_PROGRESS], column, position=position)
     db.announce("queue", f"project:{session.project_id}", "projects", f"session:{session.id}")

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     CheckConstraint,
     Column,
@@ -22,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from vibe_app.board.lifecycle import LIVE, SessionStatus
+from vibe_app.board.lifecycle import LIVE, SessionKind, SessionStatus, TaskStatus
 from vibe_app.board.tables import moment, one_of, parent, partial
 from vibe_app.db import Word
 from vibe_app.wire import now
@@ -47,6 +49,10 @@ class Session(SQLModel, table=True):
     its workspace counts none; what OpenCode says then takes their place. Of `unpriced_requests` the cost
     is not known, and `cost_nano` is a least amount; `cost` is what versions before 0011 wrote. The limits
     are those of its start.
+    `change_id` is the change whose tree it works in. A follow-up's `message` is what a person wrote; where
+    it does not succeed, its card returns to `came_from`. `revision_before` and `revision_after` are the
+    tree's checkpoints around it, and the `round_…` figures what differs between them. `summary` is the
+    agent's last message, `steps` how far it is on its own list.
     `lacks_place` tells that it was not claimed for want of a place for its workspace.
     Once `archived_at` is set, `output` holds only its beginning (see `archive`), and `output_size`
     says how many bytes the whole has.
@@ -126,6 +132,25 @@ class Session(SQLModel, table=True):
     waited: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
     waits: int | None = Field(default=None, nullable=True)
     lacks_place: bool | None = Field(default=None, nullable=True)
+
+    kind: SessionKind = Field(
+        default=SessionKind.EXECUTE, sa_column=Column(Word(SessionKind), nullable=False)
+    )
+    change_id: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))
+    came_from: TaskStatus | None = Field(default=None, sa_column=Column(Word(TaskStatus), nullable=True))
+    came_from_position: float | None = Field(default=None, sa_column=Column(Float, nullable=True))
+    conversation_id: str | None = Field(default=None, sa_column=Column(String(64), nullable=True))
+    message: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    configuration_version: int | None = Field(default=None, nullable=True)
+    opencode_version: str | None = Field(default=None, sa_column=Column(String(32), nullable=True))
+    image: str | None = Field(default=None, sa_column=Column(String(500), nullable=True))
+    revision_before: str | None = Field(default=None, sa_column=Column(String(64), nullable=True))
+    revision_after: str | None = Field(default=None, sa_column=Column(String(64), nullable=True))
+    round_files: int | None = Field(default=None, nullable=True)
+    round_additions: int | None = Field(default=None, nullable=True)
+    round_deletions: int | None = Field(default=None, nullable=True)
+    summary: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    steps: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
 
 
 class SessionEvent(SQLModel, table=True):

@@ -34,15 +34,15 @@ holds_place: ColumnElement[bool] = live & (
 PREVIEW_CHARS = BEGINNING
 """Characters of prompt and output that a list shows: what a compressed session still has in its row."""
 
+_LONG = frozenset({"prompt", "output", "output_size", "message", "summary", "idempotency_key", "deleted_at"})
+SUMMARY_CHARS = 4000
+"""Characters of a summary that a list shows."""
+
 # The three projections: what a card shows of its session, what a list does, and the whole. The long texts
 # of the first two stay in the database. `silence` is for how many seconds nothing was heard of it: the
 # database has written when, and only its own clock is compared with that.
 CARD_FIELDS = [
-    *(
-        getattr(Session, name)
-        for name in Session.model_fields
-        if name not in ("prompt", "output", "output_size", "idempotency_key", "deleted_at")
-    ),
+    *(getattr(Session, name) for name in Session.model_fields if name not in _LONG),
     (db_clock() - col(Session.heard_at)).label("silence"),
 ]
 PREVIEW_FIELDS = [
@@ -50,13 +50,18 @@ PREVIEW_FIELDS = [
     func.substr(col(Session.prompt), 1, PREVIEW_CHARS).label("prompt"),
     octets(col(Session.prompt)).label("prompt_size"),
     func.substr(col(Session.output), 1, PREVIEW_CHARS).label("output"),
+    func.substr(col(Session.message), 1, PREVIEW_CHARS).label("message"),
+    func.substr(col(Session.summary), 1, SUMMARY_CHARS).label("summary"),
     # What an earlier version has compressed is of unknown size; what is live has not come yet.
     case(
         (col(Session.output_size).is_not(None), col(Session.output_size)),
         (col(Session.archived_at).is_(None) & ~live, octets(col(Session.output))),
     ).label("output_size"),
 ]
-WHOLE_FIELDS = [*CARD_FIELDS, col(Session.prompt), col(Session.output)]
+WHOLE_FIELDS = [
+    *CARD_FIELDS,
+    *(col(field) for field in (Session.prompt, Session.output, Session.message, Session.summary)),
+]
 
 
 async def move_session(

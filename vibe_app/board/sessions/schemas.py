@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from vibe_app.board.lifecycle import SessionStatus
+from vibe_app.board.lifecycle import SessionKind, SessionStatus
 from vibe_app.board.spending.limits import Limits, LimitsView, usd
 from vibe_app.schema import Moment, Str, Taken, View, documented
 
@@ -28,12 +28,23 @@ class Executed(View):
     status: SessionStatus
 
 
+class StepsView(View):
+    """How far the agent is on its own list of things to do."""
+
+    done: int
+    total: int
+    current: str
+
+
 class SessionCard(View):
     """A session without its prompt and output, as a card shows it."""
 
     id: UUID
     task_id: UUID
     project_id: UUID
+    kind: SessionKind = Field(
+        default=SessionKind.EXECUTE, description="A new conversation, or one that goes on"
+    )
     status: SessionStatus
     error: str | None = Field(description="Why it failed")
     failure: str | None = Field(description="Why it failed, as a word for programs")
@@ -65,6 +76,23 @@ class SessionCard(View):
     )
     model_requests: int | None = Field(description="Requests to models, those of sub-agents among them")
     limits: LimitsView = Field(description="What it may spend, as it was when it started")
+    steps: StepsView | None = Field(
+        default=None, description="How far the agent is on its own list of things to do"
+    )
+    change_id: UUID | None = Field(default=None, description="The change whose tree it works in")
+    conversation_id: str | None = Field(default=None, description="What OpenCode calls the conversation")
+    configuration_version: int | None = Field(
+        default=None, description="Null: the installation's own configuration"
+    )
+    opencode_version: str | None = None
+    image: str | None = Field(
+        default=None, description="The image of its workspace; null for one on the board's machine"
+    )
+    revision_before: str | None = Field(default=None, description="The tree's checkpoint before it")
+    revision_after: str | None = Field(default=None, description="The tree's checkpoint after it")
+    round_files: int | None = Field(default=None, description="Files that differ between the two")
+    round_additions: int | None = None
+    round_deletions: int | None = None
     last_line: str = Field(description="The last line that it wrote")
     last_seq: int = Field(description="Number of its newest event")
     last_event_at: Moment | None
@@ -78,6 +106,10 @@ class SessionPreview(SessionCard):
     output: str = Field(
         description="The first 1,000 characters of the run's plain text; while it is live, the last"
     )
+    message: str | None = Field(description="The first 1,000 characters of what a person wrote to follow up")
+    summary: str | None = Field(
+        description="The first 4,000 characters of the agent's last message, Markdown"
+    )
     output_size: int | None = Field(
         description="Bytes of the whole output; null while it is live, and where an earlier version "
         "compressed it"
@@ -89,6 +121,8 @@ class SessionView(SessionCard):
 
     prompt: str = Field(description="As sent to the agent")
     output: str = Field(description="Plain text of the run")
+    message: str | None = Field(description="What a person wrote to follow up")
+    summary: str | None = Field(description="The agent's last message, as Markdown")
 
 
 class SessionList(View):

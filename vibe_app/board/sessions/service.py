@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,11 @@ from sqlmodel import col
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board import rules
 from vibe_app.board.access import require, task_of
-from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
+from vibe_app.board.changes import queries as change_queries
+from vibe_app.board.changes.models import Change
+from vibe_app.board.changes.schemas import FollowUp
+from vibe_app.board.changes.wording import follow_up_prompt
+from vibe_app.board.lifecycle import FOLLOW_UP_FROM, LIVE, SessionKind, SessionStatus, TaskStatus
 from vibe_app.board.pages import Page
 from vibe_app.board.projects.models import Project
 from vibe_app.board.sessions import archive
@@ -31,6 +35,7 @@ from vibe_app.db import Database, Transaction
 from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, Unavailable
 from vibe_app.wire import Failure, now
 
+REVISION_CHANGED = "The change has moved on since you looked. Look at what is new, and decide again."
 _ACTIVE = "This task already has a running session."
 _MISSING = "This task has no such session."
 
@@ -45,6 +50,8 @@ class Sessions:
         outcome_timeout: Seconds for which `wait_for_outcome` waits.
         quiet_notice: Seconds without a word after which a running session is shown as quiet.
         limits: What a session of this installation may spend.
+        opencode_version: Which OpenCode works, kept with each session.
+        image: The image in which workspaces run, kept with each session; empty where there is none.
     """
 
     def __init__(
@@ -55,7 +62,11 @@ class Sessions:
         outcome_timeout: float = 10.0,
         quiet_notice: float = 300.0,
         limits: Limits = NO_LIMITS,
+        opencode_version: str = "",
+        image: str = "",
     ) -> None:
+        self._opencode_version = opencode_version
+        self._image = image
         self._database = database
         self._installation_limit = installation_limit
         self._model = model
@@ -127,31 +138,137 @@ class Sessions:
                 f"{task.status.column}. Move it to To do first.",
                 "not_in_todo",
             )
+        await self._undecided(db, task.id)
+        session = self._new(project, task, actor, compose_prompt(task.title, task.description, extra))
+        session.idempotency_key = idempotency_key
+        await self._begin(db, task, session, [TaskStatus.TODO])
+        return session
+
+    def _new(self, project: Project, task: Task, actor: Actor, prompt: str) -> Session:
         limits = Limits.of(project).within(self._limits)
-        session = Session(
+        return Session(
             task_id=task.id,
             project_id=task.project_id,
-            prompt=compose_prompt(task.title, task.description, extra),
+            prompt=prompt,
             created_by=actor.user_id,
-            idempotency_key=idempotency_key,
             model=self._model,
+            opencode_version=self._opencode_version or None,
+            image=self._image or None,
             priority=task.priority.rank,
             limit_nano=limits.nano,
             limit_tokens=limits.tokens,
             limit_minutes=limits.minutes,
             limit_requests=limits.requests,
         )
+
+    async def _begin(
+        self, db: Transaction, task: Task, session: Session, sources: Iterable[TaskStatus]
+    ) -> None:
+        """Put a session in line and move its card, whose number is what its tree is called by."""
+        await task_queries.number_of(db, task)
         db.add(session)
         await db.flush()
         await task_queries.move_task(
             db,
             task.id,
-            [TaskStatus.TODO],
+            sources,
             TaskStatus.IN_PROGRESS,
             position=await task_queries.bottom_of(db, task.project_id, TaskStatus.IN_PROGRESS),
             last_session_id=session.id,
         )
         db.announce("queue", f"project:{task.project_id}", "projects", f"session:{session.id}")
+
+    async def _undecided(self, db: Transaction, task_id: UUID) -> Change | None:
+        """Return the card's open change, held until the transaction ends.
+
+        Raises:
+            Conflict: Somebody is just deciding about it.
+        """
+        change = await change_queries.open_change(db, task_id, lock=True)
+        if change is not None and change.intent is not None:
+            raise Conflict(
+                f"The change of this card is being decided about ({change.intent}). Wait until that is done.",
+                "change_busy",
+            )
+        return change
+
+    async def follow_up(
+        self,
+        actor: Actor,
+        project_id: UUID,
+        task_id: UUID,
+        asked: FollowUp,
+        idempotency_key: str | None = None,
+        kind: SessionKind = SessionKind.FOLLOW_UP,
+    ) -> SessionCard:
+        """Go on with a card in the conversation that the agent has had about it, in the same tree.
+
+        Like `execute`, but for the columns from which it starts, to which the card returns where it does
+        not succeed. The comments that it takes along are `sent` once the agent has them; where it never
+        has, they are free again.
+
+        Args:
+            actor: Who asks; an editor.
+            project_id: The board.
+            task_id: The card.
+            asked: What to tell the agent, and which open comments.
+            idempotency_key: Up to 200 characters chosen by the caller.
+            kind: What it is called in the history.
+
+        Raises:
+            Conflict: A session is live, the change has another revision, somebody decides about it, or a
+                comment is not open any more.
+            InvalidRequest: There is nothing to say, or nothing to go on with.
+            Forbidden: The actor may not execute.
+        """
+        if not asked.message.strip() and not asked.comment_ids:
+            raise InvalidRequest("Write what the agent is to do, or choose comments.", "nothing_to_say")
+        try:
+            async with self._database.transaction() as db:
+                project, _ = await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
+                actor.need_execution()
+                task = await task_of(db, project_id, task_id, lock=True)
+                if idempotency_key and (known := await _by_key(db, task_id, idempotency_key)):
+                    return session_view(SessionCard, known, {})
+                session = await self._follow(db, actor, project, task, asked, kind)
+                session.idempotency_key = idempotency_key
+        except IntegrityError as error:
+            raise Conflict(_ACTIVE, "session_live") from error
+        return session_view(SessionCard, session, {})
+
+    async def _follow(
+        self, db: Transaction, actor: Actor, project: Project, task: Task, asked: FollowUp, kind: SessionKind
+    ) -> Session:
+        if task.status is TaskStatus.IN_PROGRESS:
+            raise Conflict(_ACTIVE, "session_live")
+        change = await self._undecided(db, task.id)
+        if task.status not in FOLLOW_UP_FROM or (task.status is TaskStatus.TODO and change is None):
+            raise InvalidRequest(
+                "There is nothing to go on with: press Execute."
+                if task.status is TaskStatus.TODO
+                else "This card is done. Move it back to review to go on with it.",
+                "nothing_to_follow",
+            )
+        if change is not None and change.revision != asked.revision and change.revision is not None:
+            raise Conflict(REVISION_CHANGED, "revision_changed")
+        session = self._new(project, task, actor, asked.message)
+        session.kind, session.message = kind, asked.message
+        session.came_from, session.came_from_position = task.status, task.position
+        session.conversation_id = task.conversation_id
+        session.change_id = change.id if change else None
+        session.revision_before = change.revision if change else None
+        await self._begin(db, task, session, [task.status])
+        comments = (
+            await change_queries.attach_comments(db, change.id, asked.comment_ids, session.id)
+            if change
+            else None
+        )
+        if comments is None and asked.comment_ids:
+            raise Conflict(
+                "One of the comments was changed, sent or resolved meanwhile. Look again, and choose anew.",
+                "comment_not_open",
+            )
+        session.prompt = follow_up_prompt(asked.message, comments or [])
         return session
 
     async def wait_for_outcome(self, session_id: UUID) -> SessionCard:

@@ -31,6 +31,9 @@ class Task(SQLModel, table=True):
     """A card. `position` orders its column; gaps make room for moves.
 
     `version` grows with each change of what people write on it: title, description, priority, labels.
+    `number` counts the project's cards and is never given again; NULL on one that an older server has
+    made, until it is needed. `change_id` is the newest change, `conversation_id` what OpenCode calls the
+    conversation that a follow-up goes on with.
     """
 
     __tablename__ = "tasks"
@@ -38,6 +41,7 @@ class Task(SQLModel, table=True):
         CheckConstraint(one_of("status", TaskStatus), name="tasks_status"),
         CheckConstraint(one_of("priority", Priority), name="tasks_priority"),
         Index("tasks_column", "project_id", "status", "position"),
+        Index("tasks_number", "project_id", "number", unique=True),
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
@@ -49,6 +53,9 @@ class Task(SQLModel, table=True):
     status: TaskStatus = Field(default=TaskStatus.TODO, sa_column=Column(Word(TaskStatus), nullable=False))
     position: float = Field(sa_column=Column(Float, nullable=False))
     version: int = Field(default=1, nullable=False)
+    number: int | None = Field(default=None, nullable=True)
+    change_id: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))
+    conversation_id: str | None = Field(default=None, sa_column=Column(String(64), nullable=True))
     last_session_id: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))
     created_by: UUID | None = Field(
         default=None, sa_column=Column(Uuid, ForeignKey("users.id", ondelete="SET NULL"), nullable=True)

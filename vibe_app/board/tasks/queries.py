@@ -11,8 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 from sqlmodel import col
 
+from vibe_app.board.changes import queries as change_queries
+from vibe_app.board.changes.models import Change
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.pages import window
+from vibe_app.board.projects.models import Project
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.tasks.models import Task
@@ -40,6 +43,27 @@ async def move_task(
     )
     if rows_changed(done) != 1:
         raise IllegalMove(f"The task cannot move to {target.column} from where it is now.")
+
+
+async def next_number(db: AsyncSession, project_id: UUID) -> int:
+    """Take the number of the project's next card. Each is given once, also where cards are deleted."""
+    number = await db.scalar(
+        update(Project)
+        .where(col(Project.id) == project_id)
+        .values(next_number=col(Project.next_number) + 1)
+        .returning(col(Project.next_number))
+        .execution_options(synchronize_session=False)
+    )
+    assert number is not None
+    return number - 1
+
+
+async def number_of(db: AsyncSession, task: Task) -> int:
+    """Return a card's number, and give it one where an older server has made it without."""
+    if task.number is None:
+        task.number = await next_number(db, task.project_id)
+        await db.flush()
+    return task.number
 
 
 async def rewrite_task(
@@ -131,8 +155,10 @@ async def position_after(
 
 async def cards(
     db: AsyncSession, where: Sequence[ColumnElement[bool]], whole: bool = False
-) -> list[tuple[Task, Any | None]]:
-    """Return tasks in board order, each with its latest session's `CARD_FIELDS`.
+) -> list[tuple[Task, Any]]:
+    """Return tasks in board order, each with the `CARD_FIELDS` of its latest session and of its change.
+
+    Where it has none of one kind, these are null throughout.
 
     Args:
         db: Where to look.
@@ -140,10 +166,11 @@ async def cards(
         whole: With their descriptions, which else stay in the database.
     """
     query = (
-        select(Task, *session_queries.CARD_FIELDS)
+        select(Task, *session_queries.CARD_FIELDS, *change_queries.CARD_FIELDS)
         .outerjoin(
             Session, (col(Session.id) == col(Task.last_session_id)) & col(Session.deleted_at).is_(None)
         )
+        .outerjoin(Change, col(Change.id) == col(Task.change_id))
         .where(*where)
         .order_by(col(Task.position), col(Task.id))
     )
@@ -151,17 +178,12 @@ async def cards(
         query = query.options(defer(_DESCRIPTION, raiseload=True))
     rows = (await db.execute(query)).all()
     # The whole row: its named columns are the session's, and a slice of it would lose their names.
-    return [(row[0], row if _has_session(row) else None) for row in rows]
-
-
-def _has_session(row: Sequence[Any]) -> bool:
-    """Whether the outer join has found one: where it has not, it is null throughout."""
-    return row[1] is not None
+    return [(row[0], row) for row in rows]
 
 
 async def cards_page(
     db: AsyncSession, where: Sequence[ColumnElement[bool]], page: int, page_size: int, after: str | None
-) -> tuple[list[tuple[Task, Any | None]], int, str | None]:
+) -> tuple[list[tuple[Task, Any]], int, str | None]:
     """Return one page of whole tasks as `cards` does, how many there are, and the cursor of what follows.
 
     Raises:

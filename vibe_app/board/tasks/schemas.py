@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from vibe_app.board.changes.schemas import ChangeCard
 from vibe_app.board.lifecycle import Priority, TaskStatus
 from vibe_app.board.rules import Body, Labels, PriorityWord, StatusWord, Title
 from vibe_app.board.sessions.schemas import SessionCard
@@ -54,6 +55,7 @@ class TaskCard(View):
 
     id: UUID
     project_id: UUID
+    number: int | None = Field(description="Counts the project's cards, and names the card's tree")
     title: str
     priority: Priority
     labels: list[str]
@@ -64,12 +66,13 @@ class TaskCard(View):
     created_at: Moment
     updated_at: Moment
     session: SessionCard | None = Field(None, description="Its latest run")
+    change: ChangeCard | None = Field(None, description="Its newest change")
 
     @classmethod
-    def with_session(cls, task: Any, session: SessionCard | None) -> Self:
-        """Make it of a card's row and of what is shown of its latest session."""
-        values = {name: getattr(task, name) for name in cls.model_fields if name != "session"}
-        return cls.model_validate({**values, "session": session})
+    def with_session(cls, task: Any, session: SessionCard | None, change: ChangeCard | None) -> Self:
+        """Make it of a card's row and of what is shown of its latest session and its change."""
+        values = {name: getattr(task, name) for name in cls.model_fields if name not in ("session", "change")}
+        return cls.model_validate({**values, "session": session, "change": change})
 
 
 class TaskView(TaskCard):

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.access import require, task_of
+from vibe_app.board.changes import queries as change_queries
+from vibe_app.board.changes.queries import CHANGES
 from vibe_app.board.lifecycle import TASK_MOVES, SessionStatus, TaskStatus
 from vibe_app.board.pages import Page
 from vibe_app.board.sessions import queries as session_queries
@@ -21,9 +23,9 @@ from vibe_app.board.sessions.schemas import SessionCard, session_view
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
 from vibe_app.board.tasks.schemas import NewTask, TaskCard, TaskPatch, TaskView
-from vibe_app.db import Database
+from vibe_app.db import Database, Transaction
 from vibe_app.errors import Conflict, IllegalMove, InvalidRequest, VersionChanged
-from vibe_app.wire import plain_text
+from vibe_app.wire import now, plain_text
 
 _LIVE = "A session of this task is running. Stop it first."
 
@@ -61,9 +63,10 @@ class Tasks:
             # Locked, so that the project is not deleted between the look and the commit.
             await require(db, actor, project_id, ProjectRole.EDITOR, lock=True)
             task.position = await task_queries.bottom_of(db, project_id, TaskStatus.TODO)
+            task.number = await task_queries.next_number(db, project_id)
             db.add(task)
             db.announce(f"project:{project_id}", "projects")
-        return TaskView.with_session(task, None)
+        return TaskView.with_session(task, None, None)
 
     async def list(
         self, actor: Actor, project_id: UUID, status: TaskStatus | None = None, search: str = ""
@@ -205,6 +208,8 @@ class Tasks:
                     "Only tasks with a running session are in progress. Press Execute on a task in To do.",
                     "execute_instead",
                 )
+            if target is TaskStatus.DONE:
+                await _nothing_open(db, task_id)
             if task_id in (before_id, after_id):
                 position = task.position
             elif before_id is not None:
@@ -220,19 +225,11 @@ class Tasks:
         return await self.read(actor, project_id, task_id)
 
     async def _seen(self, db: AsyncSession, task: Task) -> TaskView:
-        row = None
-        if task.last_session_id is not None:
-            row = (
-                await db.execute(
-                    select(*session_queries.CARD_FIELDS).where(
-                        col(Session.id) == task.last_session_id, col(Session.deleted_at).is_(None)
-                    )
-                )
-            ).one_or_none()
-        return (await self._with_sessions(TaskView, db, [(task, row)]))[0]
+        rows = await task_queries.cards(db, [col(Task.id) == task.id], whole=True)
+        return (await self._with_sessions(TaskView, db, rows))[0]
 
     async def _with_sessions(
-        self, kind: type[_Kind], db: AsyncSession, rows: Sequence[tuple[Task, Any | None]]
+        self, kind: type[_Kind], db: AsyncSession, rows: Sequence[tuple[Task, Any]]
     ) -> list[_Kind]:
         waits: dict[UUID, tuple[int | None, str]] = {}
         if any(task.status == TaskStatus.IN_PROGRESS and _may_wait(row) for task, row in rows):
@@ -240,10 +237,28 @@ class Tasks:
         return [
             kind.with_session(
                 task,
-                session_view(SessionCard, row, waits, self._quiet_notice) if row is not None else None,
+                session_view(SessionCard, row, waits, self._quiet_notice) if row.id is not None else None,
+                change_queries.card_of(row),
             )
             for task, row in rows
         ]
+
+
+async def _nothing_open(db: Transaction, task_id: UUID) -> None:
+    """Refuse to call a card done whose change nobody has decided about; one without content is let go.
+
+    Raises:
+        Conflict: It has a change that is open.
+    """
+    change = await change_queries.open_change(db, task_id, lock=True)
+    if change is None:
+        return
+    if change.revision is not None or change.intent is not None:
+        raise Conflict(
+            "This card has a change that nobody has decided about: accept or discard it.", "change_open"
+        )
+    change.intent, change.intent_at, change.intent_details = "discard", now(), {"column": TaskStatus.DONE}
+    db.announce(CHANGES)
 
 
 async def _neighbour(
@@ -257,4 +272,4 @@ async def _neighbour(
 
 def _may_wait(session: Any) -> bool:
     """Tell whether a live session may be one of those that wait; one with an owner that runs is not."""
-    return session is not None and (session.status == SessionStatus.PENDING or session.owner is None)
+    return session.id is not None and (session.status == SessionStatus.PENDING or session.owner is None)

@@ -70,6 +70,7 @@ class Endpoint:
         rehearsal_key: The key of the sidecar's rehearsal model, for the gateway.
         proves: Whether its services prove themselves before they are told anything (`wire.proof`); those
             that an earlier version started cannot.
+        trees: Whether each card has a tree of its own there; one that an earlier version started has none.
     """
 
     url: str
@@ -80,6 +81,7 @@ class Endpoint:
     gateway_url: str = ""
     rehearsal_key: str = field(default="", repr=False)
     proves: bool = False
+    trees: bool = False
 
 
 Progress = Callable[[str], Awaitable[None]]

@@ -1,0 +1,116 @@
+"""The queries of changes and of comments on them. A guarded update is the rule; nobody can win twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from vibe_app.board.changes.models import Change, Comment
+from vibe_app.board.changes.schemas import ChangeCard
+from vibe_app.board.lifecycle import OPEN_CHANGE, CommentState
+from vibe_app.board.tasks.models import Task
+from vibe_app.db import rows_changed
+from vibe_app.wire import now
+
+CHANGES = "changes"
+"""Is announced where somebody has said what is to be done with a change."""
+
+is_open: ColumnElement[bool] = col(Change.state).in_(sorted(map(str, OPEN_CHANGE)))
+
+# What a card shows of its change, by names that no column of its session has.
+CARD_FIELDS = [
+    getattr(Change, name).label(f"change_{name}")
+    for name in ("state", "revision", "file_count", "additions", "deletions", "conflicts", "intent")
+]
+
+
+def card_of(row: Any) -> ChangeCard | None:
+    """Make what a card shows of a selection of `CARD_FIELDS`; None where the card has no change."""
+    if row.change_state is None:
+        return None
+    return ChangeCard(
+        state=row.change_state,
+        revision=row.change_revision,
+        files=row.change_file_count,
+        additions=row.change_additions,
+        deletions=row.change_deletions,
+        conflicts=bool(row.change_conflicts),
+        busy=row.change_intent,
+    )
+
+
+async def open_change(db: AsyncSession, task_id: UUID, *, lock: bool = False) -> Change | None:
+    """Return the card's open change. With `lock` nobody else decides about it until the transaction ends."""
+    query = select(Change).where(col(Change.task_id) == task_id, is_open)
+    return await db.scalar(query.with_for_update() if lock else query)
+
+
+async def newest_change(db: AsyncSession, task_id: UUID) -> Change | None:
+    """Return the card's open change, else the newest one that was decided about."""
+    found = await db.scalar(
+        select(Change).join(Task, col(Task.change_id) == col(Change.id)).where(col(Task.id) == task_id)
+    )
+    return found
+
+
+async def write(db: AsyncSession, change_id: UUID, *where: ColumnElement[bool], **values: Any) -> bool:
+    """Write columns of a change that fulfils some conditions; tell whether it did."""
+    done = await db.execute(
+        update(Change)
+        .where(col(Change.id) == change_id, *where)
+        .values(updated_at=now(), **values)
+        .execution_options(synchronize_session=False)
+    )
+    return rows_changed(done) == 1
+
+
+async def attach_comments(
+    db: AsyncSession, change_id: UUID, comment_ids: Sequence[UUID], session_id: UUID
+) -> list[Comment] | None:
+    """Have a follow-up take open comments along; return them, oldest first, or None where one is not free."""
+    if not comment_ids:
+        return []
+    wanted = list(dict.fromkeys(comment_ids))
+    done = await db.execute(
+        update(Comment)
+        .where(
+            col(Comment.id).in_(wanted),
+            col(Comment.change_id) == change_id,
+            col(Comment.state) == str(CommentState.OPEN),
+            col(Comment.session_id).is_(None),
+        )
+        .values(session_id=session_id, updated_at=now())
+        .execution_options(synchronize_session=False)
+    )
+    if rows_changed(done) != len(wanted):
+        return None
+    rows = await db.scalars(
+        select(Comment)
+        .where(col(Comment.session_id) == session_id)
+        .order_by(col(Comment.path), col(Comment.line), col(Comment.created_at))
+    )
+    return list(rows)
+
+
+async def comments_sent(db: AsyncSession, session_id: UUID) -> None:
+    """Note that the agent has the comments that a follow-up took along."""
+    await _move_comments(db, session_id, state=str(CommentState.SENT))
+
+
+async def release_comments(db: AsyncSession, session_id: UUID) -> None:
+    """Give back the comments of a follow-up that the agent has never had."""
+    await _move_comments(db, session_id, session_id=None)
+
+
+async def _move_comments(db: AsyncSession, taken_by: UUID, **values: Any) -> None:
+    await db.execute(
+        update(Comment)
+        .where(col(Comment.session_id) == taken_by, col(Comment.state) == str(CommentState.OPEN))
+        .values(updated_at=now(), **values)
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,191 @@
+"""A session's tree: made or found again before the agent starts, kept as a checkpoint when it has ended.
+
+The rows are written by `Record`, fenced as everything of a run; what is done in the workspace may be
+repeated without harm.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from vibe_app.board.changes import content
+from vibe_app.board.changes import queries as change_queries
+from vibe_app.board.changes.models import Change
+from vibe_app.board.projects.models import Project
+from vibe_app.board.sessions.models import Session
+from vibe_app.board.tasks import queries as task_queries
+from vibe_app.board.tasks.models import Task
+from vibe_app.clients.git import GitClient
+from vibe_app.db import Database
+from vibe_app.errors import LeaseLost
+from vibe_app.wire.git import AskDiff, AskPatches, ChangedFile, Diff, LeftOut, TakeCheckpoint, WantTree
+from vibe_app.workspaces.runtimes.base import Endpoint
+
+log = logging.getLogger(__name__)
+
+_PATCHES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A tree in which an agent can begin.
+
+    Args:
+        number: The card's.
+        base: The commit on which its change is founded.
+        branch: The base branch, for a new change.
+        revision: Its newest checkpoint, if anything differs from the base.
+        setup: The command that prepares it, where that has not run yet.
+        notices: Sentences to begin the run with.
+        files: The paths of its change so far.
+    """
+
+    number: int
+    base: str
+    branch: str = ""
+    revision: str | None = None
+    setup: str = ""
+    notices: Sequence[str] = ()
+    files: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a tree held when it was kept, as it is to stand in the rows.
+
+    Args:
+        revision: Its newest checkpoint; None where nothing differs from the base.
+        diff: What differs from the base.
+        patches: The beginning of its texts, packed.
+        left_out: What is in no checkpoint.
+        round: What differs from the checkpoint before the session.
+    """
+
+    revision: str | None
+    diff: Diff
+    patches: bytes
+    left_out: Sequence[LeftOut] = ()
+    round: Diff = field(default_factory=lambda: _NOTHING)
+
+
+_NOTHING = Diff(files=list[ChangedFile](), count=0, additions=0, deletions=0)
+
+
+class Trees:
+    """Makes and keeps the trees of cards.
+
+    Args:
+        database: Knows the changes.
+        git: Asks workspaces' repositories.
+    """
+
+    def __init__(self, database: Database, git: GitClient) -> None:
+        self._database = database
+        self._git = git
+
+    async def prepare(self, endpoint: Endpoint, project: Project, session: Session) -> Prepared:
+        """Make a card's tree, or find it again, and keep what was written in it since its last checkpoint.
+
+        Raises:
+            LeaseLost: The card was deleted.
+            VibeError: The workspace cannot do it.
+        """
+        async with self._database.transaction() as db:
+            task = await db.get(Task, session.task_id)
+            if task is None:
+                raise LeaseLost("The task was deleted, and its sessions with it.")
+            number = await task_queries.number_of(db, task)
+            change = await change_queries.open_change(db, session.task_id)
+        wanted = WantTree(copied=project.copied or [])
+        if change is not None:
+            wanted = WantTree(base=change.base_commit, revision=change.revision, copied=project.copied or [])
+        tree = await self._git.tree(endpoint, number, wanted)
+        setup = project.setup or ""
+        if change is None:
+            repository = await self._git.repository(endpoint)
+            return Prepared(number, tree.base, repository.branch, None, setup, tree.notices)
+        kept = await self._git.checkpoint(
+            endpoint, number, _checkpoint(change, task, None, "As it was before the next run")
+        )
+        notices = list(tree.notices)
+        if tree.restored:
+            notices.append("The card's folder was gone, so it was made anew from its last checkpoint.")
+        files = [file.path for file in content.unpack_files(change.files)]
+        again = "" if change.prepared and not tree.restored else setup
+        return Prepared(number, change.base_commit, "", kept.revision, again, notices, files)
+
+    async def keep(self, endpoint: Endpoint, session_id: UUID) -> Kept | None:
+        """Make what a session left in its tree a checkpoint, and read what it changes; None without a tree.
+
+        Raises:
+            VibeError: The workspace cannot do it.
+        """
+        async with self._database.read() as db:
+            found = (
+                await db.execute(
+                    select(Session, Change, Task)
+                    .join(Change, col(Change.id) == col(Session.change_id))
+                    .join(Task, col(Task.id) == col(Session.task_id))
+                    .where(col(Session.id) == session_id)
+                )
+            ).one_or_none()
+        if found is None or found[2].number is None:
+            return None
+        session, change, task = found[0], found[1], found[2]
+        title = f"{task.title}" if session.message is None else f"{task.title}: follow-up"
+        taken = await self._git.checkpoint(
+            endpoint,
+            found[2].number,
+            _checkpoint(change, task, session_id, title, session.revision_before),
+        )
+        return await read_change(
+            self._git,
+            endpoint,
+            change.base_commit,
+            taken.revision,
+            session.revision_before,
+            taken.left_out,
+        )
+
+
+async def read_change(
+    git: GitClient,
+    endpoint: Endpoint,
+    base: str,
+    revision: str | None,
+    before: str | None,
+    left_out: Sequence[LeftOut] = (),
+) -> Kept:
+    """Read what a checkpoint changes of its base, and of the checkpoint before.
+
+    Raises:
+        VibeError: The workspace cannot do it.
+    """
+    if revision is None:
+        return Kept(None, _NOTHING, content.pack_patches({}), left_out)
+    asked = AskDiff(base=base, revision=revision)
+    diff = await git.diff(endpoint, asked)
+    patches = await git.patches(endpoint, AskPatches(base=base, revision=revision, limit=_PATCHES))
+    round_ = diff
+    if before is not None and before != base:
+        round_ = await git.diff(endpoint, AskDiff(base=before, revision=revision))
+    return Kept(revision, diff, content.pack_patches(patches.patches), left_out, round_)
+
+
+def _checkpoint(
+    change: Change, task: Task, session: UUID | None, title: str, before: str | None = None
+) -> TakeCheckpoint:
+    trailers = [f"Vibe-Task: {task.number}"]
+    if session is not None:
+        trailers.append(f"Vibe-Session: {session}")
+    return TakeCheckpoint(
+        base=change.base_commit,
+        revision=before or change.revision,
+        message=f"{title}\n\n" + "\n".join(trailers),
+    )
