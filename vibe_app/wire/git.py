@@ -65,7 +65,9 @@ class Repository(_Message):
     branch: str = Field(description="The base branch")
     head: Commit = Field(description="Its newest commit")
     trees: list[Number] = Field(description="Cards that have a tree")
-    found: bool = Field(default=False, description="Work of an earlier layout waits to become a card's change")
+    found: bool = Field(
+        default=False, description="Work of an earlier layout waits to become a card's change"
+    )
 
 
 class WantTree(_Message):
@@ -75,7 +77,9 @@ class WantTree(_Message):
     where there is one, else from `base`.
     """
 
-    base: Commit | None = Field(default=None, description="Where a new one begins; the base branch's head if absent")
+    base: Commit | None = Field(
+        default=None, description="Where a new one begins; the base branch's head if absent"
+    )
     revision: Commit | None = Field(default=None, description="The newest checkpoint, if the change has one")
     copied: list[str] = Field(
         default_factory=list[str],
@@ -220,7 +224,9 @@ class MergePlan(_Message):
     """Answer of it: a commit that the base branch could be moved to, or why there is none."""
 
     old: Commit = Field(description="The base branch's head that was seen")
-    new: Commit | None = Field(default=None, description="The commit to move it to; None where there are conflicts")
+    new: Commit | None = Field(
+        default=None, description="The commit to move it to; None where there are conflicts"
+    )
     conflicts: list[files.Path] = Field(default_factory=list[str])
 
 
