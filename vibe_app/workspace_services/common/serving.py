@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import ctypes
 import secrets
+import sys
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +44,7 @@ _STATUS: Mapping[type[errors.VibeError], int] = {
     errors.Unavailable: 503,
     errors.Unauthenticated: 401,
 }
+_PR_SET_DUMPABLE = 4
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -265,6 +268,12 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     code = {404: "no_such_route", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     sentence = f"{error.detail}: {request.method} {request.url.path[:200]}."
     return answer(sentence, code, error.status_code)
+
+
+def hide() -> None:
+    """Keep this process's memory and environment from others of the same user (Linux, prctl(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def serve(app: ASGIApp, listening: Listening) -> None:

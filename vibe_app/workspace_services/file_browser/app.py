@@ -15,6 +15,7 @@ and `archive`.
 | `POST /files/folder?path=&parents=` | makes a folder |
 | `POST /files/move?path=&to=&parents=` | renames or moves |
 | `DELETE /files?path=` | deletes a file, or a folder with all it holds |
+| `/git…` | the workspace's repository: see `workspace_services.git.routes` |
 | `GET /health` `GET /ready` | alive; the workspace is there and can be written |
 
 Errors are `{"error": "<a sentence>", "code": "<snake_case>"}`, as in the app.
@@ -34,7 +35,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -43,17 +44,19 @@ from starlette.routing import Route
 from vibe_app.errors import InvalidRequest, TooLarge, Unavailable, VibeError
 from vibe_app.wire import files as wire
 from vibe_app.wire import whole
+from vibe_app.workspace_services.common.asking import query, told
 from vibe_app.workspace_services.common.names import shown
 from vibe_app.workspace_services.common.serving import Environment, Listening, Stream, answer, application
 from vibe_app.workspace_services.file_browser import reading, removing, writing
 from vibe_app.workspace_services.file_browser.archive import archive_of
 from vibe_app.workspace_services.file_browser.places import Workspace
 from vibe_app.workspace_services.file_browser.search import changed, search
+from vibe_app.workspace_services.git.hub import Hub
+from vibe_app.workspace_services.git.routes import Routes as GitRoutes
 
 MIB = 1024 * 1024
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
-A = TypeVar("A", bound=BaseModel)
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -67,6 +70,7 @@ class Config:
     largest_read: int = 5 * MIB
     largest_upload: int = 512 * MIB
     largest_archive: int = 2048 * MIB
+    bubblewrap: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:
@@ -85,6 +89,7 @@ class Config:
             largest_read=found.number("FILES_READ_MIB", 5, 1, 64) * MIB,
             largest_upload=found.number("FILES_UPLOAD_MIB", 512, 1, 1_000_000) * MIB,
             largest_archive=found.number("FILES_ARCHIVE_MIB", 2048, 1, 1_000_000) * MIB,
+            bubblewrap=found.text("BUBBLEWRAP"),
         )
         found.check()
         return config
@@ -113,6 +118,7 @@ def create_app(config: Config) -> Starlette:
             Route("/files/changed", routes.changed, methods=["GET"]),
             Route("/files/folder", routes.make_folder, methods=["POST"]),
             Route("/files/move", routes.move, methods=["POST"]),
+            *GitRoutes(Hub(config.workspace, config.bubblewrap)).routes(),
         ],
         config.listening,
         name="The file browser",
@@ -143,16 +149,16 @@ class _Routes:
         return JSONResponse({"status": "ready"})
 
     async def listing(self, request: Request) -> Response:
-        asked = _asked(request, wire.ListFolder)
+        asked = query(request, wire.ListFolder)
         return _told(await self._do(reading.list_folder, asked.path, asked.page, asked.page_size))
 
     async def read(self, request: Request) -> Response:
-        asked, limit = _asked(request, wire.ReadFile), self._config.largest_read
+        asked, limit = query(request, wire.ReadFile), self._config.largest_read
         found = await self._do(reading.read_file, asked.path, limit, asked.offset, asked.length)
         return _told(found, version=found.version)
 
     async def write(self, request: Request) -> Response:
-        asked, limit = _asked(request, wire.WriteFile), self._config.largest_upload
+        asked, limit = query(request, wire.WriteFile), self._config.largest_upload
         version = wire.version_in(request.headers.get("if-match"))
         announced = request.headers.get("content-length", "0")
         if announced.isdecimal() and whole(announced) > limit:
@@ -168,7 +174,7 @@ class _Routes:
         return _told(done, 201 if done.created else 200, done.version)
 
     async def download(self, request: Request) -> Response:
-        file = await self._do(reading.open_file, _asked(request, wire.OneFile).path)
+        file = await self._do(reading.open_file, query(request, wire.OneFile).path)
         headers = {
             "Accept-Ranges": "bytes",
             "Content-Disposition": disposition(file.name),
@@ -192,13 +198,13 @@ class _Routes:
         return Stream(part, status, headers, "application/octet-stream", partial(os.close, file.descriptor))
 
     async def archive(self, request: Request) -> Response:
-        path = _asked(request, wire.OneFolder).path
+        path = query(request, wire.OneFolder).path
         archive = await self._do(archive_of, path, self._config.largest_archive)
         headers = {"Content-Disposition": disposition(archive.name + b".tar.gz")}
         return Stream(_in_threads(archive.pieces()), 200, headers, "application/gzip")
 
     async def search(self, request: Request) -> Response:
-        asked = _asked(request, wire.SearchFiles)
+        asked = query(request, wire.SearchFiles)
         async with self._searches:
             found = await search(
                 self._workspace, asked.query, asked.path, text=asked.text, ignored=asked.ignored
@@ -206,23 +212,23 @@ class _Routes:
         return _told(found)
 
     async def changed(self, request: Request) -> Response:
-        asked = _asked(request, wire.WrittenBetween)
+        asked = query(request, wire.WrittenBetween)
         until = None if asked.until is None else asked.until / 1000
         async with self._searches:
             return _told(await changed(self._workspace, asked.since / 1000, until))
 
     async def make_folder(self, request: Request) -> Response:
-        asked = _asked(request, wire.NewFolder)
+        asked = query(request, wire.NewFolder)
         return _told(await self._do(writing.make_folder, asked.path, asked.parents), 201)
 
     async def move(self, request: Request) -> Response:
-        asked = _asked(request, wire.MoveFile)
+        asked = query(request, wire.MoveFile)
         if not asked.to:
             raise InvalidRequest('The query parameter "to" is missing.')
         return _told(await self._do(writing.move, asked.path, asked.to, asked.parents))
 
     async def delete(self, request: Request) -> Response:
-        await self._do(removing.delete, _asked(request, wire.OneFile).path)
+        await self._do(removing.delete, query(request, wire.OneFile).path)
         return Response(status_code=204)
 
     async def _do(
@@ -268,19 +274,8 @@ def disposition(name: bytes) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(text, safe='')}"
 
 
-def _asked(request: Request, form: type[A]) -> A:
-    try:
-        return form.model_validate(dict(request.query_params))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        name, what = fault["loc"][0], fault["msg"]
-        wrong = "missing" if fault["type"] == "missing" else f"not right: {what[:1].lower()}{what[1:]}"
-        raise InvalidRequest(f'The query parameter "{name}" is {wrong}.') from None
-
-
 def _told(found: BaseModel, status: int = 200, version: str | None = None) -> Response:
-    headers = None if version is None else {"ETag": wire.tag(version)}
-    return Response(found.model_dump_json(), status, headers, "application/json")
+    return told(found, status, None if version is None else {"ETag": wire.tag(version)})
 
 
 def _range(header: str, size: int) -> tuple[int, int] | None:

@@ -71,7 +71,7 @@ async def make_workspace(
             await program.run(
                 draft, call, "commit", "--quiet", "--allow-empty", "--message=Start of the workspace"
             )
-        _note(folder, missing)
+        note(folder, missing)
         os.rename(draft, folder)
     except Failed as error:
         raise Unavailable(f"The workspace's git repository could not be made: {error}") from error
@@ -122,7 +122,8 @@ def notices(folder: Path) -> list[str]:
         return []
 
 
-def _note(folder: Path, sentences: list[str]) -> None:
+def note(folder: Path, sentences: list[str]) -> None:
+    """Keep what was found when the workspace was made."""
     if sentences:
         _notices_file(folder).write_text(json.dumps(sentences))
     else:

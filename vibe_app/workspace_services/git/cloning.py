@@ -34,6 +34,8 @@ _HEADS = "refs/heads/"
 _NAMED = 10
 _DEEPEST, _MOST_SUBMODULES = 5, 100
 _POINTER = b"version https://git-lfs.github.com/spec/"
+LFS = ":(attr:filter=lfs)"
+"""What names the files that are kept by LFS, for git."""
 _SUBMODULE_NAME = re.compile(r"[\w./+ -]{1,200}")
 
 
@@ -61,6 +63,24 @@ async def clone(source: Source, draft: Path, mark: dict[str, str], progress: Pro
         InvalidRequest: Its address is not allowed.
         Unavailable: It cannot be cloned, or has no such branch.
     """
+    if not await _clone(source, draft, mark, progress):
+        return []
+    missing = await _Submodules(source, mark, progress).bring(draft, source.address)
+    return missing + await _not_there(draft, Call(mark=mark))
+
+
+async def clone_bare(source: Source, draft: Path, mark: dict[str, str], progress: Progress) -> None:
+    """Clone into an empty folder without files, submodules and contents of LFS.
+
+    Raises:
+        InvalidRequest: Its address is not allowed.
+        Unavailable: It cannot be cloned, or has no such branch.
+    """
+    await _clone(source, draft, mark, progress, "--bare")
+
+
+async def _clone(source: Source, draft: Path, mark: dict[str, str], progress: Progress, *how: str) -> bool:
+    """Clone; return whether there is anything in it."""
     await _new_enough(draft, mark)
     call = await reach.allow(source.address, source.credential, source.private, mark)
     url = str(source.address)
@@ -69,7 +89,7 @@ async def clone(source: Source, draft: Path, mark: dict[str, str], progress: Pro
             draft, call, "ls-remote", "--symref", "--", url, "HEAD", f"{_HEADS}*", "refs/tags/*"
         )
         branch = _branch(listed.decode("utf-8", "replace"), source.branch)
-        chosen = ("--branch", branch) if branch else ()
+        chosen = (*how, *(("--branch", branch) if branch else ()))
         await program.run_long(
             draft, call, _reporter(progress), "clone", "--progress", "--template=", *chosen, "--", url, "."
         )
@@ -77,10 +97,7 @@ async def clone(source: Source, draft: Path, mark: dict[str, str], progress: Pro
             await program.run(draft, call, "symbolic-ref", "HEAD", f"{_HEADS}{source.branch}")
     except Failed as error:
         raise Unavailable(_refused(str(error), source)) from error
-    if not branch:
-        return []
-    missing = await _Submodules(source, mark, progress).bring(draft, source.address)
-    return missing + await _not_there(draft, Call(mark=mark))
+    return bool(branch)
 
 
 async def _new_enough(folder: Path, mark: dict[str, str]) -> None:
@@ -250,19 +267,31 @@ async def _entries(folder: Path, call: Call) -> list[tuple[str, str]]:
 
 async def _not_there(folder: Path, call: Call) -> list[str]:
     """Sentences on files that are not what they seem to be."""
-    said: list[str] = []
-    out = [p for mode, p in await _entries(folder, call) if mode == "120000" and _leads_out(folder, p)]
-    if out:
-        said.append(f"{_count(out, 'link leads', 'links lead')} out of the workspace: {_shown(out)}.")
+    links = [path for mode, path in await _entries(folder, call) if mode == "120000"]
     try:
-        listed = await program.run(folder, call, "ls-files", "-z", "--", ":(attr:filter=lfs)")
+        listed = await program.run(folder, call, "ls-files", "-z", "--", LFS)
     except Failed:
         listed = b""
-    pointers = [path for raw in listed.split(b"\0") if raw and _is_pointer(folder, path := os.fsdecode(raw))]
-    if pointers:
+    cut = (folder / ".git" / "shallow").exists()
+    return notable(folder, links, [os.fsdecode(name) for name in listed.split(b"\0") if name], cut=cut)
+
+
+def notable(folder: Path, links: Iterable[str], lfs: Iterable[str], *, cut: bool) -> list[str]:
+    """Return sentences on files that are not what they seem to be.
+
+    Args:
+        folder: Where they are checked out.
+        links: Those that are links.
+        lfs: Those that git is told to keep by LFS (`LFS`).
+        cut: Whether the history is cut short.
+    """
+    said: list[str] = []
+    if out := [path for path in links if _leads_out(folder, path)]:
+        said.append(f"{_count(out, 'link leads', 'links lead')} out of the workspace: {_shown(out)}.")
+    if pointers := [path for path in lfs if _is_pointer(folder, path)]:
         are = _count(pointers, "file is only a pointer", "files are only pointers")
         said.append(f"{are} to Git LFS, whose contents are not fetched: {_shown(pointers)}.")
-    if (folder / ".git" / "shallow").exists():
+    if cut:
         said.append("The repository's server has only the newest part of its history.")
     return said
 

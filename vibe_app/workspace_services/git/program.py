@@ -25,7 +25,7 @@ _LONGEST = 3600.0
 # Bytes of an answer; 100,000 branches need about 8 MB.
 _LARGEST_ANSWER = 16 << 20
 
-_ALWAYS = (
+SETTINGS = (
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("commit.gpgSign", "false"),
@@ -40,6 +40,7 @@ _ALWAYS = (
     ("user.name", "Vibe"),
     ("user.email", "vibe@localhost"),
 )
+"""What every git is told, whatever the configuration says that it reads."""
 # Whom to trust is no credential: an installation may have a certificate authority of its own.
 _PASSED = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
 
@@ -96,7 +97,7 @@ async def run(folder: Path, call: Call, *arguments: str) -> bytes:
         await taking
     finally:
         taking.cancel()
-        await _kill(process)
+        await kill(process)
     return bytes(answer)
 
 
@@ -119,7 +120,7 @@ async def run_long(
     try:
         await _heard(process, call, told)
     finally:
-        await _kill(process)
+        await kill(process)
 
 
 async def _heard(
@@ -143,25 +144,8 @@ async def _heard(
 async def _start(
     folder: Path, call: Call, arguments: tuple[str, ...], stdout: int
 ) -> asyncio.subprocess.Process:
-    settings = [part for name, value in (*_ALWAYS, *call.config) for part in ("-c", f"{name}={value}")]
-    env = {name: os.environ[name] for name in _PASSED if name in os.environ}
-    env |= {
-        # No home: libcurl would take a user's own for want of a name, and find `.netrc` there.
-        "HOME": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "",
-        "SSH_ASKPASS": "",
-        "SSH_ASKPASS_REQUIRE": "never",
-        "GIT_EDITOR": "true",
-        "GIT_PAGER": "cat",
-        # No protocol, unless the call names one.
-        "GIT_ALLOW_PROTOCOL": "none",
-        "GIT_CEILING_DIRECTORIES": str(folder.parent),
-        "LC_ALL": "C",
-    }
+    settings = [part for name, value in (*SETTINGS, *call.config) for part in ("-c", f"{name}={value}")]
+    env = environment() | {"GIT_CEILING_DIRECTORIES": str(folder.parent)}
     try:
         return await asyncio.create_subprocess_exec(
             "git",
@@ -180,7 +164,28 @@ async def _start(
         raise Unavailable("git is not installed on this machine: install it, or run `make up`.") from exc
 
 
-async def _kill(process: asyncio.subprocess.Process) -> None:
+def environment() -> dict[str, str]:
+    """The variables of every git: nothing of this process's own but how programs are found."""
+    env = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    return env | {
+        # No home: libcurl would take a user's own for want of a name, and find `.netrc` there.
+        "HOME": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "",
+        "SSH_ASKPASS": "",
+        "SSH_ASKPASS_REQUIRE": "never",
+        "GIT_EDITOR": "true",
+        "GIT_PAGER": "cat",
+        # No protocol, unless the call names one.
+        "GIT_ALLOW_PROTOCOL": "none",
+        "LC_ALL": "C",
+    }
+
+
+async def kill(process: asyncio.subprocess.Process) -> None:
     """End git and its helpers if they still run, and collect it."""
     if process.returncode is None:
         with suppress(ProcessLookupError):

@@ -1,0 +1,224 @@
+"""How changes join the base branch, how it moves, and that its folder follows."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.workspace_services.git.rooms import (
+    PERSON,
+    checkpoint,
+    ignore,
+    made,
+    own_git,
+    put_on_base,
+    sound,
+    tree,
+)
+from vibe_app.errors import InvalidRequest
+from vibe_app.wire import git as wire
+from vibe_app.workspace_services.git import base, trees
+from vibe_app.workspace_services.git.hub import Hub
+from vibe_app.workspace_services.git.making import make_workspace
+
+FILES = {"a.txt": "one\ntwo\nthree\n", "b.txt": "b\n", ".gitignore": "*.log\n"}
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> Hub:
+    return await made(tmp_path / "workspace", FILES)
+
+
+async def planned(hub: Hub, number: int, text: str, strategy: str = "squash") -> wire.MergePlan:
+    """Have a card's agent write `a.txt`, keep it and plan to accept it."""
+    folder = await tree(hub, number)
+    (folder / "a.txt").write_text(text)
+    kept = await checkpoint(hub, number)
+    assert kept.revision
+    return await plan(hub, number, kept.revision, strategy)
+
+
+async def plan(hub: Hub, number: int, revision: str, strategy: str = "squash") -> wire.MergePlan:
+    message = "Accepted\n\nCo-authored-by: OpenCode <opencode@localhost>\n"
+    return await base.plan(
+        hub,
+        wire.PlanMerge.model_validate(
+            {
+                "number": number,
+                "base": trees.base_of(hub, number),
+                "revision": revision,
+                "strategy": strategy,
+                "message": message,
+                "author": PERSON,
+            }
+        ),
+    )
+
+
+async def move(hub: Hub, found: wire.MergePlan) -> wire.Moved:
+    assert found.new is not None
+    return await base.move(hub, wire.MoveBase(old=found.old, new=found.new))
+
+
+@pytest.mark.parametrize("strategy", ["squash", "merge"])
+async def test_an_accepted_change_is_one_commit_by_the_person(hub: Hub, strategy: str) -> None:
+    before = await hub.head()
+    found = await planned(hub, 1, "one\n2\nthree\n", strategy)
+    assert await hub.head() == before
+    moved = await move(hub, found)
+    assert (moved.outcome, moved.head) == ("moved", found.new)
+    said = await hub.git("log", "-1", "--format=%an <%ae>|%cn|%P|%B")
+    author, committer, parents, message = said.word.split("|")
+    assert (author, committer) == ("Ada <ada@example.org>", "Vibe")
+    assert parents.split()[0] == before
+    assert len(parents.split()) == (1 if strategy == "squash" else 2)
+    assert message == "Accepted\n\nCo-authored-by: OpenCode <opencode@localhost>"
+    assert (hub.base / "a.txt").read_text() == "one\n2\nthree\n"
+    # Asked again, it has been.
+    assert await move(hub, found) == moved
+    await sound(hub)
+
+
+async def test_a_base_that_moved_is_said_and_the_change_joined_anew(hub: Hub) -> None:
+    first, second = await planned(hub, 1, "1\ntwo\nthree\n"), await planned(hub, 2, "one\ntwo\n3\n")
+    await move(hub, first)
+    refused = await move(hub, second)
+    assert (refused.outcome, refused.head) == ("elsewhere", first.new)
+    assert (hub.base / "a.txt").read_text() == "1\ntwo\nthree\n"
+    revision = (await hub.git("rev-parse", "refs/vibe/2/1")).word
+    anew = await plan(hub, 2, revision)
+    assert anew.old == first.new
+    assert (await move(hub, anew)).outcome == "moved"
+    assert (hub.base / "a.txt").read_text() == "1\ntwo\n3\n"
+
+
+async def test_conflicts_are_listed_and_change_nothing(hub: Hub) -> None:
+    await move(hub, await planned(hub, 1, "one\n2\nthree\n"))
+    head = await hub.head()
+    found = await planned(hub, 2, "one\nzwei\nthree\n")
+    # The tree began before... so the two do not conflict where it began after.
+    assert found.conflicts == []
+    folder = await tree(hub, 3, base=(await hub.git("rev-parse", f"{head}~1")).word)
+    (folder / "a.txt").write_text("one\ndeux\nthree\n")
+    (folder / "new\nfile").touch()
+    kept = await checkpoint(hub, 3)
+    conflicting = await plan(hub, 3, kept.revision or "")
+    assert (conflicting.new, conflicting.conflicts, conflicting.old) == (None, ["a.txt"], head)
+    assert await hub.head() == head
+
+
+async def test_a_conflict_that_the_agent_solved_is_joined(hub: Hub) -> None:
+    folder = await tree(hub, 2)
+    (folder / "a.txt").write_text("one\nzwei\nthree\n")
+    kept = await checkpoint(hub, 2)
+    await move(hub, await planned(hub, 1, "one\n2\nthree\n"))
+    assert (await plan(hub, 2, kept.revision or "")).conflicts == ["a.txt"]
+    own_git(folder, "commit", "--quiet", "--all", "--message=Mine")
+    own_git(folder, "pull", "--quiet", "--no-rebase", "origin", "main", status=1)
+    (folder / "a.txt").write_text("one\n2 zwei\nthree\n")
+    head = await hub.head()
+    from vibe_app.workspace_services.git import checkpoints
+
+    solved = await checkpoints.take(
+        hub, 2, wire.TakeCheckpoint(base=head, revision=kept.revision, message="Solved")
+    )
+    found = await plan(hub, 2, solved.revision or "")
+    assert found.conflicts == []
+    await move(hub, found)
+    assert (hub.base / "a.txt").read_text() == "one\n2 zwei\nthree\n"
+
+
+async def test_a_change_that_is_there_already_stays(hub: Hub) -> None:
+    await move(hub, await planned(hub, 1, "1\n"))
+    folder = await tree(hub, 2, base=(await hub.git("rev-parse", "HEAD~1")).word)
+    (folder / "a.txt").write_text("1\n")
+    kept = await checkpoint(hub, 2)
+    found = await plan(hub, 2, kept.revision or "")
+    assert found.new == found.old == await hub.head()
+
+
+async def test_the_base_is_only_moved_forward(hub: Hub) -> None:
+    head = await hub.head()
+    other = await hub.commit(await hub.tree_of(head), [], "Another history", PERSON)
+    with pytest.raises(InvalidRequest, match="forward"):
+        await base.move(hub, wire.MoveBase(old=head, new=other))
+
+
+async def test_the_folder_follows_after_a_death_and_keeps_what_git_ignores(hub: Hub) -> None:
+    (hub.base / "debug.log").write_text("ignored")
+    (hub.base / "untracked").write_text("mine")
+    found = await planned(hub, 1, "1\n")
+    assert found.new
+    await hub.git("update-ref", hub.reference, found.new, found.old)
+    assert (hub.base / "a.txt").read_text() == FILES["a.txt"]
+    # It died there; half of the files were written.
+    (hub.base / "a.txt").write_text("1\n")
+    (hub.base / "b.txt").unlink()
+    assert (await move(hub, found)).outcome == "moved"
+    assert (hub.base / "a.txt").read_text() == "1\n"
+    assert (hub.base / "debug.log").read_text() == "ignored"
+    assert (hub.base / "untracked").read_text() == "mine"
+
+
+async def test_a_workspace_that_is_started_again_brings_its_folder_up_to_date(hub: Hub) -> None:
+    found = await planned(hub, 1, "1\n")
+    assert found.new
+    await hub.git("update-ref", hub.reference, found.new, found.old)
+    hub.release()
+    await make_workspace(hub.root, source=None, mark={}, progress=ignore)
+    assert (hub.base / "a.txt").read_text() == "1\n"
+
+
+async def test_saves_are_commits_by_the_person_and_ignored_files_are_none(hub: Hub) -> None:
+    (hub.base / "a.txt").write_text("saved\n")
+    (hub.base / "other").write_text("not named")
+    (hub.base / "x.log").write_text("ignored")
+    (hub.base / "b.txt").unlink()
+    paths = ["a.txt", "b.txt", "x.log", "nowhere", "odd\\x0aname"]
+    (hub.base / "odd\nname").touch()
+    saved = await base.save(hub, wire.SaveOnBase(paths=paths, author=PERSON, message="Saved"))
+    assert saved.commit == await hub.head()
+    assert own_git(hub.path, "show", "--format=%an", "--name-status", "-z", "HEAD").split("\0") == [
+        "Ada", "\nM", "a.txt", "D", "b.txt", "A", "odd\nname", "",
+    ]  # fmt: skip
+    assert (await base.save(hub, wire.SaveOnBase(paths=paths, author=PERSON, message="Again"))).commit is None
+    ignored = await base.save(hub, wire.SaveOnBase(paths=["x.log"], author=PERSON, message="Ignored"))
+    assert ignored.commit is None
+    assert (hub.base / "other").read_text() == "not named"
+
+
+async def test_a_folder_for_a_file_and_back_is_saved(hub: Hub) -> None:
+    (hub.base / "b.txt").unlink()
+    (hub.base / "b.txt").mkdir()
+    (hub.base / "b.txt/inner").touch()
+    await base.save(hub, wire.SaveOnBase(paths=["b.txt"], author=PERSON, message="Folder"))
+    assert "b.txt/inner" in own_git(hub.path, "ls-tree", "-r", "--name-only", "HEAD")
+    (hub.base / "b.txt/inner").unlink()
+    (hub.base / "b.txt").rmdir()
+    (hub.base / "b.txt").write_text("file")
+    await base.save(hub, wire.SaveOnBase(paths=["b.txt"], author=PERSON, message="File"))
+    assert own_git(hub.path, "ls-tree", "-r", "--name-only", "HEAD").split() == [
+        ".gitignore",
+        "a.txt",
+        "b.txt",
+    ]
+
+
+async def test_many_at_once_leave_the_base_whole(hub: Hub) -> None:
+    async def accept(number: int) -> None:
+        folder = await tree(hub, number)
+        (folder / f"file {number}").write_text("x")
+        kept = await checkpoint(hub, number)
+        while (await move(hub, await plan(hub, number, kept.revision or ""))).outcome != "moved":
+            continue
+
+    async def save(number: int) -> None:
+        await put_on_base(hub, {f"saved {number}": "y"})
+
+    await asyncio.gather(*(accept(n) for n in range(1, 6)), *(save(n) for n in range(5)))
+    names = own_git(hub.path, "ls-tree", "-r", "--name-only", "HEAD").splitlines()
+    assert len([name for name in names if name.startswith(("file", "saved"))]) == 10
+    assert all((hub.base / name).exists() for name in names)
+    await sound(hub)

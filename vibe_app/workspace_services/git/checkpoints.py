@@ -1,0 +1,240 @@
+"""Keeps all that is in a card's tree as a commit in the hub: exactly what a `git add` without filters stores.
+
+What the agent did with git in its own repository does not matter, as that is never asked. What cannot
+be stored is named, and stops nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vibe_app.errors import NotFound, Unavailable
+from vibe_app.wire import git as wire
+from vibe_app.workspace_services.common.names import shown
+from vibe_app.workspace_services.git.hub import AGENT, NOTHING, Hub
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MIB = 1 << 20
+_NAMED = 1000
+_UNREADABLE = b"warning: could not open directory"
+# What git reads wherever it finds it: opening a pipe of that name would wait for ever.
+_READ_EVERYWHERE = (b".gitignore", b".gitattributes")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a tree holds at a moment.
+
+    Args:
+        tree: Hash of its files.
+        left_out: What could not be stored, or shall not be.
+    """
+
+    tree: str
+    left_out: list[wire.LeftOut]
+
+
+async def take(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkpoint:
+    """Keep what is in a card's tree.
+
+    Raises:
+        NotFound: The tree is not there (`tree_gone`), or a commit that is named is not in the hub.
+        Unavailable: The disk is full, or git cannot work.
+    """
+    async with hub.locked(number):
+        present(hub, number)
+        await hub.require(asked.base, asked.revision)
+        return await keep(hub, number, asked)
+
+
+async def keep(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkpoint:
+    """The same for who has locked the tree and looked whether it is there."""
+    before = asked.revision or asked.base
+    found = await look(hub, number, before)
+    parents = [before]
+    if asked.revision and not await hub.contains(asked.revision, asked.base):
+        # The base was brought into the tree: from now on the change is what differs from there.
+        parents.append(asked.base)
+    kept = await _kept(hub, number)
+    if len(parents) == 1 and found.tree == await hub.tree_of(before):
+        at = next((k for k, commit in reversed(kept) if commit == asked.revision), 0)
+        return wire.Checkpoint(revision=asked.revision, number=at, left_out=found.left_out)
+    number_of_it, commit = kept[-1] if kept else (0, "")
+    if not commit or not await _is(hub, commit, found.tree, parents):
+        commit = await hub.commit(found.tree, parents, asked.message, AGENT)
+        number_of_it += 1
+        await hub.git("update-ref", f"refs/vibe/{number}/{number_of_it}", commit, NOTHING)
+    return wire.Checkpoint(revision=commit, number=number_of_it, written=True, left_out=found.left_out)
+
+
+async def _kept(hub: Hub, number: int) -> list[tuple[int, str]]:
+    """The checkpoints of a card so far, by their numbers."""
+    listed = await hub.git(
+        "for-each-ref", "--format=%(objectname) %(refname:lstrip=3)", f"refs/vibe/{number}/"
+    )
+    pairs = (line.split(" ") for line in listed.out.decode().splitlines())
+    return sorted((int(k), commit) for commit, k in pairs if k.isdecimal())
+
+
+async def _is(hub: Hub, commit: str, tree: str, parents: Sequence[str]) -> bool:
+    """Whether a commit is the one that is about to be made: then a call was only repeated."""
+    said = await hub.git("rev-parse", f"{commit}^{{tree}}", f"{commit}^@")
+    return said.out.decode().split() == [tree, *parents]
+
+
+def present(hub: Hub, number: int) -> None:
+    """Make sure that a card's tree is one of ours and a folder.
+
+    Raises:
+        NotFound: It is not.
+    """
+    if not (hub.marker(number).exists() and is_folder(hub.tree(number))):
+        raise NotFound(
+            "The card's files are gone from the workspace; what was kept of them before is not lost.",
+            "tree_gone",
+        )
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there, and no link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+async def look(hub: Hub, number: int, before: str) -> Snapshot:
+    """Store what a tree holds and that git does not ignore, without making a commit of it.
+
+    Args:
+        hub: The hub.
+        number: The card's; its tree is locked.
+        before: What its index begins with, where there is none yet.
+    """
+    tree, index = hub.tree(number), hub.index(number)
+    if not index.exists():
+        await hub.git("read-tree", before, index=index)
+    names = await _differing(hub, tree, index)
+    left_out: dict[bytes, str] = {}
+    if names:
+        left_out = _too_large(tree, names)
+        left_out |= await _add(hub, tree, index, left_out)
+    said = await hub.git("write-tree", index=index)
+    return Snapshot(said.word, [_left_out(name, left_out[name]) for name in sorted(left_out)[:_NAMED]])
+
+
+def _left_out(name: bytes, why: str) -> wire.LeftOut:
+    return wire.LeftOut(path=shown(name), why=why)
+
+
+async def _differing(hub: Hub, tree: Path, index: Path) -> list[bytes]:
+    """The files of a tree that are not as the index has them, without ignored ones.
+
+    A repository inside of which nothing is known yet stands there with a slash at its end.
+    """
+    try:
+        listed = await hub.git(
+            *("ls-files", "-z", "--modified", "--others", "--exclude-standard"),
+            tree=tree,
+            index=index,
+            guarded=True,
+        )
+    except Unavailable as error:
+        raise _stuck(tree) or error from error
+    return list(dict.fromkeys(name for name in listed.out.split(b"\0") if name))
+
+
+def _too_large(tree: Path, names: Collection[bytes]) -> dict[bytes, str]:
+    """Those of some files that are too large, by themselves or together."""
+    sizes = dict[bytes, int]()
+    root = os.open(tree, _FOLDER)
+    try:
+        for name in names:
+            try:
+                found = os.stat(name, dir_fd=root, follow_symlinks=False)
+            except OSError:
+                continue
+            if stat.S_ISREG(found.st_mode):
+                sizes[name] = found.st_size
+    finally:
+        os.close(root)
+    most = wire.LARGEST_FILE // _MIB
+    left_out = {
+        name: f"it is larger than {most} MiB" for name, size in sizes.items() if size > wire.LARGEST_FILE
+    }
+    total = sum(size for name, size in sizes.items() if name not in left_out)
+    for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
+        if total <= wire.LARGEST_TREE:
+            break
+        if name not in left_out:
+            total -= sizes[name]
+            left_out[name] = (
+                f"what is new here is larger than {wire.LARGEST_TREE // _MIB} MiB together,"
+                " and it is one of the largest"
+            )
+    return left_out
+
+
+async def _add(hub: Hub, tree: Path, index: Path, without: Collection[bytes]) -> dict[bytes, str]:
+    """Bring the index to what the tree holds; return what could not be stored, with the reason."""
+    more: tuple[str, ...] = ()
+    given, env = b"", dict[str, str]()
+    if without:
+        more = ("--pathspec-from-file=-", "--pathspec-file-nul")
+        given = b"\0".join([b".", *(b":(exclude,literal)" + name.rstrip(b"/") for name in without)])
+        env = {"GIT_LITERAL_PATHSPECS": "0"}
+    done = await hub.git(
+        *("add", "--all", "--ignore-errors", *more),
+        tree=tree,
+        index=index,
+        given=given,
+        env=env,
+        guarded=True,
+        accepted=(0, 1),
+    )
+    left_out: dict[bytes, str] = {}
+    if done.status:
+        for name in await _differing(hub, tree, index):
+            if name not in without:
+                left_out[name] = _why(name)
+    if _UNREADABLE in done.errors:
+        left_out |= dict.fromkeys(_closed(tree), "this folder cannot be read")
+    return left_out
+
+
+def _why(name: bytes) -> str:
+    return "it is a repository without a commit" if name.endswith(b"/") else "it cannot be read"
+
+
+def _closed(tree: Path) -> list[bytes]:
+    """The folders of a tree that cannot be read."""
+    found: list[bytes] = []
+
+    def closed(error: OSError) -> None:
+        if isinstance(error.filename, bytes) and isinstance(error, PermissionError):
+            found.append(os.path.relpath(error.filename, os.fsencode(tree)))
+
+    for _, folders, _, _ in os.fwalk(os.fsencode(tree), follow_symlinks=False, onerror=closed):
+        if b".git" in folders:
+            folders.remove(b".git")
+    return found
+
+
+def _stuck(tree: Path) -> Unavailable | None:
+    """Why git waits for ever on a tree, if that can be seen."""
+    for folder, folders, files, descriptor in os.fwalk(os.fsencode(tree), follow_symlinks=False):
+        if b".git" in folders:
+            folders.remove(b".git")
+        for name in files:
+            if name in _READ_EVERYWHERE:
+                found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                if not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
+                    path = os.path.relpath(os.path.join(folder, name), os.fsencode(tree))
+                    return Unavailable(
+                        f"{shown(path)} is no file, and git waits for it: remove it.", "tree_unreadable"
+                    )
+    return None

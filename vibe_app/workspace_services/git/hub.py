@@ -1,0 +1,438 @@
+"""The hub of a workspace: the bare repository that agents read and cannot write, and how git is run on it.
+
+Vibe runs git with this repository and its own configuration alone, with an index of its own for each
+tree, and never with a git directory or configuration that an agent can write. What that keeps from
+running is in tests/workspace_services/git/test_traps.py.
+
+| in the workspace | |
+|---|---|
+| `hub/` | the bare repository; `HEAD` names the base branch |
+| `hub/vibe-index/<number>`, `hub/vibe-index/base` | an index for each tree, and for the base's folder |
+| `hub/vibe-trees/<number>` | says that the tree of this number is ours, and its base |
+| `hub/vibe-bin/` | what git finds where it looks for programs of its own: one that does nothing |
+| `base/`, `tasks/<number>/` | the base branch's files; a tree for each card |
+| `.new-*`, `.trash-*` | what is being made, and what is being removed |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from vibe_app.disk import disk_full, is_full
+from vibe_app.errors import NotFound, Unavailable
+from vibe_app.private import ORDINARY
+from vibe_app.wire.git import Person
+from vibe_app.workspace_services.git import guard
+from vibe_app.workspace_services.git.program import SETTINGS, Call, Failed, environment, kill
+
+VIBE = Person(name="Vibe", email="vibe@localhost")
+AGENT = Person(name="OpenCode", email="opencode@localhost")
+NOTHING = "0" * 40
+"""What git takes for "there is none yet"."""
+LONGEST = 900.0
+"""Seconds that one git may take: a gigabyte of new files on a slow disk."""
+MOST = 64 << 20
+"""Bytes of an answer that are kept in memory."""
+DRAFT, TRASH = ".new-", ".trash-"
+
+_HEADS = "refs/heads/"
+_SETTINGS = (
+    *SETTINGS,
+    ("core.autocrlf", "false"),
+    ("core.attributesFile", "/dev/null"),
+    ("core.excludesFile", "/dev/null"),
+    ("core.alternateRefsCommand", ""),
+    ("core.splitIndex", "false"),
+    ("core.untrackedCache", "false"),
+    ("fetch.fsckObjects", "true"),
+    ("protocol.ext.allow", "never"),
+    ("advice.addEmbeddedRepo", "false"),
+)
+_WAIT, _PAUSE = 60.0, 0.05
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a git ended.
+
+    Args:
+        status: Its exit status.
+        out: What it answered.
+        errors: What it complained of.
+    """
+
+    status: int
+    out: bytes
+    errors: bytes
+
+    @property
+    def word(self) -> str:
+        """An answer of one line, such as a hash."""
+        return self.out.decode("utf-8", "surrogateescape").strip()
+
+
+class Hub:
+    """A workspace's hub, and what lies beside it.
+
+    Args:
+        root: The workspace's folder, without links.
+        bubblewrap: What hides the rest of the machine from a git that reads a tree; empty for none.
+        mark: Variables by which the git processes are recognised if this one dies.
+    """
+
+    def __init__(self, root: Path, bubblewrap: str = "", mark: Mapping[str, str] | None = None) -> None:
+        self.root = root
+        self.path = root / "hub"
+        self.base = root / "base"
+        self.tasks = root / "tasks"
+        self.mark = dict(mark or {})
+        self._bubblewrap = bubblewrap
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._held = -1
+
+    @property
+    def exists(self) -> bool:
+        """Whether this workspace has been made with a hub."""
+        return (self.path / "HEAD").is_file()
+
+    def tree(self, number: int) -> Path:
+        """Where the tree of a card lies, or would."""
+        return self.tasks / str(number)
+
+    def index(self, name: int | str) -> Path:
+        """Our index over the files of a card's tree, or over those of `base`."""
+        return self.path / "vibe-index" / str(name)
+
+    def marker(self, number: int) -> Path:
+        """The file that says that a card's tree is ours."""
+        return self.path / "vibe-trees" / str(number)
+
+    def branch(self) -> str:
+        """The base branch's name.
+
+        Raises:
+            Unavailable: The hub is damaged.
+        """
+        try:
+            said = (self.path / "HEAD").read_text().strip()
+        except OSError as error:
+            raise _damaged() from error
+        if not said.startswith(f"ref: {_HEADS}"):
+            raise _damaged()
+        return said.removeprefix(f"ref: {_HEADS}")
+
+    @property
+    def reference(self) -> str:
+        """The base branch's whole name."""
+        return f"{_HEADS}{self.branch()}"
+
+    async def head(self) -> str:
+        """The base branch's newest commit.
+
+        Raises:
+            Unavailable: The hub is damaged.
+        """
+        found = await self.git("rev-parse", "--quiet", "--verify", self.reference, accepted=(0, 1))
+        if found.status:
+            raise _damaged()
+        return found.word
+
+    async def require(self, *commits: str | None) -> None:
+        """Make sure that commits are there.
+
+        Raises:
+            NotFound: One is not (`no_such_commit`).
+        """
+        wanted = [commit for commit in commits if commit is not None]
+        said = await self.git("cat-file", "--batch-check=%(objecttype)", given="\n".join(wanted).encode())
+        for commit, kind in zip(wanted, said.out.splitlines(), strict=False):
+            if kind != b"commit":
+                raise NotFound(f"The workspace has no commit {commit[:12]}.", "no_such_commit")
+
+    async def tree_of(self, commit: str) -> str:
+        """The hash of a commit's files."""
+        return (await self.git("rev-parse", "--verify", f"{commit}^{{tree}}")).word
+
+    async def contains(self, commit: str, other: str) -> bool:
+        """Whether `other` is in the history of `commit`, or is it."""
+        said = await self.git("merge-base", "--is-ancestor", other, commit, accepted=(0, 1))
+        return said.status == 0
+
+    async def commit(
+        self, tree: str, parents: Collection[str], message: str, author: Person, committer: Person = VIBE
+    ) -> str:
+        """Make a commit of files and return its hash. No reference leads to it yet."""
+        words = [word for parent in parents for word in ("-p", parent)]
+        env = {
+            "GIT_AUTHOR_NAME": _named(author.name),
+            "GIT_AUTHOR_EMAIL": _named(author.email),
+            "GIT_COMMITTER_NAME": committer.name,
+            "GIT_COMMITTER_EMAIL": committer.email,
+        }
+        given = message.replace("\0", "").encode("utf-8", "replace")
+        return (await self.git("commit-tree", tree, *words, "-F", "-", given=given, env=env)).word
+
+    async def git(
+        self,
+        *arguments: str | bytes,
+        tree: Path | None = None,
+        index: Path | None = None,
+        given: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        accepted: Collection[int] = (0,),
+        guarded: bool = False,
+        most: int = MOST,
+    ) -> Done:
+        """Run git on the hub.
+
+        Args:
+            arguments: What it shall do.
+            tree: Files that it works on; none by default.
+            index: The index that it uses.
+            given: What it reads.
+            env: Further variables.
+            accepted: Exit statuses that are no fault.
+            guarded: It reads what an agent writes: nothing else is shown to it, and it starts no program.
+            most: Bytes that its answer may have.
+
+        Raises:
+            Failed: It ended with another status, or says too much.
+            Unavailable: git is missing, took too long, or the disk is full.
+        """
+        process = await self.started(*arguments, tree=tree, index=index, env=env, guarded=guarded)
+        try:
+            async with asyncio.timeout(LONGEST):
+                out, errors, status = await _gathered(process, given, most)
+        except TimeoutError as error:
+            raise Unavailable(
+                f"git was not done within {LONGEST / 60:.0f} min. Try again.", "git_too_slow"
+            ) from error
+        finally:
+            if process.returncode is None:
+                await kill(process)
+                if index is not None:
+                    # Its own, which nobody else would remove.
+                    index.with_name(f"{index.name}.lock").unlink(missing_ok=True)
+        if status not in accepted:
+            if await asyncio.to_thread(is_full, self.root):
+                raise disk_full("The workspace's repository could not be written.")
+            raise Failed(Call().complaint(errors))
+        return Done(status, out, errors)
+
+    async def started(
+        self,
+        *arguments: str | bytes,
+        tree: Path | None = None,
+        index: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        guarded: bool = False,
+    ) -> asyncio.subprocess.Process:
+        """Start git on the hub and return the process, to be read and then `program.kill`ed.
+
+        Raises:
+            Unavailable: git is missing.
+        """
+        settings = (*_SETTINGS, ("core.bare", "true" if tree is None else "false"))
+        words = ["git", "--no-pager", *(w for name, value in settings for w in ("-c", f"{name}={value}"))]
+        words.append(f"--git-dir={self.path}")
+        if tree is not None:
+            words.append(f"--work-tree={tree}")
+        variables = environment() | {
+            "GIT_LITERAL_PATHSPECS": "1",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+        }
+        if index is not None:
+            variables["GIT_INDEX_FILE"] = str(index)
+        before: tuple[str, ...] = ()
+        if guarded:
+            # It would run `git status` with the configuration of a repository in the tree.
+            variables["GIT_EXEC_PATH"] = str(self.path / "vibe-bin")
+            before = guard.before(self._bubblewrap, (self.path,), (self.tasks,))
+        held = (self._held,) if self._held >= 0 else ()
+        try:
+            return await asyncio.create_subprocess_exec(
+                *before,
+                *words,
+                *arguments,
+                cwd="/",
+                env=variables | dict(env or {}) | self.mark,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                umask=ORDINARY,
+                pass_fds=held,
+            )
+        except FileNotFoundError as exc:
+            raise Unavailable("git is not installed on this machine: install it, or run `make up`.") from exc
+
+    @asynccontextmanager
+    async def locked(self, what: int | str) -> AsyncGenerator[None]:
+        """Keep others off a card's tree, or off `base`, while something is done to it.
+
+        The hub itself is held from the first time on, by this process and every git that it starts: one
+        that outlived a process before this one is waited for.
+
+        Raises:
+            Unavailable: It is still at work, or the hub cannot be written.
+        """
+        async with self._locks["hub"]:
+            if self._held < 0:
+                await self.hold()
+        async with self._locks[str(what)]:
+            yield
+
+    async def hold(self) -> None:
+        """Wait for the git processes of an earlier process, and remove the locks that they left.
+
+        Raises:
+            Unavailable: They do not end, or the hub cannot be written.
+        """
+        try:
+            held = os.open(self.path / "vibe.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise Unavailable("The workspace's repository cannot be written.", "read_only") from error
+        try:
+            async with asyncio.timeout(_WAIT):
+                # Linux tells nobody when a lock is free, unless a thread waits that cannot be stopped.
+                while not _locks(held):  # noqa: ASYNC110
+                    await asyncio.sleep(_PAUSE)
+        except BaseException as error:
+            os.close(held)
+            if isinstance(error, TimeoutError):
+                raise Unavailable("The workspace's repository is in use: try again soon.", "busy") from error
+            raise
+        await asyncio.to_thread(self._tidy)
+        self._held = held
+
+    def release(self) -> None:
+        """Let the hub go; git processes that still run keep it."""
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
+
+    def draft(self) -> Path:
+        """Make an empty folder in which something is made, where no agent can write."""
+        path = self.root / f"{DRAFT}{uuid4().hex}"
+        path.mkdir()
+        return path
+
+    def throw_away(self, path: Path) -> None:
+        """Take what is there, if anything, out of sight at one stroke; `empty_trash` removes it.
+
+        Raises:
+            OSError: It cannot be moved.
+        """
+        with suppress(FileNotFoundError):
+            os.rename(path, self.root / f"{TRASH}{uuid4().hex}")
+
+    async def empty_trash(self) -> None:
+        """Remove what was thrown away."""
+        await asyncio.to_thread(self._remove, TRASH)
+
+    def _tidy(self) -> None:
+        """Remove what processes left that were killed: nobody else is at work now."""
+        for name in ("vibe-index", "vibe-trees", "vibe-bin"):
+            (self.path / name).mkdir(exist_ok=True)
+        nothing = self.path / "vibe-bin" / "git"
+        if not nothing.is_symlink():
+            nothing.symlink_to(shutil.which("true") or "/bin/true")
+        for pattern in ("*.lock", "vibe-index/*.lock", "refs/**/*.lock"):
+            for left in self.path.glob(pattern):
+                if left.name != "vibe.lock":
+                    left.unlink(missing_ok=True)
+        self._remove(DRAFT)
+        self._remove(TRASH)
+
+    def _remove(self, prefix: str) -> None:
+        for path in self.root.glob(f"{prefix}*"):
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a folder with all that it holds, also what was made read-only; what cannot be stays.
+
+    Nothing is followed that is a link.
+    """
+    if not os.path.isdir(path) or os.path.islink(path):
+        with suppress(OSError):
+            path.unlink()
+        return
+    with suppress(OSError):
+        os.chmod(path, 0o700)
+    for _, folders, _, descriptor in os.fwalk(path, follow_symlinks=False):
+        for name in folders:
+            with suppress(OSError):
+                _open_up(name, descriptor)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _open_up(name: str, above: int) -> None:
+    """Make a folder ours to read and write, without following a link that took its place."""
+    folder = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    try:
+        os.chmod(f"/proc/self/fd/{folder}", 0o700)
+    finally:
+        os.close(folder)
+
+
+def _locks(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+async def _gathered(process: asyncio.subprocess.Process, given: bytes, most: int) -> tuple[bytes, bytes, int]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    out, errors, _ = await asyncio.gather(
+        _read(process.stdout, most, whole=True),
+        _read(process.stderr, 1 << 20, whole=False),
+        _feed(process.stdin, given),
+    )
+    return out, errors, await process.wait()
+
+
+async def _feed(stream: asyncio.StreamWriter, given: bytes) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(given)
+        await stream.drain()
+    with suppress(BrokenPipeError, ConnectionResetError):
+        stream.close()
+        await stream.wait_closed()
+
+
+async def _read(stream: asyncio.StreamReader, most: int, *, whole: bool) -> bytes:
+    """Read to the end; what is more than `most` is a fault, or left out."""
+    said = bytearray()
+    while chunk := await stream.read(1 << 16):
+        if len(said) + len(chunk) > most:
+            if whole:
+                raise Failed("the answer is too long.")
+            continue
+        said += chunk
+    return bytes(said)
+
+
+def _named(name: str) -> str:
+    """A name as git takes it: it must not be empty, and cannot hold what encloses an address."""
+    clean = re.sub(r"[\x00-\x1f<>\x7f]+", " ", name).strip()
+    return clean or "unknown"
+
+
+def _damaged() -> Unavailable:
+    return Unavailable("The workspace's repository is damaged: restart the workspace.", "repository_damaged")
