@@ -69,6 +69,21 @@ class VersionChanged(Conflict):
         self.present = present
 
 
+class RevisionChanged(Conflict):
+    """What is decided about has moved on since the caller saw it. Nothing was done.
+
+    Args:
+        message: The sentence to show.
+        present: How it is now.
+    """
+
+    default_code = "revision_changed"
+
+    def __init__(self, message: str, present: Any) -> None:
+        super().__init__(message)
+        self.present = present
+
+
 class LeaseLost(Conflict):
     """A run was written to by somebody who no longer owns it."""
 

@@ -15,10 +15,15 @@ from uuid import UUID
 
 from vibe_app.accounts.lasting import Rights
 from vibe_app.accounts.service import Accounts
+from vibe_app.board.changes.comments import Comments
+from vibe_app.board.changes.service import Changes
 from vibe_app.board.projects.service import Projects
 from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.spending.limits import Limits, nano
 from vibe_app.board.tasks.service import Tasks
+from vibe_app.changes.decisions import Decisions
+from vibe_app.changes.texts import Texts
+from vibe_app.changes.trees import Trees
 from vibe_app.clients.gateway import GatewayClient
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.services import WorkspaceClient
@@ -37,7 +42,6 @@ from vibe_app.runs.orphans import Orphans
 from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.spending import Spending
 from vibe_app.runs.supervisor import Supervisor
-from vibe_app.runs.trees import Trees
 from vibe_app.settings import OPENCODE_VERSION, Settings, load_settings
 from vibe_app.workspaces.files import Files
 from vibe_app.workspaces.places import Places
@@ -66,6 +70,10 @@ class Services:
     tasks: Tasks
     sessions: Sessions
     event_log: EventLog
+    changes: Changes
+    comments: Comments
+    texts: Texts
+    decisions: Decisions
     jobs: Jobs
     usage: Usage
     workspaces: Workspaces
@@ -105,6 +113,7 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
     database = Database(settings.database)
     agent, client = Agent(), WorkspaceClient()
     git = GitClient(client)
+    trees = Trees(database, git)
     keyring = Keyring(settings.keys())
     credentials = Credentials(Secrets(keyring))
     jobs = Jobs(database, me, settings.lease)
@@ -163,6 +172,10 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
             opencode_version=OPENCODE_VERSION,
             image=settings.opencode_server_image if settings.runtime == "kubernetes" else "",
         ),
+        changes=Changes(database),
+        comments=Comments(database),
+        texts=Texts(database, workspaces, git),
+        decisions=Decisions(database, workspaces, trees, git, agent),
         event_log=event_log,
         jobs=jobs,
         usage=usage,
@@ -180,7 +193,7 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
             agent,
             event_log,
             spending,
-            Trees(database, git),
+            trees,
             settings,
             me,
             policy,
@@ -195,6 +208,7 @@ def jobs_of(parts: Services) -> list[Job]:
         parts.reconciler.job,
         Orphans(parts.database, parts.workspaces, parts.agent).job,
         parts.spending.job,
+        parts.decisions.job,
     ]
     if parts.settings.compress_after_days:
         found.append(Archive(parts.database, parts.settings.compress_after_days).job)

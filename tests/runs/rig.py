@@ -17,6 +17,7 @@ from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.tasks.schemas import NewTask, TaskView
 from vibe_app.board.tasks.service import Tasks
+from vibe_app.changes.trees import Trees
 from vibe_app.clients.gateway import GatewayClient
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.services import WorkspaceClient
@@ -34,7 +35,6 @@ from vibe_app.runs.orphans import Orphans
 from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.spending import Spending
 from vibe_app.runs.supervisor import Supervisor
-from vibe_app.runs.trees import Trees
 from vibe_app.settings import Settings
 from vibe_app.wire import Event, EventType
 from vibe_app.workspaces.places import Places

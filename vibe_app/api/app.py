@@ -17,7 +17,18 @@ from starlette.middleware import Middleware
 from starlette.responses import FileResponse, HTMLResponse
 from starlette.routing import BaseRoute, Mount, Route
 
-from vibe_app.api import accounts, errors, files, output, projects, providers, sessions, system, tasks
+from vibe_app.api import (
+    accounts,
+    changes,
+    errors,
+    files,
+    output,
+    projects,
+    providers,
+    sessions,
+    system,
+    tasks,
+)
 from vibe_app.api.headers import page_policy, script_sources
 from vibe_app.api.limits import BodyLimit, QueryInUtf8
 from vibe_app.api.metrics import CountRequests, metrics
@@ -72,6 +83,7 @@ def create_api() -> FastAPI:
         tasks.tasks,
         sessions.sessions,
         output.output,
+        changes.changes,
     ):
         api.include_router(router)
     _add_docs(api)

@@ -78,6 +78,9 @@ class ErrorBody(BaseModel):
         None, description="Only with version_changed: what you wanted to write"
     )
     task: dict[str, Any] | None = Field(None, description="Only with version_changed: the task as it is now")
+    change: dict[str, Any] | None = Field(
+        None, description="Only of a decision about a change: the change as it is now"
+    )
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

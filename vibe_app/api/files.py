@@ -25,7 +25,7 @@ files = APIRouter(prefix="/projects/{project_id}/files", tags=["files"], route_c
 opencode = APIRouter(prefix="/projects/{project_id}/opencode", tags=["opencode"], route_class=EditorsRoute)
 
 # What a browser may show by itself; an SVG only as an inert picture, see `streams.INERT`.
-_PICTURES = {
+PICTURES = {
     ".avif": "image/avif",
     ".bmp": "image/bmp",
     ".gif": "image/gif",
@@ -47,18 +47,18 @@ class Download(wire.OneFile):
     inline: bool = Field(default=False, description="Show a picture rather than save it")
 
 
-def _binary(description: str, media_type: str = "application/octet-stream") -> dict[str, Any]:
+def binary(description: str, media_type: str = "application/octet-stream") -> dict[str, Any]:
     schema = {"type": "string", "format": "binary"}
     return {"description": description, "content": {media_type: {"schema": schema}}}
 
 
-def _streamed(answers: dict[int, dict[str, Any]], *statuses: int) -> dict[int | str, dict[str, Any]]:
+def streamed(answers: dict[int, dict[str, Any]], *statuses: int) -> dict[int | str, dict[str, Any]]:
     # FastAPI would describe a model as the route's own media type, which errors do not have.
     refusals = {status: {**error, "model": None} for status, error in errors(*statuses, 429).items()}
     return {**refusals, **answers}
 
 
-_RAW_BODY = {"requestBody": {"required": True, "content": _binary("", "application/octet-stream")["content"]}}
+_RAW_BODY = {"requestBody": {"required": True, "content": binary("", "application/octet-stream")["content"]}}
 
 
 @files.get("", responses=errors(400, 404, 413, 429, 502))
@@ -127,10 +127,10 @@ async def write_file(
     "/download",
     status_code=200,
     response_class=Forwarded,
-    responses=_streamed(
+    responses=streamed(
         {
-            200: _binary("The file"),
-            206: _binary("The part of it that `Range` asks for"),
+            200: binary("The file"),
+            206: binary("The part of it that `Range` asks for"),
         },
         *(400, 404, 416, 502),
     ),
@@ -145,7 +145,7 @@ async def download_file(
         await answer.close()
         size = {"Content-Range": answer.headers.get("content-range", "")}
         return error_response(416, "The file has no such part.", "no_such_part", size)
-    picture = _PICTURES.get(PurePosixPath(asked.path).suffix.lower()) if asked.inline else None
+    picture = PICTURES.get(PurePosixPath(asked.path).suffix.lower()) if asked.inline else None
     more = {"Content-Disposition": "inline"} if picture else None
     return Forwarded(answer, _DOWNLOADED, more, picture or "application/octet-stream")
 
@@ -154,8 +154,8 @@ async def download_file(
     "/archive",
     status_code=200,
     response_class=Forwarded,
-    responses=_streamed(
-        {200: _binary("The folder, packed while it is read", "application/gzip")}, 400, 404, 413, 502
+    responses=streamed(
+        {200: binary("The folder, packed while it is read", "application/gzip")}, 400, 404, 413, 502
     ),
 )
 async def download_archive(
@@ -170,7 +170,7 @@ async def download_archive(
     "/outputs/{name}",
     status_code=200,
     response_class=Forwarded,
-    responses=_streamed({200: _binary("The output, 8 MiB of it at most", "text/plain")}, 400, 404, 502),
+    responses=streamed({200: binary("The output, 8 MiB of it at most", "text/plain")}, 400, 404, 502),
 )
 async def download_output(
     actor: Asker,
@@ -218,7 +218,7 @@ async def move_file(actor: Asker, project_id: UUID, body: wire.MoveFile) -> wire
     return await (await services().files.writing(actor, project_id)).move(body)
 
 
-_OPENCODE = _streamed(
+_OPENCODE = streamed(
     {
         200: {
             "description": "OpenCode's answer, as it comes",

@@ -87,6 +87,15 @@ class Agent(Pool):
         """
         await self._call(endpoint, "DELETE", f"/sessions/{session_id}")
 
+    async def let_go(self, endpoint: Endpoint, tree: int) -> None:
+        """Have OpenCode let go of a card's tree, before it is removed. Asking twice is asking once.
+
+        Raises:
+            Conflict: A session is at work there.
+            Unavailable: The sidecar does not answer.
+        """
+        await self._call(endpoint, "DELETE", f"/trees/{tree}")
+
     async def stop(self, endpoint: Endpoint, session_id: UUID | str) -> SessionState:
         """End a session and return its state once the agent has stopped. Asking twice is asking once.
 

@@ -19,7 +19,6 @@ from sqlmodel import col
 from vibe_app.accounts.models import User
 from vibe_app.accounts.roles import UserRole
 from vibe_app.addresses import hide
-from vibe_app.board.changes import content
 from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change
 from vibe_app.board.lifecycle import SessionStatus
@@ -30,11 +29,11 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.board.spending import queries as spending_queries
 from vibe_app.board.spending.limits import MOST_USD, nano
 from vibe_app.board.tasks.models import Task
+from vibe_app.changes.trees import Kept, Prepared, columns_of
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database, Transaction, db_clock, rows_changed
 from vibe_app.errors import LeaseLost, Unavailable
 from vibe_app.runs.event_log import EventLog
-from vibe_app.runs.trees import Kept, Prepared
 from vibe_app.runs.writer import Entry, Lease, Taken, fence
 from vibe_app.wire import (
     Event,
@@ -419,21 +418,6 @@ class Record:
                 log.warning("session %s waits for the database: %s", self.lease.session_id, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
-
-
-def columns_of(kept: Kept) -> dict[str, Any]:
-    """Return what a change's row says of what was kept."""
-    return {
-        "revision": kept.revision,
-        "files": content.pack_files(kept.diff.files),
-        "patches": kept.patches,
-        "file_count": kept.diff.count,
-        "additions": kept.diff.additions,
-        "deletions": kept.diff.deletions,
-        "left_out": [each.model_dump() for each in kept.left_out],
-        "conflicts": [],
-        "problem": None,
-    }
 
 
 def _of_round(kept: Kept) -> dict[str, Any]:

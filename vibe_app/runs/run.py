@@ -25,6 +25,7 @@ from vibe_app.board.sessions.endings import UNREACHABLE
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.service import compose_prompt
 from vibe_app.board.tasks.models import Task
+from vibe_app.changes.trees import Kept, Trees
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.errors import (
@@ -42,7 +43,6 @@ from vibe_app.runs.copying import Copy, Lost, known
 from vibe_app.runs.record import Record
 from vibe_app.runs.retry_policy import MAX_CRASHES, MAX_REPEATS, TRIES, WAITS, RetryPolicy
 from vibe_app.runs.spending import Counting
-from vibe_app.runs.trees import Kept, Trees
 from vibe_app.wire import RETRYABLE, Failure, SessionState, SidecarStatus, StartSession, Usage, now
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces

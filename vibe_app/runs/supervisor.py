@@ -14,6 +14,7 @@ from uuid import UUID
 
 from vibe_app.aio import cancel, forever
 from vibe_app.board.sessions.models import Session
+from vibe_app.changes.trees import Trees
 from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database
@@ -24,7 +25,6 @@ from vibe_app.runs.record import Record
 from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.run import Run
 from vibe_app.runs.spending import Counting, Spending
-from vibe_app.runs.trees import Trees
 from vibe_app.settings import Settings
 from vibe_app.workspaces.service import Workspaces
 

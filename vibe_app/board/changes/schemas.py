@@ -96,6 +96,9 @@ class AcceptChange(Taken):
     revision: Revision
     strategy: Literal["squash", "merge"] = "squash"
     message: Message = Field(default="", description="Of the commit; without one it is the card's title")
+    anyway: bool = Field(
+        default=False, description="Also where something would be lost that is in no checkpoint"
+    )
 
 
 class NameRevision(Taken):
@@ -133,7 +136,6 @@ class CommentView(View):
 
     id: UUID
     author_id: UUID | None
-    author: str | None = Field(default=None, description="The author's name")
     revision: str
     path: str
     side: Literal["new", "old"]

@@ -116,6 +116,7 @@ class Projects:
             name=SAMPLE_NAME,
             description="Two small cards to see the whole path once: press Execute on one.",
             session_limit=self._project_limit,
+            next_number=len(SAMPLE_TASKS) + 1,
         )
         async with self._database.transaction() as db:
             await _insert(db, project, actor)
@@ -123,6 +124,7 @@ class Projects:
                 db.add(
                     Task(
                         project_id=project.id,
+                        number=index,
                         title=title,
                         description=description,
                         position=index * task_queries.POSITION_GAP,

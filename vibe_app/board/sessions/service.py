@@ -18,7 +18,7 @@ from vibe_app.board.access import require, task_of
 from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change
 from vibe_app.board.changes.schemas import FollowUp
-from vibe_app.board.changes.wording import follow_up_prompt
+from vibe_app.board.changes.wording import follow_up_prompt, solve_prompt
 from vibe_app.board.lifecycle import FOLLOW_UP_FROM, LIVE, SessionKind, SessionStatus, TaskStatus
 from vibe_app.board.pages import Page
 from vibe_app.board.projects.models import Project
@@ -36,6 +36,8 @@ from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, Unavai
 from vibe_app.wire import Failure, now
 
 REVISION_CHANGED = "The change has moved on since you looked. Look at what is new, and decide again."
+SOLVES = 3
+"""Times that the agent is asked to solve the conflicts of one change; then it is a person's turn."""
 _ACTIVE = "This task already has a running session."
 _MISSING = "This task has no such session."
 
@@ -236,6 +238,28 @@ class Sessions:
             raise Conflict(_ACTIVE, "session_live") from error
         return session_view(SessionCard, session, {})
 
+    async def solve(self, actor: Actor, project_id: UUID, task_id: UUID, revision: str | None) -> SessionCard:
+        """Have the agent bring the base branch into a card's tree, and solve what conflicts.
+
+        Raises:
+            InvalidRequest: Nothing conflicts, or the agent has tried `SOLVES` times.
+            Conflict: As for `follow_up`.
+        """
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
+            await task_of(db, project_id, task_id)
+            change = await change_queries.open_change(db, task_id)
+        if change is None or not change.conflicts:
+            raise InvalidRequest("Nothing conflicts: accept the change.", "no_conflicts")
+        if change.solves >= SOLVES:
+            raise InvalidRequest(
+                f"The agent has tried that {SOLVES} times. Tell it in your own words what to do, or solve "
+                "the conflict in the files yourself.",
+                "solved_too_often",
+            )
+        asked = FollowUp(message=solve_prompt(change.base_branch, change.conflicts), revision=revision)
+        return await self.follow_up(actor, project_id, task_id, asked, kind=SessionKind.SOLVE)
+
     async def _follow(
         self, db: Transaction, actor: Actor, project: Project, task: Task, asked: FollowUp, kind: SessionKind
     ) -> Session:
@@ -257,6 +281,8 @@ class Sessions:
         session.conversation_id = task.conversation_id
         session.change_id = change.id if change else None
         session.revision_before = change.revision if change else None
+        if change is not None and kind is SessionKind.SOLVE:
+            change.solves += 1
         await self._begin(db, task, session, [task.status])
         comments = (
             await change_queries.attach_comments(db, change.id, asked.comment_ids, session.id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -152,6 +153,35 @@ class Trees:
             session.revision_before,
             taken.left_out,
         )
+
+    async def keep_now(self, endpoint: Endpoint, change: Change, task: Task) -> Kept:
+        """Make what is in a tree now a checkpoint, outside of any session, and read what it changes.
+
+        Raises:
+            NotFound: There is no such tree.
+            VibeError: The workspace cannot do it.
+        """
+        taken = await self._git.checkpoint(
+            endpoint, task.number or 0, _checkpoint(change, task, None, "As it was when it was decided about")
+        )
+        return await read_change(
+            self._git, endpoint, change.base_commit, taken.revision, None, taken.left_out
+        )
+
+
+def columns_of(kept: Kept) -> dict[str, Any]:
+    """Return what a change's row says of what was kept."""
+    return {
+        "revision": kept.revision,
+        "files": content.pack_files(kept.diff.files),
+        "patches": kept.patches,
+        "file_count": kept.diff.count,
+        "additions": kept.diff.additions,
+        "deletions": kept.diff.deletions,
+        "left_out": [each.model_dump() for each in kept.left_out],
+        "conflicts": [],
+        "problem": None,
+    }
 
 
 async def read_change(

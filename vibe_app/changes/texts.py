@@ -1,0 +1,145 @@
+"""What a change says, line by line: from its row where that has it, else from its workspace's repository."""
+
+from __future__ import annotations
+
+from functools import partial
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.board.access import require, task_of
+from vibe_app.board.changes import content
+from vibe_app.board.changes import queries as change_queries
+from vibe_app.board.changes.models import Change
+from vibe_app.board.sessions.models import Session
+from vibe_app.clients.git import GitClient
+from vibe_app.clients.services import Answer, lasting
+from vibe_app.db import Database
+from vibe_app.errors import InvalidRequest, NotFound
+from vibe_app.wire.git import AskBlob, AskDiff, AskFile, ChangedFile, Diff, FileDiff
+from vibe_app.workspaces.runtimes.base import Endpoint
+from vibe_app.workspaces.service import Workspaces
+
+_EMPTY = Diff(files=list[ChangedFile](), count=0, additions=0, deletions=0)
+
+
+class Texts:
+    """Reads changes for viewers. A workspace that sleeps is woken only for what its change's row has not.
+
+    Args:
+        database: Knows the changes.
+        workspaces: Makes workspaces ready.
+        git: Asks their repositories.
+    """
+
+    def __init__(self, database: Database, workspaces: Workspaces, git: GitClient) -> None:
+        self._database = database
+        self._workspaces = workspaces
+        self._git = git
+
+    async def since(self, actor: Actor, project_id: UUID, task_id: UUID, since: str) -> Diff:
+        """Return what differs between an earlier checkpoint of a card and its newest one.
+
+        Raises:
+            NotFound: The card has no change, or had no such checkpoint.
+        """
+        async with self._database.read() as db:
+            change = await self._change(db, actor, project_id, task_id)
+            base = await _known(db, change, since)
+        if change.revision is None or base == change.revision:
+            return _EMPTY
+        endpoint = await self._at(actor, project_id)
+        return await self._git.diff(endpoint, AskDiff(base=base, revision=change.revision))
+
+    async def file(
+        self,
+        actor: Actor,
+        project_id: UUID,
+        task_id: UUID,
+        path: str,
+        *,
+        since: str | None = None,
+        offset: int = 0,
+        whole: bool = False,
+    ) -> FileDiff:
+        """Return one file of a card's change.
+
+        Args:
+            actor: Who asks; a viewer.
+            project_id: The board.
+            task_id: The card.
+            path: The file, as the change names it.
+            since: The checkpoint from which on; the base where it is not given.
+            offset: Byte of a long patch at which to begin.
+            whole: With both texts, where they are small enough; that needs the workspace.
+
+        Raises:
+            NotFound: The change has no such file.
+        """
+        async with self._database.read() as db:
+            change = await self._change(db, actor, project_id, task_id)
+            base = await _known(db, change, since) if since else change.base_commit
+        listed = next((each for each in content.unpack_files(change.files) if each.path == path), None)
+        if change.revision is None or (listed is None and since is None):
+            raise NotFound("The change has no such file.", "file_not_found")
+        if not (whole or offset) and base == change.base_commit:
+            patch = content.unpack_patches(change.patches).get(path)
+            if patch is not None:
+                return FileDiff(path=path, patch=patch)
+        asked = AskFile(
+            base=base,
+            revision=change.revision,
+            path=path,
+            old_path=listed.old_path if listed else None,
+            offset=offset,
+        )
+        return await self._git.file(await self._at(actor, project_id), asked)
+
+    async def blob(self, actor: Actor, project_id: UUID, task_id: UUID, path: str, side: str) -> Answer:
+        """Return a file of a card's change as bytes, before (`old`) or after it (`new`). Close the answer.
+
+        Raises:
+            NotFound: The change has no such file, or it was not there on that side.
+        """
+        async with self._database.read() as db:
+            change = await self._change(db, actor, project_id, task_id)
+        listed = next((each for each in content.unpack_files(change.files) if each.path == path), None)
+        commit = change.base_commit if side == "old" else change.revision
+        if listed is None or commit is None:
+            raise NotFound("The change has no such file.", "file_not_found")
+        named = listed.old_path or path if side == "old" else path
+        held = partial(self._workspaces.held, project_id)
+        asked = self._git.blob(await self._at(actor, project_id), AskBlob(commit=commit, path=named))
+        return await lasting(held(), asked)
+
+    async def _at(self, actor: Actor, project_id: UUID) -> Endpoint:
+        await self._workspaces.wake(actor, project_id)
+        return await self._workspaces.ensure(project_id, person=actor.user_id)
+
+    async def _change(self, db: AsyncSession, actor: Actor, project_id: UUID, task_id: UUID) -> Change:
+        await require(db, actor, project_id, ProjectRole.VIEWER)
+        await task_of(db, project_id, task_id)
+        change = await change_queries.newest_change(db, task_id)
+        if change is None:
+            raise NotFound("This card has no change.", "no_change")
+        return change
+
+
+async def _known(db: AsyncSession, change: Change, revision: str) -> str:
+    """Return a checkpoint of the card, so that nobody reads other commits by their hashes."""
+    if revision in (change.base_commit, change.revision):
+        return revision
+    known = await db.scalar(
+        select(col(Session.id))
+        .where(
+            col(Session.change_id) == change.id,
+            or_(col(Session.revision_before) == revision, col(Session.revision_after) == revision),
+        )
+        .limit(1)
+    )
+    if known is None:
+        raise InvalidRequest("This card has no such checkpoint.", "unknown_revision")
+    return revision
