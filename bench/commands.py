@@ -31,7 +31,7 @@ def written(folder: Path) -> str:
     script, before, bounds = folder / "supervisor", folder / "before", folder / "bounds"
     bounds.touch()
     script.write_text(SCRIPT)
-    before.write_text(bash_env(script, bounds, ["SECRET"]))
+    before.write_text(bash_env(script, bounds, folder / "tasks", ["SECRET"]))
     return str(before)
 
 

@@ -11,10 +11,12 @@ import pytest
 
 from vibe_app.inside import Spot, exclude_from_git
 from vibe_app.wire import SidecarStatus
-from vibe_app.workspace_services.sidecar.journal import End
+from vibe_app.workspace_services.sidecar.journal import End, Header
 from vibe_app.workspace_services.sidecar.sessions import SessionStore
 from vibe_app.workspaces.runtimes import hermetic
 from vibe_app.workspaces.runtimes.layout import Layout
+
+HEADER = Header(session_id="one", prompt_sha256="00", opencode_session="ses_1")
 
 SECRET = "not yours\n"
 IN_HOME = (
@@ -138,7 +140,7 @@ def test_a_start_and_a_run_write_through_nothing_that_was_planted_in_the_workspa
     store = SessionStore(workspace)
     assert store.unfinished() == []
     assert store.find("one") is None
-    session = store.create("one", "prompt", "ses_1")
+    session = store.create(HEADER)
     session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
     assert contents(outside) == before
     assert SessionStore(workspace).get("one").end == End(status=SidecarStatus.COMPLETED)
@@ -147,7 +149,7 @@ def test_a_start_and_a_run_write_through_nothing_that_was_planted_in_the_workspa
 def test_a_journal_that_is_exchanged_for_a_link_during_a_run_is_written_anew(
     tmp_path: Path, outside: Path
 ) -> None:
-    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
+    session = SessionStore(tmp_path).create(HEADER)
     before = contents(outside)
     for name in ("one.jsonl", "one.end"):
         plant(tmp_path, f".opencode/sessions/{name}", to_file, outside)

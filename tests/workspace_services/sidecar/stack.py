@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -166,6 +167,16 @@ class Stack:
                     pass
                 await asyncio.sleep(0.05)  # a process is starting; there is only its port to look at
 
+    def opencode_client(self, folder: Path) -> httpx.AsyncClient:
+        """A client of OpenCode itself, seen from a folder."""
+        return httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.opencode_port}",
+            auth=("opencode", self.password),
+            headers={"x-opencode-directory": quote(str(folder))},
+            timeout=DEADLINE,
+            trust_env=False,
+        )
+
     def kill(self, process: subprocess.Popen[bytes] | None, how: signal.Signals = signal.SIGKILL) -> None:
         if process and process.poll() is None:
             process.send_signal(how)
@@ -184,11 +195,26 @@ class Stack:
             trust_env=False,
         )
 
-    async def begin(self, prompt: str, session_id: str | None = None) -> str:
-        """Start a session and return its id."""
+    def tree(self, number: int) -> Path:
+        """A card's tree, made if need be."""
+        path = self.layout.tasks / str(number)
+        if not path.exists():
+            path.mkdir(parents=True)
+            subprocess.run(["git", "init", "-q"], cwd=path, check=True)
+        return path
+
+    async def begin(self, prompt: str, session_id: str | None = None, **more: Any) -> str:
+        """Start a session and return its id.
+
+        Args:
+            prompt: What the agent is told.
+            session_id: The session's id; a new one by default.
+            more: Further fields of `StartSession`.
+        """
         session_id = session_id or str(uuid4())
         async with self.client() as client:
-            answer = await client.post("/sessions", json={"session_id": session_id, "prompt": prompt})
+            body = {"session_id": session_id, "prompt": prompt, **more}
+            answer = await client.post("/sessions", json=body)
         assert answer.status_code == 200, answer.text
         return session_id
 

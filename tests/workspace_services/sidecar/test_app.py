@@ -14,7 +14,7 @@ from vibe_app.wire import SidecarStatus
 from vibe_app.workspace_services.sidecar import app as sidecar
 from vibe_app.workspace_services.sidecar.app import Config, create_app
 from vibe_app.workspace_services.sidecar.commands import Commands
-from vibe_app.workspace_services.sidecar.journal import End
+from vibe_app.workspace_services.sidecar.journal import End, Header
 from vibe_app.workspace_services.sidecar.sessions import SessionStore
 from vibe_app.workspace_services.sidecar.watch import Watch
 
@@ -68,7 +68,8 @@ async def test_the_rehearsal_model_wants_its_own_key(client: httpx.AsyncClient) 
 async def test_a_reader_who_has_seen_more_than_there_can_be_gets_nothing_more(
     client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
+    header = Header(session_id="one", prompt_sha256="00", opencode_session="ses_1")
+    session = SessionStore(tmp_path).create(header)
     session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
     for last, status in (("0", 200), ("9" * 5000, 200), ("x", 400)):
         answer = await client.get("/sessions/one/stream", headers={"Last-Event-ID": last})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -16,6 +17,14 @@ from vibe_app.workspace_services.sidecar.journal import End, Header, Journal, Li
 from vibe_app.workspace_services.sidecar.sessions import Session, SessionStore
 
 HEADER = Header(session_id="one", prompt_sha256="00", opencode_session="ses_1")
+
+
+def header(session_id: str, prompt: str, opencode_session: str) -> Header:
+    return Header(
+        session_id=session_id,
+        prompt_sha256=SessionStore.fingerprint(prompt),
+        opencode_session=opencode_session,
+    )
 
 
 def line(seq: int, text: str = "text", end: End | None = None, **marks: object) -> Line:
@@ -65,7 +74,7 @@ def test_a_journal_without_a_whole_header_is_nobodys(tmp_path: Path) -> None:
     (folder / "one.jsonl").write_bytes(b'{"version":1,"sess')
     assert store.unfinished() == []
     assert store.find("one") is None
-    session = store.create("one", "prompt", "ses_1")  # the same id may start anew
+    session = store.create(HEADER)  # the same id may start anew
     assert session.state().status is SidecarStatus.RUNNING
 
 
@@ -94,7 +103,7 @@ def test_a_full_disk_takes_all_of_a_batch_or_nothing(tmp_path: Path, monkeypatch
 async def test_when_the_disk_is_full_the_end_is_still_told_to_readers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
+    session = SessionStore(tmp_path).create(HEADER)
     session.append([(EventType.OUTPUT, "kept\n", {})])
 
     def full(descriptor: int, data: bytes) -> int:
@@ -114,7 +123,7 @@ async def test_when_the_disk_is_full_the_end_is_still_told_to_readers(
 def test_on_a_full_disk_the_end_goes_where_room_was_kept_and_is_found_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
+    session = SessionStore(tmp_path).create(HEADER)
     session.append([(EventType.OUTPUT, "kept\n", {})])
 
     def full(descriptor: int, data: bytes) -> int:
@@ -131,7 +140,7 @@ def test_on_a_full_disk_the_end_goes_where_room_was_kept_and_is_found_again(
 
 
 def test_an_ordinary_end_leaves_only_the_journal(tmp_path: Path) -> None:
-    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
+    session = SessionStore(tmp_path).create(HEADER)
     session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
     assert [path.name for path in (tmp_path / ".opencode" / "sessions").iterdir()] == ["one.jsonl"]
 
@@ -139,7 +148,7 @@ def test_an_ordinary_end_leaves_only_the_journal(tmp_path: Path) -> None:
 def test_a_journal_that_the_agent_removed_is_written_anew_at_the_end(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     exclude_from_git(tmp_path)
-    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
+    session = SessionStore(tmp_path).create(HEADER)
     session.append([(EventType.OUTPUT, "before\n", {})])
     subprocess.run(["git", "clean", "-fdxq"], cwd=tmp_path, check=True)
     session.append([(EventType.OUTPUT, "after\n", {})])
@@ -149,7 +158,7 @@ def test_a_journal_that_the_agent_removed_is_written_anew_at_the_end(tmp_path: P
 
 
 async def test_readers_see_past_and_live_events_once_each_and_then_the_end(tmp_path: Path) -> None:
-    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
+    session = SessionStore(tmp_path).create(HEADER)
     session.append([(EventType.OUTPUT, str(n), {}) for n in range(3)])
     reader = session.follow(1, 5)
     assert [event.seq for event in await anext(reader)] == [2, 3]
@@ -162,7 +171,7 @@ async def test_readers_see_past_and_live_events_once_each_and_then_the_end(tmp_p
 
 
 async def test_silence_is_said(tmp_path: Path) -> None:
-    session = SessionStore(tmp_path).create("one", "prompt", "ses_1")
+    session = SessionStore(tmp_path).create(HEADER)
     assert await anext(session.follow(0, 0.01)) == []
 
 
@@ -186,7 +195,7 @@ def test_only_the_newest_finished_sessions_stay_in_memory_and_older_ones_are_rea
 ) -> None:
     store = SessionStore(tmp_path)
     for number in range(20):
-        session: Session = store.create(f"s{number}", "prompt", "ses_1")
+        session: Session = store.create(header(f"s{number}", "prompt", "ses_1"))
         session.append([(EventType.OUTPUT, str(number), {})])
         session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
     assert [event.text for event in store.get("s0").events] == ["0", "Session completed"]
@@ -210,7 +219,7 @@ def test_a_start_reads_no_journal_of_a_session_that_is_over(
     whole = journals.read
     monkeypatch.setattr(journals, "read", lambda spot: (read.append(spot.path.stem), whole(spot))[1])
     store = SessionStore(tmp_path)
-    store.create("live", "Go on", "ses_2").let_go()
+    store.create(header("live", "Go on", "ses_2")).let_go()
     again = SessionStore(tmp_path)
     assert [session.id for session in again.unfinished()] == ["live"]
     assert read == ["live"]
@@ -230,7 +239,7 @@ def test_an_end_of_uncommon_length_is_found_all_the_same(tmp_path: Path) -> None
 def test_what_the_app_holds_is_deleted_and_a_live_session_is_not(tmp_path: Path) -> None:
     ended(tmp_path, "over")
     store = SessionStore(tmp_path)
-    live = store.create("live", "Go on", "ses_2")
+    live = store.create(header("live", "Go on", "ses_2"))
     assert store.kept() == ["over"]
     for _ in range(2):
         store.drop("over")
@@ -242,3 +251,37 @@ def test_what_the_app_holds_is_deleted_and_a_live_session_is_not(tmp_path: Path)
     store.drop("../../etc/passwd")
     assert sorted(os.listdir(tmp_path / ".opencode" / "sessions")) == ["live.end", "live.jsonl"]
     live.discard()
+
+
+def test_a_journal_of_an_earlier_version_is_still_read(tmp_path: Path) -> None:
+    folder = tmp_path / ".opencode" / "sessions"
+    folder.mkdir(parents=True)
+    event = {"seq": 1, "type": "done", "text": "Session completed", "timestamp": "2026-01-01T00:00:00Z"}
+    header = {"version": 1, "session_id": "one", "prompt_sha256": "00", "opencode_session": "ses_1"}
+    lines = [header, event | {"end": {"status": "completed"}}]
+    (folder / "one.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in lines))
+    state = SessionStore(tmp_path).get("one").state()
+    assert (state.status, state.conversation, state.prepared) == (SidecarStatus.COMPLETED, "ses_1", True)
+    assert (state.steps, state.summary, state.began_anew) == (None, "", False)
+
+
+def test_an_end_finds_room_on_a_full_disk_without_its_summary(tmp_path: Path) -> None:
+    spot = Spot(tmp_path, ("one.jsonl",))
+    journal = Journal.create(spot, HEADER)
+    full = OSError(28, "No space left on device")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "append", lambda *_: (_ for _ in ()).throw(full))
+        end = End(status=SidecarStatus.COMPLETED, summary="x" * journals.LARGEST_SUMMARY)
+        journal.append_end(Line(line(1).event, {}, end))
+    journal.close()
+    found = journals.read(spot).end
+    assert found == End(status=SidecarStatus.COMPLETED)
+    assert journals.is_over(spot) is False
+
+
+def test_the_longest_summary_is_found_at_the_end_of_a_journal(tmp_path: Path) -> None:
+    session = SessionStore(tmp_path).create(HEADER)
+    summary = "\N{SNOWMAN}" * (journals.LARGEST_SUMMARY // 3)
+    session.finish("Session completed", End(status=SidecarStatus.COMPLETED, summary=summary))
+    assert journals.is_over(Spot(tmp_path, (".opencode", "sessions", "one.jsonl")))
+    assert SessionStore(tmp_path).get("one").state().summary == summary

@@ -14,8 +14,9 @@ from vibe_app.workspace_services.sidecar import journal
 from vibe_app.workspace_services.sidecar.commands import Commands
 from vibe_app.workspace_services.sidecar.journal import Header
 from vibe_app.workspace_services.sidecar.opencode import OpenCodeGone
-from vibe_app.workspace_services.sidecar.run import Run
+from vibe_app.workspace_services.sidecar.run import Run, Surroundings
 from vibe_app.workspace_services.sidecar.sessions import Session
+from vibe_app.workspace_services.sidecar.sweep import Meant
 from vibe_app.workspace_services.sidecar.watch import Signal, Watch
 
 OURS = "ses_ours"
@@ -56,6 +57,10 @@ class OpenCodeAway:
     def __init__(self, times: int, said: int, *, asks: bool = False) -> None:
         self.times, self.said, self.asks = times, said, asks
         self.busy = True
+        self.folder = Path("/")
+
+    async def todos(self, _: str) -> list[dict[str, Any]]:
+        return []
 
     async def statuses(self) -> dict[str, Any]:
         if self.times:
@@ -98,18 +103,17 @@ async def nothing(*_: Any) -> list[str]:
 
 def run_of(client: OpenCodeAway, watch: Watch, folder: Path) -> Run:
     header = Header(session_id="one", prompt_sha256="", opencode_session=OURS)
-    return Run(
-        Session(header, None, journal.Contents(header)),
-        client,  # type: ignore[arg-type]
+    client.folder = folder
+    around = Surroundings(
         watch,
-        str(folder),
         nothing,
-        lambda _: None,
+        lambda _: Meant(),
         Commands(nothing, nothing),
         NoOutputs(),  # type: ignore[arg-type]
         lambda: False,
         600.0,
     )
+    return Run(Session(header, None, journal.Contents(header)), client, around)  # type: ignore[arg-type]
 
 
 async def said_of(client: OpenCodeAway, folder: Path, *items: Any, ends: bool) -> list[str]:

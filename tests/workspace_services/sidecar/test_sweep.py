@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from vibe_app.workspace_services.sidecar.sweep import end_command, open_commands, sweep
+from vibe_app.workspace_services.sidecar.sweep import Meant, end_command, open_commands, sweep
 from vibe_app.workspace_services.sidecar.sweeper import (
     commands_beside,
     end_beside,
@@ -22,7 +22,7 @@ from vibe_app.workspace_services.sidecar.sweeper import (
     sweep_beside,
 )
 
-Sweep = Callable[[str, Callable[[], float | None]], Awaitable[list[str]]]
+Sweep = Callable[[str, Callable[[], Meant]], Awaitable[list[str]]]
 
 PROJECT = f"project-of-{os.getpid()}"
 AGENT = {"VIBE_PROJECT_ID": PROJECT, "OPENCODE_PID": "1"}
@@ -62,8 +62,8 @@ def sweep_of(request: pytest.FixtureRequest) -> Iterator[Sweep]:
         return
     server = serve_sweeps(PROJECT, 0)
 
-    async def beside(project_id: str, older_than: Callable[[], float | None]) -> list[str]:
-        return await sweep_beside(f"http://127.0.0.1:{server.server_port}", older_than)
+    async def beside(project_id: str, meant: Callable[[], Meant]) -> list[str]:
+        return await sweep_beside(f"http://127.0.0.1:{server.server_port}", meant)
 
     yield beside
     server.shutdown()
@@ -74,7 +74,7 @@ async def test_only_what_an_agent_of_this_project_started_is_ended(start: Proces
     agents = start(AGENT)
     server = start({"VIBE_PROJECT_ID": PROJECT})
     another = start(AGENT | {"VIBE_PROJECT_ID": "another"})
-    assert len(await sweep_of(PROJECT, lambda: None)) == 1
+    assert len(await sweep_of(PROJECT, Meant)) == 1
     assert not psutil.pid_exists(agents.pid)
     assert server.poll() is None
     assert another.poll() is None
@@ -85,7 +85,7 @@ async def test_a_child_that_emptied_its_environment_goes_with_its_parent(
 ) -> None:
     inner = f"import subprocess; subprocess.run({SLEEP!r}, env={{}})"
     parent = start(AGENT, [sys.executable, "-c", inner])
-    assert len(await sweep_of(PROJECT, lambda: None)) == 2
+    assert len(await sweep_of(PROJECT, Meant)) == 2
     assert not psutil.pid_exists(parent.pid)
 
 
@@ -94,7 +94,7 @@ async def test_what_may_belong_to_another_run_is_spared(start: Processes, sweep_
     time.sleep(0.2)  # noqa: ASYNC251  # ages are told apart by more than a clock tick
     began = time.time()
     younger = start(AGENT)
-    assert len(await sweep_of(PROJECT, lambda: time.time() - began)) == 1
+    assert len(await sweep_of(PROJECT, lambda: Meant(time.time() - began))) == 1
     assert not psutil.pid_exists(older.pid)
     assert younger.poll() is None
 
@@ -103,13 +103,28 @@ async def test_whoever_takes_long_to_say_the_age_spares_no_less(start: Processes
     began = time.time()
     younger = start(AGENT)
 
-    def slowly() -> float:
+    def slowly() -> Meant:
         age = time.time() - began
         time.sleep(0.5)  # longer than a process takes to start
-        return age
+        return Meant(age)
 
     assert await sweep_of(PROJECT, slowly) == []
     assert younger.poll() is None
+
+
+async def test_what_bears_a_card_s_number_is_told_apart_whatever_its_age(
+    start: Processes, sweep_of: Sweep
+) -> None:
+    began = time.time()
+    own, other, gone, none = (
+        start(AGENT | marks) for marks in ({"VIBE_TREE": "7"}, {"VIBE_TREE": "8"}, {"VIBE_TREE": "9"}, {})
+    )
+    assert len(await sweep_of(PROJECT, lambda: Meant(time.time() - began, "7", {"8"}))) == 1
+    assert not psutil.pid_exists(own.pid)
+    assert all(process.poll() is None for process in (other, gone, none))
+    assert len(await sweep_of(PROJECT, lambda: Meant(None, "7", {"8"}))) == 2
+    assert other.poll() is None
+    assert not any(psutil.pid_exists(process.pid) for process in (gone, none))
 
 
 @pytest.mark.parametrize("beside", [False, True])
@@ -135,7 +150,7 @@ async def test_a_supervisor_is_ended_and_not_named(start: Processes, sweep_of: S
     supervisor = start(AGENT, ["bash", "-c", "echo; exec -a vibe-command sleep 600"])
     while psutil.Process(supervisor.pid).cmdline()[0] != "vibe-command":
         time.sleep(0.01)  # noqa: ASYNC251  # it is between two programs
-    assert await sweep_of(PROJECT, lambda: None) == []
+    assert await sweep_of(PROJECT, Meant) == []
     assert not psutil.pid_exists(supervisor.pid)
 
 
@@ -167,21 +182,21 @@ async def test_somebody_else_at_the_port_is_as_nobody(body: bytes) -> None:
         try:
             assert await commands_beside(url) == []
             assert await end_beside(url, "1.5:1:1") == []
-            assert await sweep_beside(url, lambda: None) == []
+            assert await sweep_beside(url, Meant) == []
         finally:
             server.shutdown()
             thread.join()
 
 
 async def test_nothing_left_is_nothing_done() -> None:
-    assert await sweep("a project without processes", lambda: None) == []
+    assert await sweep("a project without processes", Meant) == []
 
 
 async def test_a_sweep_by_somebody_who_is_gone_ends_nothing() -> None:
     server = serve_sweeps(PROJECT, 0)
     server.shutdown()
     server.server_close()
-    assert await sweep_beside(f"http://127.0.0.1:{server.server_port}", lambda: None) == []
+    assert await sweep_beside(f"http://127.0.0.1:{server.server_port}", Meant) == []
 
 
 DEEP = b"[" * 1000

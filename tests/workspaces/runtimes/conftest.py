@@ -21,11 +21,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.send_response(200)
-        if self.path.startswith("/event"):
+        if self.path.startswith("/global/event"):
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Connection", "close")
             self.end_headers()
-            self.wfile.write(b'data: {{"type": "server.connected", "properties": {{}}}}\\n\\n')
+            self.wfile.write(b'data: {{"payload": {{"type": "server.connected", "properties": {{}}}}}}\\n\\n')
             self.wfile.flush()
             threading.Event().wait()
         self.send_header("Content-Type", "application/json")

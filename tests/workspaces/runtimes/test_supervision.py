@@ -25,7 +25,7 @@ class Shell:
         self.bounds = folder / "bounds"
         self.bounds.touch()
         script.write_text(supervision.SCRIPT)
-        env.write_text(supervision.bash_env(script, self.bounds, ["SECRET"]))
+        env.write_text(supervision.bash_env(script, self.bounds, folder / "tasks", ["SECRET"]))
         self.group: Path | None = None
         """The control group to start commands in."""
         self.env = {

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
+from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import ValidationError
@@ -142,6 +143,7 @@ def create_app(config: Config) -> FastAPI:
     app.add_exception_handler(Exception, _fault)
     _health(app, service)
     app.include_router(_session_routes(service), dependencies=[_bearer(config.token)])
+    app.include_router(_tree_routes(service), dependencies=[_bearer(config.token)])
     app.include_router(_output_routes(service), dependencies=[_bearer(config.token)])
     if config.rehearsal_key:
         rehearsal = _rehearsal_routes(Rehearsal(config.rehearsal_pace))
@@ -204,6 +206,17 @@ def _session_routes(service: Service) -> APIRouter:
                 )
             after = whole(last_event_id)
         return _EventStream(_frames(session, after), media_type="text/event-stream", headers=_STREAM_HEADERS)
+
+    return router
+
+
+def _tree_routes(service: Service) -> APIRouter:
+    router = APIRouter(prefix="/trees")
+
+    @router.delete("/{number}")
+    async def release(number: Annotated[int, PathParameter(ge=1, le=2**31 - 1)]) -> dict[str, str]:
+        await service.release(number)
+        return {"message": "Released."}
 
     return router
 

@@ -30,22 +30,41 @@ from pydantic import BaseModel, ValidationError
 from vibe_app import inside
 from vibe_app.inside import Spot
 from vibe_app.shapes import shaped
-from vibe_app.wire import Event, Failure, SidecarStatus, Usage
+from vibe_app.wire import Event, Failure, SidecarStatus, Steps, Usage
 
+LARGEST_SUMMARY = 64 << 10
+"""Bytes of an agent's last message that are kept."""
 _RESERVED = 4096
-_TAIL = 16 * 1024
+_TAIL = 6 * LARGEST_SUMMARY
 """Bytes from the end of a journal that hold its last line, but for an error of uncommon length."""
 
 
 class Header(BaseModel):
-    """What was accepted: written and forced to the disk before OpenCode gets the prompt."""
+    """What was accepted: written and forced to the disk before OpenCode gets the prompt.
+
+    What it has a default for, journals of earlier versions lack.
+    """
 
     version: int = 1
     session_id: str
     prompt_sha256: str
     opencode_session: str
     spends_for: str | None = None
-    """The session of the board whose limits hold for it; None in journals of earlier versions."""
+    """The session of the board whose limits hold for it."""
+    tree: int | None = None
+    """The number of the card in whose tree it works; None in the workspace itself."""
+    began_anew: bool = False
+    """Whether the conversation that it was to go on with was gone."""
+    after: dict[str, str] = {}
+    """The last message of the conversation, and of each of its sub-agents', from before this run."""
+    stale: list[str] = []
+    """What waited for an answer already, and nobody waits for any more."""
+    todos: str = ""
+    """What the agent's list of things to do was like, as `steps.fingerprint` says."""
+    spent: Usage = Usage()
+    """What the conversation had consumed."""
+    setup: str = ""
+    """The OpenCode session in which the tree is prepared; empty where nothing is to be prepared."""
 
 
 class End(BaseModel):
@@ -57,6 +76,8 @@ class End(BaseModel):
     usage: Usage = Usage()
     asking: bool = False
     retry_at: datetime | None = None
+    steps: Steps | None = None
+    summary: str = ""
 
 
 class Line(NamedTuple):
@@ -146,8 +167,9 @@ class Journal:
         try:
             self.append([line])
         except OSError:
+            brief = line.end and line._replace(end=line.end.model_copy(update={"summary": ""}))
             with os.fdopen(_reserve_of(self._spot).open(os.O_RDWR), "r+b") as reserve:
-                reserve.write(_encode(line).rstrip().ljust(_RESERVED))
+                reserve.write(_encode(brief or line).rstrip().ljust(_RESERVED))
                 reserve.flush()
                 os.fsync(reserve.fileno())
         else:

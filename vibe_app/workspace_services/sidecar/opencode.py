@@ -5,6 +5,10 @@ What comes in is taken as far as it has the shapes of `opencode_json`.
 Only the routes of its first API are used. An unknown path answers a web page with
 status 200, so every answer's content type is checked. The interface was measured
 with OpenCode 1.18.33.
+
+OpenCode works in one folder per request (`x-opencode-directory`) and holds an instance for each: its
+configuration, what is busy there, what waits for an answer. Only the events of all of them come in one
+stream, `/global/event`, which needs no instance and goes on when one is disposed.
 """
 
 from __future__ import annotations
@@ -12,8 +16,9 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import quote
 
 import httpx
@@ -25,16 +30,24 @@ from vibe_app.workspace_services.sidecar.opencode_json import (
     Request,
     Rule,
     SessionInfo,
+    Settings,
     Status,
+    Todo,
 )
 
 Json = dict[str, Any]
+
+
+class _Enveloped(TypedDict, total=False):
+    payload: Event
+
 
 # OpenCode sends a heartbeat every 10 s; three missing ones mean that it hangs.
 _SILENCE = 35.0
 _ANSWER = 20.0
 _KNOCK = 1.0
 _LONGEST_LINE = 64 * 1024 * 1024
+_EVENTS = "/global/event"
 
 
 class OpenCodeError(Exception):
@@ -54,26 +67,40 @@ class OpenCodeMissing(OpenCodeError):
 
 
 class OpenCode:
-    """One OpenCode server, seen from one workspace.
+    """One OpenCode server, seen from one folder.
 
     Args:
         url: Its address.
-        workspace: The folder in which it works.
+        folder: The folder in which it works.
         password: Its password; empty when it has none.
     """
 
-    def __init__(self, url: str, workspace: Path, password: str = "") -> None:
+    def __init__(self, url: str, folder: Path, password: str = "") -> None:
+        self.folder = folder
         self._client = httpx.AsyncClient(
             base_url=url,
             auth=("opencode", password) if password else None,
-            headers={"x-opencode-directory": quote(str(workspace))},
             # A proxy in the environment must never see a request to the machine itself.
             trust_env=False,
         )
 
+    def at(self, folder: Path) -> OpenCode:
+        """Return the same server as it is seen from another folder, by the same connections."""
+        other = copy(self)
+        other.folder = folder
+        return other
+
     async def close(self) -> None:
         """Let go of the connections."""
         await self._client.aclose()
+
+    async def settings(self) -> Settings:
+        """Return the configuration that OpenCode's instance of the folder has; one begins if need be."""
+        return shaped(Settings, await self._call("GET", "/config"))
+
+    async def dispose(self) -> None:
+        """End OpenCode's instance of the folder; the next request begins another. What is busy there ends."""
+        await self._call("POST", "/instance/dispose")
 
     async def create_session(self, title: str, permission: list[Rule]) -> str:
         """Make an OpenCode session and return its id. With a title, OpenCode asks the model for none."""
@@ -102,12 +129,41 @@ class OpenCode:
         """Return the sessions of the sub-agents that a session started."""
         return shaped(list[SessionInfo], await self._call("GET", f"/session/{session}/children"))
 
-    async def messages(self, session: str) -> list[Message]:
-        """Return the whole transcript: a list of `{info, parts}`, oldest first."""
-        return shaped(list[Message], await self._call("GET", f"/session/{session}/message"))
+    async def messages(self, session: str, newest: int = 0) -> list[Message]:
+        """Return a transcript: a list of `{info, parts}`, oldest first.
+
+        Args:
+            session: The session.
+            newest: How many of it; 0 for the whole.
+        """
+        asked = f"?limit={newest}" if newest else ""
+        return shaped(list[Message], await self._call("GET", f"/session/{session}/message{asked}"))
+
+    async def remove_message(self, session: str, message: str) -> None:
+        """Take a message out of the transcript of an idle session."""
+        await self._call("DELETE", f"/session/{session}/message/{message}")
+
+    async def todos(self, session: str) -> list[Todo]:
+        """Return the agent's own list of things to do, empty where it has none."""
+        return shaped(list[Todo], await self._call("GET", f"/session/{session}/todo"))
+
+    async def shell(self, session: str, command: str, limit: float) -> Message:
+        """Run a command as a session's person would, and return what became of it once it has ended.
+
+        Args:
+            session: Whose transcript shows it; it is busy meanwhile, and `abort` ends the command.
+            command: Is put between double quotes as it is: it must hold nothing that means something there.
+            limit: Seconds to wait; the command goes on after that.
+        """
+        body = {"agent": "build", "command": command}
+        return shaped(Message, await self._call("POST", f"/session/{session}/shell", body, limit))
+
+    async def delete_session(self, session: str) -> None:
+        """Delete an idle session."""
+        await self._call("DELETE", f"/session/{session}")
 
     async def statuses(self) -> dict[str, Status]:
-        """Return the workspace's sessions that are not idle, by id."""
+        """Return the folder's sessions that are not idle, by id."""
         return shaped(dict[str, Status], await self._call("GET", "/session/status"))
 
     async def abort(self, session: str) -> None:
@@ -139,7 +195,7 @@ class OpenCode:
 
     @asynccontextmanager
     async def events(self) -> AsyncGenerator[AsyncIterator[Event]]:
-        """Open the stream of the workspace's events; entering returns once OpenCode has subscribed.
+        """Open the stream of the events of all folders; entering returns once OpenCode has subscribed.
 
         Raises:
             OpenCodeError: It cannot be opened, is not an event stream, or breaks.
@@ -147,9 +203,9 @@ class OpenCode:
         timeout = httpx.Timeout(_SILENCE, connect=3)
         try:
             headers = {"accept-encoding": "identity"}
-            async with self._client.stream("GET", "/event", headers=headers, timeout=timeout) as response:
+            async with self._client.stream("GET", _EVENTS, headers=headers, timeout=timeout) as response:
                 if response.status_code != 200:
-                    raise _refused("GET", "/event", response.status_code, "")
+                    raise _refused("GET", _EVENTS, response.status_code, "")
                 _expect(response, "text/event-stream")
                 frames = _frames(response)
                 first = await anext(frames, None)
@@ -161,7 +217,8 @@ class OpenCode:
 
     async def _call(self, method: str, path: str, body: Json | None = None, limit: float = _ANSWER) -> object:
         try:
-            response = await self._client.request(method, path, json=body, timeout=limit)
+            headers = {"x-opencode-directory": quote(str(self.folder))}
+            response = await self._client.request(method, path, json=body, timeout=limit, headers=headers)
         except httpx.HTTPError as error:
             raise _gone(error, f"OpenCode does not answer {method} {path}") from error
         if response.status_code == 404:
@@ -208,6 +265,6 @@ async def _frames(response: httpx.Response) -> AsyncIterator[Event]:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             if line.startswith(b"data:"):
-                yield shaped(Event, _decoded(line[5:]))
+                yield shaped(_Enveloped, _decoded(line[5:])).get("payload") or {}
         if len(rest) > _LONGEST_LINE:
             raise OpenCodeError("OpenCode sent an event that is too long to be one")

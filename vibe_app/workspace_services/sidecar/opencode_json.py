@@ -122,6 +122,12 @@ class BashInput(TypedDict, total=False):
     timeout: float
 
 
+class Settings(TypedDict, total=False):
+    """Of a configuration what tells one folder's from another's."""
+
+    instructions: list[str]
+
+
 class Part(TypedDict, total=False):
     """A part of a message: `text`, `reasoning`, `tool`, `step-finish` and others."""
 
@@ -136,10 +142,14 @@ class Part(TypedDict, total=False):
 
 
 class MessageInfo(TypedDict, total=False):
-    """What is known of a message; `summary` is true of one that sums up a conversation."""
+    """What is known of a message; `summary` is true of one that sums up a conversation.
+
+    An answer's parent is the message that it answers.
+    """
 
     id: str
     sessionID: str
+    parentID: str
     role: str
     summary: object
     modelID: str
@@ -155,6 +165,7 @@ class SessionInfo(TypedDict, total=False):
 
     id: str
     parentID: str
+    directory: str
     title: str
     tokens: Tokens
     cost: float
@@ -192,6 +203,7 @@ class Properties(Request, total=False):
 
     info: Info
     part: Part
+    todos: list[Todo]
     status: Status
     error: Error
     messageID: str

@@ -12,12 +12,14 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from vibe_app.wire import EventType, Failure, SidecarStatus, Usage
 from vibe_app.workspace_services.sidecar import verdict as verdicts
 from vibe_app.workspace_services.sidecar.changes import changed_since
 from vibe_app.workspace_services.sidecar.commands import Commands
-from vibe_app.workspace_services.sidecar.journal import End
+from vibe_app.workspace_services.sidecar.journal import LARGEST_SUMMARY, End
 from vibe_app.workspace_services.sidecar.opencode import (
     OpenCode,
     OpenCodeError,
@@ -26,9 +28,13 @@ from vibe_app.workspace_services.sidecar.opencode import (
 )
 from vibe_app.workspace_services.sidecar.opencode_json import Event, Message, Part, Request
 from vibe_app.workspace_services.sidecar.progress import Progress
-from vibe_app.workspace_services.sidecar.sessions import Session
+from vibe_app.workspace_services.sidecar.sessions import PREPARED, Session
+from vibe_app.workspace_services.sidecar.setting_up import SettingUp
+from vibe_app.workspace_services.sidecar.steps import fingerprint, steps
+from vibe_app.workspace_services.sidecar.sweep import Meant
 from vibe_app.workspace_services.sidecar.tool_outputs import ToolOutputs
 from vibe_app.workspace_services.sidecar.translate import Emission, Translator, merged
+from vibe_app.workspace_services.sidecar.turn import Turn
 from vibe_app.workspace_services.sidecar.verdict import Verdict
 from vibe_app.workspace_services.sidecar.waiting import Waits
 from vibe_app.workspace_services.sidecar.watch import Signal, Watch
@@ -48,49 +54,65 @@ _PARDONS = 20
 _NOBODY = "Nobody can be asked during this run. Go on without it, or in another way."
 
 
-class Run:
-    """The work on one live session.
+@dataclass(frozen=True)
+class Surroundings:
+    """What all runs of a workspace share.
 
     Args:
-        session: Its record.
-        client: The OpenCode server.
         watch: The event stream.
-        workspace: The workspace's path, which shown paths are relative to.
         sweep: Ends what the agent left running; see `vibe_app.workspace_services.sidecar.sweep`.
-        eldest_other: Returns the age in seconds of the workspace's oldest other live run, None without any.
-        commands: Ends commands that outlive their limit; told of each that this run calls.
+        meant: Returns which processes a run leaves behind.
+        commands: Ends commands that outlive their limit; told of each that a run calls.
         outputs: Reads what OpenCode keeps of long outputs.
         disk_is_full: Tells whether the workspace has no room left.
         silence: Seconds for which the model may keep its stream open without a word.
     """
 
+    watch: Watch
+    sweep: Callable[[Callable[[], Meant]], Awaitable[list[str]]]
+    meant: Callable[[Run], Meant]
+    commands: Commands
+    outputs: ToolOutputs
+    disk_is_full: Callable[[], bool]
+    silence: float
+
+
+class First(NamedTuple):
+    """What comes before the agent's work, where the tree is to be prepared: the command, then the prompt."""
+
+    command: str
+    prompt: Callable[[], Awaitable[None]]
+
+
+class Run:
+    """The work on one live session.
+
+    Args:
+        session: Its record.
+        client: The OpenCode server, seen from the folder in which it works.
+        around: What it shares with others.
+        first: What is to be done before its agent works; None where that is done, or was begun by an
+            earlier process.
+    """
+
     def __init__(
-        self,
-        session: Session,
-        client: OpenCode,
-        watch: Watch,
-        workspace: str,
-        sweep: Callable[[Callable[[], float | None]], Awaitable[list[str]]],
-        eldest_other: Callable[[Run], float | None],
-        commands: Commands,
-        outputs: ToolOutputs,
-        disk_is_full: Callable[[], bool],
-        silence: float,
+        self, session: Session, client: OpenCode, around: Surroundings, first: First | None = None
     ) -> None:
         self.session = session
+        self._first = first
         self._began = session.events[0].timestamp.timestamp() if session.events else time.time()
         self._client = client
-        self._watch = watch
-        self._inbox = watch.join()
-        self._end_left_over = sweep
-        self._disk_is_full = disk_is_full
-        self._eldest_other = eldest_other
-        self._commands = commands
-        self._outputs = outputs
+        self._watch = around.watch
+        self._inbox = around.watch.join()
+        self._around = around
+        self._commands = around.commands
+        self._outputs = around.outputs
         self._opencode = session.header.opencode_session
-        self._workspace = workspace
-        self._translator = Translator(self._opencode, workspace, session.marks)
-        self._progress = Progress(workspace, time.monotonic(), silence)
+        self._turn = Turn(session.header.after, session.header.stale)
+        self._summary = ""
+        self._workspace = str(client.folder)
+        self._translator = Translator(self._opencode, self._workspace, session.marks)
+        self._progress = Progress(self._workspace, time.monotonic(), around.silence)
         self._pardons = 0
         self._waits = Waits()
         self._buffer: list[Emission] = []
@@ -112,6 +134,11 @@ class Run:
     def age(self) -> float:
         """Seconds since the run began, also when an earlier process began it."""
         return time.time() - self._began
+
+    @property
+    def tree(self) -> int | None:
+        """The number of the card in whose tree it works."""
+        return self.session.header.tree
 
     def begin(self) -> asyncio.Task[None]:
         """Start the loop; the task ends when the session has ended."""
@@ -158,7 +185,7 @@ class Run:
     async def _close(self, verdict: Verdict) -> None:
         if self._stopping:
             verdict = verdicts.CANCELLED
-        elif verdict.status is SidecarStatus.FAILED and self._disk_is_full():
+        elif verdict.status is SidecarStatus.FAILED and self._around.disk_is_full():
             # Whatever it looks like: OpenCode says nothing of this, and stops without a word.
             verdict = verdicts.DISK_FULL
         usage = Usage()
@@ -167,9 +194,11 @@ class Run:
                 if verdict.status is SidecarStatus.FAILED:
                     await self._abort()
                 usage = await self._usage()
+                await self._sum_up()
         self._ended += await self._sweep() + self._commands.forget(self.session.id)
         for event in self._early:
-            self._take(self._translator.feed(event, time.time() * 1000))
+            if not self._turn.is_earlier(event):
+                self._take(self._translator.feed(event, time.time() * 1000))
         notes: list[Emission] = []
         if self._ended:
             text = f"Ended what the run had left running: {', '.join(sorted(set(self._ended)))}"
@@ -188,10 +217,14 @@ class Run:
             usage=usage,
             asking=verdict.asking,
             retry_at=verdict.retry_at,
+            steps=self.session.steps,
+            summary=self._summary,
         )
         self.session.finish(verdict.words, end)
 
     async def _until_verdict(self) -> Verdict:
+        if not self.session.prepared and (found := await self._prepare()):
+            return found
         handled = 0
         while True:
             item = await self._next()
@@ -221,6 +254,30 @@ class Run:
             if await self._catch_up():
                 pause = 0.0
             self._check_at = asyncio.get_running_loop().time() + pause
+
+    async def _prepare(self) -> Verdict | None:
+        """Prepare the tree, then hand over the prompt; return how the run ends where that fails."""
+        if self._first is None:
+            words = "The sidecar was started anew while the card's tree was being prepared."
+            return verdicts.failed(Failure.AGENT_LOST, words)
+        self._say(["Preparing the card's tree"])
+        setting_up = SettingUp(self._client, self.session.header.setup, self._first.command, self._say)
+        if found := await setting_up.run(self._inbox):
+            return found
+        self._take([Emission(EventType.STATUS, "The card's tree is prepared", {PREPARED: 1})])
+        self._flush()
+        try:
+            await self._first.prompt()
+        except OpenCodeError as error:
+            return verdicts.failed(Failure.AGENT_LOST, f"OpenCode did not take the prompt: {error}.")
+        # What it told meanwhile was not listened to.
+        self._inbox.put_nowait(Signal.RESYNC)
+        return None
+
+    def _say(self, lines: list[str]) -> None:
+        for line in lines:
+            self._take(self._translator.note(EventType.STATUS, line))
+        self._flush()
 
     async def _catch_up(self) -> bool:
         """Tell what happened while it was not known what was missed; tell whether that may be the end."""
@@ -263,6 +320,8 @@ class Run:
             self.session.append(entries)
 
     async def _handle(self, event: Event) -> None:
+        if self._turn.is_earlier(event):
+            return
         kind = event.get("type")
         properties = event.get("properties") or {}
         if kind == "message.part.updated":
@@ -276,6 +335,8 @@ class Run:
             self._waits.status(session, properties.get("status") or {}, time.monotonic())
         elif kind == "message.part.updated":
             self._waits.answered(session)
+        elif kind == "todo.updated" and session == self._opencode:
+            self.session.steps = steps(properties.get("todos") or [])
         if kind == "message.part.updated":
             self._commands.saw(self.session.id, properties.get("part") or {})
         elif kind in ("permission.asked", "question.asked"):
@@ -354,13 +415,19 @@ class Run:
                 await self._handle({"type": f"{kind}.asked", "properties": {**request}})
 
     async def _transcripts(self) -> list[Message]:
-        messages = await self._client.messages(self._opencode)
+        messages = await self._fresh(self._opencode)
         for info in await self._client.children(self._opencode):
             self._take(self._translator.feed({"type": "session.updated", "properties": {"info": {**info}}}))
             if child := info.get("id"):
-                await self._read(child, await self._client.messages(child))
+                await self._read(child, await self._fresh(child))
         await self._read(self._opencode, messages)
+        todos = await self._client.todos(self._opencode)
+        if fingerprint(todos) != self.session.header.todos:
+            self.session.steps = steps(todos)
         return messages
+
+    async def _fresh(self, opencode_session: str) -> list[Message]:
+        return self._turn.fresh(opencode_session, await self._client.messages(opencode_session))
 
     async def _read(self, opencode_session: str, messages: list[Message]) -> None:
         for message in messages:
@@ -380,11 +447,18 @@ class Run:
             sessions += await self._client.children(self._opencode)
         except OpenCodeError:
             return Usage()
-        return verdicts.usage_of(sessions)
+        return verdicts.since(self.session.header.spent, verdicts.usage_of(sessions))
+
+    async def _sum_up(self) -> None:
+        """Keep the agent's last message."""
+        with contextlib.suppress(OpenCodeError):
+            self._summary = verdicts.last_words(await self._fresh(self._opencode), LARGEST_SUMMARY)
 
     async def _abort(self) -> None:
-        with contextlib.suppress(OpenCodeError):  # it may be gone already, which is as good
-            await self._client.abort(self._opencode)
+        sessions = [self._opencode] if self.session.prepared else [self.session.header.setup, self._opencode]
+        for opencode_session in sessions:
+            with contextlib.suppress(OpenCodeError):  # it may be gone already, which is as good
+                await self._client.abort(opencode_session)
 
     async def _sweep(self) -> list[str]:
-        return await self._end_left_over(lambda: self._eldest_other(self))
+        return await self._around.sweep(lambda: self._around.meant(self))

@@ -11,45 +11,45 @@ from pathlib import Path
 
 from vibe_app.aio import forever
 from vibe_app.disk import disk_full, is_full
-from vibe_app.errors import InvalidRequest, Unavailable
-from vibe_app.inside import exclude_from_git
+from vibe_app.errors import Conflict, InvalidRequest, Unavailable
+from vibe_app.inside import exclude_from_git, folder
 from vibe_app.wire import EventType, Failure, SessionState, SidecarStatus, StartSession
 from vibe_app.workspace_services.sidecar.commands import Commands
 from vibe_app.workspace_services.sidecar.gateway import Gateway
-from vibe_app.workspace_services.sidecar.guidance import refresh
+from vibe_app.workspace_services.sidecar.instances import Instances
 from vibe_app.workspace_services.sidecar.journal import End
-from vibe_app.workspace_services.sidecar.opencode import OpenCode, OpenCodeError
-from vibe_app.workspace_services.sidecar.opencode_json import Rule
+from vibe_app.workspace_services.sidecar.opencode import OpenCode, OpenCodeError, OpenCodeGone
 from vibe_app.workspace_services.sidecar.progress import SILENCE
-from vibe_app.workspace_services.sidecar.run import Run
+from vibe_app.workspace_services.sidecar.run import First, Run, Surroundings
 from vibe_app.workspace_services.sidecar.sessions import Session, SessionStore
-from vibe_app.workspace_services.sidecar.sweep import end_command, open_commands, sweep
+from vibe_app.workspace_services.sidecar.sweep import Meant, end_command, open_commands, sweep
 from vibe_app.workspace_services.sidecar.sweeper import commands_beside, end_beside, sweep_beside
+from vibe_app.workspace_services.sidecar.talks import begin
 from vibe_app.workspace_services.sidecar.tool_outputs import ToolOutputs
 from vibe_app.workspace_services.sidecar.watch import Watch
 
 logger = logging.getLogger(__name__)
 
 _START_TIMEOUT = 6.0
-# The configuration says the same; these hold even where somebody changed it.
-_RULES: list[Rule] = [
-    {"permission": "question", "pattern": "*", "action": "deny"},
-    {"permission": "doom_loop", "pattern": "*", "action": "deny"},
-]
+_TASKS = "tasks"
+_ANEW = (
+    "The conversation with the agent is gone. A new one begins, which is told what it must know of the work."
+)
 
 
 class Service:
     """Everything that one workspace's sidecar does with sessions.
 
     Args:
-        client: The OpenCode server.
-        workspace: The workspace.
+        client: The OpenCode server, seen from the workspace.
+        workspace: The workspace; cards' trees lie in `tasks`.
         project_id: The project, as in OpenCode's `VIBE_PROJECT_ID`.
         sweeper_url: Who ends left-over commands where they run out of sight, as in a pod; empty
             where this process sees them.
         home: OpenCode's private home as this process sees it; None where it does not.
         silence: Seconds for which a model may keep its stream open without a word.
-        guidance: Where OpenCode reads what the repository says to agents; None where it reads nothing.
+        guidance: Where OpenCode reads what the repository says to agents, and in a folder of that name what
+            those in trees say; None where it reads nothing.
         gateway: Is told whose conversations are; None where the workspace has none.
         notice: A sentence that each run is to begin with; empty for none.
     """
@@ -67,11 +67,9 @@ class Service:
         notice: str = "",
     ) -> None:
         self._gateway = gateway
-        self._silence = silence
         self._client = client
         self._workspace = workspace
         self._folders = (workspace,) if home is None else (workspace, home)
-        self._sweep = partial(sweep_beside, sweeper_url) if sweeper_url else partial(sweep, project_id)
         self._commands = (
             Commands(partial(commands_beside, sweeper_url), partial(end_beside, sweeper_url))
             if sweeper_url
@@ -80,11 +78,20 @@ class Service:
                 lambda mark: asyncio.to_thread(end_command, project_id, mark),
             )
         )
-        self._guidance = guidance
+        self._instances = Instances(workspace, guidance)
         self._notices = [notice] if notice else []
         self.outputs = ToolOutputs(home)
         """What OpenCode keeps of long outputs."""
         self._watch = Watch(client)
+        self._around = Surroundings(
+            self._watch,
+            partial(sweep_beside, sweeper_url) if sweeper_url else partial(sweep, project_id),
+            self._meant,
+            self._commands,
+            self.outputs,
+            lambda: is_full(*self._folders),
+            silence,
+        )
         self._store = SessionStore(workspace)
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -95,7 +102,8 @@ class Service:
         self._exclude()
         for session in self._store.unfinished():
             logger.info("taking up session %s at event %s", session.id, len(session.events))
-            self._begin(self._run(session))
+            client = self._client.at(self._place(session.header.tree))
+            self._begin(Run(session, client, self._around))
         self._keep(asyncio.create_task(forever("watch OpenCode's events", self._watch.run), name="watch"))
         self._keep(
             asyncio.create_task(forever("end overdue commands", self._commands.watch), name="commands")
@@ -131,7 +139,7 @@ class Service:
         """Start a session, once: the same id again answers the same.
 
         Raises:
-            Conflict: The id ran with another prompt.
+            Conflict: The id ran with another prompt, its conversation is in use, or its card has no tree.
             InvalidRequest: The model is not written as provider/model.
             Unavailable: OpenCode is not ready, or does not answer in time.
         """
@@ -187,24 +195,51 @@ class Service:
             await run.stop()
         return session.state()
 
+    async def release(self, tree: int) -> None:
+        """End OpenCode's instance of a card's tree, which is about to go.
+
+        Raises:
+            Conflict: A session works there.
+            Unavailable: OpenCode does not do its part.
+        """
+        async with self._starting:
+            if any(run.tree == tree for run in self._runs.values()):
+                raise Conflict(f"A session of card {tree} is live: stop it first.", "session_live")
+            try:
+                await self._instances.end(self._client.at(self._place(tree)), tree)
+            except OpenCodeGone:
+                return  # with OpenCode its instances are gone
+            except OpenCodeError as error:
+                raise Unavailable(f"{error}.", "opencode_not_ready") from error
+
+    def _place(self, tree: int | None) -> Path:
+        return self._workspace if tree is None else self._workspace / _TASKS / str(tree)
+
     async def _accept(self, request: StartSession) -> Session:
-        self._exclude()
-        said = [*self._notices, *await self._refresh_guidance()]
-        title = request.title or f"Session {request.session_id[:8]}"
-        opencode_session = await self._client.create_session(title, _RULES)
+        self._look_at_place(request)
+        client = self._client.at(self._place(request.tree))
+        said = [*self._notices, *await self._instances.begin(client, request.tree)]
+        header = await begin(client, request, self._store.fingerprint(request.prompt))
+        text = request.prompt
+        if header.began_anew:
+            text = request.lost_prompt or text
+            said.append(_ANEW)
         if self._gateway is not None and request.spends_for is not None:
-            await self._gateway.belongs(opencode_session, request.spends_for)
-        session = self._store.create(request.session_id, request.prompt, opencode_session, request.spends_for)
+            await self._gateway.belongs(header.opencode_session, request.spends_for)
+        session = self._store.create(header)
+        prompt = partial(client.prompt, header.opencode_session, text, request.model)
         # The run listens before the prompt is out, so that nothing can be missed, and is known
         # before it has processes, so that a run which ends now does not take them for its own.
-        run = self._runs[session.id] = self._run(session)
+        first = First(request.setup, prompt) if request.setup else None
+        run = self._runs[session.id] = Run(session, client, self._around, first)
         try:
-            await self._client.prompt(opencode_session, request.prompt, request.model)
+            if first is None:
+                await prompt()
         except (OpenCodeError, asyncio.CancelledError):
             del self._runs[session.id]
             run.abandon()
             self._store.forget(session)
-            self._keep(asyncio.create_task(self._call_off(opencode_session)))
+            self._keep(asyncio.create_task(self._call_off(client, header.opencode_session)))
             raise
         # A disk without room ends the run by its own first line, not the request that started it.
         with contextlib.suppress(OSError):
@@ -213,34 +248,29 @@ class Service:
         self._begin(run)
         return session
 
-    async def _refresh_guidance(self) -> list[str]:
-        """Copy what the repository says to agents; return what of it is not read."""
-        if self._guidance is None:
-            return []
-        try:
-            return await asyncio.to_thread(refresh, self._workspace, self._guidance)
-        except OSError as error:
-            logger.warning("the repository's guidance for agents was not copied: %s", error)
-            return ["The repository's guidance for agents could not be copied and may be out of date."]
+    def _look_at_place(self, request: StartSession) -> None:
+        """See to where a session is to work.
 
-    async def _call_off(self, opencode_session: str) -> None:
+        Raises:
+            Conflict: It cannot work there.
+        """
+        busy = {run.session.header.opencode_session for run in self._runs.values()}
+        if request.conversation in busy:
+            raise Conflict("Another session goes on with this conversation.", "conversation_busy")
+        if request.tree is None:
+            return self._exclude()
+        try:
+            with folder(self._workspace, (_TASKS, str(request.tree))):
+                return None
+        except OSError:
+            raise Conflict(
+                f"There is no tree of card {request.tree} in the workspace.", "tree_missing"
+            ) from None
+
+    async def _call_off(self, client: OpenCode, opencode_session: str) -> None:
         """End what may have been taken on although nobody was told so."""
         with contextlib.suppress(OpenCodeError):
-            await self._client.abort(opencode_session)
-
-    def _run(self, session: Session) -> Run:
-        return Run(
-            session,
-            self._client,
-            self._watch,
-            str(self._workspace),
-            self._sweep,
-            self._eldest_other,
-            self._commands,
-            self.outputs,
-            lambda: is_full(*self._folders),
-            self._silence,
-        )
+            await client.abort(opencode_session)
 
     def _begin(self, run: Run) -> None:
         self._runs[run.session.id] = run
@@ -259,16 +289,21 @@ class Service:
             f"Session failed: {sentence}",
             End(status=SidecarStatus.FAILED, error=sentence, failure=Failure.BROKEN),
         )
-        self._keep(asyncio.create_task(self._call_off(run.session.header.opencode_session)))
+        client = self._client.at(self._place(run.tree))
+        self._keep(asyncio.create_task(self._call_off(client, run.session.header.opencode_session)))
 
     def _owners(self) -> dict[str, str]:
         """Return for whom the OpenCode sessions of the live runs spend."""
         headers = [run.session.header for run in self._runs.values()]
         return {each.opencode_session: each.spends_for for each in headers if each.spends_for is not None}
 
-    def _eldest_other(self, run: Run) -> float | None:
+    def _meant(self, run: Run) -> Meant:
         # A copy: this is also asked from the thread that looks for processes.
-        return max((other.age for other in list(self._runs.values()) if other is not run), default=None)
+        others = [other for other in list(self._runs.values()) if other is not run]
+        own = "" if run.tree is None else str(run.tree)
+        trees = {str(other.tree) for other in others if other.tree is not None}
+        age = max((other.age for other in others), default=None)
+        return Meant(age, "" if own in trees else own, trees - {own})
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)

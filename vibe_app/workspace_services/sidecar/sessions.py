@@ -19,7 +19,7 @@ from vibe_app import inside
 from vibe_app.disk import disk_full, means_full
 from vibe_app.errors import Conflict, NotFound, Unavailable
 from vibe_app.inside import Spot
-from vibe_app.wire import Event, EventType, SessionState, SidecarStatus, now
+from vibe_app.wire import Event, EventType, SessionState, SidecarStatus, Steps, now
 from vibe_app.workspace_services.sidecar import journal as journals
 from vibe_app.workspace_services.sidecar.journal import End, Header, Journal, Line
 
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 500
 _FOLDER = (".opencode", "sessions")
+PREPARED = "prepared"
+"""The mark of the event that says that the tree is prepared."""
 
 
 class Session:
@@ -43,6 +45,10 @@ class Session:
         self.events: list[Event] = contents.events
         self.marks: dict[str, Any] = contents.marks
         self.end: End | None = contents.end
+        self.steps: Steps | None = None
+        """How far the agent is on its own list, while the session is live."""
+        self.prepared = not header.setup or PREPARED in contents.marks
+        """Whether the tree is prepared, if it was to be."""
         self._journal = journal
         self._changed = asyncio.Event()
 
@@ -63,6 +69,11 @@ class Session:
             usage=end.usage,
             asking=end.asking,
             retry_at=end.retry_at,
+            conversation=self.header.opencode_session,
+            began_anew=self.header.began_anew,
+            prepared=self.prepared,
+            steps=end.steps or self.steps,
+            summary=end.summary,
         )
 
     def append(self, entries: Sequence[tuple[EventType, str, dict[str, Any]]]) -> None:
@@ -78,6 +89,7 @@ class Session:
         ]
         if self._journal is not None:
             self._journal.append(lines)
+        self.prepared = self.prepared or any(PREPARED in line.marks for line in lines)
         self._shown([line.event for line in lines])
 
     def finish(self, words: str, end: End) -> None:
@@ -193,21 +205,13 @@ class SessionStore:
             raise Conflict(f"Session {session_id} was started with another prompt.", "prompt_differs")
         return session
 
-    def create(
-        self, session_id: str, prompt: str, opencode_session: str, spends_for: str | None = None
-    ) -> Session:
+    def create(self, header: Header) -> Session:
         """Start the record of a new session.
 
         Raises:
             Unavailable: The workspace cannot be written.
         """
-        header = Header(
-            session_id=session_id,
-            prompt_sha256=self.fingerprint(prompt),
-            opencode_session=opencode_session,
-            spends_for=spends_for,
-        )
-        spot = self._spot(session_id)
+        spot = self._spot(header.session_id)
         try:
             # What lies there is a journal whose header never became whole: nothing was promised.
             spot.remove()

@@ -6,10 +6,14 @@ itself, so that its own start-up environment lacks it). A process that has both 
 started by an agent of this project, however often it forked, changed its session or
 lost its parents; neither OpenCode, nor the sidecar, nor the app has both.
 
+Whose run it was, `VIBE_TREE` says: the number of the card in whose tree the command began, which bash
+notes before each command (`vibe_app.workspaces.runtimes.supervision`) and all that it starts inherits.
+At a run's end what bears its card's number is ended, and what bears that of another card with a live run
+is spared. Of the rest (a command that was told to begin elsewhere, a terminal's) nothing tells whose it
+is: those are ended that are older than every other live run, and the others when the last run ends.
+
 The limits: a process that empties its environment (`env -i`) and has left OpenCode's
-process tree as well is not recognised. With several runs in one workspace the variables
-do not tell whose a process is; then only those are ended that are older than every
-other live run, and the rest when the last run ends.
+process tree as well is not recognised.
 
 The processes of one command share `VIBE_COMMAND`, the mark that its supervisor gave it
 (`vibe_app.workspaces.runtimes.supervision`): so those of a single command can be ended as well.
@@ -20,7 +24,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 import psutil
 
@@ -33,24 +38,46 @@ _TICK = 0.05
 _LINUX = hasattr(time, "CLOCK_BOOTTIME")
 
 
-async def sweep(project_id: str, older_than: Callable[[], float | None]) -> list[str]:
+class Meant(NamedTuple):
+    """Which processes a run leaves behind.
+
+    Args:
+        age: Seconds; of those that bear no number of a card with a live run, younger ones are spared, since
+            they may belong to another run. None spares nothing.
+        tree: The number that the run's own bear; empty where it has none, or shares it with another run.
+        others: Numbers of cards with other live runs: what bears one is spared.
+    """
+
+    age: float | None = None
+    tree: str = ""
+    others: Collection[str] = ()
+
+
+class _Process(NamedTuple):
+    """A process of an agent, and what of its environment tells whose it is."""
+
+    process: psutil.Process
+    command: str
+    tree: str
+
+
+async def sweep(project_id: str, meant: Callable[[], Meant]) -> list[str]:
     """Kill what agents of the project left running, and return the names of it.
 
     Returns once they are gone, within about a second.
 
     Args:
         project_id: The project whose processes are meant.
-        older_than: Returns an age in seconds; younger processes are spared, since they
-            may belong to another run. None spares nothing. Asked anew, from another
-            thread, each time before something is killed, since a run may begin meanwhile.
+        meant: Returns which of them. Asked anew, from another thread, each time before something is
+            killed, since a run may begin meanwhile.
     """
-    return await asyncio.to_thread(_sweep, project_id, older_than)
+    return await asyncio.to_thread(_sweep, project_id, meant)
 
 
-def _sweep(project_id: str, older_than: Callable[[], float | None]) -> list[str]:
+def _sweep(project_id: str, meant: Callable[[], Meant]) -> list[str]:
     names: list[str] = []
     for _ in range(ROUNDS):
-        found, killed = _round(project_id, lambda: moment(older_than))
+        found, killed = _round(project_id, lambda: asked(meant))
         names += killed
         if not found:
             break
@@ -62,46 +89,48 @@ def clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if _LINUX else time.time()
 
 
-def moment(older_than: Callable[[], float | None]) -> float | None:
-    """Return the moment on `clock` that an age means, rather an earlier one than a later."""
+def asked(meant: Callable[[], Meant]) -> tuple[Meant, float | None]:
+    """Ask what is meant; return it with the moment on `clock` that its age means, rather too early a one."""
     present = clock()
-    return None if (age := older_than()) is None else present - age
+    told = meant()
+    return told, None if told.age is None else present - told.age
 
 
-def sweep_once(project_id: str, before: float | None) -> tuple[int, list[str]]:
-    """Kill what agents of the project left running and began before a moment, in one round.
+def sweep_once(project_id: str, before: float | None, meant: Meant) -> tuple[int, list[str]]:
+    """Kill what agents of the project left running, in one round.
 
     Args:
         project_id: The project whose processes are meant.
-        before: On `clock`; None spares nothing.
+        before: What its age means, on `clock`; None spares nothing.
+        meant: Which of them.
 
     Returns:
         How many there were, and the names of those that were killed. Unless there were
         none, some may be left: look again.
     """
-    return _round(project_id, lambda: before)
+    return _round(project_id, lambda: (meant, before))
 
 
 def open_commands(project_id: str) -> list[str]:
     """Return the marks of the commands of which anything runs, whether or not they have ended themselves."""
-    return sorted({mark for _, mark in _of_agents(project_id) if mark})
+    return sorted({found.command for found in _of_agents(project_id) if found.command})
 
 
 def end_command(project_id: str, mark: str) -> list[str]:
     """Kill what is left of one command, and return the names of it."""
     names: list[str] = []
     for _ in range(ROUNDS):
-        found = [process for process, of in _of_agents(project_id) if of == mark]
+        found = [each.process for each in _of_agents(project_id) if each.command == mark]
         if not found:
             break
         names += _end(found)
     return names
 
 
-def _round(project_id: str, until: Callable[[], float | None]) -> tuple[int, list[str]]:
+def _round(project_id: str, told: Callable[[], tuple[Meant, float | None]]) -> tuple[int, list[str]]:
     marked = _of_agents(project_id)
-    before = until()
-    found = [process for process, _ in marked if _meant(process, before)]
+    meant, before = told()
+    found = [each.process for each in marked if _is_meant(each, meant, before)]
     return len(found), _end(found)
 
 
@@ -111,34 +140,38 @@ def _end(found: Sequence[psutil.Process]) -> list[str]:
     return names
 
 
-def _of_agents(project_id: str) -> Sequence[tuple[psutil.Process, str]]:
-    """The processes that an agent of the project started, each with the mark of its command."""
+def _of_agents(project_id: str) -> Sequence[_Process]:
+    """The processes that an agent of the project started, each with its marks."""
     servers: set[int] = set()
-    marked: list[tuple[psutil.Process, str]] = []
+    marked: list[_Process] = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             env = process.environ()
             if env.get("VIBE_PROJECT_ID") == project_id and env.get("OPENCODE_PID", "").isdigit():
                 servers.add(int(env["OPENCODE_PID"]))
                 if process.status() != psutil.STATUS_ZOMBIE:
-                    marked.append((process, env.get("VIBE_COMMAND", "")))
+                    marked.append(_Process(process, env.get("VIBE_COMMAND", ""), env.get("VIBE_TREE", "")))
     # Children that emptied their environment, as long as they hang below a marked one.
-    known = {process.pid for process, _ in marked}
-    for process, mark in list(marked):
+    known = {found.process.pid for found in marked}
+    for found in list(marked):
         with contextlib.suppress(psutil.Error):
-            for child in process.children(recursive=True):
+            for child in found.process.children(recursive=True):
                 if child.pid not in known and child.pid not in servers:
                     known.add(child.pid)
-                    marked.append((child, mark))
-    return [(process, mark) for process, mark in marked if process.pid not in servers]
+                    marked.append(found._replace(process=child))
+    return [found for found in marked if found.process.pid not in servers]
 
 
-def _meant(process: psutil.Process, before: float | None) -> bool:
+def _is_meant(found: _Process, meant: Meant, before: float | None) -> bool:
+    if found.tree and found.tree == meant.tree:
+        return True
+    if found.tree in meant.others:
+        return False
     if before is None:
         return True
     with contextlib.suppress(psutil.Error):
         # psutil adds a boot time in whole seconds, which is taken off again.
-        began = process.create_time() - (psutil.boot_time() if _LINUX else 0.0)
+        began = found.process.create_time() - (psutil.boot_time() if _LINUX else 0.0)
         return began < before - _TICK
     return False
 

@@ -20,12 +20,24 @@ from typing import Any, TypedDict
 import httpx
 
 from vibe_app.shapes import shaped
-from vibe_app.workspace_services.sidecar.sweep import ROUNDS, end_command, moment, open_commands, sweep_once
+from vibe_app.workspace_services.sidecar.sweep import (
+    ROUNDS,
+    Meant,
+    asked,
+    end_command,
+    open_commands,
+    sweep_once,
+)
 
 logger = logging.getLogger(__name__)
 
 _ANSWER = 5.0
-_LARGEST_BODY = 1024
+_LARGEST_BODY = 16 << 10
+
+
+class _Asked(TypedDict, total=False):
+    tree: str
+    others: list[str]
 
 
 class _Answer(TypedDict, total=False):
@@ -34,21 +46,22 @@ class _Answer(TypedDict, total=False):
     marks: list[str]
 
 
-async def sweep_beside(url: str, older_than: Callable[[], float | None]) -> list[str]:
+async def sweep_beside(url: str, meant: Callable[[], Meant]) -> list[str]:
     """Do what `sweep` does, by the process that started OpenCode.
 
     Where it does not answer there is nothing to end: with it end all processes of its container.
 
     Args:
         url: Where it serves, without a slash at the end.
-        older_than: As for `sweep`.
+        meant: As for `sweep`.
     """
     names: list[str] = []
     async with httpx.AsyncClient(timeout=_ANSWER, trust_env=False) as client:
         for _ in range(ROUNDS):
             # A moment instead of an age: the way there takes its time.
-            before = await asyncio.to_thread(moment, older_than)
-            answer = await _asked(client, f"{url}/sweep", {"before": before})
+            told, before = await asyncio.to_thread(asked, meant)
+            body = {"before": before, "tree": told.tree, "others": sorted(told.others)}
+            answer = await _asked(client, f"{url}/sweep", body)
             names += answer.get("names", [])
             if not answer.get("found"):
                 break
@@ -105,9 +118,11 @@ def serve_sweeps(project_id: str, port: int) -> ThreadingHTTPServer:
                 if self.path == "/end":
                     return self._answer(200, {"names": end_command(project_id, str(body["mark"]))})
                 before = None if body["before"] is None else float(body["before"])
+                told = shaped(_Asked, body)
             except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
                 return self._answer(400, {"error": "The body must be a JSON object with 'before' or 'mark'."})
-            found, names = sweep_once(project_id, before)
+            meant = Meant(None, told.get("tree", ""), told.get("others", []))
+            found, names = sweep_once(project_id, before, meant)
             self._answer(200, {"found": found, "names": names})
 
         def _answer(self, status: int, body: dict[str, Any]) -> None:

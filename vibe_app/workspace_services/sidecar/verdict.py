@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from vibe_app.disk import means_full
 from vibe_app.shapes import shaped
-from vibe_app.wire import Failure, SidecarStatus, Usage, number
+from vibe_app.wire import Failure, SidecarStatus, Usage, number, plain_text
 from vibe_app.workspace_services.sidecar.last_answer import asks, unmade_call
 from vibe_app.workspace_services.sidecar.opencode_json import (
     Error,
@@ -254,6 +254,30 @@ def usage_of(sessions: Sequence[SessionInfo]) -> Usage:
         written += number(tokens.get("output")) + number(tokens.get("reasoning"))
         cost += session.get("cost") or 0
     return Usage(tokens_input=read, tokens_output=written, cost=cost)
+
+
+def since(spent: Usage, usage: Usage) -> Usage:
+    """Return what was consumed beyond what had been before."""
+    return Usage(
+        tokens_input=usage.tokens_input - spent.tokens_input,
+        tokens_output=usage.tokens_output - spent.tokens_output,
+        cost=max(usage.cost - spent.cost, 0.0),
+    )
+
+
+def last_words(messages: Sequence[Message], limit: int) -> str:
+    """Return what an agent said last, as Markdown that is safe to show.
+
+    Args:
+        messages: The transcript.
+        limit: Bytes of it at most.
+    """
+    for message in reversed(messages):
+        info, parts = message.get("info") or {}, message.get("parts") or []
+        said = "\n\n".join(part.get("text") or "" for part in parts if part.get("type") == "text").strip()
+        if info.get("role") == "assistant" and info.get("summary") is not True and said:
+            return plain_text(said).encode()[:limit].decode(errors="ignore")
+    return ""
 
 
 def usage_words(usage: Usage) -> str:

@@ -290,7 +290,7 @@ def prepare_given(layout: Layout, provider: str = "") -> None:
     _place(given, layout.script.name).write(supervision.SCRIPT)
     _place(given, layout.forget.name).write(forgetting.SCRIPT)
     _place(given, layout.bash_env.name).write(
-        supervision.bash_env(layout.script, layout.bounds, SECRET_VARIABLES)
+        supervision.bash_env(layout.script, layout.bounds, layout.tasks.resolve(), SECRET_VARIABLES)
     )
     _place(given, layout.bounds.name).write("")
 

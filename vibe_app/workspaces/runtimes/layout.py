@@ -45,6 +45,11 @@ class Layout:
         return self.workspace / ".opencode"
 
     @property
+    def tasks(self) -> Path:
+        """Where the cards' trees lie, each called by its card's number."""
+        return self.workspace / "tasks"
+
+    @property
     def config(self) -> Path:
         """OpenCode's configuration."""
         return config_path(self.workspace)
@@ -76,7 +81,7 @@ class Layout:
 
     @property
     def guidance(self) -> Path:
-        """The sidecar's copy of the repository's guidance for agents."""
+        """The sidecar's copy of what the workspace says to agents; trees' lie in a folder beside it."""
         return self.given / "guidance.md"
 
     @property

@@ -20,7 +20,9 @@ The supervisor carries neither the command's text nor bash's name: a command tha
 processes by their names (`pkill -9 -f server.js`, with that text in its own) ends only
 itself. Every process of a command inherits `VIBE_COMMAND`: when it began (seconds since
 1970), the supervisor's process id and the length of the command's text, with colons
-between. By it `vibe_app.workspace_services.sidecar.commands` knows what a command left open.
+between. By it `vibe_app.workspace_services.sidecar.commands` knows what a command left open. And
+`VIBE_TREE`: the number of the card in whose tree the command began, for OpenCode tells its commands
+nothing of their conversation; by it the sweep at a run's end spares what belongs to another card's.
 
 Where `VIBE_PROCESSES` is set, a command may have fewer processes than OpenCode and its supervisor.
 
@@ -33,21 +35,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from vibe_app.wire import MEMORY_NOTICE
 
 
-def bash_env(script: Path, bounds: Path, secrets: Sequence[str]) -> str:
+def bash_env(script: Path, bounds: Path, tasks: Path, secrets: Sequence[str]) -> str:
     """Return the file for `BASH_ENV`: it forgets secrets and hands the command to the supervisor.
 
     Args:
         script: Where the supervisor's script lies.
         bounds: Where a line is added for each command that is ended for its greed: its supervisor's
             process id, and a sentence.
+        tasks: Where the cards' trees lie.
         secrets: Variables that no command has any business to see.
     """
     return f"""unset BASH_ENV {" ".join(secrets)}
 if [[ $PPID == "$OPENCODE_PID" && -n $BASH_EXECUTION_STRING ]]; then
+  unset VIBE_TREE
+  if [[ $PWD == {quote(f"{tasks}/")}* ]]; then
+    VIBE_TREE=${{PWD#{quote(f"{tasks}/")}}}
+    export VIBE_TREE=${{VIBE_TREE%%/*}}
+  fi
   export VIBE_COMMAND=$EPOCHREALTIME:$$:${{#BASH_EXECUTION_STRING}}
   VIBE_TEXT=$BASH_EXECUTION_STRING VIBE_BOUNDS="{bounds}" exec -a vibe-command "$BASH" "{script}"
 fi

@@ -24,7 +24,7 @@ from tests.waiting import eventually, kill
 from tests.workspaces.runtimes.conftest import STAND_IN, local_settings, program
 from vibe_app.aio import BROKEN
 from vibe_app.errors import DiskFull, InvalidRequest, Unavailable
-from vibe_app.workspace_services.sidecar.sweep import sweep
+from vibe_app.workspace_services.sidecar.sweep import Meant, sweep
 from vibe_app.workspaces.runtimes.base import FILES_GONE, Endpoint
 from vibe_app.workspaces.runtimes.local import asking, processes, records
 from vibe_app.workspaces.runtimes.local import runtime as local
@@ -251,7 +251,7 @@ async def test_what_ends_an_agents_commands_leaves_the_services_alone(
     command = await asyncio.create_subprocess_exec(
         "sleep", "600", env=environment | {"OPENCODE_PID": str(services[Name.OPENCODE])}
     )
-    assert await sweep(str(spec.project_id), lambda: None) == ["sleep"]
+    assert await sweep(str(spec.project_id), Meant) == ["sleep"]
     # How it ended is told to whoever asks first, and the sweep asks as well.
     await asyncio.wait_for(command.wait(), 5)
     assert place.running(spec.project_id) == set(services.values())
