@@ -14,7 +14,7 @@ it drives, and gives both the same secrets. Everything comes from the environmen
 | `GATEWAY_URL` | the gateway's control address, which takes SIDECAR_TOKEN; empty means none | |
 | `OPENCODE_HOME` | OpenCode's private home, for all of a long output; empty where it is out of sight | |
 | `MODEL_SILENCE` | seconds for which a model may keep its stream open without a word | `600` |
-| `GUIDANCE_FILE` | OpenCode's copy of the repository's guidance, trees' in a folder of that name; empty means that none is made | |
+| `GUIDANCE_FILE` | OpenCode's copy of what a repository says, in a folder of that name those of trees | |
 | `RUN_NOTICE` | a sentence that each run begins with | |
 | `REHEARSAL_KEY` | `Bearer` key of `/rehearsal/v1`; empty means that the route is closed | |
 | `REHEARSAL_PACE` | factor on the rehearsal model's pauses: 1 for people, 0 for tests | `1` |
