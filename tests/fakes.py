@@ -176,6 +176,8 @@ class FakeRuntime:
         """Where every project's session proxy answers; it takes the same token."""
         self.gateway_url = ""
         """Where every project's gateway takes the engine's calls; it takes the same token."""
+        self.trees = False
+        """Whether each card has a tree: at `files_url` answers the file browser of a workspace with a hub."""
         self.sidecars: dict[UUID, ScriptedSidecar] = {}
         self.running: set[UUID] = set()
         self.kept: Collection[UUID] | None = None
@@ -237,6 +239,7 @@ class FakeRuntime:
                 self.files_url,
                 self.proxy_url,
                 gateway_url=self.gateway_url,
+                trees=self.trees,
             )
 
     async def starting(self, spec: WorkspaceSpec, progress: Progress | None) -> None:

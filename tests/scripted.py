@@ -50,6 +50,7 @@ class Script:
         usage: What the session is said to have consumed.
         retry_at: When a failure as `provider_wait` is to be tried again.
         asking: Whether its last answer is said to end with a question.
+        summary: The agent's last message.
         rate: Events a second in place of the delays; 0 plays them as fast as they can be written.
     """
 
@@ -59,6 +60,7 @@ class Script:
     failure: Failure | None = None
     usage: Usage = field(default_factory=Usage)
     asking: bool = False
+    summary: str = ""
     retry_at: datetime | None = None
     rate: float | None = None
 
@@ -145,6 +147,9 @@ class ScriptedSession:
             usage=self.script.usage,
             asking=self.script.asking,
             retry_at=self.script.retry_at,
+            conversation=self.start.conversation or f"ses_{self.start.session_id[:8]}",
+            prepared=True,
+            summary=self.script.summary,
         )
 
 
@@ -313,6 +318,8 @@ class ScriptedSidecar:
             live = [s.state().model_dump(mode="json") for s in self.sessions.values() if not s.final]
             kept = [name for name, s in self.sessions.items() if s.final]
             return await send_json(writer, 200, {"sessions": live, "kept": kept})
+        if request.method == "DELETE" and parts[0] == "trees":
+            return await send_json(writer, 200, {"message": "Let go."})
         session = self.sessions.get(parts[1]) if len(parts) > 1 and parts[0] == "sessions" else None
         if session is None:
             return await send_json(writer, 404, {"error": "There is no such session.", "code": "not_found"})

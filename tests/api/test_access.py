@@ -30,6 +30,16 @@ BODIES = {
     "/projects/{project_id}/tasks": {"title": "New"},
     "/projects/{project_id}/tasks/{task_id}": {"version": 1},
     "/projects/{project_id}/tasks/{task_id}/move": {"status": "DONE"},
+    **{
+        f"/projects/{{project_id}}/tasks/{{task_id}}/{rest}": body
+        for rest, body in {
+            "follow-up": {"message": "Go on"},
+            "change/accept": {"revision": "0" * 40},
+            "change/seen": {"path": "README.md"},
+            "change/comments": {"revision": "0" * 40, "path": "README.md", "line": 1, "body": "Why?"},
+            "change/comments/{comment_id}": {"state": "resolved"},
+        }.items()
+    },
 }
 WEIGHT = {"stranger": 0, "viewer": 1, "editor": 2, "owner": 3}
 NEEDS = {
@@ -69,6 +79,19 @@ NEEDS = {
     ("get", "/tasks/{task_id}/sessions/{session_id}"): "viewer",
     ("delete", "/tasks/{task_id}/sessions/{session_id}"): "editor",
     ("get", "/tasks/{task_id}/output"): "viewer",
+    ("get", "/tasks/{task_id}/change"): "viewer",
+    ("get", "/tasks/{task_id}/change/file"): "viewer",
+    ("get", "/tasks/{task_id}/change/blob"): "viewer",
+    ("put", "/tasks/{task_id}/change/seen"): "viewer",
+    ("get", "/tasks/{task_id}/change/comments"): "viewer",
+    ("post", "/tasks/{task_id}/change/comments"): "viewer",
+    ("patch", "/tasks/{task_id}/change/comments/{comment_id}"): "viewer",
+    ("delete", "/tasks/{task_id}/change/comments/{comment_id}"): "viewer",
+    ("post", "/tasks/{task_id}/follow-up"): "editor",
+    ("post", "/tasks/{task_id}/change/accept"): "editor",
+    ("post", "/tasks/{task_id}/change/discard"): "editor",
+    ("post", "/tasks/{task_id}/change/restore"): "editor",
+    ("post", "/tasks/{task_id}/change/solve"): "editor",
 }
 
 
@@ -77,8 +100,10 @@ async def call(
 ) -> httpx.Response:
     """Call a route as it is described, with made-up ids where none are given."""
     address = re.sub(r"\{(\w+)\}", lambda found: (ids or {}).get(found[1], str(uuid4())), path)
-    body = BODIES.get(path, {}) if method in ("post", "patch") else None
+    body = BODIES.get(path) or ({} if method in ("post", "patch") else None)
     given = {"session_id": str(uuid4()), "path": "README.md", "query": "x", "since": "2026-11-22T09:30:00Z"}
+    if "/{task_id}/change" in path:
+        del given["since"]
     params = given if method != "post" else None
     return await client.request(method.upper(), address, json=body, params=params)
 

@@ -13,16 +13,25 @@ from tests.api.test_access import NEEDS, PUBLIC, call, operations
 from vibe_app.settings import Settings
 
 SCOPES = ("read", "run", "write", "admin")
+# Whoever may look may do these, and they write.
+COMMENTING = [
+    ("put", "/tasks/{task_id}/change/seen"),
+    ("post", "/tasks/{task_id}/change/comments"),
+    ("patch", "/tasks/{task_id}/change/comments/{comment_id}"),
+    ("delete", "/tasks/{task_id}/change/comments/{comment_id}"),
+]
 # What a route needs of a token, by its method and its place in a project.
 IN_PROJECT = {
     "read": [
-        *[key for key, role in NEEDS.items() if role == "viewer"],
+        *[key for key, role in NEEDS.items() if role == "viewer" and key not in COMMENTING],
         ("get", "/opencode/{path}"),
     ],
     "run": [
         ("post", "/tasks/{task_id}/execute"),
         ("post", "/workspace/restart"),
         ("post", "/tasks/{task_id}/stop"),
+        ("post", "/tasks/{task_id}/follow-up"),
+        ("post", "/tasks/{task_id}/change/solve"),
         ("post", "/opencode/{path}"),
         ("patch", "/opencode/{path}"),
         ("delete", "/opencode/{path}"),
@@ -39,6 +48,10 @@ IN_PROJECT = {
         ("delete", "/tasks/{task_id}"),
         ("post", "/tasks/{task_id}/move"),
         ("delete", "/tasks/{task_id}/sessions/{session_id}"),
+        *COMMENTING,
+        ("post", "/tasks/{task_id}/change/accept"),
+        ("post", "/tasks/{task_id}/change/discard"),
+        ("post", "/tasks/{task_id}/change/restore"),
     ],
     "admin": [
         ("post", "/members"),

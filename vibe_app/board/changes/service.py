@@ -15,7 +15,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board.access import require, task_of
 from vibe_app.board.changes import content
 from vibe_app.board.changes import queries as change_queries
@@ -176,7 +176,7 @@ class Changes:
             NotFound: The change has no such file.
         """
         async with self._database.transaction() as db:
-            await require(db, actor, project_id, ProjectRole.VIEWER)
+            await require(db, actor, project_id, ProjectRole.VIEWER, Scope.WRITE)
             await task_of(db, project_id, task_id)
             change = await change_queries.newest_change(db, task_id)
             files = content.unpack_files(change.files) if change else []
@@ -203,7 +203,7 @@ async def view_of(db: AsyncSession, change: Change | None, user_id: UUID) -> Cha
             col(Seen.change_id) == change.id, col(Seen.user_id) == user_id
         )
     )
-    marks: dict[str, str] = dict(rows.tuples())
+    marks: dict[str, str] = dict(rows.all())
     return ChangeView(
         id=change.id,
         state=change.state.value,

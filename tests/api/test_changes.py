@@ -1,0 +1,279 @@
+"""A card's change through the API: real git in a real hub, behind a real file browser; the agent is played."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Board, serving
+from tests.fakes import FakeRuntime
+from tests.scripted import Script, ScriptedSidecar
+from tests.workspace_services.git.rooms import made, own_git, sound
+from vibe_app.wire import Failure, StartSession
+from vibe_app.workspace_services.common.serving import Listening
+from vibe_app.workspace_services.file_browser.app import Config, create_app
+from vibe_app.workspace_services.git.hub import Hub
+
+Work = Callable[[Path, StartSession], Script | None]
+
+
+@dataclass
+class Agent:
+    """What the agent of a test does in a card's tree, and what it was told."""
+
+    root: Path
+    work: Work = field(default=lambda tree, start: None)
+    told: list[StartSession] = field(default_factory=list)
+
+    def __call__(self, start: StartSession) -> Script:
+        """Do it, and say how that ends."""
+        self.told.append(start)
+        assert start.tree is not None
+        return self.work(self.root / "tasks" / str(start.tree), start) or Script(
+            summary="Done, **all** of it."
+        )
+
+
+def writes(**files: str) -> Work:
+    """An agent that writes files; two underscores stand for a dot."""
+
+    def work(tree: Path, start: StartSession) -> None:
+        for name, text in files.items():
+            (tree / name.replace("__", ".")).write_text(text)
+
+    return work
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Agent:
+    return Agent(tmp_path / "workspace")
+
+
+@pytest.fixture
+def runtime(agent: Agent) -> FakeRuntime:
+    runtime = FakeRuntime(lambda project_id: ScriptedSidecar(agent))
+    runtime.trees = True
+    return runtime
+
+
+@pytest.fixture
+async def hub(agent: Agent, runtime: FakeRuntime, service_token: str) -> AsyncIterator[Hub]:
+    """The workspace's hub, with the file browser that serves it running."""
+    found = await made(agent.root, {"app.py": "one\ntwo\nthree\n", "README.md": "# App\n"})
+    found.release()
+    async with serving(create_app(Config(agent.root, Listening(service_token)))) as url:
+        runtime.files_url = url
+        yield found
+
+
+async def run(board: Board, task: str, **body: Any) -> dict[str, Any]:
+    """Execute a card, wait for the end, and return the session."""
+    started = await board.editor.post(f"{task}/execute", json=body)
+    assert started.status_code == 200, started.text
+    return await board.session_is(task, "completed")
+
+
+async def follow(board: Board, task: str, status: str = "completed", **body: Any) -> dict[str, Any]:
+    """Follow up, wait for the end, and return the session."""
+    started = await board.editor.post(f"{task}/follow-up", json=body)
+    assert started.status_code == 200, started.text
+    return await board.session_is(task, status)
+
+
+async def change(board: Board, task: str) -> dict[str, Any]:
+    """Return the card's change."""
+    answer = await board.viewer.get(f"{task}/change")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def committed(hub: Hub, *arguments: str) -> str:
+    """What git says of the base branch."""
+    return own_git(hub.path, *arguments)
+
+
+async def test_a_card_without_a_run_has_no_change(board: Board, hub: Hub) -> None:
+    task = await board.task()
+    assert (await change(board, task))["state"] == "none"
+    refused = await board.editor.post(f"{task}/change/accept", json={"revision": "0" * 40})
+    assert (refused.status_code, refused.json()["code"]) == (400, "no_change")
+
+
+async def test_a_run_leaves_a_change_that_is_accepted(board: Board, agent: Agent, hub: Hub) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n", new__txt="new\n")
+    task = await board.task("Make two a number")
+    session = await run(board, task)
+    assert session["summary"] == "Done, **all** of it."
+    assert (session["kind"], session["round_files"], session["round_additions"]) == ("execute", 2, 2)
+    found = await change(board, task)
+    assert (found["state"], found["additions"], found["deletions"]) == ("open", 2, 1)
+    assert [(each["path"], each["status"]) for each in found["files"]] == [
+        ("app.py", "modified"),
+        ("new.txt", "added"),
+    ]
+    assert found["revision"] == session["revision_after"]
+    card = (await board.viewer.get(task)).json()
+    assert (card["number"], card["change"]["additions"], card["status"]) == (1, 2, "AI_REVIEW")
+    file = (await board.viewer.get(f"{task}/change/file", params={"path": "app.py"})).json()
+    assert "-two\n+2\n" in file["patch"]
+    whole = await board.viewer.get(f"{task}/change/file", params={"path": "app.py", "whole": True})
+    assert (whole.json()["old_text"], whole.json()["new_text"]) == ("one\ntwo\nthree\n", "one\n2\nthree\n")
+
+    moved = await board.editor.post(f"{task}/move", json={"status": "DONE"})
+    assert (moved.status_code, moved.json()["code"]) == (409, "change_open")
+    accepted = await board.editor.post(f"{task}/change/accept", json={"revision": found["revision"]})
+    assert accepted.status_code == 200, accepted.text
+    assert accepted.json()["state"] == "accepted"
+    assert await board.status(task) == "DONE"
+    assert committed(hub, "log", "-1", "--format=%an|%s|%(trailers:key=Vibe-Task,valueonly)", "main") == (
+        "Editor|Make two a number|1"
+    )
+    assert (agent.root / "base" / "app.py").read_text() == "one\n2\nthree\n"
+    await gone(agent.root / "tasks" / "1")
+    again = await board.editor.post(f"{task}/change/accept", json={"revision": found["revision"]})
+    assert (again.status_code, again.json()["commit"]) == (200, accepted.json()["commit"])
+    await sound(hub)
+    hub.release()
+
+
+async def gone(path: Path) -> None:
+    """Return once nothing is there."""
+    async with asyncio.timeout(10):
+        while path.exists():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_follow_up_goes_on_in_the_same_tree_and_conversation(
+    board: Board, agent: Agent, hub: Hub
+) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n")
+    task = await board.task()
+    first = await run(board, task)
+    revision = (await change(board, task))["revision"]
+    comment = {"revision": revision, "path": "app.py", "line": 2, "quote": "2", "body": "Write it out."}
+    made = await board.viewer.post(f"{task}/change/comments", json=comment)
+    assert made.status_code == 201, made.text
+    agent.work = writes(app__py="one\nzwei\nthree\n")
+    asked = {"message": "In German.", "comment_ids": [made.json()["id"]], "revision": revision}
+    second = await follow(board, task, **asked)
+    told = agent.told[-1]
+    assert (told.conversation, told.tree) == (first["conversation_id"], 1)
+    assert told.prompt == "In German.\n\nComments on your change:\n\n1. `app.py`, line 2:\n> 2\nWrite it out."
+    assert (second["kind"], second["message"]) == ("follow_up", "In German.")
+    assert second["revision_before"] == revision
+    assert (second["round_additions"], second["round_deletions"]) == (1, 1)
+    [sent] = (await board.viewer.get(f"{task}/change/comments")).json()["comments"]
+    assert (sent["state"], sent["outdated"], sent["session_id"]) == ("sent", True, second["id"])
+    assert await board.status(task) == "AI_REVIEW"
+    since = (await board.viewer.get(f"{task}/change", params={"since": revision})).json()
+    assert [each["path"] for each in since["files"]] == ["app.py"]
+
+
+async def test_a_follow_up_that_fails_returns_the_card_and_the_comments(
+    board: Board, agent: Agent, hub: Hub
+) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n")
+    task = await board.task()
+    await run(board, task)
+    await board.editor.post(f"{task}/move", json={"status": "HUMAN_REVIEW"})
+    revision = (await change(board, task))["revision"]
+    agent.work = lambda tree, start: Script.failing("no", Failure.BROKEN)
+    await follow(board, task, "failed", message="Go on", revision=revision)
+    assert await board.status(task) == "HUMAN_REVIEW"
+
+
+async def test_a_stale_revision_is_told_what_is_new(board: Board, agent: Agent, hub: Hub) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n")
+    task = await board.task()
+    await run(board, task)
+    stale = await board.editor.post(f"{task}/change/accept", json={"revision": "0" * 40})
+    assert (stale.status_code, stale.json()["code"]) == (409, "revision_changed")
+    assert stale.json()["change"]["files"][0]["path"] == "app.py"
+    late = await board.editor.post(f"{task}/follow-up", json={"message": "x", "revision": "0" * 40})
+    assert (late.status_code, late.json()["code"]) == (409, "revision_changed")
+    # Somebody writes into the tree: what would be accepted is not what was seen.
+    (agent.root / "tasks" / "1" / "late.txt").write_text("late\n")
+    seen = (await change(board, task))["revision"]
+    moved_on = await board.editor.post(f"{task}/change/accept", json={"revision": seen})
+    assert (moved_on.status_code, moved_on.json()["code"]) == (409, "revision_changed")
+    newer = await change(board, task)
+    assert [each["path"] for each in newer["files"]] == ["app.py", "late.txt"]
+    accepted = await board.editor.post(f"{task}/change/accept", json={"revision": newer["revision"]})
+    assert accepted.status_code == 200
+
+
+async def test_conflicts_change_nothing_and_are_named(board: Board, agent: Agent, hub: Hub) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n")
+    task = await board.task()
+    await run(board, task)
+    other = await board.task()
+    agent.work = writes(app__py="one\nII\nthree\n")
+    await run(board, other)
+    seen = (await change(board, other))["revision"]
+    done = await board.editor.post(f"{other}/change/accept", json={"revision": seen})
+    head = done.json()["commit"]
+    revision = (await change(board, task))["revision"]
+    refused = await board.editor.post(f"{task}/change/accept", json={"revision": revision})
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflicts")
+    assert refused.json()["change"]["conflicts"] == ["app.py"]
+    assert committed(hub, "rev-parse", "main") == head
+    assert await board.status(task) == "AI_REVIEW"
+
+
+async def test_what_is_discarded_can_be_restored(board: Board, agent: Agent, hub: Hub) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n")
+    task = await board.task()
+    await run(board, task)
+    found = await change(board, task)
+    thrown = await board.editor.post(f"{task}/change/discard", json={"revision": found["revision"]})
+    assert (thrown.status_code, thrown.json()["state"]) == (200, "discarded")
+    assert await board.status(task) == "TODO"
+    assert not (agent.root / "tasks" / "1").exists()
+    back = await board.editor.post(f"{task}/change/restore")
+    assert (back.status_code, back.json()["state"]) == (200, "open")
+    assert (agent.root / "tasks" / "1" / "app.py").read_text() == "one\n2\nthree\n"
+    accepted = await board.editor.post(f"{task}/change/accept", json={"revision": found["revision"]})
+    assert accepted.status_code == 200, accepted.text
+
+
+async def test_a_card_that_changed_nothing_can_be_done(board: Board, agent: Agent, hub: Hub) -> None:
+    task = await board.task()
+    await run(board, task)
+    found = await change(board, task)
+    assert (found["state"], found["revision"]) == ("open", None)
+    moved = await board.editor.post(f"{task}/move", json={"status": "DONE"})
+    assert moved.status_code == 200
+    await gone(agent.root / "tasks" / "1")
+
+
+async def test_a_tree_that_the_agent_destroyed_is_no_loss(board: Board, agent: Agent, hub: Hub) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n")
+    task = await board.task()
+    await run(board, task)
+    own_git(agent.root, "init", "-q", "elsewhere")
+    tree = agent.root / "tasks" / "1"
+    tree.rename(agent.root / "moved")
+    tree.symlink_to(agent.root / "elsewhere")
+    revision = (await change(board, task))["revision"]
+    accepted = await board.editor.post(f"{task}/change/accept", json={"revision": revision})
+    assert accepted.status_code == 200, accepted.text
+    assert committed(hub, "show", "main:app.py") == "one\n2\nthree"
+
+
+async def test_seen_is_lost_when_the_file_changes(board: Board, agent: Agent, hub: Hub) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n", new__txt="new\n")
+    task = await board.task()
+    await run(board, task)
+    for path in ("app.py", "new.txt"):
+        done = await board.viewer.put(f"{task}/change/seen", json={"path": path})
+        assert done.status_code == 204
+    assert (await change(board, task))["seen"] == ["app.py", "new.txt"]
+    assert (await board.editor.get(f"{task}/change")).json()["seen"] == []
+    agent.work = writes(app__py="one\nzwei\nthree\n")
+    await follow(board, task, message="Go on", revision=(await change(board, task))["revision"])
+    assert (await change(board, task))["seen"] == ["new.txt"]
