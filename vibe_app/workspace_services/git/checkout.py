@@ -127,12 +127,13 @@ def note(folder: Path, sentences: list[str]) -> None:
     if sentences:
         _notices_file(folder).write_text(json.dumps(sentences))
     else:
-        forget_notices(folder)
+        _notices_file(folder).unlink(missing_ok=True)
 
 
 def forget_notices(folder: Path) -> None:
-    """Forget what was found when the workspace was made; for one that is erased."""
+    """Forget what was found when the workspace was made, and how; for one that is erased."""
     _notices_file(folder).unlink(missing_ok=True)
+    folder.with_name(f".{folder.name}.layout").unlink(missing_ok=True)
 
 
 def forget_credentials(folder: Path) -> None:

@@ -54,7 +54,7 @@ async def take(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkp
 async def keep(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkpoint:
     """The same for who has locked the tree and looked whether it is there."""
     before = asked.revision or asked.base
-    found = await look(hub, number, before)
+    found = await look(hub, hub.tree(number), hub.index(number), before)
     parents = [before]
     if asked.revision and not await hub.contains(asked.revision, asked.base):
         # The base was brought into the tree: from now on the change is what differs from there.
@@ -107,16 +107,16 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-async def look(hub: Hub, number: int, before: str) -> Snapshot:
+async def look(hub: Hub, tree: Path, index: Path, before: str) -> Snapshot:
     """Store what a tree holds and that git does not ignore, without making a commit of it.
 
     Args:
         hub: The hub.
-        number: The card's; its tree is locked.
-        before: What its index begins with, where there is none yet.
+        tree: The tree, which is locked.
+        index: Ours over its files.
+        before: What the index begins with, where there is none yet.
     """
-    tree, index = hub.tree(number), hub.index(number)
-    if not index.exists():
+    if not os.access(index, os.F_OK):
         await hub.git("read-tree", before, index=index)
     names = await _differing(hub, tree, index)
     left_out: dict[bytes, str] = {}

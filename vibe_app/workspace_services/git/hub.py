@@ -11,6 +11,7 @@ running is in tests/workspace_services/git/test_traps.py.
 | `hub/vibe-trees/<number>` | says that the tree of this number is ours, and its base |
 | `hub/vibe-bin/` | what git finds where it looks for programs of its own: one that does nothing |
 | `base/`, `tasks/<number>/` | the base branch's files; a tree for each card |
+| `found/`, `.earlier/` | of an earlier layout: work that waits for a card, and what else was there |
 | `.new-*`, `.trash-*` | what is being made, and what is being removed |
 """
 
@@ -22,7 +23,7 @@ import os
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,6 @@ _SETTINGS = (
     ("core.alternateRefsCommand", ""),
     ("core.splitIndex", "false"),
     ("core.untrackedCache", "false"),
-    ("fetch.fsckObjects", "true"),
     ("protocol.ext.allow", "never"),
     ("advice.addEmbeddedRepo", "false"),
 )
@@ -95,6 +95,7 @@ class Hub:
         self.path = root / "hub"
         self.base = root / "base"
         self.tasks = root / "tasks"
+        self.found = root / "found"
         self.mark = dict(mark or {})
         self._bubblewrap = bubblewrap
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -104,6 +105,10 @@ class Hub:
     def exists(self) -> bool:
         """Whether this workspace has been made with a hub."""
         return (self.path / "HEAD").is_file()
+
+    def guard(self, written: Sequence[Path], read: Sequence[Path]) -> tuple[str, ...]:
+        """The words before a command that is to see the system and these folders alone."""
+        return guard.before(self._bubblewrap, written, read)
 
     def tree(self, number: int) -> Path:
         """Where the tree of a card lies, or would."""
@@ -258,7 +263,8 @@ class Hub:
         if guarded:
             # It would run `git status` with the configuration of a repository in the tree.
             variables["GIT_EXEC_PATH"] = str(self.path / "vibe-bin")
-            before = guard.before(self._bubblewrap, (self.path,), (self.tasks,))
+            read = [path for path in (self.tasks, self.found) if path.is_dir() and not path.is_symlink()]
+            before = self.guard((self.path,), read)
         held = (self._held,) if self._held >= 0 else ()
         try:
             return await asyncio.create_subprocess_exec(

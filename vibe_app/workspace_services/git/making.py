@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vibe_app.errors import Unavailable
 from vibe_app.workspace_services.common.names import shown
-from vibe_app.workspace_services.git import base, cloning
+from vibe_app.workspace_services.git import base, cloning, takeover
 from vibe_app.workspace_services.git.checkout import note, notices
 from vibe_app.workspace_services.git.cloning import Source
 from vibe_app.workspace_services.git.hub import Hub
@@ -57,12 +57,16 @@ async def make_workspace(
     new, root = _opened(root)
     hub = Hub(root, bubblewrap, mark)
     try:
+        taken = await asyncio.to_thread(takeover.gather, root)
         if not hub.exists:
-            await _make_hub(hub, source, progress)
+            await _make_hub(hub, source, progress, taken)
         async with hub.locked("base"):
             hub.tasks.mkdir(exist_ok=True)
             await progress("Writing the repository's files")
             await base.follow(hub)
+            if taken is not None:
+                await progress("Taking over what was not committed")
+                await takeover.finish(hub, taken)
             await _note(hub)
     except Failed as error:
         raise Unavailable(f"The workspace's git repository could not be made: {error}") from error
@@ -81,16 +85,22 @@ def _opened(root: Path) -> tuple[bool, Path]:
     return new, root.resolve()
 
 
-async def _make_hub(hub: Hub, source: Source | None, progress: Callable[[str], Awaitable[None]]) -> None:
+async def _make_hub(
+    hub: Hub, source: Source | None, progress: Callable[[str], Awaitable[None]], taken: Path | None
+) -> None:
     draft = hub.draft()
     made, call = draft / "hub", Call(mark=hub.mark)
     made.mkdir()
     try:
-        if source:
+        if source and taken is None:
             await progress("Cloning the repository")
             await cloning.clone_bare(source, made, hub.mark, progress)
         else:
             await run(made, call, "init", "--quiet", "--bare", "--template=", f"--initial-branch={_BRANCH}")
+        if taken is not None:
+            await progress("Taking over the workspace's history")
+            if missing := await takeover.bring_history(hub, made, taken, call):
+                (made / "vibe-missing").write_text(missing)
         await _settle(made, call)
         os.rename(made, hub.path)
     finally:
@@ -113,6 +123,8 @@ async def _note(hub: Hub) -> None:
     cut = (hub.path / "shallow").exists()
     said = [_SUBMODULE.format(path=shown(os.fsencode(path))) for path in modes[_GITLINK][:_MOST_SUBMODULES]]
     said += await asyncio.to_thread(cloning.notable, hub.base, modes[_LINK], pointers, cut=cut)
+    with suppress(FileNotFoundError):
+        said.append((hub.path / "vibe-missing").read_text())
     note(hub.root, said)
     done.touch()
 

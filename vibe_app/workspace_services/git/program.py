@@ -54,12 +54,14 @@ class Call:
         config: Further settings of git, as name and value.
         env: Further variables; what is secret goes here and nowhere else.
         hidden: Secrets that are taken out of whatever git says.
+        before: Words before git itself, such as those of `guard`.
     """
 
     mark: Mapping[str, str] = field(default_factory=dict[str, str])
     config: tuple[tuple[str, str], ...] = ()
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     hidden: tuple[str, ...] = field(default=(), repr=False)
+    before: tuple[str, ...] = ()
 
     def complaint(self, errors: bytes) -> str:
         """What git said was wrong, without credentials, as a sentence."""
@@ -148,6 +150,7 @@ async def _start(
     env = environment() | {"GIT_CEILING_DIRECTORIES": str(folder.parent)}
     try:
         return await asyncio.create_subprocess_exec(
+            *call.before,
             "git",
             "--no-pager",
             *settings,

@@ -15,6 +15,7 @@ What is asked and answered is in `wire.git`.
 | `POST /git/merges` | plans the joining of a change |
 | `POST /git/base` | moves the base branch, by compare-and-swap |
 | `POST /git/base/saves` | makes what was written in its folder a commit |
+| `PUT /git/found/{n}` | makes the work of an earlier layout a card's tree |
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from vibe_app.errors import InvalidRequest, NotFound, Unavailable
 from vibe_app.wire import git as wire
 from vibe_app.workspace_services.common.asking import body, query, told
 from vibe_app.workspace_services.common.serving import Stream
-from vibe_app.workspace_services.git import base, changes, checkpoints, trees
+from vibe_app.workspace_services.git import base, changes, checkpoints, takeover, trees
 from vibe_app.workspace_services.git.hub import Hub
 from vibe_app.workspace_services.git.program import Failed
 
@@ -62,6 +63,7 @@ class Routes:
             self._route("/git/merges", "POST", self._plan),
             self._route("/git/base", "POST", self._move),
             self._route("/git/base/saves", "POST", self._save),
+            self._route("/git/found/{number}", "PUT", self._adopt),
         ]
 
     def _route(self, path: str, method: str, handler: Handler) -> Route:
@@ -119,6 +121,10 @@ class Routes:
 
     async def _save(self, request: Request) -> Response:
         return told(await base.save(self._hub, await body(request, wire.SaveOnBase)))
+
+    async def _adopt(self, request: Request) -> Response:
+        asked = await body(request, wire.AdoptFound)
+        return told(await takeover.adopt(self._hub, _number(request), asked))
 
 
 def _number(request: Request) -> int:

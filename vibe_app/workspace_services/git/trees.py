@@ -33,7 +33,7 @@ async def look(hub: Hub) -> wire.Repository:
         branch=hub.branch(),
         head=await hub.head(),
         trees=sorted(number for number in numbers if checkpoints.is_folder(hub.tree(number))),
-        found=checkpoints.is_folder(hub.root / "found"),
+        found=checkpoints.is_folder(hub.found),
     )
 
 
@@ -71,7 +71,13 @@ async def make(hub: Hub, number: int, base: str, revision: str | None, copied: S
         tree.mkdir()
         # The tree is still ours alone, so git may check files out there.
         await hub.git("read-tree", "--reset", "-u", revision or base, tree=tree, index=index)
-        await give_git(hub, tree, base, index, revision)
+        own = await give_git(hub, draft, base)
+        if revision is None:
+            shutil.copyfile(index, own / "index")
+        else:
+            # For the agent's own git what was kept is not committed: it differs from its branch.
+            await give_index(hub, own, base, tree)
+        os.rename(own, tree / ".git")
         notices = _copy(hub.base, tree, copied)
         hub.throw_away(hub.tree(number))
         os.replace(index, hub.index(number))
@@ -91,46 +97,43 @@ def mark(hub: Hub, number: int, base: str) -> None:
     os.replace(draft, marker)
 
 
-async def give_git(hub: Hub, tree: Path, base: str, index: Path, revision: str | None) -> None:
-    """Give a tree that is not yet an agent's a repository of its own, with the base branch at `base`.
+async def give_git(hub: Hub, draft: Path, base: str) -> Path:
+    """Make the repository of a tree's own, with the base branch at `base`, and return where it is.
 
     It is written by hand, which is a few files: `git clone --shared` takes longer, and borrows nothing
-    from a hub whose history is cut short.
+    from a hub whose history is cut short. It has no index yet.
 
     Args:
-        hub: Whose objects it borrows.
-        tree: The files.
+        hub: Whose objects it borrows, from where it will be.
+        draft: Where it is made.
         base: Where its branch is.
-        index: Ours over these files.
-        revision: What the files are of; None for the base's own.
     """
-    own = tree / ".git"
+    own = draft / "git"
     for way in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
         (own / way).mkdir(parents=True)
     branch = hub.branch()
     (own / "HEAD").write_text(f"ref: refs/heads/{branch}\n")
     (own / "config").write_text(_config(hub, branch, len(base)))
     (own / "objects/info/alternates").write_text(_OBJECTS)
-    listed = await hub.git(
-        *("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/", "refs/tags/", "refs/remotes/")
-    )
+    listed = await hub.git("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/", "refs/tags/")
     refs = [f"{base} refs/heads/{branch}".encode()]
     for line in listed.out.splitlines():
         commit, _, name = line.partition(b" ")
         if name.startswith(b"refs/heads/"):
             refs.append(commit + b" refs/remotes/origin/" + name.removeprefix(b"refs/heads/"))
-        elif name.startswith(b"refs/tags/"):
+        else:
             refs.append(line)
     (own / "packed-refs").write_bytes(b"".join(line + b"\n" for line in refs))
     with suppress(FileNotFoundError):
         shutil.copyfile(hub.path / "shallow", own / "shallow")
-    if revision is None:
-        shutil.copyfile(index, own / "index")
-    else:
-        # For the agent's own git what was kept is not committed: it differs from its branch.
-        await hub.git("read-tree", base, index=own / "index")
-        refresh = ("update-index", "-q", "--refresh")
-        await hub.git(*refresh, tree=tree, index=own / "index", accepted=(0, 1))
+    return own
+
+
+async def give_index(hub: Hub, own: Path, base: str, tree: Path) -> None:
+    """Give a tree's repository an index of its base, over files that are others."""
+    index = own / "index"
+    await hub.git("read-tree", base, index=index)
+    await hub.git("update-index", "-q", "--refresh", tree=tree, index=index, accepted=(0, 1))
 
 
 def _config(hub: Hub, branch: str, digits: int) -> str:
@@ -162,7 +165,7 @@ def _copy(base: Path, tree: Path, copied: Sequence[str]) -> list[str]:
                 "outside_workspace",
             )
         try:
-            _copy_one(base, tree, way)
+            copy_one(base, tree, way)
         except FileNotFoundError:
             notices.append(f"{text} was not copied: there is none in the base's files.")
         except OSError as error:
@@ -177,7 +180,12 @@ def _reason(error: OSError) -> str:
     return "it is no plain file" if not isinstance(error, PermissionError) else "it cannot be read"
 
 
-def _copy_one(base: Path, tree: Path, way: list[str]) -> None:
+def copy_one(base: Path, tree: Path, way: list[str]) -> None:
+    """Copy one file to where there is none, on both sides through no link.
+
+    Raises:
+        OSError: It is no plain file, or one of more than `LARGEST_FILE`; or something is there.
+    """
     with folder(base, way[:-1]) as above:
         source = os.open(way[-1], os.O_RDONLY | _FILE, dir_fd=above)
     with os.fdopen(source, "rb") as file:
@@ -214,7 +222,7 @@ async def drop(hub: Hub, number: int, asked: wire.DropTree) -> None:
 
 
 async def _nothing_lost(hub: Hub, number: int, kept: str) -> None:
-    found = await checkpoints.look(hub, number, kept)
+    found = await checkpoints.look(hub, hub.tree(number), hub.index(number), kept)
     listed = await hub.git("diff-tree", "-r", "-z", "--no-renames", "--name-only", kept, found.tree)
     names = [shown(name) for name in listed.out.split(b"\0") if name]
     names += [left.path for left in found.left_out]
