@@ -1,8 +1,7 @@
-"""A card's change through the API: real git in a real hub, behind a real file browser; the agent is played."""
+"""A card's change through the API: real git, in a hub behind a real file browser; the agent is played."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from tests.api.conftest import Board, serving
 from tests.fakes import FakeRuntime
 from tests.scripted import Script, ScriptedSidecar
+from tests.waiting import eventually
 from tests.workspace_services.git.rooms import made, own_git, sound
 from vibe_app.wire import Failure, StartSession
 from vibe_app.workspace_services.common.serving import Listening
@@ -143,9 +143,7 @@ async def test_a_run_leaves_a_change_that_is_accepted(board: Board, agent: Agent
 
 async def gone(path: Path) -> None:
     """Return once nothing is there."""
-    async with asyncio.timeout(10):
-        while path.exists():
-            await asyncio.sleep(0.02)
+    await eventually(lambda: not path.exists())
 
 
 async def test_a_follow_up_goes_on_in_the_same_tree_and_conversation(

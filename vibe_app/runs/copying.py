@@ -16,7 +16,7 @@ from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import DiskFull, InvalidRequest, NotFound, Unavailable
 from vibe_app.runs.record import Record
 from vibe_app.runs.retry_policy import FRUITLESS, RetryPolicy
-from vibe_app.wire import Event, EventType, Failure, SessionState, SidecarStatus
+from vibe_app.wire import Event, EventType, Failure, SessionState, SidecarStatus, Steps
 from vibe_app.workspaces.runtimes.base import Endpoint
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ class Copy:
         self.endpoint = endpoint
         self._ready = ready
         self._retry_policy = retry_policy
+        self._steps: Steps | None = None
 
     async def to_the_end(self, state: SessionState) -> SessionState:
         """Write what the sidecar streams until its session is over; connect again whenever that breaks.
@@ -135,7 +136,7 @@ class Copy:
         batch is written make up the next.
         """
         buffer: list[Event] = []
-        arrived, room = asyncio.Event(), asyncio.Event()
+        arrived, room, news = asyncio.Event(), asyncio.Event(), asyncio.Event()
         newest = self._record.cursor
 
         async def read() -> None:
@@ -146,6 +147,7 @@ class Copy:
                     newest = batch[-1].seq
                     buffer.extend(event for event in batch if event.type is not EventType.DONE)
                     arrived.set()
+                    news.set()
                     while len(buffer) > BACKLOG:
                         room.clear()
                         await room.wait()
@@ -155,6 +157,7 @@ class Copy:
         comparing = asyncio.create_task(
             self._compare(reader, lambda: newest), name=f"compare {self._sidecar_id}"
         )
+        looking = asyncio.create_task(self._look_at_steps(news), name=f"steps of {self._sidecar_id}")
         try:
             while buffer or not reader.done():
                 await arrived.wait()
@@ -171,8 +174,23 @@ class Copy:
             log.info("session %s: %s", self._sidecar_id, error)
             return False
         finally:
-            await cancel(reader, comparing)
+            await cancel(reader, comparing, looking)
         return True
+
+    async def _look_at_steps(self, news: asyncio.Event) -> None:
+        """Note how far the agent is on its own list, as often as it has said something since."""
+        while True:
+            await news.wait()
+            news.clear()
+            try:
+                state = await self._agent.state(self.endpoint, self._sidecar_id)
+            except (Unavailable, InvalidRequest) as error:
+                log.info("session %s cannot be asked for its steps: %s", self._sidecar_id, error)
+            else:
+                if state is not None and state.steps is not None and state.steps != self._steps:
+                    self._steps = state.steps
+                    await self._record.progress(state.steps)
+            await asyncio.sleep(self._retry_policy.count)
 
     async def _compare(self, reader: asyncio.Task[None], newest: Callable[[], int]) -> None:
         """Break off a stream that stands still although the sidecar has more to say, or is through.
