@@ -52,6 +52,7 @@ from vibe_app.workspace_services.file_browser.archive import archive_of
 from vibe_app.workspace_services.file_browser.places import Workspace
 from vibe_app.workspace_services.file_browser.search import changed, search
 from vibe_app.workspace_services.git.hub import Hub
+from vibe_app.workspace_services.git.maintenance import tidy_quietly
 from vibe_app.workspace_services.git.routes import Routes as GitRoutes
 
 MIB = 1024 * 1024
@@ -98,11 +99,16 @@ class Config:
 def create_app(config: Config) -> Starlette:
     """Build the application; when it starts it removes what an earlier one left half done."""
     routes = _Routes(config)
+    hub = Hub(config.workspace, config.bubblewrap)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         await routes.tidy()
+        packing = asyncio.create_task(tidy_quietly(hub))
         yield
+        packing.cancel()
+        await asyncio.wait([packing])
+        hub.release()
 
     return application(
         [
@@ -118,7 +124,7 @@ def create_app(config: Config) -> Starlette:
             Route("/files/changed", routes.changed, methods=["GET"]),
             Route("/files/folder", routes.make_folder, methods=["POST"]),
             Route("/files/move", routes.move, methods=["POST"]),
-            *GitRoutes(Hub(config.workspace, config.bubblewrap)).routes(),
+            *GitRoutes(hub).routes(),
         ],
         config.listening,
         name="The file browser",
