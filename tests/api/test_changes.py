@@ -275,3 +275,37 @@ async def test_seen_is_lost_when_the_file_changes(board: Board, agent: Agent, hu
     agent.work = writes(app__py="one\nzwei\nthree\n")
     await follow(board, task, message="Go on", revision=(await change(board, task))["revision"])
     assert (await change(board, task))["seen"] == ["new.txt"]
+
+
+async def test_the_agent_solves_a_conflict_in_its_own_tree(board: Board, agent: Agent, hub: Hub) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n")
+    first, second = await board.task("A number"), await board.task("A roman number")
+    await run(board, first)
+    agent.work = writes(app__py="one\nII\nthree\n")
+    await run(board, second)
+    for task in (first, second):
+        asked = {"revision": (await change(board, task))["revision"]}
+        answer = await board.editor.post(f"{task}/change/accept", json=asked)
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflicts")
+
+    def solve(tree: Path, start: StartSession) -> None:
+        assert "git merge origin/main" in start.prompt
+        own_git(tree, "commit", "-qam", "Mine")
+        own_git(tree, "fetch", "-q", "origin")
+        own_git(tree, "merge", "-q", "origin/main", status=1)
+        (tree / "app.py").write_text("one\n2 (II)\nthree\n")
+        own_git(tree, "commit", "-qam", "Both")
+
+    agent.work = solve
+    solving = await board.editor.post(f"{second}/change/solve", json=asked)
+    assert solving.status_code == 200, solving.text
+    session = await board.session_is(second, "completed")
+    assert session["kind"] == "solve"
+    found = await change(board, second)
+    assert (found["base"]["behind"], found["conflicts"]) == (0, [])
+    file = await board.viewer.get(f"{second}/change/file", params={"path": "app.py"})
+    assert "-2\n+2 (II)\n" in file.json()["patch"]
+    accepted = await board.editor.post(f"{second}/change/accept", json={"revision": found["revision"]})
+    assert accepted.status_code == 200, accepted.text
+    assert committed(hub, "log", "--format=%s", "main").splitlines()[:2] == ["A roman number", "A number"]
+    assert committed(hub, "show", "main:app.py") == "one\n2 (II)\nthree"

@@ -25,7 +25,16 @@ from vibe_app.board.tasks.models import Task
 from vibe_app.clients.git import GitClient
 from vibe_app.db import Database
 from vibe_app.errors import LeaseLost
-from vibe_app.wire.git import AskDiff, AskPatches, ChangedFile, Diff, LeftOut, TakeCheckpoint, WantTree
+from vibe_app.wire.git import (
+    AskDiff,
+    AskPatches,
+    ChangedFile,
+    Checkpoint,
+    Diff,
+    LeftOut,
+    TakeCheckpoint,
+    WantTree,
+)
 from vibe_app.workspaces.runtimes.base import Endpoint
 
 log = logging.getLogger(__name__)
@@ -65,6 +74,8 @@ class Kept:
         diff: What differs from the base.
         patches: The beginning of its texts, packed.
         left_out: What is in no checkpoint.
+        base: On what the change is founded.
+        behind: By how many commits the base branch has moved on since.
         round: What differs from the checkpoint before the session.
     """
 
@@ -72,6 +83,8 @@ class Kept:
     diff: Diff
     patches: bytes
     left_out: Sequence[LeftOut] = ()
+    base: str = ""
+    behind: int = 0
     round: Diff = field(default_factory=lambda: _NOTHING)
 
 
@@ -145,14 +158,7 @@ class Trees:
             found[2].number,
             _checkpoint(change, task, session_id, title, session.revision_before),
         )
-        return await read_change(
-            self._git,
-            endpoint,
-            change.base_commit,
-            taken.revision,
-            session.revision_before,
-            taken.left_out,
-        )
+        return await read_change(self._git, endpoint, taken, session.revision_before)
 
     async def keep_now(self, endpoint: Endpoint, change: Change, task: Task) -> Kept:
         """Make what is in a tree now a checkpoint, outside of any session, and read what it changes.
@@ -164,15 +170,15 @@ class Trees:
         taken = await self._git.checkpoint(
             endpoint, task.number or 0, _checkpoint(change, task, None, "As it was when it was decided about")
         )
-        return await read_change(
-            self._git, endpoint, change.base_commit, taken.revision, None, taken.left_out
-        )
+        return await read_change(self._git, endpoint, taken, None)
 
 
 def columns_of(kept: Kept) -> dict[str, Any]:
     """Return what a change's row says of what was kept."""
     return {
         "revision": kept.revision,
+        "base_commit": kept.base,
+        "behind": kept.behind,
         "files": content.pack_files(kept.diff.files),
         "patches": kept.patches,
         "file_count": kept.diff.count,
@@ -184,28 +190,22 @@ def columns_of(kept: Kept) -> dict[str, Any]:
     }
 
 
-async def read_change(
-    git: GitClient,
-    endpoint: Endpoint,
-    base: str,
-    revision: str | None,
-    before: str | None,
-    left_out: Sequence[LeftOut] = (),
-) -> Kept:
+async def read_change(git: GitClient, endpoint: Endpoint, taken: Checkpoint, before: str | None) -> Kept:
     """Read what a checkpoint changes of its base, and of the checkpoint before.
 
     Raises:
         VibeError: The workspace cannot do it.
     """
+    base, revision = taken.base, taken.revision
     if revision is None:
-        return Kept(None, _NOTHING, content.pack_patches({}), left_out)
-    asked = AskDiff(base=base, revision=revision)
-    diff = await git.diff(endpoint, asked)
+        return Kept(None, _NOTHING, content.pack_patches({}), taken.left_out, base, taken.behind)
+    diff = await git.diff(endpoint, AskDiff(base=base, revision=revision))
     patches = await git.patches(endpoint, AskPatches(base=base, revision=revision, limit=_PATCHES))
     round_ = diff
     if before is not None and before != base:
         round_ = await git.diff(endpoint, AskDiff(base=before, revision=revision))
-    return Kept(revision, diff, content.pack_patches(patches.patches), left_out, round_)
+    packed = content.pack_patches(patches.patches)
+    return Kept(revision, diff, packed, taken.left_out, base, taken.behind, round_)
 
 
 def _checkpoint(

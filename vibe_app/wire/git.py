@@ -109,6 +109,11 @@ class Checkpoint(_Message):
     """Answer of it. Nothing is written where nothing differs: then `revision` is the one of before."""
 
     revision: Commit | None = Field(description="None where the tree is as its base and never was otherwise")
+    base: Commit = Field(
+        description="On what the change is founded: a newer commit of the base branch than before, where the "
+        "agent has brought that into its tree"
+    )
+    behind: Amount = Field(default=0, description="Commits of the base branch since then")
     number: Amount = Field(default=0, description="Which checkpoint of the card it is, from 1")
     written: bool = False
     left_out: list[LeftOut] = Field(default_factory=list[LeftOut])

@@ -15,6 +15,7 @@ from pathlib import Path
 from vibe_app.errors import NotFound, Unavailable
 from vibe_app.wire import git as wire
 from vibe_app.workspace_services.common.names import shown
+from vibe_app.workspace_services.git.brought import brought
 from vibe_app.workspace_services.git.hub import AGENT, NOTHING, Hub
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -55,20 +56,32 @@ async def keep(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkp
     """The same for who has locked the tree and looked whether it is there."""
     before = asked.revision or asked.base
     found = await look(hub, hub.tree(number), hub.index(number), before)
+    base, head = await brought(hub, number, asked.base), await hub.head()
+    behind = 0 if base == head else await hub.count(base, head)
     parents = [before]
-    if asked.revision and not await hub.contains(asked.revision, asked.base):
+    if base != before and not await hub.contains(before, base):
         # The base was brought into the tree: from now on the change is what differs from there.
-        parents.append(asked.base)
+        parents.append(base)
     kept = await _kept(hub, number)
     if len(parents) == 1 and found.tree == await hub.tree_of(before):
         at = next((k for k, commit in reversed(kept) if commit == asked.revision), 0)
-        return wire.Checkpoint(revision=asked.revision, number=at, left_out=found.left_out)
+        revision = asked.revision
+        return wire.Checkpoint(
+            base=base, behind=behind, revision=revision, number=at, left_out=found.left_out
+        )
     number_of_it, commit = kept[-1] if kept else (0, "")
     if not commit or not await _is(hub, commit, found.tree, parents):
         commit = await hub.commit(found.tree, parents, asked.message, AGENT)
         number_of_it += 1
         await hub.git("update-ref", f"refs/vibe/{number}/{number_of_it}", commit, NOTHING)
-    return wire.Checkpoint(revision=commit, number=number_of_it, written=True, left_out=found.left_out)
+    return wire.Checkpoint(
+        base=base,
+        behind=behind,
+        revision=commit,
+        number=number_of_it,
+        written=True,
+        left_out=found.left_out,
+    )
 
 
 async def _kept(hub: Hub, number: int) -> list[tuple[int, str]]:

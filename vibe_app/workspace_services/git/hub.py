@@ -173,6 +173,10 @@ class Hub:
         said = await self.git("merge-base", "--is-ancestor", other, commit, accepted=(0, 1))
         return said.status == 0
 
+    async def count(self, since: str, commit: str) -> int:
+        """How many commits of a history are not in that of another."""
+        return int((await self.git("rev-list", "--count", f"{since}..{commit}")).word)
+
     async def commit(
         self, tree: str, parents: Collection[str], message: str, author: Person, committer: Person = VIBE
     ) -> str:
