@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,18 +30,19 @@ class GitServer:
     password: str = ""
     moved: dict[str, str] = field(default_factory=dict[str, str])
     port: int = 0
+    scheme: str = "http"
     asked: list[str] = field(default_factory=list[str])
     signed: list[str] = field(default_factory=list[str])
 
     def url(self, name: str, before: str = "") -> str:
         """The address of a repository."""
-        return f"http://{before}127.0.0.1:{self.port}/{name}"
+        return f"{self.scheme}://{before}127.0.0.1:{self.port}/{name}"
 
 
 @contextmanager
-def git_server(root: Path, password: str = "") -> Iterator[GitServer]:
-    """Serve the repositories of a folder."""
-    server = GitServer(root, password)
+def git_server(root: Path, password: str = "", tls: ssl.SSLContext | None = None) -> Iterator[GitServer]:
+    """Serve the repositories of a folder, over TLS where a context is given."""
+    server = GitServer(root, password, scheme="http" if tls is None else "https")
 
     class Handler(BaseHTTPRequestHandler):
         @override
@@ -72,9 +74,19 @@ def git_server(root: Path, password: str = "") -> Iterator[GitServer]:
                 return
             self._backend()
 
+        def _body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding", "") != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return body
+
         def _backend(self) -> None:
             path, _, query = self.path.partition("?")
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self._body()
             env = {
                 "PATH": os.environ["PATH"],
                 "GIT_PROJECT_ROOT": str(server.root),
@@ -90,6 +102,8 @@ def git_server(root: Path, password: str = "") -> Iterator[GitServer]:
                 "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
                 "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
                 "REMOTE_ADDR": "127.0.0.1",
+                # Who signed in may push.
+                "REMOTE_USER": server.signed[-1].partition(":")[0] if server.signed else "",
             }
             done = subprocess.run(
                 ["git", "http-backend"], env=env, input=body, capture_output=True, check=False
@@ -109,6 +123,8 @@ def git_server(root: Path, password: str = "") -> Iterator[GitServer]:
             self.wfile.write(content)
 
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        listening.socket = tls.wrap_socket(listening.socket, server_side=True)
     server.port = listening.server_address[1]
     thread = Thread(target=listening.serve_forever, daemon=True)
     thread.start()

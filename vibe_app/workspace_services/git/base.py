@@ -43,6 +43,8 @@ async def plan(hub: Hub, asked: wire.PlanMerge) -> wire.MergePlan:
 
 async def joined(hub: Hub, ours: str, theirs: str) -> tuple[str, list[str]]:
     """Join two commits' files; return the hash of the outcome, or the paths that conflict."""
+    if (await hub.git("merge-base", ours, theirs, accepted=(0, 1))).status:
+        return "", ["(they have no commit in common)"]
     said = await hub.git(
         *("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs), accepted=(0, 1)
     )

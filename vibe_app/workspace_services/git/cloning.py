@@ -81,7 +81,7 @@ async def clone_bare(source: Source, draft: Path, mark: dict[str, str], progress
 
 async def _clone(source: Source, draft: Path, mark: dict[str, str], progress: Progress, *how: str) -> bool:
     """Clone; return whether there is anything in it."""
-    await _new_enough(draft, mark)
+    await new_enough(draft, mark)
     call = await reach.allow(source.address, source.credential, source.private, mark)
     url = str(source.address)
     try:
@@ -96,12 +96,16 @@ async def _clone(source: Source, draft: Path, mark: dict[str, str], progress: Pr
         if not branch and source.branch:
             await program.run(draft, call, "symbolic-ref", "HEAD", f"{_HEADS}{source.branch}")
     except Failed as error:
-        raise Unavailable(_refused(str(error), source)) from error
+        raise Unavailable(refused(str(error), source)) from error
     return bool(branch)
 
 
-async def _new_enough(folder: Path, mark: dict[str, str]) -> None:
-    """An older git does not know `http.curloptResolve`: it would go where the name leads by then."""
+async def new_enough(folder: Path, mark: dict[str, str]) -> None:
+    """Make sure that git knows `http.curloptResolve`: an older one would go where the name leads by then.
+
+    Raises:
+        Unavailable: It is older.
+    """
     said = (await program.run(folder, Call(mark=mark), "version")).decode()
     found = re.search(r"(\d+)\.(\d+)", said)
     if found and (int(found[1]), int(found[2])) < _OLDEST_GIT:
@@ -145,9 +149,9 @@ def _names(names: list[str]) -> str:
     return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown
 
 
-def _refused(complaint: str, source: Source) -> str:
-    """Why the repository could not be cloned, and what to do about it."""
-    said = f"The repository could not be cloned: {complaint}"
+def refused(complaint: str, source: Source, done: str = "cloned") -> str:
+    """Why a repository could not be cloned, or whatever else was to be done, and what to do about it."""
+    said = f"The repository could not be {done}: {complaint}"
     if re.search(r"error: 30[1-8]", complaint):
         return f"{said} The server leads to another address, which is not followed: give that one."
     if "could not read Username" in complaint or "Authentication failed" in complaint:

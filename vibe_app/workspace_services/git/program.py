@@ -65,15 +65,28 @@ class Call:
 
     def complaint(self, errors: bytes) -> str:
         """What git said was wrong, without credentials, as a sentence."""
-        lines = plain_text(errors.decode("utf-8", "replace")).splitlines()
+        lines = self.words(errors).splitlines()
         said = [line.strip() for line in lines if line.startswith(("fatal:", "ssh:", "error:", "ERROR:"))]
         words = " ".join(said[-2:]) or "git gave no reason"
-        words = addresses.shown(addresses.hide(words, self.hidden)).removeprefix("fatal: ")
-        return f"{words.rstrip('. ')}."
+        return f"{words.removeprefix('fatal: ').rstrip('. ')}."
+
+    def words(self, said: bytes) -> str:
+        """What git or a server said, as text without credentials."""
+        return addresses.shown(addresses.hide(plain_text(said.decode("utf-8", "replace")), self.hidden))
 
 
 class Failed(Exception):
-    """git did not do what it was asked for; the message is its complaint, as a sentence."""
+    """git did not do what it was asked for; the message is its complaint, as a sentence.
+
+    Args:
+        message: The complaint.
+        errors: The end of all that it complained of, with whatever secrets are in it.
+    """
+
+    def __init__(self, message: str, errors: bytes = b"") -> None:
+        super().__init__(message)
+        self.errors = errors
+        self.out = b""
 
 
 async def run(folder: Path, call: Call, *arguments: str) -> bytes:
@@ -97,6 +110,11 @@ async def run(folder: Path, call: Call, *arguments: str) -> bytes:
     try:
         await _heard(process, call, None)
         await taking
+    except Failed as error:
+        with suppress(Failed):
+            await taking
+        error.out = bytes(answer)
+        raise
     finally:
         taking.cancel()
         await kill(process)
@@ -140,7 +158,7 @@ async def _heard(
     except TimeoutError as exc:
         raise Unavailable("The repository could not be cloned: its server stopped answering.") from exc
     if status != 0:
-        raise Failed(call.complaint(tail))
+        raise Failed(call.complaint(tail), tail)
 
 
 async def _start(

@@ -15,6 +15,8 @@ What is asked and answered is in `wire.git`.
 | `POST /git/merges` | plans the joining of a change |
 | `POST /git/base` | moves the base branch, by compare-and-swap |
 | `POST /git/base/saves` | makes what was written in its folder a commit |
+| `POST /git/fetch` | brings the base branch to where its remote is |
+| `POST /git/push` | brings a commit to a branch of the remote |
 | `PUT /git/found/{n}` | makes the work of an earlier layout a card's tree |
 """
 
@@ -32,7 +34,7 @@ from vibe_app.errors import InvalidRequest, NotFound, Unavailable
 from vibe_app.wire import git as wire
 from vibe_app.workspace_services.common.asking import body, query, told
 from vibe_app.workspace_services.common.serving import Stream
-from vibe_app.workspace_services.git import base, changes, checkpoints, takeover, trees
+from vibe_app.workspace_services.git import base, changes, checkpoints, remotes, takeover, trees
 from vibe_app.workspace_services.git.hub import Hub
 from vibe_app.workspace_services.git.program import Failed
 
@@ -63,6 +65,8 @@ class Routes:
             self._route("/git/merges", "POST", self._plan),
             self._route("/git/base", "POST", self._move),
             self._route("/git/base/saves", "POST", self._save),
+            self._route("/git/fetch", "POST", self._fetch),
+            self._route("/git/push", "POST", self._push),
             self._route("/git/found/{number}", "PUT", self._adopt),
         ]
 
@@ -121,6 +125,12 @@ class Routes:
 
     async def _save(self, request: Request) -> Response:
         return told(await base.save(self._hub, await body(request, wire.SaveOnBase)))
+
+    async def _fetch(self, request: Request) -> Response:
+        return told(await remotes.fetch(self._hub, await body(request, wire.Remote)))
+
+    async def _push(self, request: Request) -> Response:
+        return told(await remotes.push(self._hub, await body(request, wire.Push)))
 
     async def _adopt(self, request: Request) -> Response:
         asked = await body(request, wire.AdoptFound)
