@@ -29,8 +29,11 @@ ANYBODY = {
     "BoardState.act",  # asks for another event
     "BoardState.key",
     "ComposerState.set_opened",
+    "ChangesState.list_more",
+    "ChangesState.turn",
     "DrawerState.decide_later",
     "DrawerState.edit",
+    "DrawerState.widen",
     "FilesState.key",
     "FreshState.arrive",
     "HistoryState.forget",
@@ -268,7 +271,7 @@ async def test_a_description_typed_before_a_run_began_is_refused_and_not_dropped
 ):
     runtime._given = Script.lines(1000, rate=20, outcome=None)
     owner = await owner_of(parts, tokens)
-    editor: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}/details")
+    editor: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}/overview")
     await editor.call("DrawerState.arrive")
     await editor.call("DrawerState.edit", editing=True)
     await parts.sessions.execute(owner, project.id, task.id)
@@ -288,7 +291,7 @@ async def test_who_saves_second_chooses_between_both_and_loses_nothing(
     parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView, tab: Open
 ):
     owner = await owner_of(parts, tokens)
-    editor: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}/details")
+    editor: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}/overview")
     await editor.call("DrawerState.arrive")
     await editor.call("DrawerState.edit", editing=True)
     begun = editor.var("DrawerState", "seen")
@@ -348,7 +351,7 @@ async def test_a_title_in_place_names_the_version_on_which_it_was_begun(
 async def test_a_form_that_does_not_say_what_it_is_founded_on_is_shown_beside_what_is_there(
     parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView, tab: Open, seen: str
 ):
-    editor: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}/details")
+    editor: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}/overview")
     await editor.call("DrawerState.arrive")
     await editor.call("DrawerState.edit", editing=True)
     await editor.call("DrawerState.save_details", form={"labels": "docs", "seen": seen})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection
 from functools import partial
 from uuid import UUID
 
@@ -19,7 +21,7 @@ from vibe_app.clients.git import GitClient
 from vibe_app.clients.services import Answer, lasting
 from vibe_app.db import Database
 from vibe_app.errors import InvalidRequest, NotFound
-from vibe_app.wire.git import AskBlob, AskDiff, AskFile, ChangedFile, Diff, FileDiff
+from vibe_app.wire.git import AskBlob, AskDiff, AskFile, AskPatches, ChangedFile, Diff, FileDiff
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
 
@@ -53,6 +55,35 @@ class Texts:
             return _EMPTY
         endpoint = await self._at(actor, project_id)
         return await self._git.diff(endpoint, AskDiff(base=base, revision=change.revision))
+
+    async def patches(
+        self,
+        actor: Actor,
+        project_id: UUID,
+        task_id: UUID,
+        paths: Collection[str],
+        since: str | None = None,
+    ) -> dict[str, str]:
+        """Return the patches of some files of a card's change; what is not at hand is missing.
+
+        Args:
+            actor: Who asks; a viewer.
+            project_id: The board.
+            task_id: The card.
+            paths: The files, as the change names them.
+            since: The checkpoint from which on; the base where it is not given.
+        """
+        async with self._database.read() as db:
+            change = await self._change(db, actor, project_id, task_id)
+            base = await _known(db, change, since) if since else change.base_commit
+        if change.revision is None:
+            return {}
+        if base == change.base_commit:
+            found = await asyncio.to_thread(content.unpack_patches, change.patches)
+        else:
+            asked = AskPatches(base=base, revision=change.revision)
+            found = (await self._git.patches(await self._at(actor, project_id), asked)).patches
+        return {path: found[path] for path in paths if path in found}
 
     async def file(
         self,

@@ -1,7 +1,8 @@
 """Where a browser is: the address of a page, taken apart. Pure.
 
 Everything of a project lives under `/p/<project>`; a card is `/t/<task>` below it,
-with `/history`, `/details` or `/run/<session>` for what its drawer shows.
+with `/overview`, `/output`, `/changes`, `/history` or `/run/<session>` for what its drawer shows; without
+one of these the card says which of them is shown.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ import reflex as rx
 
 from vibe_app.errors import NotFound
 
-TABS = ("output", "history", "details")
+TABS = ("overview", "output", "changes", "history")
+_ONCE = {"details": "overview"}
+"""What tabs were called in the addresses of earlier versions."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """What an address names; None where it names nothing or nothing that could be."""
+    """What an address names; None, or no tab, where it names nothing or nothing that could be."""
 
     project: UUID | None = None
     task: UUID | None = None
-    tab: str = "output"
+    tab: str = ""
     session: UUID | None = None
 
 
@@ -35,12 +38,10 @@ def parse_place(path: str) -> Place:
     if project is None or len(parts) < 4 or parts[2] != "t":
         return Place(project)
     rest = parts[4:]
-    return Place(
-        project,
-        task=_uuid(parts[3]),
-        tab=rest[0] if rest and rest[0] in TABS else "output",
-        session=_uuid(rest[1]) if len(rest) > 1 and rest[0] == "run" else None,
-    )
+    named = _ONCE.get(rest[0], rest[0]) if rest else ""
+    session = _uuid(rest[1]) if len(rest) > 1 and named == "run" else None
+    tab = "output" if session else named if named in TABS else ""
+    return Place(project, task=_uuid(parts[3]), tab=tab, session=session)
 
 
 def place_of(state: rx.State) -> Place:

@@ -23,11 +23,13 @@ from vibe_app.errors import Forbidden, NotFound, Unavailable, VibeError
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.card import Card, card_of
 from vibe_app.web.components.card_face import card_face
+from vibe_app.web.components.changes import ChangesState
 from vibe_app.web.components.composer import ComposerState
 from vibe_app.web.components.drawer import DrawerState, read_drawer, show_drawer
 from vibe_app.web.components.history import HistoryState
 from vibe_app.web.components.kanban import ask_where, kanban
 from vibe_app.web.components.output import OutputState
+from vibe_app.web.components.review import ReviewState
 from vibe_app.web.components.status import COLUMNS
 from vibe_app.web.layout import RailState, read_rail, show_rail
 from vibe_app.web.place import known, place_of, project_here
@@ -46,7 +48,7 @@ PULSE = 1.0
 
 async def _shut(state: BoardState, error: VibeError) -> None:
     """Keep nothing of a project that may not be seen any more, and say why."""
-    for kind in (DrawerState, HistoryState, OutputState):
+    for kind in (DrawerState, HistoryState, OutputState, ChangesState, ReviewState):
         (await state.get_state(kind)).reset()
     project_id = state.project_id
     state.reset()
@@ -146,11 +148,12 @@ class BoardState(rx.State):
         shown = None
         if place_of(self).task is not None:
             async with self:
-                history = await self.get_state(HistoryState)
+                history, drawer = await self.get_state(HistoryState), await self.get_state(DrawerState)
                 page, open_id = history.page, history.open_id
+                tab, editing = drawer.tab, bool(drawer.editing)
             place = place_of(self)
             here = None if whole else next((task for task in tasks if task.id == place.task), None)
-            shown = await read_drawer(actor, place, page, open_id, here)
+            shown = await read_drawer(actor, place, page, open_id, here, tab, editing)
         async with self:
             if str(project_id) != self.project_id:
                 return []

@@ -6,23 +6,26 @@ thing each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
-from vibe_app.board.lifecycle import LIVE, TaskStatus
-from vibe_app.board.sessions.schemas import SessionCard
+from vibe_app.board.lifecycle import FOLLOW_UP_FROM, LIVE, OPEN_CHANGE, TaskStatus
+from vibe_app.board.sessions.schemas import SessionCard, SessionPreview
 from vibe_app.board.spending.wording import spent_words
 from vibe_app.board.tasks.schemas import TaskCard, TaskPatch, TaskView
 from vibe_app.errors import NotFound, VersionChanged
 from vibe_app.web.auth import acts
 from vibe_app.web.components.card import card_of, epoch_ms, is_live
 from vibe_app.web.components.card_fields import facts_of, read_form, texts_of, values_of
+from vibe_app.web.components.changes import ChangesState, ReadChange, read_change, show_change
 from vibe_app.web.components.conflict import Both, both, seen, written
 from vibe_app.web.components.draft import forget
 from vibe_app.web.components.history import HistoryPage, HistoryState, read_history, show_history
+from vibe_app.web.components.review import ReviewState, show_comments
 from vibe_app.web.place import Place, place_of
 from vibe_app.wire import plain_text
 from vibe_app.wiring import services
@@ -30,20 +33,52 @@ from vibe_app.wiring import services
 
 @dataclass(frozen=True)
 class Shown:
-    """What was read for a drawer. `missing` says why there is no task; `can_edit` is None where not asked."""
+    """What was read for a drawer. `missing` says why there is no task; `can_edit` is None where not asked.
+
+    `last` is the newest run with its summary, and `names` who made the card and who ran it.
+    """
 
     place: Place
+    tab: str = ""
     task: TaskCard | None = None
     session: SessionCard | None = None
     history: HistoryPage | None = None
+    change: ReadChange | None = None
+    last: SessionPreview | None = None
+    names: dict[UUID, str] = field(default_factory=dict[UUID, str])
     can_edit: bool | None = None
     missing: str = ""
 
 
+def tab_of(place: Place, task: TaskCard, shown: str = "", editing: bool = False) -> str:
+    """Return which tab of a card is shown.
+
+    Args:
+        place: The address; a tab that it names is shown.
+        task: The card, which says it where the address does not.
+        shown: What is shown so far: that stays, but for a run that begins.
+        editing: The card is being edited: then that stays too.
+    """
+    live = task.status is TaskStatus.IN_PROGRESS
+    if place.tab or (shown and not (live and shown == "overview" and not editing)):
+        return place.tab or shown
+    if live:
+        return "output"
+    if task.status in (TaskStatus.AI_REVIEW, TaskStatus.HUMAN_REVIEW):
+        return "changes" if task.change is not None and task.change.revision else "output"
+    return "overview"
+
+
 async def read_drawer(
-    actor: Actor, place: Place, page: int = 1, open_id: str = "", task: TaskCard | None = None
+    actor: Actor,
+    place: Place,
+    page: int = 1,
+    open_id: str = "",
+    task: TaskCard | None = None,
+    tab: str = "",
+    editing: bool = False,
 ) -> Shown:
-    """Read the task that an address names, the session that is to be seen, and a page of the history.
+    """Read the task that an address names, the session that is to be seen, and what its tab shows.
 
     Args:
         actor: Who looks.
@@ -51,12 +86,15 @@ async def read_drawer(
         page: Which page of the history, where that is shown.
         open_id: The session that is open there.
         task: The task where it was just read with others, and nothing but what its session says has changed.
+        tab: What is shown so far; see `tab_of`.
+        editing: Whether the card is being edited.
     """
     if place.project is None or place.task is None:
         return Shown(place, missing="This address names no task.")
     if task is not None and task.session is not None and place.session in (None, task.session.id):
-        history = await read_history(actor, place, page, open_id) if place.tab == "history" else None
-        return Shown(place, task, task.session, history)
+        tab = tab_of(place, task, tab, editing)
+        history = await read_history(actor, place, page, open_id) if tab == "history" else None
+        return Shown(place, tab, task, task.session, history)
     try:
         task = await services().tasks.read(actor, place.project, place.task)
         session = task.session
@@ -64,9 +102,27 @@ async def read_drawer(
             session = await services().sessions.glance(actor, place.project, place.task, place.session)
     except NotFound as error:
         return Shown(place, missing=error.message)
-    history = await read_history(actor, place, page, open_id) if place.tab == "history" else None
+    tab = tab_of(place, task, tab, editing)
+    history = await read_history(actor, place, page, open_id) if tab == "history" else None
+    change = await read_change(actor, place, task) if tab in ("output", "changes") else None
+    last = None
+    if tab == "overview" and session is not None:
+        runs = await services().sessions.history(actor, place.project, place.task, 1, 1)
+        last = next(iter(runs.items), None)
+    people = {task.created_by, last.created_by if last else None} - {None}
+    names = await services().accounts.names(filter(None, people))
     project = await services().projects.read(actor, place.project)
-    return Shown(place, task, session, history, project.role.covers(ProjectRole.EDITOR))
+    return Shown(
+        place,
+        tab,
+        task,
+        session,
+        history,
+        change,
+        last,
+        {each: user.name for each, user in names.items()},
+        project.role.covers(ProjectRole.EDITOR),
+    )
 
 
 class DrawerState(rx.State):
@@ -76,7 +132,8 @@ class DrawerState(rx.State):
     base: str = ""
     files: str = ""
     outputs: str = ""
-    tab: str = "output"
+    tab: str = ""
+    number: int = 0
     missing: str = ""
     version: int = 0
     title: str = ""
@@ -87,6 +144,14 @@ class DrawerState(rx.State):
     """What is said of the fields that are short."""
     status: str = ""
     created: int = 0
+    author: str = ""
+    summary: str = ""
+    """What the agent said at the end of the last run, as Markdown."""
+    ran_by: str = ""
+    ran_at: int = 0
+    has_change: bool = False
+    talks: bool = False
+    """Whether the agent can be told to go on."""
     can_edit: bool = False
     locked: bool = False
     run: str = ""
@@ -107,6 +172,8 @@ class DrawerState(rx.State):
     """How often that was decided."""
     _mine: dict[str, Any] = {}
     _ground: int = 0
+    wide: str = rx.LocalStorage("")
+    """Whether the drawer takes all of the page, "yes" or nothing; the browser keeps it."""
     editing: str = rx.SessionStorage("")
     """The task whose details are being edited; the browser keeps it, so that a new server knows."""
 
@@ -116,20 +183,25 @@ class DrawerState(rx.State):
         place = place_of(self)
         if place.task is None:
             self.reset()
+            for kind in (ChangesState, ReviewState):
+                (await self.get_state(kind)).reset()
             return HistoryState.forget
         other = str(place.task) != self.task_id
-        editing = self.editing
+        editing, wide = self.editing, self.wide
         if other:
             self.reset()
+            self.wide = wide
             self.task_id, self.base = str(place.task), f"/p/{place.project}/t/{place.task}"
             self.files = f"/p/{place.project}/files?task={place.task}"
             self.outputs = f"/api/projects/{place.project}/files/outputs/"
-        self.tab = place.tab
-        self.editing = editing if (place.tab, editing) == ("details", self.task_id) else ""
+        self.editing = editing if place.tab in ("", "overview") and editing == self.task_id else ""
         history = await self.get_state(HistoryState)
         if other:
-            history.reset()
-        await show_drawer(self, await read_drawer(actor, place, history.page, history.open_id))
+            for kind in (HistoryState, ChangesState, ReviewState):
+                (await self.get_state(kind)).reset()
+        page, open_id, edits = history.page, history.open_id, bool(self.editing)
+        # Whoever comes to an address without a tab sees what the card is about now.
+        await show_drawer(self, await read_drawer(actor, place, page, open_id, editing=edits))
         return None
 
     @acts
@@ -137,6 +209,11 @@ class DrawerState(rx.State):
         """Keep a title that was edited in place, on top of the version on which that was begun."""
         if title.strip() != self.title:
             await _save(self, actor, version, {"title": plain_text(title)})
+
+    @rx.event
+    def widen(self):
+        """Take all of the page, or leave the board in sight."""
+        self.wide = "" if self.wide else "yes"
 
     @rx.event
     def edit(self, editing: bool):
@@ -202,7 +279,8 @@ async def _save(state: DrawerState, actor: Actor, version: int, values: dict[str
         saved = False
         state.both, state._mine = both(error.yours, error.present), dict(error.yours)
         state._ground = error.present.version
-    await show_drawer(state, await read_drawer(actor, place))
+    shown = await read_drawer(actor, place, tab=state.tab, editing=bool(state.editing))
+    await show_drawer(state, shown)
     return saved
 
 
@@ -217,7 +295,19 @@ async def show_drawer(state: DrawerState, shown: Shown) -> None:
         return
     if shown.history is not None:
         show_history(await state.get_state(HistoryState), shown.history)
+    if shown.change is not None and shown.task is not None:
+        changes, review = await state.get_state(ChangesState), await state.get_state(ReviewState)
+        changes.project_id = review.project_id = str(shown.place.project)
+        changes.task_id = review.task_id = state.task_id
+        show_change(changes, shown.change, shown.task)
+        show_comments(review, shown.change, changes.revision)
+    elif shown.tab == "changes" and shown.task is not None:
+        (await state.get_state(ChangesState)).loaded = True
     values: dict[str, Any] = {"loaded": True, "missing": shown.missing}
+    if shown.tab:
+        values["tab"] = shown.tab
+    if shown.last is not None or shown.tab == "overview":
+        values |= _last_run(shown)
     if shown.can_edit is not None or shown.missing:
         values["can_edit"] = bool(shown.can_edit)
     if shown.task is not None:
@@ -226,6 +316,17 @@ async def show_drawer(state: DrawerState, shown: Shown) -> None:
         # What is assigned travels: while there is output this comes every second.
         if getattr(state, name) != value:
             setattr(state, name, value)
+
+
+def _last_run(shown: Shown) -> dict[str, Any]:
+    """Return what the drawer says of who made the card, and of its last run."""
+    last, task = shown.last, shown.task
+    return {
+        "summary": (last.summary or "") if last else "",
+        "ran_by": (shown.names.get(last.created_by, "") if last.created_by else "") if last else "",
+        "ran_at": epoch_ms(last.created_at) if last else 0,
+        "author": shown.names.get(task.created_by, "") if task and task.created_by else "",
+    }
 
 
 def _values(task: TaskCard, session: SessionCard | None) -> dict[str, Any]:
@@ -244,6 +345,13 @@ def _values(task: TaskCard, session: SessionCard | None) -> dict[str, Any]:
         "version": task.version,
         "title": task.title,
         "status": task.status.value,
+        "number": task.number or 0,
+        "has_change": task.change is not None,
+        "talks": task.status in FOLLOW_UP_FROM
+        and (
+            task.status is not TaskStatus.TODO
+            or (task.change is not None and task.change.state in OPEN_CHANGE)
+        ),
         "created": epoch_ms(task.created_at),
         "locked": task.status is TaskStatus.IN_PROGRESS,
         "run": card.run,

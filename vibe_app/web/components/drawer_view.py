@@ -10,6 +10,7 @@ from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.web.components.card import RUNNING
 from vibe_app.web.components.card_face import execute_button, quiet_words, stop_button
 from vibe_app.web.components.card_fields import FIELDS, CardField, controls
+from vibe_app.web.components.changes_view import changes_tab
 from vibe_app.web.components.conflict import conflict_view
 from vibe_app.web.components.draft import draft, typed
 from vibe_app.web.components.drawer import DrawerState, draft_name
@@ -38,6 +39,7 @@ def _state() -> rx.Component:
         rx.cond(DrawerState.run == "stopping", "running", DrawerState.run), DrawerState.run == "stopping"
     )
     return rx.fragment(
+        rx.cond(DrawerState.number > 0, rx.el.span(f"#{DrawerState.number}", class_name="v-quiet v-digits")),
         rx.el.span(rx.match(DrawerState.status, *COLUMN_NAMES.items(), ""), class_name="v-chip"),
         rx.cond(DrawerState.run != "", badge),
         rx.cond(
@@ -82,6 +84,20 @@ def _action(on_execute: Any, on_stop: Any, on_move: Any) -> rx.Component:
     )
 
 
+def _width() -> rx.Component:
+    """The button that has the drawer take all of the page, and its mark for the style sheet."""
+    wide = DrawerState.wide != ""
+    return rx.el.span(
+        rx.cond(
+            wide,
+            icon_button("minimize-2", "Leave the board in sight", on_click=DrawerState.widen),
+            icon_button("maximize-2", "Use the whole page", on_click=DrawerState.widen),
+        ),
+        class_name="v-width",
+        custom_attrs={"data-wide": rx.cond(wide, "true", "false")},
+    )
+
+
 def _head(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Component:
     title = InPlace.create(
         name=f"title:{DrawerState.task_id}",
@@ -98,6 +114,7 @@ def _head(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Compone
         rx.el.h2(DrawerState.title, class_name="v-unseen"),
         rx.el.div(
             rx.el.div(title, class_name="v-drawer-title"),
+            _width(),
             rx.el.a(
                 rx.icon("x", size=18, aria_hidden="true"),
                 href=close,
@@ -114,9 +131,10 @@ def _head(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Compone
             class_name="v-row",
         ),
         rx.el.nav(
-            _tab("output", "Output", DrawerState.base),
+            _tab("overview", "Overview", f"{DrawerState.base}/overview"),
+            _tab("output", "Output", f"{DrawerState.base}/output"),
+            _tab("changes", "Changes", f"{DrawerState.base}/changes"),
             _tab("history", "History", f"{DrawerState.base}/history"),
-            _tab("details", "Details", f"{DrawerState.base}/details"),
             aria_label="Parts of the card",
             class_name="v-tabs",
         ),
@@ -138,7 +156,7 @@ def _output() -> rx.Component:
         DrawerState.older,
         rx.el.p(
             "An earlier run. ",
-            rx.el.a("Show the newest", href=DrawerState.base, class_name="v-link"),
+            rx.el.a("Show the newest", href=f"{DrawerState.base}/output", class_name="v-link"),
             class_name="v-quiet",
             style={"margin": "0"},
         ),
@@ -151,18 +169,6 @@ def _output() -> rx.Component:
         rehearsal,
         older,
         failed,
-        rx.cond(
-            (DrawerState.session_id != "") & ~DrawerState.session_live & DrawerState.loaded,
-            rx.el.p(
-                rx.el.a(
-                    "Changed files",
-                    href=f"{DrawerState.files}&run={DrawerState.session_id}",
-                    class_name="v-link",
-                ),
-                class_name="v-quiet",
-                style={"margin": "0"},
-            ),
-        ),
         output_panel(
             DrawerState.session_id, DrawerState.title, DrawerState.session_live, DrawerState.outputs
         ),
@@ -185,25 +191,58 @@ def _fact(field: CardField) -> rx.Component:
     return rx.el.div(rx.el.dt(field.label), rx.el.dd(rx.cond(words != "", words, "–")))
 
 
-def _details() -> rx.Component:
-    shown = rx.fragment(
-        rx.cond(
-            DrawerState.description != "",
-            markdown(DrawerState.description),
-            rx.el.p("No description.", class_name="v-quiet", style={"margin": "0"}),
+def _last_run() -> rx.Component:
+    """What came of the newest run, in the agent's own words."""
+    return rx.cond(
+        DrawerState.ran_at > 0,
+        rx.el.section(
+            rx.el.h3("Last run"),
+            rx.el.p(
+                rx.cond(DrawerState.ran_by != "", rx.fragment(DrawerState.ran_by, ", "), rx.fragment()),
+                ago(DrawerState.ran_at),
+                rx.cond(DrawerState.words != "", rx.fragment(" · ", DrawerState.words)),
+                class_name=rx.cond(DrawerState.run == "failed", "v-error", "v-quiet"),
+            ),
+            rx.cond(DrawerState.summary != "", markdown(DrawerState.summary)),
+            aria_label="Last run",
+            class_name="v-part-of-card",
         ),
+    )
+
+
+def _overview() -> rx.Component:
+    edit = rx.cond(
+        DrawerState.can_edit, rx.button("Edit", variant="soft", size="1", on_click=DrawerState.edit(True))
+    )
+    shown = rx.fragment(
+        rx.el.section(
+            rx.el.div(rx.el.h3("Description"), edit, class_name="v-row"),
+            rx.cond(
+                DrawerState.description != "",
+                markdown(DrawerState.description),
+                rx.el.p("No description.", class_name="v-quiet", style={"margin": "0"}),
+            ),
+            class_name="v-part-of-card",
+        ),
+        _last_run(),
         rx.el.dl(
             *(_fact(each) for each in FIELDS if not each.wide),
-            rx.el.div(rx.el.dt("Created"), rx.el.dd(ago(DrawerState.created))),
+            rx.el.div(
+                rx.el.dt("Created"),
+                rx.el.dd(
+                    ago(DrawerState.created),
+                    rx.cond(DrawerState.author != "", rx.fragment(" by ", DrawerState.author)),
+                ),
+            ),
             class_name="v-facts",
         ),
         rx.cond(
             DrawerState.can_edit,
             rx.el.div(
-                rx.button("Edit", variant="soft", on_click=DrawerState.edit(True)),
                 ask(
                     "Delete this task?",
-                    "Its runs and their output go with it. Files in the workspace stay. It cannot be undone.",
+                    "Its runs, their output and its change go with it. Files of the base branch stay. "
+                    "It cannot be undone.",
                     "Delete task",
                     DrawerState.delete,
                     trigger=rx.button(
@@ -258,8 +297,9 @@ def drawer(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Compon
                 class_name="v-drawer-body",
             ),
         ),
-        ("details", _details()),
-        _output(),
+        ("output", _output()),
+        ("changes", changes_tab(rx.fragment(), DrawerState.wide != "")),
+        _overview(),
     )
     conflict = conflict_view(DrawerState.both, DrawerState.choose, DrawerState.decide_later)
     missing = rx.el.div(

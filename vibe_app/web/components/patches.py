@@ -1,0 +1,124 @@
+"""Unified patches as they are shown: in pieces of bearable size, each one a patch by itself. Pure.
+
+A workspace tells a long patch in parts that end somewhere, and a browser is given only a piece of a part
+at a time. So a piece may begin and end amid a hunk; each gets headers that count what is in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+LONGEST_LINE = 2000
+"""Characters of a line that are shown."""
+
+_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)")
+_MARKS = ("+", "-", " ", "\\")
+
+
+@dataclass(frozen=True)
+class At:
+    """The next line of either text, from 1."""
+
+    old: int
+    new: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some hunks of a patch, without the lines before the first.
+
+    `lines` is how many lines of hunks were read up to its end, `end` is where it ends, and `whole` tells
+    that nothing of the patch follows.
+    """
+
+    text: str
+    lines: int
+    end: At
+    whole: bool
+
+
+def piece(patch: str, size: int, at: At | None = None, skip: int = 0) -> Piece:
+    """Return a piece of a patch.
+
+    Args:
+        patch: Hunks, with or without the lines that git writes before them.
+        size: Characters after which it ends, at the end of a line.
+        at: Where the patch begins, if that is amid a hunk.
+        skip: `lines` of the piece before it.
+    """
+    done, hunk = list[str](), _Hunk(at) if at else None
+    read = length = 0
+    for line in patch.split("\n"):
+        if match := _HUNK.match(line):
+            done += hunk.written() if hunk else []
+            hunk = _Hunk(At(int(match[1]), int(match[3])), match)
+        elif hunk is not None and line[:1] in _MARKS:
+            if length >= size and line[0] != "\\":
+                return Piece("".join(done + hunk.written()), read, hunk.at, False)
+            read += 1
+            if read > skip:
+                length += hunk.take(line)
+            else:
+                hunk.leave(line)
+    end = hunk.at if hunk else At(1, 1)
+    return Piece("".join(done + (hunk.written() if hunk else [])), read, end, True)
+
+
+def lines_of(patch: str, side: str) -> Iterator[tuple[int, str, bool]]:
+    """Yield the lines of one side of a patch: the number, the text, and whether it is a changed one.
+
+    Args:
+        patch: What `pieces` has made.
+        side: `new` or `old`.
+    """
+    mark, at = ("+", "-")[side == "old"], 0
+    for line in patch.split("\n"):
+        if match := _HUNK.match(line):
+            at = int(match[1] if side == "old" else match[3])
+        elif line[:1] in (" ", mark):
+            yield at, line[1:], line[:1] == mark
+            at += 1
+
+
+def quote_of(patch: str, side: str, first: int, last: int) -> str:
+    """Return the text of some lines of a patch, as far as they are in it."""
+    return "\n".join(text.removesuffix("\r") for at, text, _ in lines_of(patch, side) if first <= at <= last)
+
+
+class _Hunk:
+    """Lines of one hunk that are next to each other, and where they stand."""
+
+    def __init__(self, at: At, header: re.Match[str] | None = None) -> None:
+        # A side without lines is numbered by the line before it.
+        empty = [header is not None and header[number] == "0" for number in (2, 4)]
+        self.at = self._first = At(at.old + empty[0], at.new + empty[1])
+        self._words = header[5] if header else ""
+        self._lines: list[str] = []
+
+    def leave(self, line: str) -> None:
+        """Pass over a line before the first that is shown."""
+        self._pass(line)
+        self._first, self._words = self.at, ""
+
+    def take(self, line: str) -> int:
+        """Add a line; return its length."""
+        shown = line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} … {len(line):,} characters"
+        self._lines.append(shown)
+        self._pass(line)
+        return len(shown) + 1
+
+    def _pass(self, line: str) -> None:
+        if line[0] != "\\":
+            self.at = At(self.at.old + (line[0] != "+"), self.at.new + (line[0] != "-"))
+
+    def written(self) -> list[str]:
+        """Return its lines below a header that counts them."""
+        if not self._lines:
+            return []
+        old, new = self.at.old - self._first.old, self.at.new - self._first.new
+        header = (
+            f"@@ -{self._first.old - (old == 0)},{old} +{self._first.new - (new == 0)},{new} @@{self._words}"
+        )
+        return [f"{line}\n" for line in (header, *self._lines)]
