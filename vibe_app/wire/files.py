@@ -23,8 +23,8 @@ _TAG = re.compile(rf'(?:W/)?"({_VERSION})"')
 
 Kind = Literal["file", "directory", "symlink", "other"]
 Path = Annotated[str, AfterValidator(unicode_text)]
-"""Relative to the workspace; a byte that is no UTF-8, or of a control character, as `\\xNN`, a backslash
-as two.
+"""Relative to the base's folder or a card's tree; a byte that is no UTF-8, or of a control character, as
+`\\xNN`, a backslash as two.
 """
 AskedPath = Annotated[
     Path,
@@ -40,6 +40,13 @@ class _Asked(BaseModel):
     """What a verb is asked: the query of a call, and for some the body at the REST door."""
 
     model_config = ConfigDict(frozen=True)
+
+    task: int | None = Field(
+        default=None,
+        ge=1,
+        le=2**31 - 1,
+        description="Number of a card: its own files; without it, those of the base branch",
+    )
 
 
 class OneFile(_Asked):

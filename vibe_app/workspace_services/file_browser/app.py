@@ -1,7 +1,7 @@
 """The file browser's HTTP interface: routes, ranges, streams.
 
 What is asked and answered is in `wire.files`; the verbs are in `reading`, `writing`, `removing`, `search`
-and `archive`.
+and `archive`. Each may be of a card's files (`&task=<number>`), else it is of the base branch's.
 
 | call | does |
 |---|---|
@@ -41,7 +41,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from vibe_app.errors import InvalidRequest, TooLarge, Unavailable, VibeError
+from vibe_app.errors import InvalidRequest, NotFound, TooLarge, Unavailable, VibeError
 from vibe_app.wire import files as wire
 from vibe_app.wire import whole
 from vibe_app.workspace_services.common.asking import query, told
@@ -51,6 +51,7 @@ from vibe_app.workspace_services.file_browser import reading, removing, writing
 from vibe_app.workspace_services.file_browser.archive import archive_of
 from vibe_app.workspace_services.file_browser.places import Workspace
 from vibe_app.workspace_services.file_browser.search import changed, search
+from vibe_app.workspace_services.git.checkpoints import is_folder
 from vibe_app.workspace_services.git.hub import Hub
 from vibe_app.workspace_services.git.maintenance import tidy_quietly
 from vibe_app.workspace_services.git.routes import Routes as GitRoutes
@@ -98,8 +99,8 @@ class Config:
 
 def create_app(config: Config) -> Starlette:
     """Build the application; when it starts it removes what an earlier one left half done."""
-    routes = _Routes(config)
     hub = Hub(config.workspace, config.bubblewrap)
+    routes = _Routes(config, hub)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
@@ -133,8 +134,9 @@ def create_app(config: Config) -> Starlette:
 
 
 class _Routes:
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, hub: Hub) -> None:
         self._config = config
+        self._hub = hub
         self._workspace = Workspace(config.workspace)
         # ripgrep uses a core each; more at once would only take turns.
         self._searches = asyncio.Semaphore(2)
@@ -156,11 +158,11 @@ class _Routes:
 
     async def listing(self, request: Request) -> Response:
         asked = query(request, wire.ListFolder)
-        return _told(await self._do(reading.list_folder, asked.path, asked.page, asked.page_size))
+        return _told(await self._do(asked.task, reading.list_folder, asked.path, asked.page, asked.page_size))
 
     async def read(self, request: Request) -> Response:
         asked, limit = query(request, wire.ReadFile), self._config.largest_read
-        found = await self._do(reading.read_file, asked.path, limit, asked.offset, asked.length)
+        found = await self._do(asked.task, reading.read_file, asked.path, limit, asked.offset, asked.length)
         return _told(found, version=found.version)
 
     async def write(self, request: Request) -> Response:
@@ -169,7 +171,7 @@ class _Routes:
         announced = request.headers.get("content-length", "0")
         if announced.isdecimal() and whole(announced) > limit:
             raise TooLarge(f"The file is larger than {limit // MIB} MiB, which is the limit here.")
-        draft = await self._do(writing.Draft, limit)
+        draft = await self._do(asked.task, writing.Draft, limit)
         try:
             done = await _written(request, draft, asked, version)
         except ClientDisconnect:
@@ -180,7 +182,8 @@ class _Routes:
         return _told(done, 201 if done.created else 200, done.version)
 
     async def download(self, request: Request) -> Response:
-        file = await self._do(reading.open_file, query(request, wire.OneFile).path)
+        asked = query(request, wire.OneFile)
+        file = await self._do(asked.task, reading.open_file, asked.path)
         headers = {
             "Accept-Ranges": "bytes",
             "Content-Disposition": disposition(file.name),
@@ -204,8 +207,8 @@ class _Routes:
         return Stream(part, status, headers, "application/octet-stream", partial(os.close, file.descriptor))
 
     async def archive(self, request: Request) -> Response:
-        path = query(request, wire.OneFolder).path
-        archive = await self._do(archive_of, path, self._config.largest_archive)
+        asked = query(request, wire.OneFolder)
+        archive = await self._do(asked.task, archive_of, asked.path, self._config.largest_archive)
         headers = {"Content-Disposition": disposition(archive.name + b".tar.gz")}
         return Stream(_in_threads(archive.pieces()), 200, headers, "application/gzip")
 
@@ -213,7 +216,7 @@ class _Routes:
         asked = query(request, wire.SearchFiles)
         async with self._searches:
             found = await search(
-                self._workspace, asked.query, asked.path, text=asked.text, ignored=asked.ignored
+                self._at(asked.task), asked.query, asked.path, text=asked.text, ignored=asked.ignored
             )
         return _told(found)
 
@@ -221,26 +224,47 @@ class _Routes:
         asked = query(request, wire.WrittenBetween)
         until = None if asked.until is None else asked.until / 1000
         async with self._searches:
-            return _told(await changed(self._workspace, asked.since / 1000, until))
+            return _told(await changed(self._at(asked.task), asked.since / 1000, until))
 
     async def make_folder(self, request: Request) -> Response:
         asked = query(request, wire.NewFolder)
-        return _told(await self._do(writing.make_folder, asked.path, asked.parents), 201)
+        return _told(await self._do(asked.task, writing.make_folder, asked.path, asked.parents), 201)
 
     async def move(self, request: Request) -> Response:
         asked = query(request, wire.MoveFile)
         if not asked.to:
             raise InvalidRequest('The query parameter "to" is missing.')
-        return _told(await self._do(writing.move, asked.path, asked.to, asked.parents))
+        return _told(await self._do(asked.task, writing.move, asked.path, asked.to, asked.parents))
 
     async def delete(self, request: Request) -> Response:
-        await self._do(removing.delete, query(request, wire.OneFile).path)
+        asked = query(request, wire.OneFile)
+        await self._do(asked.task, removing.delete, asked.path)
         return Response(status_code=204)
 
     async def _do(
-        self, verb: Callable[Concatenate[Workspace, P], T], *arguments: P.args, **named: P.kwargs
+        self,
+        task: int | None,
+        verb: Callable[Concatenate[Workspace, P], T],
+        *arguments: P.args,
+        **named: P.kwargs,
     ) -> T:
-        return await asyncio.to_thread(verb, self._workspace, *arguments, **named)
+        return await asyncio.to_thread(verb, self._at(task), *arguments, **named)
+
+    def _at(self, task: int | None) -> Workspace:
+        """Whose files are meant: a card's, or the base branch's; of an earlier layout all that there is.
+
+        Raises:
+            NotFound: The card has no tree.
+        """
+        if not self._hub.exists:
+            if task is not None:
+                raise NotFound("The cards of this workspace have no files of their own yet.", "no_tree")
+            return self._workspace
+        if task is None:
+            return Workspace(self._hub.base, self._config.workspace)
+        if not (self._hub.marker(task).exists() and is_folder(self._hub.tree(task))):
+            raise NotFound("The card has no files of its own just now.", "no_tree")
+        return Workspace(self._hub.tree(task), self._config.workspace)
 
 
 async def _written(

@@ -81,14 +81,16 @@ class Place:
 
 
 class Workspace:
-    """The folder that holds everything.
+    """The folder whose files are looked at: the workspace's own, its base's, or a card's tree.
 
     Args:
         path: Where it is, without links.
+        drafts: The folder in whose `.opencode` drafts lie, on the same disk; the same by default.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, drafts: Path | None = None) -> None:
         self.path = path
+        self.drafts = path if drafts is None else drafts
         self._prefix = os.fsencode(path)
 
     def open(self) -> int:

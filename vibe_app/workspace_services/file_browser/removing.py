@@ -63,7 +63,7 @@ def drafts_of(workspace: Workspace) -> int:
         Unavailable: A part of the way is a link, or no folder.
         OSError: It cannot be made or opened.
     """
-    folder = workspace.open()
+    folder = Workspace(workspace.drafts).open()
     try:
         for part in (b".opencode", b"drafts"):
             with contextlib.suppress(FileExistsError):
