@@ -22,6 +22,7 @@ from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.spending.limits import Limits, nano
 from vibe_app.board.tasks.service import Tasks
 from vibe_app.changes.decisions import Decisions
+from vibe_app.changes.remotes import Remotes
 from vibe_app.changes.texts import Texts
 from vibe_app.changes.trees import Trees
 from vibe_app.clients.gateway import GatewayClient
@@ -113,9 +114,9 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
     database = Database(settings.database)
     agent, client = Agent(), WorkspaceClient()
     git = GitClient(client)
-    trees = Trees(database, git)
     keyring = Keyring(settings.keys())
     credentials = Credentials(Secrets(keyring))
+    trees = Trees(database, git, agent, Remotes(database, credentials, git, settings.repository_networks))
     jobs = Jobs(database, me, settings.lease)
     usage = Usage(database, me)
     idle = settings.workspace_idle_minutes

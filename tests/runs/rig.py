@@ -17,6 +17,7 @@ from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.tasks.schemas import NewTask, TaskView
 from vibe_app.board.tasks.service import Tasks
+from vibe_app.changes.remotes import Remotes
 from vibe_app.changes.trees import Trees
 from vibe_app.clients.gateway import GatewayClient
 from vibe_app.clients.git import GitClient
@@ -96,6 +97,8 @@ class Rig:
         self.sessions = Sessions(database, settings.installation_limit, "rehearsal")
         self.gateway = GatewayClient(connect=1, answer=1)
         self.client = WorkspaceClient()
+        git = GitClient(self.client)
+        self.trees = Trees(database, git, self.agent, Remotes(database, CREDENTIALS, git))
         access = access or ModelAccess(Providers(database, KEYRING, settings), settings)
         self.spending = Spending(database, self.workspaces, self.gateway, access)
         self.supervisor = self.engine()
@@ -110,7 +113,7 @@ class Rig:
             self.agent,
             self.event_log,
             self.spending,
-            Trees(self.database, GitClient(self.client)),
+            self.trees,
             self.settings,
             process_name(),
             self.retry_policy,

@@ -22,7 +22,9 @@ from vibe_app.board.projects.models import Project
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
+from vibe_app.changes.remotes import Remotes
 from vibe_app.clients.git import GitClient
+from vibe_app.clients.sidecar import Agent
 from vibe_app.db import Database
 from vibe_app.errors import LeaseLost
 from vibe_app.wire.git import (
@@ -31,6 +33,7 @@ from vibe_app.wire.git import (
     ChangedFile,
     Checkpoint,
     Diff,
+    DropTree,
     LeftOut,
     TakeCheckpoint,
     WantTree,
@@ -97,11 +100,15 @@ class Trees:
     Args:
         database: Knows the changes.
         git: Asks workspaces' repositories.
+        agent: Asks their sidecars.
+        remotes: Fetches what is new before a tree is made.
     """
 
-    def __init__(self, database: Database, git: GitClient) -> None:
+    def __init__(self, database: Database, git: GitClient, agent: Agent, remotes: Remotes) -> None:
         self._database = database
         self._git = git
+        self._agent = agent
+        self._remotes = remotes
 
     async def prepare(self, endpoint: Endpoint, project: Project, session: Session) -> Prepared:
         """Make a card's tree, or find it again, and keep what was written in it since its last checkpoint.
@@ -116,14 +123,11 @@ class Trees:
                 raise LeaseLost("The task was deleted, and its sessions with it.")
             number = await task_queries.number_of(db, task)
             change = await change_queries.open_change(db, session.task_id)
-        wanted = WantTree(copied=project.copied or [])
-        if change is not None:
-            wanted = WantTree(base=change.base_commit, revision=change.revision, copied=project.copied or [])
-        tree = await self._git.tree(endpoint, number, wanted)
         setup = project.setup or ""
         if change is None:
-            repository = await self._git.repository(endpoint)
-            return Prepared(number, tree.base, repository.branch, None, setup, tree.notices)
+            return await self._new(endpoint, project, number, setup)
+        wanted = WantTree(base=change.base_commit, revision=change.revision, copied=project.copied or [])
+        tree = await self._git.tree(endpoint, number, wanted)
         kept = await self._git.checkpoint(
             endpoint, number, _checkpoint(change, task, None, "As it was before the next run")
         )
@@ -133,6 +137,17 @@ class Trees:
         files = [file.path for file in content.unpack_files(change.files)]
         again = "" if change.prepared and not tree.restored else setup
         return Prepared(number, change.base_commit, "", kept.revision, again, notices, files)
+
+    async def _new(self, endpoint: Endpoint, project: Project, number: int, setup: str) -> Prepared:
+        """Make the tree of a card without a change, from the newest that there is of the base branch."""
+        repository = await self._git.repository(endpoint)
+        if number in repository.trees:
+            # Of a change that was decided about, or made by a run that died before it was noted.
+            await self._agent.let_go(endpoint, number)
+            await self._git.drop_tree(endpoint, number, DropTree(anyway=True))
+        notices = await self._remotes.fetch(endpoint, project)
+        tree = await self._git.tree(endpoint, number, WantTree(copied=project.copied or []))
+        return Prepared(number, tree.base, repository.branch, None, setup, [*notices, *tree.notices])
 
     async def keep(self, endpoint: Endpoint, session_id: UUID) -> Kept | None:
         """Make what a session left in its tree a checkpoint, and read what it changes; None without a tree.

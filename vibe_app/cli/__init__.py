@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from vibe_app.cli.changes import accept, diff, follow_up
 from vibe_app.cli.database import db, user
 from vibe_app.cli.doctor import doctor
 from vibe_app.cli.pair import sidecar_and_gateway
@@ -34,5 +35,19 @@ SERVICES = (
     opencode_server,
     checkout,
 )
-for command in (up, serve, setup, *SERVICES, doctor, db, user, secrets, run, workspace):
+for command in (
+    up,
+    serve,
+    setup,
+    *SERVICES,
+    doctor,
+    db,
+    user,
+    secrets,
+    run,
+    workspace,
+    diff,
+    accept,
+    follow_up,
+):
     main.add_command(command)

@@ -29,8 +29,16 @@ _STYLES = {"output": "", "error": "red", "status": "blue", "done": "green"}
 
 @click.command()
 @click.argument("prompt")
+@click.option("--accept", is_flag=True, help="Where it completes, accept what it has changed.")
 @asking_options("the scopes run and write")
-def run(prompt: str, project: str | None, server: str | None, token: str | None, data: Path | None) -> None:
+def run(
+    prompt: str,
+    accept: bool,
+    project: str | None,
+    server: str | None,
+    token: str | None,
+    data: Path | None,
+) -> None:
     """Make a card of PROMPT, execute it, and follow it to its end.
 
     The exit status is the session's result: 0 completed, 1 failed, 3 cancelled.
@@ -47,6 +55,10 @@ def run(prompt: str, project: str | None, server: str | None, token: str | None,
         task_path = f"{path}/{task['id']}"
         started = client.ask("POST", f"{task_path}/execute")
         status = Session(client, task_path, started["session_id"]).follow()
+        if accept and status == "completed":
+            from vibe_app.cli.changes import accept_change
+
+            accept_change(client, task_path)
     finally:
         client.close()
     raise SystemExit(EXIT_STATUS.get(status, 1))

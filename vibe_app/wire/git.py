@@ -274,6 +274,7 @@ class Fetched(_Message):
 
     outcome: Literal["same", "forwarded", "merged", "diverged", "gone"]
     head: Commit
+    moved: Amount = Field(default=0, description="Commits by which the base has moved on just now")
     ahead: Amount = Field(default=0, description="Commits of the base that the remote has not")
     behind: Amount = Field(default=0, description="Commits of the remote that the base has not")
 
