@@ -147,7 +147,8 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 def settings_for(data: Path, database_url: str) -> Settings:
     """Return the settings of tests for a database; all have the same key."""
     key = "a key for tests only, thirty-two bytes"
-    return load_settings(data=data, database_url=database_url, secret_key=key, sandbox="off")
+    # One at a time in a project, so that a second session waits in line.
+    return load_settings(data=data, database_url=database_url, secret_key=key, sandbox="off", project_limit=1)
 
 
 @pytest.fixture

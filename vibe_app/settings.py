@@ -144,7 +144,7 @@ class Settings(BaseSettings):
         "",
         description="Private networks that repositories may be cloned from: 10.0.0.0/8,127.0.0.0/8, or all",
     )
-    project_limit: int = Field(1, ge=1, le=100, description="Sessions of a new project that may run at once")
+    project_limit: int = Field(2, ge=1, le=100, description="Sessions of a new project that may run at once")
     installation_limit: int = Field(4, ge=1, le=10_000, description="Sessions that may run at once in all")
     workspace_limit: int = Field(
         -1,

@@ -31,7 +31,7 @@ from vibe_app.db import Database
 from vibe_app.errors import Conflict, IllegalMove, NotFound, Unavailable, VibeError
 from vibe_app.jobs.registry import Hold, Job
 from vibe_app.wire import now
-from vibe_app.wire.git import DropTree, LeftOut, MoveBase, Person, PlanMerge, WantTree
+from vibe_app.wire.git import AdoptFound, DropTree, LeftOut, MoveBase, Person, PlanMerge, WantTree
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
 
@@ -42,6 +42,8 @@ LOOK = 5.0
 AT_ONCE = 8
 _TRIES = 5
 _NAMED = 5
+# Of these nobody is told who could try again: they are tried until they are done.
+_INSISTED = ("tidy", "keep", "adopt")
 _BY_HAND = [status for status in TaskStatus if status is not TaskStatus.IN_PROGRESS]
 _AGENT = "OpenCode <opencode@localhost>"
 
@@ -113,6 +115,7 @@ class Decisions:
             "discard": self._discard,
             "restore": self._restore,
             "keep": self._keep,
+            "adopt": self._adopt,
             "tidy": self._tidy,
         }
         async with self._database.read() as db:
@@ -124,7 +127,7 @@ class Decisions:
             await verbs[change.intent](change, task)
         except (Unavailable, TimeoutError) as error:
             log.warning("change %s: %s: %s", change_id, change.intent, error)
-            if change.intent in ("tidy", "keep") or await self._is_accepting(change_id):
+            if change.intent in _INSISTED or await self._is_accepting(change_id):
                 # Whether the base branch has been moved is not known: asked again at the next look.
                 return
             await self._refuse(change, error if isinstance(error, VibeError) else Unavailable(str(error)))
@@ -290,6 +293,14 @@ class Decisions:
 
     async def _keep(self, change: Change, task: Task) -> None:
         endpoint = await self._at(change)
+        kept = await self._trees.keep_now(endpoint, change, task)
+        await self._write(change, **{**columns_of(kept), "intent": None, "intent_details": None})
+
+    async def _adopt(self, change: Change, task: Task) -> None:
+        """Make work that was found in the workspace the card's tree, and its change."""
+        endpoint = await self._at(change)
+        adopted = await self._git.adopt_found(endpoint, task.number or 0, AdoptFound(message=task.title))
+        change.base_commit, change.revision = adopted.base, adopted.revision
         kept = await self._trees.keep_now(endpoint, change, task)
         await self._write(change, **{**columns_of(kept), "intent": None, "intent_details": None})
 

@@ -307,6 +307,7 @@ class Record:
         remark: str = "",
         state: SessionState | None = None,
         kept: Kept | None = None,
+        unkept: bool = False,
     ) -> None:
         """End the session, write its last line and move its card, in one transaction.
 
@@ -318,6 +319,7 @@ class Record:
             remark: An error of the engine's own to write before the last line.
             state: What the sidecar says of it at its end.
             kept: What it left in its tree.
+            unkept: Whether that is still to be kept, as it could not be just now.
 
         Raises:
             LeaseLost: The lease does not hold any more.
@@ -356,6 +358,12 @@ class Record:
                 )
                 if session.change_id is not None:
                     await self._write_change(db, session.change_id, state, kept)
+                    if unkept:
+                        waits = col(Change.intent).is_(None)
+                        await change_queries.write(
+                            db, session.change_id, waits, intent="keep", intent_at=now()
+                        )
+                        db.announce(change_queries.CHANGES)
 
         await self.insist(write)
 

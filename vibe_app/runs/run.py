@@ -262,15 +262,15 @@ class Run:
         state: SessionState | None = None,
     ) -> None:
         """Keep what is in the tree, then end the session; `Record.end` has the arguments."""
-        kept: Kept | None = None
+        kept, unkept = None, False
         if self._begun:
             try:
                 kept = await self._keep()
             except VibeError as error:
                 log.warning("session %s: what it left was not kept: %s", self._session.id, error)
                 said = f"What it changed is not kept as a checkpoint yet: {error.message} It is in the tree."
-                remark = f"{remark} {said}".strip()
-        await self.record.end(target, reason, failure, usage, remark, state, kept)
+                remark, unkept = f"{remark} {said}".strip(), True
+        await self.record.end(target, reason, failure, usage, remark, state, kept, unkept)
 
     async def _hand_over(self) -> None:
         """Tell the gateway what the session may spend, before anything that costs begins."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Self
+from functools import partial
+from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, model_validator
@@ -11,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from vibe_app.accounts.roles import ProjectRole
 from vibe_app.addresses import Credential
 from vibe_app.board.lifecycle import WorkspaceStatus
-from vibe_app.board.rules import Body, Name, RoleWord
+from vibe_app.board.rules import Body, Name, RoleWord, clean_body
 from vibe_app.board.spending.limits import LimitsPatch, LimitsView
 from vibe_app.errors import InvalidRequest
 from vibe_app.networks import reach
@@ -72,6 +73,38 @@ _Network = Annotated[
 ]
 
 
+def _paths(values: list[str]) -> list[str]:
+    for value in values:
+        if not value or value.startswith("/") or ".." in value.split("/") or len(value.encode()) > 4096:
+            raise InvalidRequest(
+                f"{value[:100]!r} cannot be copied: name a file or folder from the project's root, such as "
+                ".env or config/local.yaml.",
+                "invalid_path",
+            )
+    return list(dict.fromkeys(value.rstrip("/") for value in values))
+
+
+_Setup = Annotated[
+    Str,
+    AfterValidator(partial(clean_body, what="setup")),
+    documented(
+        example="npm ci",
+        description="A command that prepares each card's folder before its first run, where the agent's "
+        "commands run; 10 minutes at most",
+    ),
+]
+_Copied = Annotated[
+    list[Str],
+    AfterValidator(_paths),
+    documented(
+        example=[".env"],
+        maxItems=100,
+        description="Files and folders that each card's folder is given though git ignores them",
+    ),
+    Field(max_length=100),
+]
+
+
 class NewProject(Taken):
     """A new project."""
 
@@ -90,7 +123,9 @@ class ProjectPatch(Patch):
     server: a new address with another host takes it away as well.
     """
 
-    nullable: ClassVar[frozenset[str]] = frozenset({"repo_url", "branch", "repo_credential", "network"})
+    nullable: ClassVar[frozenset[str]] = frozenset(
+        {"repo_url", "branch", "repo_credential", "network", "setup", "copied"}
+    )
 
     name: Name | None = None
     description: Body | None = None
@@ -99,6 +134,8 @@ class ProjectPatch(Patch):
     ) = None
     limits: LimitsPatch | None = None
     network: _Network | None = None
+    setup: _Setup | None = None
+    copied: _Copied | None = None
     repo_url: _RepoUrl | None = None
     branch: _Branch | None = None
     repo_credential: RepoCredential | None = None
@@ -139,6 +176,11 @@ class ProjectView(ProjectCard):
     )
     network: str | None = Field(description="`closed`, `open`, or hosts; null: see `network_in_force`")
     network_in_force: str = Field(description="The same; the installation's rule for null")
+    setup: str | None = Field(description="The command that prepares each card's folder")
+    copied: list[str] | None = Field(description="What each card's folder is given though git ignores it")
+    remote: dict[str, Any] | None = Field(
+        description="How the base branch stood to its remote when that was last looked at: outcome, ahead, behind"
+    )
     repo_url: str | None = Field(description="Without any credential")
     branch: str | None = Field(description="Null is the repository's own choice")
     has_credential: bool = Field(description="Whether a token signs in to the repository's server")

@@ -305,6 +305,9 @@ class Projects:
                 limits=LimitsView.show(Limits.of(project)),
                 limits_in_force=LimitsView.show(Limits.of(project).within(self._limits)),
                 network=project.network,
+                setup=project.setup,
+                copied=project.copied,
+                remote=project.remote_state,
                 network_in_force=self._network if project.network is None else project.network,
                 # A process of the version before may have stored one with a credential just now.
                 repo_url=project.repo_url and addresses.bare(project.repo_url),
