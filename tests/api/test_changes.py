@@ -309,3 +309,29 @@ async def test_the_agent_solves_a_conflict_in_its_own_tree(board: Board, agent: 
     assert accepted.status_code == 200, accepted.text
     assert committed(hub, "log", "--format=%s", "main").splitlines()[:2] == ["A roman number", "A number"]
     assert committed(hub, "show", "main:app.py") == "one\n2 (II)\nthree"
+
+
+async def test_a_save_on_the_base_is_a_commit_by_that_person(board: Board, hub: Hub) -> None:
+    content = f"{board.path}/files/content"
+    saved = await board.editor.put(content, params={"path": "notes.md", "overwrite": True}, content="x\n")
+    assert saved.status_code == 201, saved.text
+    assert committed(hub, "log", "-1", "--format=%an <%ae>|%s", "main") == (
+        "Editor <editor@example.org>|Add notes.md"
+    )
+    await board.editor.post(f"{board.path}/files/move", json={"path": "notes.md", "to": "docs.md"})
+    await board.editor.delete(f"{board.path}/files", params={"path": "app.py"})
+    assert committed(hub, "ls-tree", "--name-only", "main").splitlines() == ["README.md", "docs.md"]
+    listed = (await board.viewer.get(f"{board.path}/files")).json()
+    assert [entry["name"] for entry in listed["entries"]] == ["docs.md", "README.md"]
+
+
+async def test_files_of_a_card_are_its_trees(board: Board, agent: Agent, hub: Hub) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n")
+    task = await board.task()
+    await run(board, task)
+    where = {"path": "app.py"}
+    base = await board.viewer.get(f"{board.path}/files/content", params=where)
+    tree = await board.viewer.get(f"{board.path}/files/content", params=where | {"task": 1})
+    assert (base.json()["content"], tree.json()["content"]) == ("one\ntwo\nthree\n", "one\n2\nthree\n")
+    none = await board.viewer.get(f"{board.path}/files", params={"task": 7})
+    assert (none.status_code, none.json()["code"]) == (404, "no_tree")

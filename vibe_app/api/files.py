@@ -139,7 +139,7 @@ async def download_file(
     request: Request, actor: Asker, project_id: UUID, asked: Annotated[Download, Query()]
 ) -> Response:
     """Stream a file of any size; `Range` is honoured."""
-    wanted = wire.OneFile(path=asked.path)
+    wanted = wire.OneFile(path=asked.path, task=asked.task)
     answer = await (await services().files.reading(actor, project_id)).download(wanted, request.headers)
     if answer.status == 416:
         await answer.close()
@@ -197,12 +197,13 @@ async def changed_files(
     project_id: UUID,
     since: Annotated[datetime, Query(description="Where the span begins, as a session's `started_at`")],
     until: Annotated[datetime | None, Query(description="Where it ends; without it, now")] = None,
+    task: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Number of a card: its files")] = None,
 ) -> wire.ChangedFiles:
     """List the files last written in a span of time, newest first: 1000 at most, none that git ignores.
 
     It goes by the files' own times, whoever wrote them. A deleted file is not listed.
     """
-    span = wire.WrittenBetween(since=_ms(since), until=None if until is None else _ms(until))
+    span = wire.WrittenBetween(since=_ms(since), until=None if until is None else _ms(until), task=task)
     return await (await services().files.reading(actor, project_id)).changed(span)
 
 

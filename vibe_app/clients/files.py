@@ -6,7 +6,7 @@ where the service does not answer, or answers what is not a message of ours.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from typing import TypeVar
@@ -27,6 +27,7 @@ _WRITTEN = 120.0
 _LONGEST = 32 * 1024 * 1024
 
 Told = TypeVar("Told", bound=BaseModel)
+Saved = Callable[[Sequence[str], str], Awaitable[None]]
 
 
 class FileReader:
@@ -136,7 +137,29 @@ class FileReader:
 
 
 class FileWriter(FileReader):
-    """What somebody may ask of a workspace's files who may change them."""
+    """What somebody may ask of a workspace's files who may change them.
+
+    Args:
+        client: Asks the file browser.
+        endpoint: Where it is.
+        held: Makes what is entered for a call that lasts, and left at its end.
+        saved: Makes what was just changed of the base branch's files a commit: takes the paths, and what
+            was done in words; None where nothing is to be made of it.
+    """
+
+    def __init__(
+        self,
+        client: WorkspaceClient,
+        endpoint: Endpoint,
+        held: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+        saved: Saved | None = None,
+    ) -> None:
+        super().__init__(client, endpoint, held)
+        self._saved = saved
+
+    async def _save(self, task: int | None, words: str, *paths: str) -> None:
+        if self._saved is not None and task is None:
+            await self._saved(paths, words)
 
     async def write(
         self, asked: wire.WriteFile, content: AsyncIterable[bytes], version: str | None = None
@@ -160,7 +183,9 @@ class FileWriter(FileReader):
         headers = {} if version is None else {"If-Match": wire.tag(version)}
         call = replace(_call("PUT", "/files/content", asked, headers), content=content, silence=_WRITTEN)
         async with self._held():
-            return await _read(wire.FilePut, await self._ask(call))
+            done = await _read(wire.FilePut, await self._ask(call))
+            await self._save(asked.task, f"{'Add' if done.created else 'Change'} {done.path}", done.path)
+            return done
 
     async def make_folder(self, asked: wire.NewFolder) -> wire.FilePath:
         """Make a folder and say where it is.
@@ -180,7 +205,10 @@ class FileWriter(FileReader):
             InvalidRequest: A path leaves the workspace.
             NotFound: There is nothing to move, or no folder to move it to.
         """
-        return await self._told(wire.FilePath, "POST", "/files/move", asked)
+        async with self._held():
+            done = await self._told(wire.FilePath, "POST", "/files/move", asked)
+            await self._save(asked.task, f"Rename {asked.path} to {done.path}", asked.path, done.path)
+            return done
 
     async def delete(self, asked: wire.OneFile) -> None:
         """Delete a file, or a folder with all that it holds.
@@ -189,10 +217,12 @@ class FileWriter(FileReader):
             InvalidRequest: The path leaves the workspace, or is the workspace.
             NotFound: There is no such thing.
         """
-        answer = await self._ask(_call("DELETE", "/files", asked))
-        await answer.close()
-        if answer.status != 204:
-            raise _strange()
+        async with self._held():
+            answer = await self._ask(_call("DELETE", "/files", asked))
+            await answer.close()
+            if answer.status != 204:
+                raise _strange()
+            await self._save(asked.task, f"Delete {asked.path}", asked.path)
 
 
 def _call(method: str, path: str, asked: BaseModel, headers: Mapping[str, str] | None = None) -> Call:

@@ -6,16 +6,25 @@ started first.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board.access import require
 from vibe_app.clients.files import FileReader, FileWriter
+from vibe_app.clients.git import GitClient
 from vibe_app.clients.services import Answer, Call, WorkspaceClient, lasting
 from vibe_app.db import Database
+from vibe_app.errors import Conflict, Unavailable
+from vibe_app.wire.git import Person, SaveOnBase
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
+
+log = logging.getLogger(__name__)
+
+_TRIES = 3
 
 
 class Files:
@@ -35,6 +44,7 @@ class Files:
         self._database = database
         self._workspaces = workspaces
         self._client = client
+        self._git = GitClient(client)
 
     async def reading(self, actor: Actor, project_id: UUID) -> FileReader:
         """Return the verbs that a viewer has."""
@@ -44,7 +54,24 @@ class Files:
     async def writing(self, actor: Actor, project_id: UUID) -> FileWriter:
         """Return the verbs that an editor has."""
         endpoint = await self._at(actor, project_id, ProjectRole.EDITOR)
-        return FileWriter(self._client, endpoint, partial(self._workspaces.held, project_id))
+        saved = partial(self._save, endpoint, actor) if endpoint.trees else None
+        return FileWriter(self._client, endpoint, partial(self._workspaces.held, project_id), saved)
+
+    async def _save(self, endpoint: Endpoint, actor: Actor, paths: Sequence[str], words: str) -> None:
+        """Make what a person has changed of the base branch's files a commit by them."""
+        author = Person(name=actor.name or actor.email, email=actor.email)
+        wanted = SaveOnBase(paths=list(paths), author=author, message=words)
+        for _ in range(_TRIES):
+            try:
+                await self._git.save_on_base(endpoint, wanted)
+            except Conflict as error:
+                # An accepted change came in between.
+                log.info("a save on the base branch is tried again: %s", error)
+            else:
+                return
+        raise Unavailable(
+            "The file is written, and is no commit of the base branch yet: save it again.", "not_committed"
+        )
 
     async def opencode(self, actor: Actor, project_id: UUID, call: Call) -> Answer:
         """Ask the workspace's OpenCode itself, as far as its session proxy lets it pass; close the answer.

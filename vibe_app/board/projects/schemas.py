@@ -179,7 +179,7 @@ class ProjectView(ProjectCard):
     setup: str | None = Field(description="The command that prepares each card's folder")
     copied: list[str] | None = Field(description="What each card's folder is given though git ignores it")
     remote: dict[str, Any] | None = Field(
-        description="How the base branch stood to its remote when that was last looked at: outcome, ahead, behind"
+        description="How the base branch stood to its remote when that was last looked at"
     )
     repo_url: str | None = Field(description="Without any credential")
     branch: str | None = Field(description="Null is the repository's own choice")
