@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -14,7 +15,11 @@ from tests.fakes import FakeRuntime
 from tests.scripted import Script, ScriptedSidecar
 from tests.waiting import eventually
 from tests.workspace_services.git.rooms import made, own_git, sound
+from vibe_app.board.changes import queries as change_queries
+from vibe_app.clients.git import GitClient
 from vibe_app.wire import Failure, StartSession
+from vibe_app.wire.git import MoveBase, Person, PlanMerge
+from vibe_app.wiring import Services
 from vibe_app.workspace_services.common.serving import Listening
 from vibe_app.workspace_services.file_browser.app import Config, create_app
 from vibe_app.workspace_services.git.hub import Hub
@@ -335,3 +340,68 @@ async def test_files_of_a_card_are_its_trees(board: Board, agent: Agent, hub: Hu
     assert (base.json()["content"], tree.json()["content"]) == ("one\ntwo\nthree\n", "one\n2\nthree\n")
     none = await board.viewer.get(f"{board.path}/files", params={"task": 7})
     assert (none.status_code, none.json()["code"]) == (404, "no_tree")
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["before the branch moves", "after it"])
+async def test_an_accept_that_was_broken_off_is_finished(
+    board: Board, agent: Agent, hub: Hub, parts: Services, runtime: FakeRuntime, moved: bool
+) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n")
+    task = await board.task()
+    await run(board, task)
+    found = await change(board, task)
+    endpoint = await parts.workspaces.ensure(UUID(board.project))
+    git = GitClient(parts.workspace_client)
+    plan = await git.plan_merge(
+        endpoint,
+        PlanMerge(
+            number=1,
+            base=found["base"]["commit"],
+            revision=found["revision"],
+            message="Two",
+            author=Person(name="Editor", email="editor@example.org"),
+        ),
+    )
+    assert plan.new is not None
+    if moved:
+        await git.move_base(endpoint, MoveBase(old=plan.old, new=plan.new))
+    async with parts.database.transaction() as db:
+        await change_queries.write(
+            db,
+            UUID(found["id"]),
+            state="accepting",
+            intent="accept",
+            intent_details={"revision": found["revision"], "strategy": "squash"},
+            merge_old=plan.old,
+            merge_new=plan.new,
+        )
+        db.announce(change_queries.CHANGES)
+
+    async def accepted() -> bool:
+        return (await change(board, task))["state"] == "accepted"
+
+    await eventually(accepted)
+    assert (await change(board, task))["commit"] == plan.new == committed(hub, "rev-parse", "main")
+    assert await board.status(task) == "DONE"
+
+
+async def test_comments_of_a_follow_up_that_never_began_are_free_again(
+    board: Board, agent: Agent, hub: Hub, runtime: FakeRuntime
+) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n")
+    task = await board.task()
+    await run(board, task)
+    revision = (await change(board, task))["revision"]
+    comment = {"revision": revision, "path": "app.py", "line": 2, "quote": "2", "body": "Why?"}
+    made = (await board.viewer.post(f"{task}/change/comments", json=comment)).json()
+    [sidecar] = runtime.sidecars.values()
+    sidecar.script = lambda start: Script.failing("never")
+    await sidecar.die()
+    runtime.sidecar_url = "http://127.0.0.1:9"
+    asked = {"comment_ids": [made["id"]], "revision": revision}
+    started = await board.editor.post(f"{task}/follow-up", json=asked)
+    assert started.status_code in (200, 502)
+    await board.session_is(task, "failed")
+    assert await board.status(task) == "AI_REVIEW"
+    [free] = (await board.viewer.get(f"{task}/change/comments")).json()["comments"]
+    assert (free["state"], free["session_id"]) == ("open", None)
