@@ -234,7 +234,7 @@ async def placed(hub: Hub, tmp_path: Path, number: int = 1) -> Place:
 
 
 def has_run(hub: Hub, tmp_path: Path) -> bool:
-    found = [path for path in tmp_path.rglob("ran") if path.is_file()]
+    found = [Path(folder, "ran") for folder, _, files in os.walk(tmp_path) if "ran" in files]
     for path in found:
         path.unlink()
     return bool(found)

@@ -27,6 +27,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock, Thread
 from uuid import uuid4
 
 from vibe_app.disk import disk_full, is_full
@@ -47,6 +48,7 @@ MOST = 64 << 20
 DRAFT, TRASH = ".new-", ".trash-"
 
 _HEADS = "refs/heads/"
+_FULL = re.compile(rb"No space left on device|Disk quota exceeded")
 _SETTINGS = (
     *SETTINGS,
     ("core.autocrlf", "false"),
@@ -99,6 +101,7 @@ class Hub:
         self.mark = dict(mark or {})
         self._bubblewrap = bubblewrap
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._emptying = Lock()
         self._held = -1
 
     @property
@@ -232,9 +235,11 @@ class Hub:
                 if index is not None:
                     # Its own, which nobody else would remove.
                     index.with_name(f"{index.name}.lock").unlink(missing_ok=True)
-        if status not in accepted:
-            if await asyncio.to_thread(is_full, self.root):
-                raise disk_full("The workspace's repository could not be written.")
+        failed = status not in accepted
+        # It may have gone on, and left out what found no room.
+        if (status and _FULL.search(errors)) or (failed and await asyncio.to_thread(is_full, self.root)):
+            raise disk_full("The workspace's repository could not be written.")
+        if failed:
             raise Failed(Call().complaint(errors))
         return Done(status, out, errors)
 
@@ -347,9 +352,9 @@ class Hub:
         with suppress(FileNotFoundError):
             os.rename(path, self.root / f"{TRASH}{uuid4().hex}")
 
-    async def empty_trash(self) -> None:
-        """Remove what was thrown away."""
-        await asyncio.to_thread(self._remove, TRASH)
+    def empty_trash(self) -> None:
+        """Begin to remove what was thrown away; nobody waits for it, an end of this process neither."""
+        Thread(target=self._empty, name="trash", daemon=True).start()
 
     def _tidy(self) -> None:
         """Remove what processes left that were killed: nobody else is at work now."""
@@ -362,12 +367,14 @@ class Hub:
             for left in self.path.glob(pattern):
                 if left.name != "vibe.lock":
                     left.unlink(missing_ok=True)
-        self._remove(DRAFT)
-        self._remove(TRASH)
+        for path in self.root.glob(f"{DRAFT}*"):
+            self.throw_away(path)
+        self.empty_trash()
 
-    def _remove(self, prefix: str) -> None:
-        for path in self.root.glob(f"{prefix}*"):
-            remove(path)
+    def _empty(self) -> None:
+        with self._emptying:
+            for path in self.root.glob(f"{TRASH}*"):
+                remove(path)
 
 
 def remove(path: Path) -> None:
@@ -381,10 +388,10 @@ def remove(path: Path) -> None:
         return
     with suppress(OSError):
         os.chmod(path, 0o700)
-    for _, folders, _, descriptor in os.fwalk(path, follow_symlinks=False):
-        for name in folders:
-            with suppress(OSError):
-                _open_up(name, descriptor)
+        for _, folders, _, descriptor in os.fwalk(path, follow_symlinks=False):
+            for name in folders:
+                with suppress(OSError):
+                    _open_up(name, descriptor)
     shutil.rmtree(path, ignore_errors=True)
 
 

@@ -214,4 +214,4 @@ async def _move_in(hub: Hub, number: int) -> None:
         os.replace(hub.index("found"), hub.index(number))
     trees.mark(hub, number, base)
     os.rename(hub.found, hub.tree(number))
-    await hub.empty_trash()
+    hub.empty_trash()

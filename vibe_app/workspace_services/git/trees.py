@@ -85,7 +85,7 @@ async def make(hub: Hub, number: int, base: str, revision: str | None, copied: S
         mark(hub, number, base)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    await hub.empty_trash()
+    hub.empty_trash()
     return notices
 
 
@@ -218,7 +218,7 @@ async def drop(hub: Hub, number: int, asked: wire.DropTree) -> None:
         hub.marker(number).unlink(missing_ok=True)
         hub.throw_away(hub.tree(number))
         hub.index(number).unlink(missing_ok=True)
-    await hub.empty_trash()
+    hub.empty_trash()
 
 
 async def _nothing_lost(hub: Hub, number: int, kept: str) -> None:
