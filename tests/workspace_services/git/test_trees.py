@@ -91,6 +91,16 @@ async def test_a_tree_that_the_agent_destroyed_is_made_anew_from_the_checkpoint(
     assert (outside / "file").read_text() == "outside"
 
 
+async def test_a_tree_without_its_repository_is_given_another(hub: Hub) -> None:
+    folder = await tree(hub)
+    (folder / "new").write_text("1")
+    shutil.rmtree(folder / ".git")
+    found = await trees.want(hub, 1, wire.WantTree())
+    assert (found.made, len(found.notices)) == (False, 1)
+    assert own_git(folder, "status", "--porcelain") == "?? new"
+    assert (await trees.want(hub, 1, wire.WantTree())).notices == []
+
+
 async def test_files_are_copied_and_never_through_a_link(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("outside")
     (hub.base / ".env").write_text("KEY=1")

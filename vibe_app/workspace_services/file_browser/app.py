@@ -28,7 +28,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
@@ -57,6 +57,7 @@ from vibe_app.workspace_services.git.maintenance import tidy_quietly
 from vibe_app.workspace_services.git.routes import Routes as GitRoutes
 
 MIB = 1024 * 1024
+_MARKS = ("VIBE_INSTALLATION", "VIBE_PROJECT_ID")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class Config:
     largest_upload: int = 512 * MIB
     largest_archive: int = 2048 * MIB
     bubblewrap: str = ""
+    mark: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:
@@ -92,6 +94,8 @@ class Config:
             largest_upload=found.number("FILES_UPLOAD_MIB", 512, 1, 1_000_000) * MIB,
             largest_archive=found.number("FILES_ARCHIVE_MIB", 2048, 1, 1_000_000) * MIB,
             bubblewrap=found.text("BUBBLEWRAP"),
+            # By these the local runtime knows a workspace's processes, if this one dies before its git.
+            mark={name: env[name] for name in _MARKS if name in env},
         )
         found.check()
         return config
@@ -99,7 +103,7 @@ class Config:
 
 def create_app(config: Config) -> Starlette:
     """Build the application; when it starts it removes what an earlier one left half done."""
-    hub = Hub(config.workspace, config.bubblewrap)
+    hub = Hub(config.workspace, config.bubblewrap, config.mark)
     routes = _Routes(config, hub)
 
     @asynccontextmanager

@@ -48,11 +48,29 @@ async def want(hub: Hub, number: int, asked: wire.WantTree) -> wire.Tree:
     async with hub.locked(number):
         known = base_of(hub, number)
         if known and checkpoints.is_folder(hub.tree(number)):
-            return wire.Tree(base=known, made=False)
+            return wire.Tree(base=known, made=False, notices=await _mended(hub, number, known))
         await hub.require(asked.base, asked.revision)
         base = asked.base or known or await hub.head()
         notices = await make(hub, number, base, asked.revision, asked.copied)
         return wire.Tree(base=base, made=True, restored=bool(known or asked.revision), notices=notices)
+
+
+async def _mended(hub: Hub, number: int, base: str) -> list[str]:
+    """Give a tree whose agent removed its repository another; return a sentence if that was so."""
+    tree = os.open(hub.tree(number), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if ".git" in os.listdir(tree):
+            return []
+        draft = hub.draft()
+        try:
+            own = await give_git(hub, draft, base)
+            await hub.git("read-tree", base, index=own / "index")
+            os.rename(own, ".git", dst_dir_fd=tree)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    finally:
+        os.close(tree)
+    return ["The card's own repository was removed from its files: it has a new one, without its commits."]
 
 
 def base_of(hub: Hub, number: int) -> str:
