@@ -25,7 +25,6 @@ import shutil
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
 from uuid import uuid4
@@ -35,6 +34,7 @@ from vibe_app.errors import NotFound, Unavailable
 from vibe_app.private import ORDINARY
 from vibe_app.wire.git import Person
 from vibe_app.workspace_services.git import guard
+from vibe_app.workspace_services.git.finishing import Done, gathered, remove
 from vibe_app.workspace_services.git.program import SETTINGS, Call, Failed, environment, kill
 
 VIBE = Person(name="Vibe", email="vibe@localhost")
@@ -61,26 +61,6 @@ _SETTINGS = (
     ("advice.addEmbeddedRepo", "false"),
 )
 _WAIT, _PAUSE = 60.0, 0.05
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a git ended.
-
-    Args:
-        status: Its exit status.
-        out: What it answered.
-        errors: What it complained of.
-    """
-
-    status: int
-    out: bytes
-    errors: bytes
-
-    @property
-    def word(self) -> str:
-        """An answer of one line, such as a hash."""
-        return self.out.decode("utf-8", "surrogateescape").strip()
 
 
 class Hub:
@@ -224,7 +204,7 @@ class Hub:
         process = await self.started(*arguments, tree=tree, index=index, env=env, guarded=guarded)
         try:
             async with asyncio.timeout(LONGEST):
-                out, errors, status = await _gathered(process, given, most)
+                out, errors, status = await gathered(process, given, most)
         except TimeoutError as error:
             raise Unavailable(
                 f"git was not done within {LONGEST / 60:.0f} min. Try again.", "git_too_slow"
@@ -377,72 +357,12 @@ class Hub:
                 remove(path)
 
 
-def remove(path: Path) -> None:
-    """Remove a folder with all that it holds, also what was made read-only; what cannot be stays.
-
-    Nothing is followed that is a link.
-    """
-    if not os.path.isdir(path) or os.path.islink(path):
-        with suppress(OSError):
-            path.unlink()
-        return
-    with suppress(OSError):
-        os.chmod(path, 0o700)
-        for _, folders, _, descriptor in os.fwalk(path, follow_symlinks=False):
-            for name in folders:
-                with suppress(OSError):
-                    _open_up(name, descriptor)
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def _open_up(name: str, above: int) -> None:
-    """Make a folder ours to read and write, without following a link that took its place."""
-    folder = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
-    try:
-        os.chmod(f"/proc/self/fd/{folder}", 0o700)
-    finally:
-        os.close(folder)
-
-
 def _locks(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
-
-
-async def _gathered(process: asyncio.subprocess.Process, given: bytes, most: int) -> tuple[bytes, bytes, int]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    out, errors, _ = await asyncio.gather(
-        _read(process.stdout, most, whole=True),
-        _read(process.stderr, 1 << 20, whole=False),
-        _feed(process.stdin, given),
-    )
-    return out, errors, await process.wait()
-
-
-async def _feed(stream: asyncio.StreamWriter, given: bytes) -> None:
-    with suppress(BrokenPipeError, ConnectionResetError):
-        stream.write(given)
-        await stream.drain()
-    with suppress(BrokenPipeError, ConnectionResetError):
-        stream.close()
-        await stream.wait_closed()
-
-
-async def _read(stream: asyncio.StreamReader, most: int, *, whole: bool) -> bytes:
-    """Read to the end; what is more than `most` is a fault, or left out."""
-    said = bytearray()
-    while chunk := await stream.read(1 << 16):
-        if len(said) + len(chunk) > most:
-            if whole:
-                raise Failed("the answer is too long.")
-            continue
-        said += chunk
-    return bytes(said)
 
 
 def _named(name: str) -> str:
