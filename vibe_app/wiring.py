@@ -22,10 +22,10 @@ from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.spending.limits import Limits, nano
 from vibe_app.board.tasks.service import Tasks
 from vibe_app.changes.decisions import Decisions
-from vibe_app.changes.found import Found
 from vibe_app.changes.remotes import Remotes
 from vibe_app.changes.texts import Texts
 from vibe_app.changes.trees import Trees
+from vibe_app.changes.upkeep import Upkeep
 from vibe_app.clients.gateway import GatewayClient
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.services import WorkspaceClient
@@ -211,7 +211,7 @@ def jobs_of(parts: Services) -> list[Job]:
         Orphans(parts.database, parts.workspaces, parts.agent).job,
         parts.spending.job,
         parts.decisions.job,
-        Found(parts.database, parts.workspaces, GitClient(parts.workspace_client)).job,
+        Upkeep(parts.database, parts.workspaces, GitClient(parts.workspace_client), parts.agent).job,
     ]
     if parts.settings.compress_after_days:
         found.append(Archive(parts.database, parts.settings.compress_after_days).job)

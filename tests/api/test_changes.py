@@ -16,6 +16,7 @@ from tests.scripted import Script, ScriptedSidecar
 from tests.waiting import eventually
 from tests.workspace_services.git.rooms import made, own_git, sound
 from vibe_app.board.changes import queries as change_queries
+from vibe_app.changes.upkeep import Upkeep
 from vibe_app.clients.git import GitClient
 from vibe_app.wire import Failure, StartSession
 from vibe_app.wire.git import MoveBase, Person, PlanMerge
@@ -405,3 +406,14 @@ async def test_comments_of_a_follow_up_that_never_began_are_free_again(
     assert await board.status(task) == "AI_REVIEW"
     [free] = (await board.viewer.get(f"{task}/change/comments")).json()["comments"]
     assert (free["state"], free["session_id"]) == ("open", None)
+
+
+async def test_the_tree_of_a_deleted_card_goes(board: Board, agent: Agent, hub: Hub, parts: Services) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n")
+    task, other = await board.task(), await board.task()
+    await run(board, task)
+    await run(board, other)
+    assert (await board.editor.delete(task)).status_code == 204
+    upkeep = Upkeep(parts.database, parts.workspaces, GitClient(parts.workspace_client), parts.agent)
+    await upkeep.look()
+    assert [path.name for path in (agent.root / "tasks").iterdir()] == ["2"]
