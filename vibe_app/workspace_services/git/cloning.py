@@ -106,10 +106,20 @@ async def new_enough(folder: Path, mark: dict[str, str]) -> None:
     Raises:
         Unavailable: It is older.
     """
+    await need(folder, mark, _OLDEST_GIT, "Cloning")
+
+
+async def need(folder: Path, mark: dict[str, str], oldest: tuple[int, int], what: str) -> None:
+    """Make sure that git is not older than what something needs.
+
+    Raises:
+        Unavailable: It is, or is missing.
+    """
     said = (await program.run(folder, Call(mark=mark), "version")).decode()
     found = re.search(r"(\d+)\.(\d+)", said)
-    if found and (int(found[1]), int(found[2])) < _OLDEST_GIT:
-        raise Unavailable(f"Cloning needs git 2.37 or newer, and this machine has {found[0]}: update it.")
+    if found and (int(found[1]), int(found[2])) < oldest:
+        wanted = ".".join(map(str, oldest))
+        raise Unavailable(f"{what} needs git {wanted} or newer, and this machine has {found[0]}: update it.")
 
 
 def _branch(listed: str, wanted: str) -> str:

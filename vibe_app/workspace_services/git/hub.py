@@ -39,8 +39,8 @@ from vibe_app.workspace_services.git.program import SETTINGS, Call, Failed, envi
 
 VIBE = Person(name="Vibe", email="vibe@localhost")
 AGENT = Person(name="OpenCode", email="opencode@localhost")
-NOTHING = "0" * 40
-"""What git takes for "there is none yet"."""
+NOTHING = ""
+"""What git takes for "there is none yet", in place of a reference's old value."""
 LONGEST = 900.0
 """Seconds that one git may take: a gigabyte of new files on a slow disk."""
 MOST = 64 << 20
@@ -362,6 +362,9 @@ def _locks(descriptor: int) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError:
+        # A file system that has no such locks.
+        return True
     return True
 
 

@@ -22,6 +22,8 @@ from vibe_app.workspace_services.git.hub import Hub
 from vibe_app.workspace_services.git.program import Call, Failed, run
 
 _BRANCH = "main"
+# It joins commits without checking anything out (git merge-tree --write-tree).
+_OLDEST_GIT = (2, 38)
 _START = "Start of the workspace"
 _LINK, _GITLINK = _ODD = (b"120000", b"160000")
 _MOST_SUBMODULES = 100
@@ -57,6 +59,7 @@ async def make_workspace(
     new, root = _opened(root)
     hub = Hub(root, bubblewrap, mark)
     try:
+        await cloning.need(root, hub.mark, _OLDEST_GIT, "A workspace")
         taken = await asyncio.to_thread(takeover.gather, root)
         if not hub.exists:
             await _make_hub(hub, source, progress, taken)
