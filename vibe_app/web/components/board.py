@@ -19,12 +19,13 @@ from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.board.rules import parse_status
 from vibe_app.board.tasks.schemas import TaskCard
-from vibe_app.errors import Forbidden, NotFound, Unavailable, VibeError
+from vibe_app.errors import Conflict, Forbidden, NotFound, Unavailable, VibeError
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.card import Card, card_of
 from vibe_app.web.components.card_face import card_face
 from vibe_app.web.components.changes import ChangesState
 from vibe_app.web.components.composer import ComposerState
+from vibe_app.web.components.decide import DecideState
 from vibe_app.web.components.drawer import DrawerState, read_drawer, show_drawer
 from vibe_app.web.components.history import HistoryState
 from vibe_app.web.components.kanban import ask_where, kanban
@@ -182,7 +183,10 @@ class BoardState(rx.State):
         project_id, task_id = project_here(self), known(card_id)
         before = known(before_id) if before_id else None
         after = None if before else _last_shown(self, target)
-        task = await services().tasks.move(actor, project_id, task_id, target, before, after)
+        try:
+            task = await services().tasks.move(actor, project_id, task_id, target, before, after)
+        except Conflict as error:
+            return DecideState.drop(card_id) if error.code == "change_open" else rx.toast.error(error.message)
         _put(self, task, before_id)
         return None
 
@@ -215,6 +219,9 @@ class BoardState(rx.State):
             return RailState.set_helping(True)
         if key == "n":
             return ComposerState.set_opened(True) if self.can_edit else None
+        if key in ("j", "k", "c"):
+            steps = {"j": ReviewState.step(1), "k": ReviewState.step(-1), "c": ReviewState.comment_here}
+            return steps[key]
         task = place_of(self).task
         actions = {"e": BoardState.execute, "s": BoardState.stop, "m": ask_where}
         return actions[key](str(task)) if task and key in actions else None

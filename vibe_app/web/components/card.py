@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
+from vibe_app.board.lifecycle import LIVE, OPEN_CHANGE, SessionStatus, TaskStatus
 from vibe_app.board.sessions.schemas import SessionCard
 from vibe_app.board.spending.wording import spent_words
 from vibe_app.board.tasks.schemas import TaskCard
@@ -22,7 +22,8 @@ class Card:
     `marks` is what its fields say on its face. `run` is the status of its latest session,
     `stopping` while that one is asked to stop, or empty. `words` is the run line; `line` the
     last line of output.
-    `spent` is what it has spent of what it may, in words.
+    `spent` is what it has spent of what it may, in words; `steps` how far it is on its own list.
+    `change` tells that it has an open change, with `additions` and `deletions`.
     `quiet` is since when nothing was heard of it, 0 where that is not worth a word.
     """
 
@@ -37,6 +38,12 @@ class Card:
     words: str = ""
     line: str = ""
     spent: str = ""
+    steps: str = ""
+    number: int = 0
+    change: bool = False
+    additions: int = 0
+    deletions: int = 0
+    conflicts: bool = False
     since: int = 0
     quiet: int = 0
 
@@ -52,7 +59,11 @@ def card_of(task: TaskCard) -> Card:
         marks=marks_of(task),
         todo=task.status is TaskStatus.TODO,
         locked=task.status is TaskStatus.IN_PROGRESS,
+        number=task.number or 0,
     )
+    if task.change is not None and task.change.state in OPEN_CHANGE and task.change.files:
+        card.change, card.conflicts = True, task.change.conflicts
+        card.additions, card.deletions = task.change.additions, task.change.deletions
     if session is None:
         return card
     card.run = "stopping" if session.stop_requested and is_live(session) else session.status.value
@@ -60,9 +71,19 @@ def card_of(task: TaskCard) -> Card:
     card.spent = spent_words(session)
     if session.status is SessionStatus.RUNNING:
         card.line = session.last_line
+        card.steps = steps_words(session)
         card.since = epoch_ms(session.started_at)
         card.quiet = epoch_ms(session.quiet_since)
     return card
+
+
+def steps_words(session: SessionCard) -> str:
+    """Say how far a run is on the agent's own list of things to do: `3 of 5: writes tests`."""
+    steps = session.steps
+    if steps is None or not steps.total:
+        return ""
+    words = f"{min(steps.done + bool(steps.current), steps.total)} of {steps.total}"
+    return f"{words}: {steps.current}" if steps.current else words
 
 
 def is_live(session: SessionCard) -> bool:

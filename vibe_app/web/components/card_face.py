@@ -65,7 +65,11 @@ def _running(card: Any, words: rx.Component) -> rx.Component:
                 _line("clock", "blue", words),
             ),
         ),
-        rx.el.div(card.line, class_name="v-run-line"),
+        rx.cond(
+            card.steps != "",
+            rx.el.div(card.steps, class_name="v-run-steps", dir="auto"),
+            rx.el.div(card.line, class_name="v-run-line"),
+        ),
     )
 
 
@@ -86,6 +90,27 @@ def _run(card: Any, status: SessionStatus, on_execute: Any) -> rx.Component:
             return _line(look.icon, look.color, words, end=retry)
         case _:
             assert_never(status)
+
+
+def counts(additions: Any, deletions: Any) -> rx.Component:
+    """Lines that came and lines that went: +120 −14."""
+    return rx.el.span(
+        rx.el.span(f"+{additions}", class_name="v-plus"),
+        " ",
+        rx.el.span(f"−{deletions}", class_name="v-minus"),
+        class_name="v-digits v-counts",
+        aria_label=f"{additions} lines added, {deletions} removed",
+        role="img",
+    )
+
+
+def _change(card: Any) -> rx.Component:
+    """The line of a card's change, at the right."""
+    return rx.el.span(
+        rx.cond(card.conflicts, rx.el.span("Conflicts", class_name="v-chip v-amber")),
+        counts(card.additions, card.deletions),
+        class_name="v-card-change",
+    )
 
 
 def card_face(card: Any, on_execute: Any) -> rx.Component:
@@ -111,10 +136,12 @@ def card_face(card: Any, on_execute: Any) -> rx.Component:
             class_name="v-card-head",
         ),
         rx.cond(
-            (card.labels.length() > 0) | (card.marks.length() > 0),
+            (card.labels.length() > 0) | (card.marks.length() > 0) | (card.number > 0),
             rx.el.div(
+                rx.cond(card.number > 0, rx.el.span(f"#{card.number}", class_name="v-number v-digits")),
                 rx.foreach(card.marks, lambda mark: rx.el.span(mark, class_name="v-label")),
                 rx.foreach(card.labels, lambda label: rx.el.span(label, class_name="v-label")),
+                rx.cond(card.change, _change(card)),
                 class_name="v-card-labels",
             ),
         ),

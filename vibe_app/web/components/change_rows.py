@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import PurePosixPath
 from uuid import UUID
 
@@ -64,6 +65,7 @@ class CommentRow:
     """A run takes it along just now."""
     created: int
     edited: bool
+    saving: bool = False
 
 
 @dataclass
@@ -140,7 +142,7 @@ def comment_row(comment: CommentView, names: Mapping[UUID, str], reader: UUID, r
         state=comment.state.value,
         taken=comment.session_id is not None,
         created=epoch_ms(comment.created_at),
-        edited=comment.updated_at > comment.created_at and comment.state == "open",
+        edited=comment.updated_at - comment.created_at > timedelta(seconds=1) and comment.state == "open",
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import reflex as rx
+from reflex.style import resolved_color_mode
 
+from vibe_app.web.components.card_face import counts
 from vibe_app.web.components.change_rows import FileRow, Note
 from vibe_app.web.components.changes import PAGE, ChangesState
 from vibe_app.web.components.diff_viewer import DiffFile, diff_viewer
@@ -14,18 +16,6 @@ from vibe_app.web.components.review import ReviewState
 from vibe_app.web.components.review_view import note_view, outdated_list
 
 _MARKS = {"A": "green", "M": "amber", "D": "red", "R": "blue", "T": "gray"}
-
-
-def counts(additions: Any, deletions: Any) -> rx.Component:
-    """Lines that came and lines that went: +120 −14."""
-    return rx.el.span(
-        rx.el.span(f"+{additions}", class_name="v-plus"),
-        " ",
-        rx.el.span(f"−{deletions}", class_name="v-minus"),
-        class_name="v-digits v-counts",
-        aria_label=f"{additions} lines added, {deletions} removed",
-        role="img",
-    )
 
 
 def _mark(row: Any) -> rx.Component:
@@ -95,7 +85,7 @@ def _summary() -> rx.Component:
                 rx.el.input(
                     type="checkbox",
                     checked=ChangesState.since,
-                    on_change=ChangesState.show_round(~ChangesState.since),
+                    on_change=[ChangesState.show_round(~ChangesState.since), ReviewState.load],
                 ),
                 "Since the last round",
                 class_name="v-seen v-end-of-row",
@@ -138,7 +128,7 @@ def _pager() -> rx.Component:
                 variant="soft",
                 color_scheme="gray",
                 disabled=page <= 0,
-                on_click=ChangesState.turn(page - 1),
+                on_click=[ChangesState.turn(page - 1), ReviewState.load],
             ),
             rx.el.span(f"Page {page + 1} of {pages}", class_name="v-quiet v-digits"),
             rx.button(
@@ -146,7 +136,7 @@ def _pager() -> rx.Component:
                 variant="soft",
                 color_scheme="gray",
                 disabled=page + 1 >= pages,
-                on_click=ChangesState.turn(page + 1),
+                on_click=[ChangesState.turn(page + 1), ReviewState.load],
             ),
             aria_label="Pages of texts",
             class_name="v-row v-between",
@@ -161,15 +151,15 @@ def _lines(wide: Any) -> rx.Component:
         file_end,
         files=ReviewState.files,
         notes=ReviewState.notes,
-        dark=rx.color_mode == "dark",
+        dark=resolved_color_mode == "dark",
         split=wide,
         target=ReviewState.target,
         class_name="v-diff",
         on_lines=ReviewState.select,
     )
     return rx.fragment(
-        # What is wanted is read as soon as this stands on the page under its name.
-        rx.el.span(key=ChangesState.wanted, on_mount=ReviewState.load, hidden=True),
+        # Whoever comes to the tab has them read too; this is for a change that is made while it is open.
+        rx.el.span(on_mount=ReviewState.load, hidden=True),
         rx.el.p(ReviewState.spoken, role="status", class_name="v-unseen"),
         rx.cond(
             ReviewState.files.length() > 0,  # pyright: ignore
@@ -179,15 +169,17 @@ def _lines(wide: Any) -> rx.Component:
     )
 
 
-def changes_tab(bar: rx.Component, wide: Any) -> rx.Component:
+def changes_tab(sentences: rx.Component, bar: rx.Component, wide: Any) -> rx.Component:
     """The tab.
 
     Args:
+        sentences: What is to be known before a decision.
         bar: What stands below: the box to talk, and what can be decided.
         wide: Whether there is room for two texts side by side.
     """
     shown = rx.el.div(
         _summary(),
+        sentences,
         rx.cond(
             ChangesState.count > 0,
             rx.fragment(_files(), _pager(), _lines(wide), outdated_list()),

@@ -130,7 +130,6 @@ class DrawerState(rx.State):
 
     task_id: str = ""
     base: str = ""
-    files: str = ""
     outputs: str = ""
     tab: str = ""
     number: int = 0
@@ -192,7 +191,6 @@ class DrawerState(rx.State):
             self.reset()
             self.wide = wide
             self.task_id, self.base = str(place.task), f"/p/{place.project}/t/{place.task}"
-            self.files = f"/p/{place.project}/files?task={place.task}"
             self.outputs = f"/api/projects/{place.project}/files/outputs/"
         self.editing = editing if place.tab in ("", "overview") and editing == self.task_id else ""
         history = await self.get_state(HistoryState)
@@ -202,7 +200,7 @@ class DrawerState(rx.State):
         page, open_id, edits = history.page, history.open_id, bool(self.editing)
         # Whoever comes to an address without a tab sees what the card is about now.
         await show_drawer(self, await read_drawer(actor, place, page, open_id, editing=edits))
-        return None
+        return ReviewState.load if self.tab == "changes" else None
 
     @acts
     async def save_title(self, actor: Actor, title: str, version: int):

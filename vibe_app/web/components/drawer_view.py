@@ -12,6 +12,7 @@ from vibe_app.web.components.card_face import execute_button, quiet_words, stop_
 from vibe_app.web.components.card_fields import FIELDS, CardField, controls
 from vibe_app.web.components.changes_view import changes_tab
 from vibe_app.web.components.conflict import conflict_view
+from vibe_app.web.components.decide_view import decision_bar, follow_up_box, what_stands_before
 from vibe_app.web.components.draft import draft, typed
 from vibe_app.web.components.drawer import DrawerState, draft_name
 from vibe_app.web.components.frame import CardDrawer
@@ -172,6 +173,7 @@ def _output() -> rx.Component:
         output_panel(
             DrawerState.session_id, DrawerState.title, DrawerState.session_live, DrawerState.outputs
         ),
+        follow_up_box(DrawerState.task_id, DrawerState.talks & ~DrawerState.older, DrawerState.can_edit),
         class_name="v-drawer-body v-output",
     )
     nothing = rx.el.div(
@@ -293,12 +295,19 @@ def drawer(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Compon
         (
             "history",
             rx.el.div(
-                history_list(DrawerState.base, DrawerState.files, DrawerState.can_edit),
+                history_list(DrawerState.base, DrawerState.can_edit),
                 class_name="v-drawer-body",
             ),
         ),
         ("output", _output()),
-        ("changes", changes_tab(rx.fragment(), DrawerState.wide != "")),
+        (
+            "changes",
+            changes_tab(
+                what_stands_before(DrawerState.base, DrawerState.can_edit),
+                decision_bar(DrawerState.task_id, DrawerState.talks, DrawerState.can_edit),
+                DrawerState.wide != "",
+            ),
+        ),
         _overview(),
     )
     conflict = conflict_view(DrawerState.both, DrawerState.choose, DrawerState.decide_later)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor
-from vibe_app.board.lifecycle import SessionStatus
+from vibe_app.board.lifecycle import SessionKind, SessionStatus
 from vibe_app.board.pages import Page
 from vibe_app.board.sessions.schemas import SessionPreview, SessionView
 from vibe_app.board.spending.wording import cost_words, limits_words
 from vibe_app.web.auth import acts
 from vibe_app.web.components.card import epoch_ms, is_live, spent, waiting_words
-from vibe_app.web.components.card_face import quiet_words
+from vibe_app.web.components.card_face import counts, quiet_words
+from vibe_app.web.components.markdown import markdown
 from vibe_app.web.components.moment import ago, elapsed
 from vibe_app.web.components.parts import ask, empty_state, skeleton
 from vibe_app.web.components.status import session_badge
@@ -48,6 +52,18 @@ class SessionRow:
     attempt: int
     quiet: int
     asking: bool
+    kind: str = ""
+    """What began it, in words."""
+    person: str = ""
+    message: str = ""
+    """What a person wrote, of a run that went on."""
+    comments: int = 0
+    summary: str = ""
+    files: int = 0
+    additions: int = 0
+    deletions: int = 0
+    nothing: bool = False
+    """It changed nothing."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +72,26 @@ class HistoryPage:
 
     sessions: Page[SessionPreview]
     opened: SessionView | None
+    names: dict[UUID, str] = field(default_factory=dict[UUID, str])
+    comments: Mapping[UUID, int] = field(default_factory=dict[UUID, int])
+    """How many comments each of them took along."""
 
 
-def session_row(session: SessionPreview) -> SessionRow:
-    """Make the row of a session."""
+_KINDS = {
+    SessionKind.EXECUTE: "Executed",
+    SessionKind.FOLLOW_UP: "Went on",
+    SessionKind.SOLVE: "Solved conflicts",
+}
+
+
+def session_row(session: SessionPreview, person: str = "", comments: int = 0) -> SessionRow:
+    """Make the row of a session.
+
+    Args:
+        session: What to show.
+        person: Who began it.
+        comments: How many comments it took along.
+    """
     words = session.output or session.error or session.last_line
     preview = " ".join(words[: 4 * PREVIEW_CHARS].split())[:PREVIEW_CHARS]
     return SessionRow(
@@ -82,6 +114,15 @@ def session_row(session: SessionPreview) -> SessionRow:
         attempt=session.attempt,
         quiet=epoch_ms(session.quiet_since),
         asking=bool(session.asking),
+        kind=_KINDS[session.kind],
+        person=person,
+        message=(session.message or "") if session.kind is SessionKind.FOLLOW_UP else "",
+        comments=comments,
+        summary=session.summary or "",
+        files=session.round_files or 0,
+        additions=session.round_additions or 0,
+        deletions=session.round_deletions or 0,
+        nothing=session.round_files == 0 and not is_live(session),
     )
 
 
@@ -161,7 +202,14 @@ class HistoryState(rx.State):
 
 def show_history(state: HistoryState, read: HistoryPage) -> None:
     """Put a page of sessions on the screen; the open one's texts follow."""
-    rows = [session_row(session) for session in read.sessions.items]
+    rows = [
+        session_row(
+            session,
+            read.names.get(session.created_by, "") if session.created_by else "",
+            read.comments.get(session.id, 0),
+        )
+        for session in read.sessions.items
+    ]
     if state.rows != rows:
         state.rows = rows
     state.total, state.loaded = read.sessions.total_count, True
@@ -199,7 +247,11 @@ async def read_history(actor: Actor, place: Place, page: int, open_id: str = "")
     opened = None
     if any(str(session.id) == open_id for session in sessions.items):
         opened = await verbs.read(actor, place.project, place.task, known(open_id))
-    return HistoryPage(sessions, opened)
+    comments = await services().comments.list(actor, place.project, place.task)
+    people = {session.created_by for session in sessions.items if session.created_by}
+    names = {each: user.name for each, user in (await services().accounts.names(people)).items()}
+    taken = Counter(each.session_id for each in comments if each.session_id)
+    return HistoryPage(sessions, opened, names, taken)
 
 
 def _fact(name: str, *value: Any) -> rx.Component:
@@ -217,7 +269,7 @@ def _delete_button(row: Any) -> rx.Component:
     )
 
 
-def _body(row: Any, run_path: Any, files_path: Any, can_edit: Any) -> rx.Component:
+def _body(row: Any, run_path: Any, can_edit: Any) -> rx.Component:
     over = (row.status != "pending") & (row.status != "running")
     return rx.el.div(
         rx.el.div(rx.el.h3("Prompt"), rx.el.pre(HistoryState.prompt, class_name="v-pre", tab_index=0)),
@@ -249,9 +301,6 @@ def _body(row: Any, run_path: Any, files_path: Any, can_edit: Any) -> rx.Compone
         rx.el.div(
             rx.el.div(
                 rx.el.a("Show it in the terminal", href=f"{run_path}/run/{row.id}", class_name="v-execute"),
-                rx.cond(
-                    over, rx.el.a("Changed files", href=f"{files_path}&run={row.id}", class_name="v-execute")
-                ),
                 class_name="v-row",
             ),
             rx.cond(can_edit & over, _delete_button(row)),
@@ -261,12 +310,46 @@ def _body(row: Any, run_path: Any, files_path: Any, can_edit: Any) -> rx.Compone
     )
 
 
-def _session(row: Any, run_path: Any, files_path: Any, can_edit: Any) -> rx.Component:
+def _round(row: Any) -> rx.Component:
+    """What was said in a round of the conversation, and what it changed."""
+    talked = (row.message != "") | (row.comments > 0)
+    files = rx.cond(row.files == 1, "1 file", f"{row.files} files")
+    return rx.cond(
+        talked | (row.summary != "") | (row.files > 0) | row.nothing,
+        rx.el.div(
+            rx.cond(
+                talked,
+                rx.el.blockquote(
+                    row.message,
+                    rx.cond(
+                        row.comments > 0,
+                        rx.el.span(
+                            rx.cond(row.comments == 1, "with 1 comment", f"with {row.comments} comments"),
+                            class_name="v-quiet",
+                        ),
+                    ),
+                    dir="auto",
+                    class_name="v-said",
+                ),
+            ),
+            rx.cond(row.summary != "", markdown(row.summary)),
+            rx.cond(
+                row.files > 0,
+                rx.el.p(counts(row.additions, row.deletions), " in ", files, class_name="v-quiet"),
+                rx.cond(row.nothing, rx.el.p("It changed nothing.", class_name="v-quiet")),
+            ),
+            class_name="v-round",
+        ),
+    )
+
+
+def _session(row: Any, run_path: Any, can_edit: Any) -> rx.Component:
     opened = HistoryState.open_id == row.id
     return rx.el.li(
         rx.el.button(
             rx.el.span(
                 session_badge(row.status, row.stopping),
+                rx.el.span(row.kind, rx.cond(row.person != "", rx.fragment(" by ", row.person))),
                 rx.el.code(row.short),
                 rx.el.span(ago(row.created), class_name="v-quiet"),
                 rx.match(
@@ -290,23 +373,26 @@ def _session(row: Any, run_path: Any, files_path: Any, can_edit: Any) -> rx.Comp
                 rx.cond(row.cost != "", rx.el.span(row.cost, class_name="v-quiet v-digits")),
                 class_name="v-row",
             ),
-            rx.cond(~opened & (row.preview != ""), rx.el.span(row.preview, class_name="v-preview")),
+            rx.cond(
+                ~opened & (row.summary == "") & (row.preview != ""),
+                rx.el.span(row.preview, class_name="v-preview"),
+            ),
             type="button",
             aria_expanded=rx.cond(opened, "true", "false"),
             on_click=HistoryState.toggle(row.id),
             class_name="v-session-head",
         ),
-        rx.cond(opened, _body(row, run_path, files_path, can_edit)),
+        _round(row),
+        rx.cond(opened, _body(row, run_path, can_edit)),
         class_name="v-session",
     )
 
 
-def history_list(run_path: Any, files_path: Any, can_edit: Any) -> rx.Component:
+def history_list(run_path: Any, can_edit: Any) -> rx.Component:
     """The list.
 
     Args:
         run_path: The address of the task, below which each session has its own.
-        files_path: The address of the changed files of the task's sessions; `&run=<id>` names one.
         can_edit: Whether the reader may delete.
     """
     pager = rx.el.nav(
@@ -334,7 +420,7 @@ def history_list(run_path: Any, files_path: Any, can_edit: Any) -> rx.Component:
             HistoryState.total > 0,
             rx.fragment(
                 rx.el.ol(
-                    rx.foreach(HistoryState.rows, lambda row: _session(row, run_path, files_path, can_edit)),
+                    rx.foreach(HistoryState.rows, lambda row: _session(row, run_path, can_edit)),
                     class_name="v-history",
                 ),
                 rx.cond(HistoryState.total > PAGE_SIZE, pager),

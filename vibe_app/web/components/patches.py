@@ -66,18 +66,24 @@ def piece(patch: str, size: int, at: At | None = None, skip: int = 0) -> Piece:
     return Piece("".join(done + (hunk.written() if hunk else [])), read, end, True)
 
 
+def starts(line: str) -> At | None:
+    """Return the first lines of a hunk whose header this is, None for any other line."""
+    match = _HUNK.match(line)
+    return At(int(match[1]), int(match[3])) if match else None
+
+
 def lines_of(patch: str, side: str) -> Iterator[tuple[int, str, bool]]:
     """Yield the lines of one side of a patch: the number, the text, and whether it is a changed one.
 
     Args:
-        patch: What `pieces` has made.
+        patch: Hunks, with or without the lines that git writes before them.
         side: `new` or `old`.
     """
-    mark, at = ("+", "-")[side == "old"], 0
+    mark, at = ("+", "-")[side == "old"], None
     for line in patch.split("\n"):
         if match := _HUNK.match(line):
             at = int(match[1] if side == "old" else match[3])
-        elif line[:1] in (" ", mark):
+        elif at is not None and line[:1] in (" ", mark):
             yield at, line[1:], line[:1] == mark
             at += 1
 

@@ -7,37 +7,29 @@ travels. A comment stands on the screen before it is written down, and goes agai
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
+from uuid import UUID, uuid4
 
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor
+from vibe_app.board.changes.schemas import CommentPatch, NewComment
+from vibe_app.errors import VibeError
 from vibe_app.web.auth import acts
-from vibe_app.web.components.change_rows import CommentRow, FileRow, Note, comment_row, file_type, placed
+from vibe_app.web.components.card import epoch_ms
+from vibe_app.web.components.change_rows import CommentRow, Note, comment_row, placed
+from vibe_app.web.components.change_texts import PART, Rest, begin, changed, go_on, tail
 from vibe_app.web.components.changes import ChangesState, ReadChange, files_of_page, page_of
 from vibe_app.web.components.diff_viewer import DiffFile, Target
-from vibe_app.web.components.patches import At, lines_of, piece
-from vibe_app.web.place import place_of
+from vibe_app.web.components.draft import forget
+from vibe_app.web.components.patches import quote_of
+from vibe_app.web.forms import words
+from vibe_app.web.place import known, place_of
+from vibe_app.wire import now
 from vibe_app.wiring import services
 
-FIRST = 24_000
-"""Characters of a file's text that are shown at first."""
-MORE = 250_000
-"""Characters that each press on "Show more" adds."""
-_NOT_KEPT = "This text is long, so it is not kept beside the card. Showing it may wake the workspace."
-
-
-@dataclass(frozen=True)
-class Rest:
-    """Where a file's text goes on: the byte where a part begins, the lines there, and those shown."""
-
-    offset: int = 0
-    old: int = 0
-    new: int = 0
-    skip: int = 0
-    parts: int = 0
+MOST_HELD = 500
 
 
 class ReviewState(rx.State):
@@ -100,7 +92,12 @@ class ReviewState(rx.State):
             self.loading = False
         self._rest, self._facts, self._selected, self.writing = {}, {}, None, []
         blob = f"/api/projects/{place.project}/tasks/{place.task}/change/blob"
-        files = [_begin(self, row, texts.get(row.path), f"{blob}?v={changes.revision[:12]}") for row in rows]
+        files = list[DiffFile]()
+        for row in rows:
+            file, fact, rest = begin(row, texts.get(row.path), f"{blob}?v={changes.revision[:12]}")
+            files.append(file)
+            self._facts |= {file.id: fact} if fact else {}
+            self._rest |= {file.path: rest} if rest else {}
         self.files, self.shown = files, wanted
         _place(self)
 
@@ -116,22 +113,14 @@ class ReviewState(rx.State):
         since = changes.last if changes.since else None
         verbs = services().texts
         part = await verbs.file(actor, place.project, place.task, path, since=since, offset=rest.offset)
-        amid = At(rest.old, rest.new) if rest.old or rest.new else None
-        found = piece(part.patch, MORE if rest.parts else FIRST, amid, rest.skip)
         files = _plain(self.files)
-        file = files[at]
-        if rest.parts:
-            files.insert(at + 1, DiffFile(f"{path}\n{rest.parts}", path, found.text, file.type, file.old))
-        else:
-            files[at] = DiffFile(path, path, found.text, file.type, file.old)
-        shown = files[at + (rest.parts > 0)]
-        self._facts.pop(item, None)
-        self._rest.pop(path)
-        if not found.whole:
-            self._rest[path] = replace(rest, skip=found.lines, parts=rest.parts + 1)
-        elif part.next_offset is not None:
-            self._rest[path] = Rest(part.next_offset, found.end.old, found.end.new, 0, rest.parts + 1)
-        _end(self, shown)
+        added, on = go_on(files[at], rest, part)
+        files[at : at + 1] = [files[at], added] if rest.parts else [added]
+        self._facts = {each: fact for each, fact in self._facts.items() if each != item}
+        self._rest = {each: left for each, left in self._rest.items() if each != path}
+        if on:
+            self._rest |= {path: on}
+            self._facts |= {added.id: tail(added)}
         self.files = files
         _place(self)
 
@@ -141,9 +130,10 @@ class ReviewState(rx.State):
         changes = await self.get_state(ChangesState)
         page = page_of(changes, path)
         if page is None:
-            return
+            return None
         changes.page = page
         self.target = Target(path, n=self.target.n + 1)
+        return ReviewState.load
 
     @acts
     async def select(self, actor: Actor, item: str, side: str, first: int, last: int):
@@ -151,59 +141,169 @@ class ReviewState(rx.State):
         changes = await self.get_state(ChangesState)
         if changes.state != "open" or not any(file.id == item for file in self.files):
             return None
+        if side not in ("new", "old") or not 1 <= first <= last < 2**31:
+            return None
         if changes.since and side == "old":
             return rx.toast.error("To comment on lines from before the change, show the whole change.")
         self._selected = (item, side, last)
-        self.writing = [item, side, first, last]
+        self.writing, self.editing = [item, side, first, last], ""
         _place(self)
         return None
 
+    @rx.event
+    def leave(self):
+        """Close the form of a comment. What was typed stays with the browser unless it was cancelled."""
+        self.writing, self.editing = [], ""
+        _place(self)
 
-def _begin(state: ReviewState, row: FileRow, text: str | None, blob: str) -> DiffFile:
-    """Make the first part of a file, and what is said of it where there is no text."""
-    file = DiffFile(row.path, row.path, "", file_type(row), row.old)
-    if row.text and text is not None:
-        found = piece(text, FIRST)
-        file.text = found.text
-        if not found.whole:
-            state._rest[row.path] = Rest(skip=found.lines, parts=1)
-        _end(state, file)
-        if file.text:
-            return file
-    fact = Note(row.path, row.path, "old" if row.mark == "D" else "new", 0)
-    if row.text and text is None and row.additions + row.deletions:
-        fact.words, fact.more = _NOT_KEPT, True
-        state._rest[row.path] = Rest()
-    elif row.picture:
-        sides = {"A": ("new",), "D": ("old",)}.get(row.mark, ("old", "new"))
-        for side in sides:
-            setattr(fact, f"{side}_picture", f"{blob}&path={quote(row.path)}&side={side}")
-    else:
-        fact.words = _instead(row)
-    state._facts[row.path] = fact
-    return file
-
-
-def _instead(row: FileRow) -> str:
-    """Say why a file has no lines to show."""
-    if "nested repository" in row.kind:
-        return "A repository inside of the tree: what is in it is not part of the change."
-    if "binary" in row.kind:
-        return "A binary file: it has no lines to show."
-    if row.mark == "R":
-        return f"Renamed from {row.old}, without other changes."
-    return f"{row.status}: {row.kind}." if row.kind else f"{row.status}: the file is empty."
-
-
-def _end(state: ReviewState, file: DiffFile) -> None:
-    """Note, of a file that goes on, below which line that is said."""
-    if file.path not in state._rest:
-        return
-    for side in ("new", "old"):
-        lines = [line for line, *_ in lines_of(file.text, side)]
-        if lines:
-            state._facts[file.id] = Note(file.id, file.path, side, lines[-1], more=True)
+    @acts
+    async def add(self, actor: Actor, form: dict[str, Any]):
+        """Comment on the lines that were selected; shown at once, taken back where it is refused."""
+        place, changes, body = place_of(self), await self.get_state(ChangesState), words(form, "body")
+        writing = list(self.writing)
+        file = next((each for each in self.files if writing and each.id == writing[0]), None)
+        if place.project is None or place.task is None or file is None or not body.strip():
             return
+        item, side, first, last = writing
+        new = NewComment(
+            revision=changes.revision,
+            path=file.path,
+            side=side,
+            line=first,
+            line_end=last,
+            quote=quote_of(file.text, side, first, last),
+            body=body,
+        )
+        shown = _shown(new)
+        self.comments, self.writing = [*_plain(self.comments), shown], []
+        _place(self)
+        yield
+        try:
+            made = await services().comments.add(actor, place.project, place.task, new)
+        except VibeError:
+            self.comments = [each for each in _plain(self.comments) if each.id != shown.id]
+            self.writing = writing
+            _place(self)
+            raise
+        me = await services().accounts.names([actor.user_id])
+        names = {each: user.name for each, user in me.items()}
+        row = comment_row(made, names, actor.user_id, changes.revision)
+        others = [each for each in _plain(self.comments) if each.id not in (shown.id, row.id)]
+        self.comments = [*others, row]
+        _place(self)
+        yield forget(draft_name(self.task_id, item, side, last))
+
+    @rx.event
+    def edit(self, comment_id: str):
+        """Show the form for a comment's words, or for none."""
+        self.editing, self.writing = comment_id, []
+        _place(self)
+
+    @acts
+    async def save(self, actor: Actor, form: dict[str, Any]):
+        """Keep the changed words of the comment that is being edited."""
+        comment_id = self.editing
+        if comment_id:
+            await _change(self, actor, comment_id, CommentPatch(body=words(form, "body")))
+            self.editing = ""
+            yield forget(draft_name(comment_id))
+
+    @acts
+    async def resolve(self, actor: Actor, comment_id: str, resolved: bool):
+        """Mark a comment as resolved, or open it again."""
+        await _change(self, actor, comment_id, CommentPatch(state="resolved" if resolved else "open"))
+
+    @acts
+    async def delete(self, actor: Actor, comment_id: str):
+        """Delete a comment that the agent has not had."""
+        place = place_of(self)
+        if place.project is None or place.task is None:
+            return
+        await services().comments.delete(actor, place.project, place.task, known(comment_id))
+        self.comments = [each for each in _plain(self.comments) if each.id != comment_id]
+        _place(self)
+
+    @rx.event
+    def hold(self, comment_id: str, held: bool):
+        """Keep an open comment out of the next message, or let it go with it."""
+        others = [each for each in self.held if each != comment_id]
+        self.held = ([*others, comment_id] if held else others)[-MOST_HELD:]
+
+    @acts
+    async def step(self, actor: Actor, by: int):
+        """Select the next changed line, or the one before."""
+        places = [
+            (file.id, side, line, text)
+            for file in _plain(self.files)
+            for side, line, text in changed(file.text)
+        ]
+        if not places:
+            return
+        here = [each[:3] for each in places]
+        at = here.index(self._selected) + by if self._selected in here else (0 if by > 0 else -1)
+        item, side, line, text = places[min(max(at, 0), len(places) - 1) if at >= 0 or by < 0 else 0]
+        if self._selected == (item, side, line):
+            return
+        self._selected = (item, side, line)
+        self.target = Target(item, side, line, self.target.n + 1)
+        what = "added" if side == "new" else "removed"
+        self.spoken = f"{item.partition(PART)[0]}, {what} line {line}: {text[:200]}"
+
+    @rx.event
+    def comment_here(self):
+        """Begin a comment on the line that the keys have led to."""
+        if self._selected is None:
+            return None
+        item, side, line = self._selected
+        return ReviewState.select(item, side, line, line)
+
+
+def chosen(state: ReviewState) -> list[UUID]:
+    """Return the comments that go with the next message."""
+    free = [each for each in _plain(state.comments) if each.state == "open" and not each.taken]
+    return [known(each.id) for each in free if each.id not in state.held]
+
+
+def draft_name(*of: Any) -> str:
+    """Return the name under which the browser keeps what is typed into a comment."""
+    return ":".join(["comment", *map(str, of)])
+
+
+async def _change(state: ReviewState, actor: Actor, comment_id: str, patch: CommentPatch) -> None:
+    place, changes = place_of(state), await state.get_state(ChangesState)
+    if place.project is None or place.task is None:
+        return
+    verbs = services().comments
+    changed = await verbs.change(actor, place.project, place.task, known(comment_id), patch)
+    rows = _plain(state.comments)
+    for number, row in enumerate(rows):
+        if row.id == comment_id:
+            names = {changed.author_id: row.author} if changed.author_id else {}
+            rows[number] = comment_row(changed, names, actor.user_id, changes.revision)
+    state.comments = rows
+    _place(state)
+
+
+def _shown(new: NewComment) -> CommentRow:
+    """Make the row of a comment that is being written down."""
+    last = new.line_end or new.line
+    lines = f"line {last}" if last == new.line else f"lines {new.line} to {last}"
+    return CommentRow(
+        id=str(uuid4()),
+        author="You",
+        mine=False,
+        path=new.path,
+        side=new.side,
+        line=last,
+        where=lines,
+        quote=new.quote,
+        body=new.body,
+        state="open",
+        taken=True,
+        created=epoch_ms(now()),
+        edited=False,
+        saving=True,
+    )
 
 
 def _place(state: ReviewState) -> None:

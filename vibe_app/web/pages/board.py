@@ -12,6 +12,7 @@ import reflex as rx
 
 from vibe_app.web.components.board import BoardState, board_columns
 from vibe_app.web.components.composer import ComposerState, composer
+from vibe_app.web.components.decide_view import dropped_dialog
 from vibe_app.web.components.drawer import DrawerState
 from vibe_app.web.components.drawer_view import drawer
 from vibe_app.web.components.frame import Shortcuts
@@ -185,8 +186,9 @@ def board_page() -> rx.Component:
         rx.cond(BoardState.missing != "", missing, board),
         composer(BoardState.project_id),
         project_settings_dialog(),
+        dropped_dialog(close),
         Shortcuts.create(
-            keys="n e s m ?",
+            keys="n e s m j k c ?",
             up=rx.cond(DrawerState.task_id != "", close, ""),
             on_key=BoardState.key,
         ),

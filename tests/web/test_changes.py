@@ -1,0 +1,342 @@
+"""The Changes tab and what is decided on it, called as a browser's socket calls it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.seeding import seed_change
+from tests.waiting import eventually
+from tests.web.conftest import Open, Tab
+from vibe_app.board.changes.schemas import NewComment
+from vibe_app.board.lifecycle import ChangeState, TaskStatus
+from vibe_app.board.projects.schemas import ProjectView
+from vibe_app.board.tasks.schemas import NewTask, TaskView
+from vibe_app.web.components.drawer import tab_of
+from vibe_app.web.place import Place
+from vibe_app.wire import now
+from vibe_app.wire.git import ChangedFile, FileKind, FileStatus
+from vibe_app.wiring import Services
+
+ONE, TWO = "1" * 40, "2" * 40
+TEXTS = {"a.py": ("one\ntwo\n", "one\nthree\n"), "b.py": (None, "new\n")}
+
+
+@pytest.fixture
+async def task(parts: Services, tokens: dict[str, str], project: ProjectView) -> TaskView:
+    """A card in review, with a change of two files."""
+    owner = await parts.accounts.who(tokens["owner"])
+    made = await parts.tasks.create(owner, project.id, NewTask(title="Make it greet", description="Kindly."))
+    await seed_change(parts.database, made.id, TEXTS, ONE)
+    return made
+
+
+async def looking(tab: Open, role: str, task: TaskView, below: str = "/changes") -> Tab:
+    """A tab of somebody with the card's drawer."""
+    someone: Tab = await tab(role, f"/p/{task.project_id}/t/{task.id}{below}")
+    await someone.call("DrawerState.arrive")
+    return someone
+
+
+async def comment(parts: Services, tokens: dict[str, str], task: TaskView, **values: Any) -> UUID:
+    """Comment on the changed line of the first file, as the owner."""
+    owner = await parts.accounts.who(tokens["owner"])
+    facts = {"revision": ONE, "path": "a.py", "line": 2, "quote": "three", "body": "Why?"}
+    new = NewComment.model_validate(facts | values)
+    return (await parts.comments.add(owner, task.project_id, task.id, new)).id
+
+
+@pytest.mark.parametrize(
+    ("status", "changes", "tab"),
+    [
+        (TaskStatus.TODO, True, "overview"),
+        (TaskStatus.IN_PROGRESS, True, "output"),
+        (TaskStatus.AI_REVIEW, True, "changes"),
+        (TaskStatus.HUMAN_REVIEW, True, "changes"),
+        (TaskStatus.AI_REVIEW, False, "output"),
+        (TaskStatus.DONE, True, "overview"),
+    ],
+)
+async def test_a_card_says_which_tab_is_shown(
+    parts: Services, tokens: dict[str, str], task: TaskView, status: TaskStatus, changes: bool, tab: str
+):
+    owner = await parts.accounts.who(tokens["owner"])
+    read = await parts.tasks.read(owner, task.project_id, task.id)
+    card = read.model_copy(update={"status": status, "change": read.change if changes else None})
+    assert tab_of(Place(task.project_id, task.id), card) == tab
+    assert tab_of(Place(task.project_id, task.id, "history"), card) == "history"
+
+
+async def test_a_run_that_begins_takes_nobody_away_from_what_they_do(
+    parts: Services, tokens: dict[str, str], task: TaskView
+):
+    owner = await parts.accounts.who(tokens["owner"])
+    read = await parts.tasks.read(owner, task.project_id, task.id)
+    live = read.model_copy(update={"status": TaskStatus.IN_PROGRESS})
+    place = Place(task.project_id, task.id)
+    assert tab_of(place, live, "overview") == "output"
+    assert tab_of(place, live, "overview", editing=True) == "overview"
+    assert tab_of(place, live, "changes") == "changes"
+
+
+@pytest.mark.parametrize("role", ["owner", "editor", "viewer"])
+async def test_a_member_sees_files_and_lines(tab: Open, task: TaskView, role: str):
+    someone = await looking(tab, role, task, "")
+    assert someone.var("DrawerState", "tab") == "changes"
+    files = someone.var("ChangesState", "files")
+    assert [(file["path"], file["mark"], file["additions"], file["deletions"]) for file in files] == [
+        ("a.py", "M", 1, 1),
+        ("b.py", "A", 1, 0),
+    ]
+    texts = {file["path"]: file["text"] for file in someone.var("ReviewState", "files")}
+    assert "-two\n+three\n" in texts["a.py"]
+    assert bool(someone.var("DrawerState", "can_edit")) is (role != "viewer")
+
+
+async def test_a_stranger_sees_nothing(tab: Open, task: TaskView):
+    stranger = await looking(tab, "stranger", task)
+    for handler, sent in {
+        "ReviewState.load": {},
+        "ReviewState.choose": {"path": "a.py"},
+        "ChangesState.see": {"path": "a.py", "seen": True},
+        "DecideState.accept": {},
+        "DecideState.send": {"form": {"message": "Go on"}},
+    }.items():
+        await stranger.call(handler, **sent)
+    assert "three" not in str(stranger.deltas)
+    assert not stranger.var("ChangesState", "files")
+    assert "went wrong" not in stranger.told
+
+
+async def test_what_is_no_text_is_named(parts: Services, tab: Open, task: TaskView):
+    more = (
+        ChangedFile(path="logo.png", status=FileStatus.MODIFIED, binary=True),
+        ChangedFile(path="to", status=FileStatus.ADDED, kind=FileKind.SYMLINK, additions=1),
+        ChangedFile(path="sub", status=FileStatus.ADDED, kind=FileKind.REPOSITORY),
+        ChangedFile(path="new.py", old_path="old.py", status=FileStatus.RENAMED),
+    )
+    left_out = [{"path": "film.mp4", "why": "it is larger than 50 MiB"}]
+    await seed_change(parts.database, task.id, TEXTS, TWO, more, left_out=left_out)
+    viewer = await looking(tab, "viewer", task)
+    kinds = {file["path"]: file["kind"] for file in viewer.var("ChangesState", "files")}
+    assert kinds["logo.png"] == "binary"
+    assert (kinds["to"], kinds["sub"], kinds["new.py"]) == ("link", "nested repository", "")
+    assert viewer.var("ChangesState", "left_out") == ["film.mp4 is not in it: it is larger than 50 MiB."]
+    notes = {note["item"]: note for note in viewer.var("ReviewState", "notes")}
+    assert notes["logo.png"]["old_picture"].endswith("path=logo.png&side=old")
+    assert notes["new.py"]["words"] == "Renamed from old.py, without other changes."
+
+
+async def test_texts_come_a_page_of_files_at_a_time(parts: Services, tab: Open, task: TaskView):
+    await seed_change(parts.database, task.id, {f"f{n:03}": (None, f"text {n}\n") for n in range(50)}, TWO)
+    viewer = await looking(tab, "viewer", task)
+    assert len(viewer.var("ChangesState", "files")) == 50
+    assert [file["path"] for file in viewer.var("ReviewState", "files")] == [f"f{n:03}" for n in range(20)]
+    await viewer.call("ReviewState.choose", path="f047")
+    assert [file["path"] for file in viewer.var("ReviewState", "files")] == [
+        f"f{n:03}" for n in range(40, 50)
+    ]
+    assert viewer.var("ReviewState", "target")["item"] == "f047"
+    assert viewer.var("ChangesState", "page") == 2
+
+
+async def test_a_tick_is_ones_own_and_goes_when_the_file_changes(parts: Services, tab: Open, task: TaskView):
+    viewer, editor = await looking(tab, "viewer", task), await looking(tab, "editor", task)
+    for path in TEXTS:
+        await viewer.call("ChangesState.see", path=path, seen=True)
+    assert [file["seen"] for file in viewer.var("ChangesState", "files")] == [True, True]
+    assert [file["seen"] for file in editor.var("ChangesState", "files")] == [False, False]
+    await seed_change(parts.database, task.id, TEXTS | {"a.py": ("one\ntwo\n", "one\nfour\n")}, TWO)
+    later = await looking(tab, "viewer", task)
+    assert [file["seen"] for file in later.var("ChangesState", "files")] == [False, True]
+
+
+async def test_a_viewer_comments_on_lines_and_sees_it_before_it_is_written_down(tab: Open, task: TaskView):
+    viewer = await looking(tab, "viewer", task)
+    await viewer.call("ReviewState.select", item="a.py", side="new", first=1, last=2)
+    await viewer.call("ReviewState.add", form={"body": "Why **three**?"})
+    shown = [rows[-1] for rows in viewer.all_of("ReviewState", "comments") if rows]
+    assert [row["saving"] for row in shown] == [True, False]
+    assert (shown[-1]["where"], shown[-1]["quote"], shown[-1]["mine"]) == ("lines 1 to 2", "one\nthree", True)
+    notes = [note for note in viewer.var("ReviewState", "notes") if note["comments"]]
+    assert [(note["item"], note["side"], note["line"]) for note in notes] == [("a.py", "new", 2)]
+    assert not viewer.var("ReviewState", "writing")
+
+
+async def test_a_comment_that_is_refused_goes_again_and_its_words_stay(
+    parts: Services, tab: Open, task: TaskView
+):
+    viewer = await looking(tab, "viewer", task)
+    await viewer.call("ReviewState.select", item="a.py", side="new", first=2, last=2)
+    await seed_change(parts.database, task.id, {"b.py": TEXTS["b.py"]}, TWO)
+    await viewer.call("ReviewState.add", form={"body": "Why?"})
+    assert "The change has no such file." in viewer.told
+    assert viewer.var("ReviewState", "comments") == []
+    assert viewer.var("ReviewState", "writing") == ["a.py", "new", 2, 2]
+    assert "removeItem" not in viewer.told
+
+
+async def test_only_who_wrote_a_comment_changes_or_deletes_it(
+    parts: Services, tokens: dict[str, str], tab: Open, task: TaskView
+):
+    written = str(await comment(parts, tokens, task))
+    viewer = await looking(tab, "viewer", task)
+    await viewer.call("ReviewState.edit", comment_id=written)
+    await viewer.call("ReviewState.save", form={"body": "Because."})
+    assert "Somebody else wrote this comment." in viewer.told
+    await viewer.call("ReviewState.delete", comment_id=written)
+    assert [row["body"] for row in viewer.var("ReviewState", "comments")] == ["Why?"]
+    owner = await looking(tab, "owner", task)
+    await owner.call("ReviewState.edit", comment_id=written)
+    await owner.call("ReviewState.save", form={"body": "How?"})
+    assert [row["body"] for row in owner.var("ReviewState", "comments")] == ["How?"]
+    await owner.call("ReviewState.resolve", comment_id=written, resolved=True)
+    assert [row["state"] for row in owner.var("ReviewState", "comments")] == ["resolved"]
+    await owner.call("ReviewState.resolve", comment_id=written, resolved=False)
+    await owner.call("ReviewState.delete", comment_id=written)
+    assert owner.var("ReviewState", "comments") == []
+
+
+async def test_a_comment_whose_lines_are_gone_is_shown_with_its_quote(
+    parts: Services, tokens: dict[str, str], tab: Open, task: TaskView
+):
+    await comment(parts, tokens, task)
+    await seed_change(parts.database, task.id, {"a.py": ("one\ntwo\n", "one\nfour\n")}, TWO)
+    viewer = await looking(tab, "viewer", task)
+    assert [row["quote"] for row in viewer.var("ReviewState", "outdated")] == ["three"]
+    assert all(not note["comments"] for note in viewer.var("ReviewState", "notes") or [])
+
+
+async def test_keys_lead_from_one_changed_line_to_the_next(tab: Open, task: TaskView):
+    viewer = await looking(tab, "viewer", task)
+    for _ in range(3):
+        await viewer.call("BoardState.key", key="j")
+    assert [told for told in viewer.all_of("ReviewState", "spoken") if told] == [
+        "a.py, removed line 2: two",
+        "a.py, added line 2: three",
+        "b.py, added line 1: new",
+    ]
+    await viewer.call("BoardState.key", key="k")
+    target = viewer.var("ReviewState", "target")
+    assert (target["item"], target["side"], target["line"]) == ("a.py", "new", 2)
+    await viewer.call("BoardState.key", key="c")
+    assert viewer.var("ReviewState", "writing") == ["a.py", "new", 2, 2]
+
+
+async def test_a_change_that_moves_on_stays_as_it_was_seen(parts: Services, tab: Open, task: TaskView):
+    editor = await looking(tab, "editor", task)
+    await seed_change(parts.database, task.id, {"c.py": (None, "c\n")}, TWO)
+    await editor.call("DrawerState.arrive")
+    assert (editor.var("ChangesState", "revision"), editor.var("ChangesState", "newest")) == (ONE, TWO)
+    assert [file["path"] for file in editor.var("ChangesState", "files")] == ["a.py", "b.py"]
+    await editor.call("DecideState.accept")
+    assert "The change has moved on since you looked." in editor.told
+    assert (await parts.tasks.read(await owner(parts, task), task.project_id, task.id)).change.busy is None
+    await editor.call("ChangesState.show_new")
+    await editor.call("ReviewState.load")
+    assert [file["path"] for file in editor.var("ReviewState", "files")] == ["c.py"]
+
+
+async def owner(parts: Services, task: TaskView):
+    """Return who made the card."""
+    made_by = await parts.accounts.names([task.created_by])
+    login = await parts.accounts.login(made_by[task.created_by].email, "correct horse battery")
+    return await parts.accounts.who(login.token)
+
+
+@pytest.mark.parametrize("what", ["accept", "discard"])
+async def test_who_edits_decides(parts: Services, tab: Open, task: TaskView, what: str):
+    editor = await looking(tab, "editor", task)
+    await editor.call(f"DecideState.{what}")
+    assert editor.var("ChangesState", "intent") == what
+    read = await parts.changes.read(await owner(parts, task), task.project_id, task.id)
+    assert read.intent == what
+
+
+@pytest.mark.parametrize(
+    ("handler", "sent"),
+    [
+        ("DecideState.accept", {}),
+        ("DecideState.discard", {}),
+        ("DecideState.restore", {}),
+        ("DecideState.solve", {}),
+        ("DecideState.send", {"form": {"message": "Go on"}}),
+    ],
+)
+async def test_a_viewer_decides_nothing(
+    parts: Services, tab: Open, task: TaskView, handler: str, sent: dict[str, Any]
+):
+    await seed_change(parts.database, task.id, TEXTS, ONE, conflicts=["a.py"])
+    viewer = await looking(tab, "viewer", task)
+    await viewer.call(handler, **sent)
+    assert "toast" in viewer.told
+    assert "went wrong" not in viewer.told
+    actor = await owner(parts, task)
+    assert (await parts.changes.read(actor, task.project_id, task.id)).intent is None
+    assert (await parts.tasks.read(actor, task.project_id, task.id)).status is TaskStatus.AI_REVIEW
+
+
+async def test_a_message_takes_the_open_comments_along_that_were_not_held_back(
+    parts: Services, tokens: dict[str, str], tab: Open, task: TaskView
+):
+    sent, held = [str(await comment(parts, tokens, task)) for _ in range(2)]
+    editor = await looking(tab, "editor", task)
+    assert editor.var("ReviewState", "sending") == 2
+    await editor.call("ReviewState.hold", comment_id=held, held=True)
+    assert editor.var("ReviewState", "sending") == 1
+    await editor.call("DecideState.send", form={"message": "Please greet in French"})
+    assert f"/t/{task.id}/output" in editor.told
+    assert f"follow:{task.id}" in editor.told  # what was typed is forgotten
+    actor = await owner(parts, task)
+    comments = await parts.comments.list(actor, task.project_id, task.id)
+    assert {str(each.id) for each in comments if each.session_id} == {sent}
+
+
+async def test_a_message_about_what_has_moved_on_is_not_sent(parts: Services, tab: Open, task: TaskView):
+    editor = await looking(tab, "editor", task)
+    await seed_change(parts.database, task.id, {"c.py": (None, "c\n")}, TWO)
+    await editor.call("DecideState.send", form={"message": "Go on"})
+    assert editor.var("ChangesState", "newest") == TWO
+    assert "removeItem" not in editor.told
+    card = await parts.tasks.read(await owner(parts, task), task.project_id, task.id)
+    assert card.status is TaskStatus.AI_REVIEW
+
+
+async def test_a_discarded_change_is_restored(parts: Services, tab: Open, task: TaskView):
+    await seed_change(parts.database, task.id, TEXTS, ONE, state=ChangeState.DISCARDED, decided_at=now())
+    editor = await looking(tab, "editor", task)
+    assert editor.var("ChangesState", "state") == "discarded"
+    await editor.call("DecideState.restore")
+    assert editor.var("ChangesState", "intent") == "restore"
+
+
+async def test_a_card_dropped_on_done_asks_what_becomes_of_its_change(
+    parts: Services, tab: Open, task: TaskView
+):
+    editor: Tab = await tab("editor", f"/p/{task.project_id}")
+    await editor.send("BoardState.watch")
+    await eventually(lambda: editor.var("BoardState", "loaded"))
+    await editor.call("BoardState.move", card_id=str(task.id), column="DONE", before_id="")
+    await eventually(lambda: editor.var("DecideState", "dropped") == str(task.id))
+    assert editor.var("DecideState", "dropped_title") == task.title
+    await editor.call("DecideState.decide_dropped", what="accept")
+    read = await parts.changes.read(await owner(parts, task), task.project_id, task.id)
+    assert read.intent == "accept"
+    assert not editor.var("DecideState", "dropped")
+
+
+async def test_an_open_tab_hears_of_comments_and_decisions(
+    parts: Services, tokens: dict[str, str], tab: Open, task: TaskView
+):
+    viewer = await looking(tab, "viewer", task)
+    await viewer.send("BoardState.watch")
+    await eventually(lambda: viewer.var("BoardState", "loaded"))
+    await comment(parts, tokens, task, body="Hear, hear")
+    await eventually(
+        lambda: [row["body"] for row in viewer.var("ReviewState", "comments") or []] == ["Hear, hear"]
+    )
+    assert (await parts.accounts.who(tokens["owner"])).user_id
+    await seed_change(parts.database, task.id, TEXTS, TWO)
+    await eventually(lambda: viewer.var("ChangesState", "newest") == TWO)
