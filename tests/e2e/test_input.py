@@ -31,7 +31,7 @@ async def test_html_in_every_field_stays_text(project: Project, people: People, 
     await board.page.goto(board.url)
     await expect(board.page.get_by_role("heading", name=HTML[:100])).to_be_visible()
     board.project = project.id
-    await board.open("t", task, "details")
+    await board.open("t", task, "overview")
     await expect(board.card(HTML)).to_be_visible()
     await expect(board.drawer.get_by_text("a link")).to_be_visible()
     assert await board.page.locator("img, iframe").count() == 0
@@ -56,7 +56,7 @@ async def test_a_long_title_and_a_huge_description(project: Project, visit: Visi
     await board.write(title, pasted)
     await no_wider_than_the_window(board.page)
     await board.card(title).locator(".v-card-title").click()
-    await board.drawer.get_by_role("link", name="Details").click()
+    await board.drawer.get_by_role("link", name="Overview").click()
     await expect(board.drawer.get_by_text("THE END")).to_be_attached()
     await no_wider_than_the_window(board.page)
     (task,) = (await project.api("GET", f"{project.path}/tasks"))["tasks"]

@@ -9,7 +9,7 @@ from tests.e2e.conftest import Project, Visit
 
 
 async def _edit(board: Board, task: str) -> None:
-    await board.open("t", task, "details")
+    await board.open("t", task, "overview")
     await board.drawer.get_by_role("button", name="Edit").click()
 
 
