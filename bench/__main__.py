@@ -19,6 +19,7 @@ BENCHES = {
     "execute": "Execute",
     "commands": "The commands of an agent",
     "wall": "The wall around local agents",
+    "trees": "A card's tree and its change",
     "gateway": "The gateway to the models",
     "serve": "The server by itself",
     "board": "A board with 1,000 cards",

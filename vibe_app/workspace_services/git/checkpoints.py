@@ -6,6 +6,7 @@ be stored is named, and stops nothing.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from collections.abc import Collection, Sequence
@@ -55,14 +56,18 @@ async def take(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkp
 async def keep(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkpoint:
     """The same for who has locked the tree and looked whether it is there."""
     before = asked.revision or asked.base
-    found = await look(hub, hub.tree(number), hub.index(number), before)
-    base, head = await brought(hub, number, asked.base), await hub.head()
+    beside = asyncio.ensure_future(_known(hub, number, asked.base))
+    try:
+        found = await look(hub, hub.tree(number), hub.index(number), before)
+    finally:
+        # Whatever comes of it, nothing is at work here once the tree is free for others.
+        await asyncio.wait([beside])
+    base, head, kept = beside.result()
     behind = 0 if base == head else await hub.count(base, head)
     parents = [before]
     if base != before and not await hub.contains(before, base):
         # The base was brought into the tree: from now on the change is what differs from there.
         parents.append(base)
-    kept = await _kept(hub, number)
     if len(parents) == 1 and found.tree == await hub.tree_of(before):
         at = next((k for k, commit in reversed(kept) if commit == asked.revision), 0)
         revision = asked.revision
@@ -82,6 +87,11 @@ async def keep(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkp
         written=True,
         left_out=found.left_out,
     )
+
+
+async def _known(hub: Hub, number: int, base: str) -> tuple[str, str, list[tuple[int, str]]]:
+    """What the hub knows beside the tree: on what the change is founded, the base's head, checkpoints."""
+    return await brought(hub, number, base), await hub.head(), await _kept(hub, number)
 
 
 async def _kept(hub: Hub, number: int) -> list[tuple[int, str]]:
