@@ -340,3 +340,44 @@ async def test_an_open_tab_hears_of_comments_and_decisions(
     assert (await parts.accounts.who(tokens["owner"])).user_id
     await seed_change(parts.database, task.id, TEXTS, TWO)
     await eventually(lambda: viewer.var("ChangesState", "newest") == TWO)
+
+
+async def test_a_long_text_is_shown_part_by_part(parts: Services, tab: Open, task: TaskView):
+    text = "".join(f"line {number}\n" for number in range(1, 6001))
+    await seed_change(parts.database, task.id, {"a.txt": (None, text), "b.txt": (None, "b\n")}, TWO)
+    viewer = await looking(tab, "viewer", task)
+
+    def shown() -> list[str]:
+        files = [file for file in viewer.var("ReviewState", "files") if file["path"] == "a.txt"]
+        return [line[1:] for file in files for line in file["text"].splitlines() if line[0] == "+"]
+
+    def goes_on() -> list[str]:
+        return [note["item"] for note in viewer.var("ReviewState", "notes") if note["more"]]
+
+    assert len(shown()) < 6000
+    assert goes_on() == ["a.txt"]
+    await viewer.call("ReviewState.show_more", item="a.txt")
+    assert shown() == text.splitlines()
+    assert goes_on() == []
+    assert [file["path"] for file in viewer.var("ReviewState", "files")] == ["a.txt", "a.txt", "b.txt"]
+    # A comment on a line of the second part stands there.
+    item = viewer.var("ReviewState", "files")[1]["id"]
+    await viewer.call("ReviewState.select", item=item, side="new", first=5999, last=6000)
+    await viewer.call("ReviewState.add", form={"body": "The end"})
+    (note,) = [note for note in viewer.var("ReviewState", "notes") if note["comments"]]
+    assert (note["item"], note["line"]) == (item, 6000)
+    assert note["comments"][0]["quote"] == "line 5999\nline 6000"
+
+
+async def test_nobody_but_its_own_page_names_lines(tab: Open, task: TaskView):
+    viewer = await looking(tab, "viewer", task)
+    for item, side, first, last in (
+        ("nothing", "new", 1, 1),
+        ("a.py", "both", 1, 1),
+        ("a.py", "new", 2, 1),
+        ("a.py", "new", 1, 2**40),
+    ):
+        await viewer.call("ReviewState.select", item=item, side=side, first=first, last=last)
+        await viewer.call("ReviewState.add", form={"body": "Here"})
+    assert "went wrong" not in viewer.told
+    assert not viewer.var("ReviewState", "comments")

@@ -166,6 +166,9 @@ _KEYS = [
     ("s", "Stop its run"),
     ("m", "Move the card to a column"),
     ("Space", "Pick up the card; the arrows move it, Space drops it"),
+    ("j k", "Go through the changed lines of a card"),
+    ("c", "Comment on the line"),
+    ("Ctrl Enter", "Send what is being typed"),
     ("?", "Show this list"),
     ("Esc", "Close one layer"),
 ]
