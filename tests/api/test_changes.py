@@ -144,7 +144,6 @@ async def test_a_run_leaves_a_change_that_is_accepted(board: Board, agent: Agent
     again = await board.editor.post(f"{task}/change/accept", json={"revision": found["revision"]})
     assert (again.status_code, again.json()["commit"]) == (200, accepted.json()["commit"])
     await sound(hub)
-    hub.release()
 
 
 async def gone(path: Path) -> None:

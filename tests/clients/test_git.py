@@ -31,7 +31,6 @@ async def asking(app: Any) -> AsyncIterator[tuple[GitClient, Endpoint]]:
 @pytest.fixture
 async def app(tmp_path: Path) -> Any:
     hub = await made(tmp_path / "workspace", {"a.txt": "one\n"})
-    hub.release()
     return create_app(Config(hub.root, Listening("token"), bubblewrap=BUBBLEWRAP))
 
 

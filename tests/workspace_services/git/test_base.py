@@ -166,7 +166,6 @@ async def test_a_workspace_that_is_started_again_brings_its_folder_up_to_date(hu
     found = await planned(hub, 1, "1\n")
     assert found.new
     await hub.git("update-ref", hub.reference, found.new, found.old)
-    hub.release()
     await make_workspace(hub.root, source=None, mark={}, progress=ignore)
     assert (hub.base / "a.txt").read_text() == "1\n"
 

@@ -112,7 +112,6 @@ async def killing(root: Path, seed: int) -> AsyncIterator[tuple[GitClient, Endpo
 async def test_rounds_from_a_tree_to_the_base_under_kills(tmp_path: Path) -> None:
     files = {f"d{i % 20}/f{i}.txt": f"line {i}\n" * 20 for i in range(400)}
     hub = await made(tmp_path / "workspace", files)
-    hub.release()
     chance = random.Random(1)
     async with killing(hub.root, 2) as (git, at, kill):
         accepted: list[str] = []

@@ -87,7 +87,6 @@ async def test_history_goes_to_the_hub_and_the_rest_waits(tmp_path: Path, bubble
     assert not (await trees.look(hub)).found
     # Asked again, and started again, it is the same.
     assert await takeover.adopt(hub, 5, wire.AdoptFound(message="x")) == adopted
-    hub.release()
     hub = await start(root, bubblewrap)
     assert (await trees.look(hub)).trees == [5]
     with pytest.raises(NotFound):
@@ -186,8 +185,6 @@ async def test_it_goes_on_wherever_it_died(tmp_path: Path, monkeypatch: pytest.M
                 await takeover.adopt(hub, 3, wire.AdoptFound(message="Found"))
             except _Death:
                 died = True
-            finally:
-                hub.release()
         hub = await start(root, bubblewrap)
         adopted = await takeover.adopt(hub, 3, wire.AdoptFound(message="Found"))
         listed = await hub.git("diff-tree", "-r", "-z", "--name-only", adopted.base, adopted.revision or "")
@@ -197,7 +194,6 @@ async def test_it_goes_on_wherever_it_died(tmp_path: Path, monkeypatch: pytest.M
         assert (hub.tree(3) / "node_modules/big").exists()
         assert json.loads(takeover.state_file(root).read_text())["state"] == "made"
         await sound(hub)
-        hub.release()
         if not died:
             assert death > 20
             return

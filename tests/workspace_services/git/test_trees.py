@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from tests.waiting import eventually
-from tests.workspace_services.git.rooms import checkpoint, made, own_git, put_on_base, sound, tree
-from vibe_app.errors import Conflict, InvalidRequest, NotFound
+from tests.workspace_services.git.rooms import checkpoint, ignore, made, own_git, put_on_base, sound, tree
+from vibe_app.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from vibe_app.wire import git as wire
+from vibe_app.workspace_services.git import hub as module
 from vibe_app.workspace_services.git import trees
 from vibe_app.workspace_services.git.hub import Hub
+from vibe_app.workspace_services.git.making import make_workspace
+from vibe_app.workspaces.runtimes.base import WorkspaceSpec
 
 FILES = {"README.md": "Hello\n", "src/a.py": "a = 1\n", ".gitignore": ".env\nbuild/\n"}
 NOWHERE = "1" * 40
@@ -101,6 +106,34 @@ async def test_a_tree_without_its_repository_is_given_another(hub: Hub) -> None:
     assert (await trees.want(hub, 1, wire.WantTree())).notices == []
 
 
+async def test_one_hub_is_not_worked_on_by_two_processes_at_once(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Hub(hub.root)
+    async with hub.locked(1):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, "_WAIT", 0.1)
+            with pytest.raises(Unavailable, match="in use"):
+                await trees.want(other, 2, wire.WantTree())
+        waiting = asyncio.ensure_future(trees.want(other, 2, wire.WantTree()))
+        assert (await trees.want(hub, 3, wire.WantTree())).made
+        assert not waiting.done()
+    assert (await waiting).made
+    # Nobody is at work: nobody is in the way.
+    assert (await trees.want(hub, 4, wire.WantTree())).made
+
+
+@pytest.mark.parametrize("lock", ["vibe-index/1.lock", "refs/vibe/1/1.lock", "packed-refs.lock", "HEAD.lock"])
+async def test_locks_of_a_git_that_died_are_removed(hub: Hub, lock: str) -> None:
+    folder = await tree(hub)
+    (folder / "new").write_text("1")
+    (hub.path / "vibe.lock").write_text("at work\n")
+    (hub.path / lock).parent.mkdir(parents=True, exist_ok=True)
+    (hub.path / lock).touch()
+    assert (await checkpoint(Hub(hub.root))).written
+    assert not (hub.path / lock).exists()
+
+
 async def test_files_are_copied_and_never_through_a_link(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("outside")
     (hub.base / ".env").write_text("KEY=1")
@@ -184,8 +217,6 @@ async def test_a_removed_tree_leaves_nothing_though_the_agent_closed_its_folders
 
 
 async def test_the_branch_may_have_an_odd_name_and_the_history_may_be_short(tmp_path: Path) -> None:
-    from vibe_app.workspace_services.git.making import make_workspace
-
     source = tmp_path / "source"
     source.mkdir()
     own_git(source, "init", "--quiet", '--initial-branch=feature/a"b')
@@ -194,14 +225,10 @@ async def test_the_branch_may_have_an_odd_name_and_the_history_may_be_short(tmp_
         own_git(source, "add", ".")
         own_git(source, "commit", "--quiet", f"--message={text}")
     own_git(source, "tag", "-a", "-m", "Tag", "v1")
-    root = tmp_path / "ws"
-    await make_workspace(root, source=None, mark={}, progress=_ignore)
-    hub = Hub(root)
-    shutil.rmtree(hub.path)
-    shutil.rmtree(hub.base)
-    own_git(tmp_path, "clone", "--quiet", "--bare", "--depth=1", f"file://{source}", str(hub.path))
-    await make_workspace(root, source=None, mark={}, progress=_ignore)
-    hub = Hub(root)
+    own_git(tmp_path, "clone", "--quiet", "--bare", "--depth=1", f"file://{source}", "cut.git")
+    spec = WorkspaceSpec(uuid4(), f"file://{tmp_path}/cut.git")
+    await make_workspace(tmp_path / "ws", source=spec.source(""), mark={}, progress=ignore)
+    hub = Hub(tmp_path / "ws")
     folder = await tree(hub)
     assert own_git(folder, "log", "--format=%s") == "3"
     assert own_git(folder, "branch", "--show-current") == 'feature/a"b'
@@ -209,7 +236,3 @@ async def test_the_branch_may_have_an_odd_name_and_the_history_may_be_short(tmp_
     (folder / "file").write_text("4")
     assert (await checkpoint(hub)).written
     await sound(hub)
-
-
-async def _ignore(sentence: str) -> None:
-    pass

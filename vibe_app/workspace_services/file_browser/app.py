@@ -113,7 +113,6 @@ def create_app(config: Config) -> Starlette:
         yield
         packing.cancel()
         await asyncio.wait([packing])
-        hub.release()
 
     return application(
         [

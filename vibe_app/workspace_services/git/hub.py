@@ -9,6 +9,7 @@ running is in tests/workspace_services/git/test_traps.py.
 | `hub/` | the bare repository; `HEAD` names the base branch |
 | `hub/vibe-index/<number>`, `hub/vibe-index/base` | an index for each tree, and for the base's folder |
 | `hub/vibe-trees/<number>` | says that the tree of this number is ours, and its base |
+| `hub/vibe.lock` | locked while something is done; says so too, for who comes after a death |
 | `hub/vibe-bin/` | what git finds where it looks for programs of its own: one that does nothing |
 | `base/`, `tasks/<number>/` | the base branch's files; a tree for each card |
 | `found/`, `.earlier/` | of an earlier layout: work that waits for a card, and what else was there |
@@ -21,7 +22,6 @@ import asyncio
 import fcntl
 import os
 import re
-import shutil
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -61,6 +61,7 @@ _SETTINGS = (
     ("advice.addEmbeddedRepo", "false"),
 )
 _WAIT, _PAUSE = 60.0, 0.05
+_AT_WORK = b"at work\n"
 
 
 class Hub:
@@ -82,6 +83,8 @@ class Hub:
         self._bubblewrap = bubblewrap
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._emptying = Lock()
+        self._users = 0
+        self._broken = False
         self._held = -1
 
     @property
@@ -210,10 +213,11 @@ class Hub:
                 f"git was not done within {LONGEST / 60:.0f} min. Try again.", "git_too_slow"
             ) from error
         finally:
-            if process.returncode is None:
-                await kill(process)
+            await kill(process)
+            if process.returncode not in accepted:
+                # It may have been killed, and nobody else would remove its locks.
+                self._broken = True
                 if index is not None:
-                    # Its own, which nobody else would remove.
                     index.with_name(f"{index.name}.lock").unlink(missing_ok=True)
         failed = status not in accepted
         # It may have gone on, and left out what found no room.
@@ -276,24 +280,26 @@ class Hub:
     async def locked(self, what: int | str) -> AsyncGenerator[None]:
         """Keep others off a card's tree, or off `base`, while something is done to it.
 
-        The hub itself is held from the first time on, by this process and every git that it starts: one
+        As long as anything is done the hub is held by this process and every git that it starts: a git
         that outlived a process before this one is waited for.
 
         Raises:
             Unavailable: It is still at work, or the hub cannot be written.
         """
         async with self._locks["hub"]:
-            if self._held < 0:
-                await self.hold()
-        async with self._locks[str(what)]:
-            yield
+            if not self._users:
+                await self._hold()
+            self._users += 1
+        try:
+            async with self._locks[str(what)]:
+                yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._release()
 
-    async def hold(self) -> None:
-        """Wait for the git processes of an earlier process, and remove the locks that they left.
-
-        Raises:
-            Unavailable: They do not end, or the hub cannot be written.
-        """
+    async def _hold(self) -> None:
+        """Wait for whoever is at work, and remove what was left by one that died."""
         try:
             held = os.open(self.path / "vibe.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -303,19 +309,27 @@ class Hub:
                 # Linux tells nobody when a lock is free, unless a thread waits that cannot be stopped.
                 while not _locks(held):  # noqa: ASYNC110
                     await asyncio.sleep(_PAUSE)
-        except BaseException as error:
+            if os.pread(held, 1, 0):
+                await asyncio.to_thread(self._tidy)
+            else:
+                os.pwrite(held, _AT_WORK, 0)
+        except TimeoutError as error:
             os.close(held)
-            if isinstance(error, TimeoutError):
-                raise Unavailable("The workspace's repository is in use: try again soon.", "busy") from error
+            raise Unavailable("The workspace's repository is in use: try again soon.", "busy") from error
+        except BaseException:
+            os.close(held)
             raise
-        await asyncio.to_thread(self._tidy)
         self._held = held
 
-    def release(self) -> None:
-        """Let the hub go; git processes that still run keep it."""
-        if self._held >= 0:
-            os.close(self._held)
-            self._held = -1
+    def _release(self) -> None:
+        """Let the hub go, and leave word if nothing was broken off."""
+        held, self._held = self._held, -1
+        try:
+            if not self._broken:
+                os.ftruncate(held, 0)
+            self._broken = False
+        finally:
+            os.close(held)
 
     def draft(self) -> Path:
         """Make an empty folder in which something is made, where no agent can write."""
@@ -338,11 +352,6 @@ class Hub:
 
     def _tidy(self) -> None:
         """Remove what processes left that were killed: nobody else is at work now."""
-        for name in ("vibe-index", "vibe-trees", "vibe-bin"):
-            (self.path / name).mkdir(exist_ok=True)
-        nothing = self.path / "vibe-bin" / "git"
-        if not nothing.is_symlink():
-            nothing.symlink_to(shutil.which("true") or "/bin/true")
         for pattern in ("*.lock", "vibe-index/*.lock", "refs/**/*.lock"):
             for left in self.path.glob(pattern):
                 if left.name != "vibe.lock":

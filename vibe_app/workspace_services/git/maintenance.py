@@ -46,6 +46,7 @@ async def tidy_quietly(hub: Hub) -> None:
     """The same, as what nobody waits for: a failure is a line in the log."""
     if not hub.exists:
         return
+    hub.empty_trash()
     try:
         await tidy(hub)
     except (Failed, VibeError, OSError) as error:

@@ -74,7 +74,6 @@ async def make_workspace(
     except Failed as error:
         raise Unavailable(f"The workspace's git repository could not be made: {error}") from error
     finally:
-        hub.release()
         if new:
             with suppress(OSError):
                 os.rmdir(root)
@@ -136,6 +135,7 @@ async def _settle(made: Path, call: Call) -> None:
     """Give a new hub a first commit if it has none, and the folders that are ours in it."""
     for name in ("vibe-index", "vibe-trees", "vibe-bin"):
         (made / name).mkdir(exist_ok=True)
+    (made / "vibe-bin" / "git").symlink_to(shutil.which("true") or "/bin/true")
     head = await run(made, call, "symbolic-ref", "HEAD")
     branch = head.decode().strip()
     try:
