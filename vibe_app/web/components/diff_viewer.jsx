@@ -44,7 +44,15 @@ function useItems(files, notes) {
   }, [files, notes, known]);
 }
 
-export function DiffViewer({ files, notes, dark, split, target, className, onLines, renderNote, renderHead }) {
+// The window that scrolls can be reached and moved by keyboard, and has a name.
+function reachable(node, label) {
+  node?.setAttribute("tabindex", "0");
+  node?.setAttribute("role", "region");
+  node?.setAttribute("aria-label", label);
+}
+
+export function DiffViewer(props) {
+  const { files, notes, dark, split, target, label, className, onLines, renderNote, renderHead } = props;
   const view = useRef(null);
   const items = useItems(files, notes);
   const wide = useWide();
@@ -89,6 +97,7 @@ export function DiffViewer({ files, notes, dark, split, target, className, onLin
   return (
     <CodeView
       ref={view}
+      containerRef={(node) => reachable(node, label)}
       className={className}
       items={items}
       options={options}

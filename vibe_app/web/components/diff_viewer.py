@@ -66,6 +66,8 @@ class DiffViewer(rx.NoSSRComponent):
     split: rx.Var[bool]
     """Side by side, where the window is wide enough."""
     target: rx.Var[Target]
+    label: rx.Var[str]
+    """What the window is called."""
     render_note: rx.Var[Any]
     render_head: rx.Var[Any]
     on_lines: rx.EventHandler[_lines]

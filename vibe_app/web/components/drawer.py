@@ -297,6 +297,11 @@ async def show_drawer(state: DrawerState, shown: Shown) -> None:
         changes, review = await state.get_state(ChangesState), await state.get_state(ReviewState)
         changes.project_id = review.project_id = str(shown.place.project)
         changes.task_id = review.task_id = state.task_id
+        if state.tab != "changes" or shown.tab != "changes":
+            changes.revision, changes.since = (
+                "",
+                False,
+            )  # nobody is looking at it: what comes is what there is
         show_change(changes, shown.change, shown.task)
         show_comments(review, shown.change, changes.revision)
     elif shown.tab == "changes" and shown.task is not None:
