@@ -54,11 +54,12 @@ def checkout(
 
 def test_checkout_makes_an_empty_repository_once(tmp_path):
     assert checkout(tmp_path).returncode == 0
-    assert (tmp_path / "workspace" / ".git").is_dir()
+    assert (tmp_path / "workspace" / "hub" / "objects").is_dir()
+    assert (tmp_path / "workspace" / "tasks").is_dir()
     assert (tmp_path / "opencode").is_dir()
-    (tmp_path / "workspace" / "mine.txt").write_text("mine")
+    (tmp_path / "workspace" / "tasks" / "mine.txt").write_text("mine")
     assert checkout(tmp_path, "file:///nowhere").returncode == 0
-    assert (tmp_path / "workspace" / "mine.txt").read_text() == "mine"
+    assert (tmp_path / "workspace" / "tasks" / "mine.txt").read_text() == "mine"
 
 
 def test_checkout_signs_in_with_what_its_secret_holds(tmp_path):
@@ -72,8 +73,8 @@ def test_checkout_signs_in_with_what_its_secret_holds(tmp_path):
         assert "does not take the token" in failed.stderr
         assert "a-wrong-token" not in failed.stderr + failed.stdout
         assert checkout(volume, server.url("team.git"), ["me", "a-long-token"]).returncode == 0
-    assert (volume / "workspace" / "hello.txt").read_text() == "hello"
-    assert "a-long-token" not in (volume / "workspace" / ".git" / "config").read_text()
+    assert (volume / "workspace" / "base" / "hello.txt").read_text() == "hello"
+    assert "a-long-token" not in (volume / "workspace" / "hub" / "config").read_text()
 
 
 @pytest.mark.parametrize("url", ["file:///nowhere/at/all", "ext::sh -c id"])

@@ -83,7 +83,11 @@ class Behind:
         self.binary = self.data / "sealed" / "opencode"
         for folder in (workspace, home.parent, given.parent, self.log.parent, self.binary.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["git", "init", "-q", str(workspace)], check=True)
+        self.tree = self.layout.tasks / "1"
+        for folder in (self.layout.hub, self.layout.base, self.tree):
+            folder.mkdir(parents=True)
+        subprocess.run(["git", "init", "-q", "--bare", str(self.layout.hub)], check=True)
+        subprocess.run(["git", "init", "-q", str(self.tree)], check=True)
         shutil.copyfile(opencode_binary(), self.binary)
         self.binary.chmod(0o111 if self.walled else 0o755)
 
@@ -178,7 +182,7 @@ class Behind:
             outward=[int(self.provider.url.rpartition(":")[2].partition("/")[0]), *self.also],
             memory=self.memory,
             disk=self.disk,
-            folders=[str(self.layout.workspace), str(self.layout.home)],
+            folders=[str(self.layout.tasks), str(self.layout.home)],
             notices=str(self.layout.bounds),
         )
         package = self.root / "package" / PACKAGE.name
@@ -218,7 +222,7 @@ class Behind:
                 f"http://127.0.0.1:{self.port}{path}",
                 json=body,
                 auth=("opencode", self.password),
-                headers={"x-opencode-directory": quote(str(self.layout.workspace))},
+                headers={"x-opencode-directory": quote(str(self.tree))},
             )
 
     def bash_until_it_ends(self, command: str) -> None:

@@ -85,7 +85,8 @@ def attack(workspace: Behind, probes: list[str]) -> dict[str, Any]:
         assert workspace.process
         targets = Targets(
             data=str(workspace.data),
-            tree=str(layout.workspace),
+            workspace=str(layout.workspace),
+            tree=str(workspace.tree),
             home=str(layout.home),
             given=str(layout.given),
             other=outside.OTHER,
@@ -127,7 +128,7 @@ def plant(files: Mapping[Path, str]) -> None:
 
 def run(workspace: Behind, targets: Targets, probes: list[str]) -> dict[str, str]:
     """Run probes by OpenCode's bash tool."""
-    folder = workspace.layout.workspace / "probe"
+    folder = workspace.tree / "probe"
     folder.mkdir()
     shutil.copytree(Path(__file__).with_name("inside"), folder / "inside", ignore=lambda *_: ["__pycache__"])
     (folder / "targets.json").write_text(json.dumps(asdict(targets) | {"probes": probes}))

@@ -33,7 +33,7 @@ def left(workspace: Behind) -> list[Path]:
     assert workspace.process
     workspace.bash_until_it_ends(CRASH)
     assert workspace.process.wait(60) == -6, workspace.log.read_text()[-2000:]
-    places = [workspace.layout.workspace, workspace.layout.home, workspace.layout.given]
+    places = [workspace.tree, workspace.layout.home, workspace.layout.given]
     files = [path for place in places for path in place.rglob("*") if path.is_file()]
     return [path for path in files if holds(path, workspace.password.encode())]
 

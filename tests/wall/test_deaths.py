@@ -86,6 +86,8 @@ class Product:
     api: Api
     project: str
     id: str
+    card: int = 0
+    """The number of the card that was executed last."""
 
     def keeper(self) -> int:
         """The process by which the server knows OpenCode."""
@@ -97,13 +99,14 @@ class Product:
     async def executed(self, description: str) -> str:
         """Begin a card, and return its session's path."""
         body = {"title": "A card", "description": description}
-        card = f"{self.project}/tasks/{(await self.api('POST', f'{self.project}/tasks', json=body))['id']}"
+        made = await self.api("POST", f"{self.project}/tasks", json=body)
+        card, self.card = f"{self.project}/tasks/{made['id']}", made["number"]
         return f"{card}/sessions/{(await self.api('POST', f'{card}/execute'))['session_id']}"
 
     @property
     def tree(self) -> Path:
-        """The project's files."""
-        return self.installation.workspace(self.id)
+        """The files of the card that was executed last."""
+        return self.installation.workspace(self.id) / "tasks" / str(self.card)
 
     async def ended(self, session: str) -> dict[str, Any]:
         """Wait for its end."""

@@ -18,9 +18,13 @@ from tests.wall.rig import PYTHON, behind
 
 LURING = Path(__file__).with_name("luring.py")
 PLANTING = Path(__file__).with_name("planting.py")
-KEPT_FROM = {"tree-folder", "tree-plugin", "tree-tool", "home-configuration", "home-plugin", "home-tool"}
+KEPT_FROM = {"home-configuration", "home-plugin", "home-tool"}
 FETCHED = {"account", "login"}
-EVERYTHING = KEPT_FROM | FETCHED | {"tree-configuration", "user-configuration", "user-plugin"}
+EVERYTHING = (
+    KEPT_FROM
+    | FETCHED
+    | {"tree-configuration", "tree-folder", "tree-plugin", "tree-tool", "user-configuration", "user-plugin"}
+)
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -95,7 +99,7 @@ def attack(*, walled: bool) -> Led:
         behind(walled=walled, guarded=walled, also=[int(host.url.rpartition(":")[2])]) as workspace,
     ):
         workspace.start()
-        tree, layout = workspace.layout.workspace, workspace.layout
+        tree, layout = workspace.tree, workspace.layout
         shutil.copy(PLANTING, tree)
         said = workspace.bash(f"{PYTHON} planting.py {tree} {layout.home} {layout.given} {host.url}")
         workspace.stop()
@@ -121,9 +125,9 @@ def lured(*, walled: bool) -> list[str]:
     with behind(walled=walled) as workspace:
         workspace.start()
         layout = workspace.layout
-        folder = layout.workspace / "another"
+        folder = layout.tasks / "another"
         folder.mkdir()
-        shutil.copy(LURING, layout.workspace)
+        shutil.copy(LURING, workspace.tree)
         workspace.own()
         said = workspace.bash(f"{PYTHON} luring.py {layout.home} {workspace.port} {folder}")
         return json.loads(said.rpartition("asked ")[2].splitlines()[0])

@@ -65,7 +65,8 @@ def checkout() -> None:
     """Make the folders of a workspace's volume (set by VOLUME_DIR and REPOSITORY)."""
     # Before git runs here: this process's environment holds a secret.
     _hide()
-    from vibe_app.workspace_services.git.checkout import make_workspace, remove_drafts
+    from vibe_app.workspace_services.git.checkout import remove_drafts
+    from vibe_app.workspace_services.git.making import is_made, make_workspace
 
     volume = Path(os.environ.get("VOLUME_DIR") or "/volume")
 
@@ -78,7 +79,7 @@ def checkout() -> None:
         (volume / "opencode").mkdir(mode=0o770, exist_ok=True)
         (volume / "gateway").mkdir(mode=0o770, exist_ok=True)
         work = make_workspace(
-            folder, source=None if folder.exists() else _source(), mark={}, progress=progress
+            folder, source=None if is_made(folder) else _source(), mark={}, progress=progress
         )
         words = asyncio.run(work)
         _hand_over(folder)

@@ -132,6 +132,22 @@ def write_outside(targets: Targets) -> str:
 
 
 @probe()
+def write_to_the_base(targets: Targets) -> str:
+    path = Path(targets.workspace, "base", "planted")
+    path.write_text("x")
+    path.unlink()
+    return DONE
+
+
+@probe()
+def write_beside_the_trees(targets: Targets) -> str:
+    path = Path(targets.workspace, "planted")
+    path.write_text("x")
+    path.unlink()
+    return DONE
+
+
+@probe()
 def write_to_another_project(targets: Targets) -> str:
     Path(targets.data, "workspaces", targets.other, "planted").write_text("x")
     return DONE
@@ -155,14 +171,15 @@ def _appends(name: str, path: Callable[[Targets], Path]) -> None:
     probe()(run)
 
 
-_appends("configuration", lambda targets: Path(targets.tree, ".opencode", "config.json"))
+_appends("configuration", lambda targets: Path(targets.workspace, ".opencode", "config.json"))
 _appends("guard", lambda targets: Path(targets.given, "config", "opencode", "plugin", "guard.js"))
 _appends("bash_env", lambda targets: Path(targets.given, "bash_env"))
 _appends("supervisor", lambda targets: Path(targets.given, "command.sh"))
 _appends("models", lambda targets: Path(targets.given, "models.json"))
 _appends("guidance", lambda targets: Path(targets.given, "guidance.md"))
 _appends("bounds", lambda targets: Path(targets.given, "bounds"))
-_appends("journal", lambda targets: Path(targets.tree, ".opencode", "vibe", "journal"))
+_appends("hub", lambda targets: Path(targets.workspace, "hub", "config"))
+_appends("journal", lambda targets: Path(targets.workspace, ".opencode", "vibe", "journal"))
 
 
 def _replaces(name: str, path: Callable[[Targets], Path]) -> None:
@@ -181,18 +198,21 @@ def _replaces(name: str, path: Callable[[Targets], Path]) -> None:
     probe()(run)
 
 
-_replaces("opencode_folder", lambda targets: Path(targets.tree, ".opencode"))
+_replaces("opencode_folder", lambda targets: Path(targets.workspace, ".opencode"))
 _replaces("given", lambda targets: Path(targets.given))
-_replaces("tree", lambda targets: Path(targets.tree))
+_replaces("workspace", lambda targets: Path(targets.workspace))
+_replaces("tasks", lambda targets: Path(targets.workspace, "tasks"))
+_replaces("hub", lambda targets: Path(targets.workspace, "hub"))
+_replaces("base", lambda targets: Path(targets.workspace, "base"))
 _replaces("home", lambda targets: Path(targets.home))
-_replaces("folder_above", lambda targets: Path(targets.tree).parent)
+_replaces("folder_above", lambda targets: Path(targets.workspace).parent)
 _replaces("data_folder", lambda targets: Path(targets.data))
 _replaces("folder_above_data", lambda targets: Path(targets.data).parent)
 
 
 @probe()
 def remove_configuration(targets: Targets) -> str:
-    path = Path(targets.tree, ".opencode", "config.json")
+    path = Path(targets.workspace, ".opencode", "config.json")
     content = path.read_bytes()
     path.unlink()
     path.write_bytes(content)
@@ -201,7 +221,10 @@ def remove_configuration(targets: Targets) -> str:
 
 @probe()
 def plant_plugin(targets: Targets) -> str:
-    """Where OpenCode takes plugins from by itself: its user's folder, the repository's, the home's."""
+    """Where OpenCode takes plugins from by itself: its user's folder, that of its folder, the home's.
+
+    Of a tree's own it loads none: that is the repository's, and shown elsewhere.
+    """
 
     def plant(folder: Path) -> str:
         (folder / "plugin").mkdir(exist_ok=True)
@@ -209,7 +232,7 @@ def plant_plugin(targets: Targets) -> str:
         return DONE
 
     user = Path(os.environ.get("XDG_CONFIG_HOME", ""), "opencode")
-    folders = (Path(targets.tree, ".opencode"), Path(targets.home, ".opencode"), user)
+    folders = (Path(targets.workspace, ".opencode"), Path(targets.home, ".opencode"), user)
     return first([lambda folder=folder: plant(folder) for folder in folders])
 
 

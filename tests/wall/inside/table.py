@@ -27,7 +27,8 @@ class Targets:
 
     Args:
         data: The data folder.
-        tree: The project's own files.
+        workspace: All that the project has: its repository, the base's files, the trees, what is ours.
+        tree: The card's own tree.
         home: OpenCode's home.
         given: What OpenCode is handed.
         other: Id of another project.
@@ -49,6 +50,7 @@ class Targets:
     """
 
     data: str
+    workspace: str
     tree: str
     home: str
     given: str

@@ -88,6 +88,26 @@ def test_parameters_that_would_open_other_folders_do_not_pass() -> None:
     assert not {"directory", "workspace", "auth_token", "location[directory]"} & allowed.QUERY
 
 
+@pytest.mark.parametrize(
+    ("query", "header", "number"),
+    [
+        ({"task": "7"}, "", "7"),
+        ({"task": "7"}, "/w/tasks/8", "7"),
+        ({"directory": "/w/tasks/8"}, "", "8"),
+        ({}, "%2Fw%2Ftasks%2F9", "9"),
+        ({"directory": "/w/tasks/8/below"}, "", None),
+        ({"directory": "/w/tasks/"}, "", None),
+        ({"directory": "/w"}, "", None),
+        ({"directory": "/elsewhere/tasks/8"}, "", None),
+        ({"task": "07"}, "", None),
+        ({"task": "7\n"}, "", None),
+        ({}, "", None),
+    ],
+)
+def test_the_card_that_a_call_is_about(query: dict[str, str], header: str, number: str | None) -> None:
+    assert allowed.task(query, {"x-opencode-directory": header} if header else {}, "/w") == number
+
+
 def test_secrets_are_taken_out_wherever_they_are() -> None:
     answer = {
         "provider": {"x": {"options": {"apiKey": "S", "headers": {"X-Auth": "S"}, "baseURL": "http://x"}}},
@@ -117,7 +137,7 @@ def test_secrets_are_taken_out_wherever_they_are() -> None:
         ("file:///workspace/%2e%2e/proc/self/environ", False),
         ("file:///workspace-other/file", False),
         ("file:///workspace", False),
-        ("file:///workspace/.opencode/config.json", False),
+        ("file:///workspace/.opencode/config.json", True),
         ("file://host/workspace/a", False),
         ("FILE:///etc/passwd", False),
         ("/etc/passwd", False),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -57,10 +59,13 @@ class Upstream:
 
 @asynccontextmanager
 async def proxying(url: str) -> AsyncIterator[str]:
-    """Run a proxy before an upstream; yields its address."""
-    app = create_app(Config("/workspace", Listening("token"), url, PASSWORD))
-    async with app.router.lifespan_context(app), serving(app) as proxy:
-        yield proxy
+    """Run a proxy before an upstream, in a workspace with the tree of card 1; yields its address."""
+    with TemporaryDirectory() as workspace:
+        Path(workspace, "tasks", "1").mkdir(parents=True)
+        Path(workspace, "tasks", "3").symlink_to("1")
+        app = create_app(Config(workspace, Listening("token"), url, PASSWORD))
+        async with app.router.lifespan_context(app), serving(app) as proxy:
+            yield proxy
 
 
 @pytest.fixture
@@ -74,7 +79,11 @@ async def client(upstream: Upstream) -> AsyncIterator[httpx.AsyncClient]:
         serving(upstream) as url,
         proxying(url) as proxy,
         httpx.AsyncClient(
-            base_url=proxy, headers={"Authorization": "Bearer token"}, trust_env=False, timeout=10
+            base_url=proxy,
+            headers={"Authorization": "Bearer token"},
+            params={"task": "1"},
+            trust_env=False,
+            timeout=10,
         ) as client,
     ):
         yield client
@@ -128,7 +137,7 @@ async def test_only_what_is_meant_goes_up_and_comes_down(
         "limit=3",
         b'{"parts":[]}',
     )
-    assert asked["headers"]["x-opencode-directory"] == "/workspace"
+    assert asked["headers"]["x-opencode-directory"].endswith("/tasks/1")
     assert asked["headers"]["authorization"] == httpx.BasicAuth("opencode", PASSWORD)._auth_header
     assert asked["headers"]["accept-encoding"] == "identity"
     assert not {"cookie", "x-forwarded-for", "x-hop"} & asked["headers"].keys()
@@ -136,6 +145,41 @@ async def test_only_what_is_meant_goes_up_and_comes_down(
         answer.headers
     )
     assert PASSWORD not in str(answer.headers)
+
+
+async def test_whoever_names_no_card_is_told_so(client: httpx.AsyncClient, upstream: Upstream) -> None:
+    client.params = httpx.QueryParams()
+    for query in (
+        "",
+        "?task=",
+        "?task=0",
+        "?task=one",
+        "?task=1/../..",
+        "?directory=/etc",
+        "?task=12345678901",
+    ):
+        answer = await client.get(f"/session{query}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "task_missing"), query
+        assert "?task=7" in answer.json()["error"]
+    for number in (2, 3):
+        answer = await client.get(f"/session?task={number}")
+        assert answer.status_code == 404
+        assert f"Card {number} has no tree" in answer.json()["error"]
+    assert upstream.asked == []
+    # What is the same for all cards needs none.
+    assert (await client.get("/global/health")).status_code == 200
+
+
+async def test_opencode_s_page_names_a_card_by_its_tree(
+    client: httpx.AsyncClient, upstream: Upstream
+) -> None:
+    await client.get("/session")
+    tree = upstream.asked.pop()["headers"]["x-opencode-directory"]
+    client.params = httpx.QueryParams()
+    assert (await client.get("/session", params={"directory": tree})).status_code == 200
+    assert (await client.get("/session", headers={"x-opencode-directory": tree})).status_code == 200
+    assert [asked["headers"]["x-opencode-directory"] for asked in upstream.asked] == [tree, tree]
+    assert (await client.get("/session", params={"directory": f"{tree}/below"})).status_code == 400
 
 
 async def test_streams_come_as_they_are_made_and_end_with_their_reader(
@@ -189,7 +233,7 @@ async def test_opencode_is_away() -> None:
         proxying("http://127.0.0.1:1") as url,
         httpx.AsyncClient(base_url=url, headers={"Authorization": "Bearer token"}, trust_env=False) as client,
     ):
-        answer = await client.get("/session")
+        answer = await client.get("/session?task=1")
         assert (answer.status_code, answer.json()["code"]) == (502, "opencode_unreachable")
         assert "Try again" in answer.json()["error"]
         assert (await client.get("/health")).status_code == 200

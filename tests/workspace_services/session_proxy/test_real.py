@@ -23,6 +23,7 @@ TOKEN = "token-of-the-proxy"
 @pytest.fixture(scope="module")
 def proxy(stack: Stack) -> Iterator[str]:
     """The address of a session proxy before the stack's OpenCode, as a process of its own."""
+    stack.tree(1)
     port = free_port()
     env = {
         "PATH": os.environ["PATH"],
@@ -43,7 +44,9 @@ def proxy(stack: Stack) -> Iterator[str]:
 @pytest.fixture
 async def client(proxy: str) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with httpx.AsyncClient(base_url=proxy, headers=headers, trust_env=False, timeout=60) as client:
+    async with httpx.AsyncClient(
+        base_url=proxy, headers=headers, params={"task": "1"}, trust_env=False, timeout=60
+    ) as client:
 
         async def ready() -> bool:
             try:
@@ -71,8 +74,8 @@ async def test_a_talk_with_the_agent_streams(client: httpx.AsyncClient, stack: S
                     if kinds[-1] == "session.idle":
                         break
         assert "message.part.delta" in kinds
-    assert (stack.workspace / "talk.md").exists()
-    assert (await client.get(f"/session/{session}")).json()["directory"] == str(stack.workspace)
+    assert (stack.tree(1) / "talk.md").exists()
+    assert (await client.get(f"/session/{session}")).json()["directory"] == str(stack.tree(1))
     assert (await client.delete(f"/session/{session}")).status_code == 200
 
 
@@ -80,7 +83,7 @@ async def test_a_session_that_is_deleted_while_it_works_stops_working(
     client: httpx.AsyncClient, stack: Stack
 ) -> None:
     session = (await client.post("/session", json={"title": "To be deleted"})).json()["id"]
-    begun, done = stack.workspace / "begun", stack.workspace / "done"
+    begun, done = stack.tree(1) / "begun", stack.tree(1) / "done"
     command = {"command": f"touch {begun.name}; sleep 4; touch {done.name}", "description": "d"}
     prompt = {"parts": [{"type": "text", "text": f"rehearse: call bash {json.dumps(command)}"}]}
     assert (await client.post(f"/session/{session}/prompt_async", json=prompt)).status_code == 204
@@ -91,7 +94,7 @@ async def test_a_session_that_is_deleted_while_it_works_stops_working(
     later = {"command": "sleep 6; touch later", "description": "d"}
     prompt = {"parts": [{"type": "text", "text": f"rehearse: call bash {json.dumps(later)}"}]}
     assert (await client.post(f"/session/{other}/prompt_async", json=prompt)).status_code == 204
-    await eventually((stack.workspace / "later").exists, 60)
+    await eventually((stack.tree(1) / "later").exists, 60)
     assert not done.exists()
     assert (await client.delete("/session/ses_unknown0000")).status_code == 404
 
@@ -116,7 +119,7 @@ async def test_no_file_outside_the_workspace_is_opened(client: httpx.AsyncClient
     asked = {"directory": "/etc"}
     headers = {"X-OpenCode-Directory": "/etc"}
     found = (await client.get("/path", params=asked, headers=headers)).json()
-    assert found["directory"] == str(stack.workspace)
+    assert found["directory"] == str(stack.tree(1))
     read = await client.get("/file/content", params={**asked, "path": "hostname"}, headers=headers)
     assert read.json()["content"] == ""
     session = (await client.post("/session", json={})).json()["id"]
@@ -133,12 +136,12 @@ async def test_no_file_outside_the_workspace_is_opened(client: httpx.AsyncClient
 async def test_a_planted_link_leads_nowhere(client: httpx.AsyncClient, stack: Stack) -> None:
     secret = stack.root / "secret"
     secret.write_text("of the server's user\n")
-    (stack.workspace / "planted").symlink_to(secret)
-    (stack.workspace / "folder").symlink_to(stack.root)
-    (stack.workspace / "notes.txt").write_text("ours to read\n")
+    (stack.tree(1) / "planted").symlink_to(secret)
+    (stack.tree(1) / "folder").symlink_to(stack.root)
+    (stack.tree(1) / "notes.txt").write_text("ours to read\n")
     session = (await client.post("/session", json={"title": "Attached"})).json()["id"]
     for name in ("planted", "folder/secret", "folder"):
-        parts = [{"type": "file", "url": f"file://{stack.workspace}/{name}", "mime": "text/plain"}]
+        parts = [{"type": "file", "url": f"file://{stack.tree(1)}/{name}", "mime": "text/plain"}]
         refused = await client.post(f"/session/{session}/prompt_async", json={"parts": parts})
         assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request"), name
         assert "links are not followed" in refused.json()["error"]
@@ -148,7 +151,7 @@ async def test_a_planted_link_leads_nowhere(client: httpx.AsyncClient, stack: St
             assert secret.read_text().strip() not in read.text
     parts = [
         {"type": "text", "text": "rehearse: run echo on"},
-        {"type": "file", "url": f"file://{stack.workspace}/notes.txt", "mime": "text/plain"},
+        {"type": "file", "url": f"file://{stack.tree(1)}/notes.txt", "mime": "text/plain"},
     ]
     assert (await client.post(f"/session/{session}/prompt_async", json={"parts": parts})).status_code == 204
 

@@ -80,6 +80,11 @@ async def make_workspace(
     return notices(root)
 
 
+def is_made(root: Path) -> bool:
+    """Whether a workspace has its repository, in this layout or in the one of before."""
+    return any((root / name).exists() for name in ("hub", ".git"))
+
+
 def _opened(root: Path) -> tuple[bool, Path]:
     """Make the folder if need be; return whether it was, and where it really is."""
     new = not root.exists()

@@ -19,12 +19,14 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+from collections.abc import Mapping
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from vibe_app.shapes import shaped
 
 _ID = r"[A-Za-z0-9_-]{1,128}"
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 
 _ROUTES: dict[str, tuple[str, ...]] = {
     "GET": (
@@ -73,6 +75,9 @@ QUERY = frozenset(
 WITH_SECRETS = frozenset({"/config", "/config/providers", "/global/config", "/provider"})
 """Answers out of which `without_secrets` is to take what is secret."""
 
+EVERYWHERE = frozenset({"/global/health", "/global/event", "/global/config"})
+"""Calls that are the same in every folder, and begin no instance of one."""
+
 STREAMS = frozenset({"/event", "/global/event"})
 """Answers that do not end."""
 
@@ -81,6 +86,23 @@ _SECRET = re.compile(
 )
 _HARMLESS = frozenset({"keybinds", "tokens"})
 HIDDEN = "[hidden]"
+
+
+def task(query: Mapping[str, str], headers: Mapping[str, str], workspace: str) -> str | None:
+    """Return the number of the card that a call is about, None where it names none.
+
+    OpenCode's own page names a folder: the tree of a card says its number.
+
+    Args:
+        query: The call's parameters.
+        headers: The call's headers.
+        workspace: The workspace's folder, as OpenCode sees it.
+    """
+    number = query.get("task")
+    if number is None:
+        named = query.get("directory") or unquote(headers.get("x-opencode-directory", ""))
+        number = named.removeprefix(f"{workspace.rstrip('/')}/tasks/")
+    return number if _NUMBER.fullmatch(number) else None
 
 
 def is_route(method: str, path: str) -> bool:
@@ -102,7 +124,7 @@ def refusal(path: str, body: bytes, workspace: str) -> str | None:
     Args:
         path: The call's.
         body: As it came; empty passes.
-        workspace: The workspace's folder, as OpenCode sees it.
+        workspace: The folder that OpenCode works in, as it sees it.
     """
     if not body:
         return None
@@ -124,7 +146,7 @@ def refusal(path: str, body: bytes, workspace: str) -> str | None:
 
 
 def _is_inside(url: object, workspace: str) -> bool:
-    """Whether an attachment is in the request itself or in the workspace. OpenCode would read any file."""
+    """Whether an attachment is in the request itself or in the tree. OpenCode would read any file."""
     if not isinstance(url, str):
         return False
     if url.startswith("data:"):
@@ -135,12 +157,7 @@ def _is_inside(url: object, workspace: str) -> bool:
         return False
     path = posixpath.normpath(unquote(found.path))
     below = path.removeprefix(workspace.rstrip("/") + "/")
-    return (
-        (found.scheme, found.netloc) == ("file", "")
-        and below != path
-        and "\0" not in path
-        and not below.startswith(".opencode")
-    )
+    return (found.scheme, found.netloc) == ("file", "") and below != path and "\0" not in path
 
 
 def without_secrets(body: bytes) -> bytes:

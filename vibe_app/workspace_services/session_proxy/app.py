@@ -1,7 +1,8 @@
 """The session proxy's HTTP interface: takes a request, forwards what may pass, streams the answer back.
 
 Which requests may is in `allowed`. OpenCode's password goes in here and comes out
-nowhere; the folder that OpenCode works in is always the workspace. Answers are
+nowhere; the folder that OpenCode works in is always a card's tree, which the caller names
+(`?task=7`, or the tree's own path as `directory`, as OpenCode's page does). Answers are
 streamed. Requests are JSON and looked at before they pass, so they have a limit.
 """
 
@@ -23,6 +24,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from vibe_app.errors import Forbidden, InvalidRequest, NotFound, TooLarge, Unavailable
+from vibe_app.inside import folder
 from vibe_app.workspace_services.common.serving import Environment, Listening, Stream, answer, application
 from vibe_app.workspace_services.session_proxy import allowed, attachments
 
@@ -99,7 +101,7 @@ class _Proxy:
         self._client = httpx.AsyncClient(
             base_url=config.opencode_url,
             auth=("opencode", config.opencode_password) if config.opencode_password else None,
-            headers={"x-opencode-directory": quote(config.workspace), "accept-encoding": "identity"},
+            headers={"accept-encoding": "identity"},
             # A proxy in the environment must never see a request to the machine itself.
             trust_env=False,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
@@ -131,16 +133,16 @@ class _Proxy:
         if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             raise Forbidden("This request comes from another site's page.", "foreign_origin")
         body = await _body(request)
-        if reason := allowed.refusal(path, body, self._workspace):
+        tree = self._tree(request) if is_route and path not in allowed.EVERYWHERE else Path(self._workspace)
+        if reason := allowed.refusal(path, body, str(tree)):
             raise InvalidRequest(reason)
-        workspace = Path(self._workspace)
-        body = await asyncio.to_thread(attachments.enclosed, body, workspace)
+        body = await asyncio.to_thread(attachments.enclosed, body, tree)
         if asked := request.query_params.get("path"):
-            await asyncio.to_thread(attachments.check_path, asked, workspace)
+            await asyncio.to_thread(attachments.check_path, asked, tree)
         # Sessions are all that may be deleted here.
-        if request.method == "DELETE" and (refused := await self._end_turn(path)):
+        if request.method == "DELETE" and (refused := await self._end_turn(path, tree)):
             return refused
-        found = await self._ask(request, path, body)
+        found = await self._ask(request, path, body, tree)
         try:
             if isinstance(found, Response):
                 return found
@@ -150,10 +152,28 @@ class _Proxy:
                 await found.aclose()
             raise
 
-    async def _end_turn(self, path: str) -> Response | None:
+    def _tree(self, request: Request) -> Path:
+        """Return the card's tree that a request is about.
+
+        Raises:
+            InvalidRequest: It names none.
+            NotFound: There is none of that number.
+        """
+        number = allowed.task(request.query_params, request.headers, self._workspace)
+        if number is None:
+            raise InvalidRequest(
+                "Name the card in whose tree OpenCode is to work, by its number: ?task=7.", "task_missing"
+            )
+        try:
+            with folder(Path(self._workspace), ("tasks", number)):
+                return Path(self._workspace, "tasks", number)
+        except OSError:
+            raise NotFound(f"Card {number} has no tree in this workspace: execute it first.") from None
+
+    async def _end_turn(self, path: str, tree: Path) -> Response | None:
         """Abort a session that is to be deleted: OpenCode 1.18.33 would delete it and let its agent go on."""
         try:
-            ended = await self._client.post(f"{path}/abort", timeout=_ANSWER)
+            ended = await self._client.post(f"{path}/abort", timeout=_ANSWER, headers=_seen_from(tree))
         except httpx.HTTPError:
             return _away("OpenCode does not answer, and nothing was deleted. Try again in a few seconds.")
         # An unknown session is OpenCode's to name, in its answer to the deletion.
@@ -161,13 +181,13 @@ class _Proxy:
             return None
         return _away("OpenCode could not end the session's work, and nothing was deleted. Try again.")
 
-    async def _ask(self, request: Request, path: str, body: bytes) -> httpx.Response | Response:
+    async def _ask(self, request: Request, path: str, body: bytes, tree: Path) -> httpx.Response | Response:
         silence = _SILENCE if path in allowed.STREAMS else _TURN if _TURNS.fullmatch(path) else _ANSWER
         asked = self._client.build_request(
             request.method,
             path,
             params=[pair for pair in request.query_params.multi_items() if pair[0] in allowed.QUERY],
-            headers={name: value for name in _UP if (value := request.headers.get(name))},
+            headers={name: value for name in _UP if (value := request.headers.get(name))} | _seen_from(tree),
             content=body or None,
             timeout=httpx.Timeout(silence, connect=3.0),
         )
@@ -222,6 +242,10 @@ class _Answer(Stream):
             await super().__call__(scope, receive, send)
         finally:
             await self._found.aclose()
+
+
+def _seen_from(tree: Path) -> dict[str, str]:
+    return {"x-opencode-directory": quote(str(tree))}
 
 
 async def _pieces(found: httpx.Response) -> AsyncGenerator[bytes]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from vibe_app.aio import forever
 from vibe_app.disk import disk_full, is_full
 from vibe_app.errors import Conflict, InvalidRequest, Unavailable
-from vibe_app.inside import exclude_from_git, folder
+from vibe_app.inside import folder
 from vibe_app.wire import EventType, Failure, SessionState, SidecarStatus, StartSession
 from vibe_app.workspace_services.sidecar.commands import Commands
 from vibe_app.workspace_services.sidecar.gateway import Gateway
@@ -99,7 +99,6 @@ class Service:
 
     async def open(self) -> None:
         """Take up the sessions that were live, and begin to watch OpenCode."""
-        self._exclude()
         for session in self._store.unfinished():
             logger.info("taking up session %s at event %s", session.id, len(session.events))
             client = self._client.at(self._place(session.header.tree))
@@ -132,8 +131,9 @@ class Service:
         """
         if not self._watch.connected:
             raise Unavailable(f"OpenCode is not ready: {self._watch.trouble}.", "opencode_not_ready")
-        if not os.access(self._workspace, os.W_OK | os.X_OK):
-            raise Unavailable(f"The workspace {self._workspace} cannot be written.", "workspace_unwritable")
+        ours = self._workspace / ".opencode"
+        if not os.access(ours, os.W_OK | os.X_OK):
+            raise Unavailable(f"The workspace's folder {ours} cannot be written.", "workspace_unwritable")
 
     async def start(self, request: StartSession) -> SessionState:
         """Start a session, once: the same id again answers the same.
@@ -258,10 +258,10 @@ class Service:
         if request.conversation in busy:
             raise Conflict("Another session goes on with this conversation.", "conversation_busy")
         if request.tree is None:
-            return self._exclude()
+            return
         try:
             with folder(self._workspace, (_TASKS, str(request.tree))):
-                return None
+                return
         except OSError:
             raise Conflict(
                 f"There is no tree of card {request.tree} in the workspace.", "tree_missing"
@@ -308,9 +308,3 @@ class Service:
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _exclude(self) -> None:
-        try:
-            exclude_from_git(self._workspace)
-        except OSError as error:
-            logger.warning("cannot exclude .opencode from git: %s", error)

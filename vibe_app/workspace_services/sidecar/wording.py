@@ -90,7 +90,7 @@ def tool_error(name: str, state: ToolState, workspace: str) -> str:
     if name == "bash":
         what = ", ".join(_outside(what, str(given.get("workdir") or ""), workspace)) or what
     return one_line(
-        f"{what} is outside the workspace; agents may use files in it and below /tmp only "
+        f"{what} is outside the card's tree; agents may use files in it and below /tmp only "
         f"(rule: external_directory {rule.get('pattern')}: deny)"
     )
 

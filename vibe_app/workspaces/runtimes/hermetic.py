@@ -93,7 +93,7 @@ def opencode_config(
         "small_model": chosen,
         "enabled_providers": [provider],
         "provider": {provider: entry},
-        "permission": _permissions(layout.home),
+        "permission": _permissions(layout),
         # The repository's own configuration is not read at all (it can run commands), and with
         # it OpenCode would skip the repository's guidance for agents, which is only text: the
         # sidecar copies it, as OpenCode would follow a link in its place.
@@ -114,14 +114,18 @@ def _model(provider: str, model_id: str) -> dict[str, Any]:
     return {"name": model_id, "tool_call": True, "limit": dict(limit)}
 
 
-def _permissions(home: Path) -> dict[str, Any]:
+def _permissions(layout: Layout) -> dict[str, Any]:
     """Turn OpenCode's four defaults that ask into answers; its other defaults allow or deny already.
+
+    A tree is the folder that OpenCode works in, and needs no rule. What is beside it can be read where a
+    wall is, whatever a tool or a command asks for, and not be written.
 
     The last matching rule wins, and these come after the defaults and each agent's
     own: repeating "allow" for bash or edit here would lift the read-only agents' denials.
     """
+    allowed = (layout.home / "tmp", Path("/tmp"), layout.hub, layout.base)
     return {
-        "external_directory": {"*": "deny", f"{home / 'tmp'}/*": "allow", "/tmp/*": "allow"},
+        "external_directory": {"*": "deny", **{f"{folder}/*": "allow" for folder in allowed}},
         "read": {"*.env": "allow", "*.env.*": "allow"},
         "doom_loop": "deny",
         "question": "deny",

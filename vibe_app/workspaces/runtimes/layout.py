@@ -1,4 +1,14 @@
-"""Where OpenCode works and what it is handed: the same in a folder and in a pod. Pure."""
+"""Where OpenCode works and what it is handed: the same in a folder and in a pod. Pure.
+
+| in the workspace | | the agent may |
+|---|---|---|
+| `hub` | the bare repository | read |
+| `base` | the files of the base branch | read |
+| `tasks/<number>` | a card's tree | write |
+| `.opencode` | ours: OpenCode's configuration, the sidecar's journals | read |
+
+Nothing of ours lies in a tree, so whatever a repository keeps there, under whatever name, is its own.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +24,8 @@ class Layout:
     """Where OpenCode works and what it is handed, as OpenCode sees it.
 
     Args:
-        workspace: The files it works on. Its `.opencode` is ours.
+        workspace: The repository, the base's files and the cards' trees. Behind a wall the agent can write
+            in `tasks` alone.
         home: Its private home: the agent's, but for `readable`.
         given: What we hand to it. Behind a wall nothing in there can be written by the agent.
     """
@@ -43,6 +54,16 @@ class Layout:
     def ours(self) -> Path:
         """The folder of ours in the workspace: OpenCode's configuration, and the sidecar's journals."""
         return self.workspace / ".opencode"
+
+    @property
+    def hub(self) -> Path:
+        """The bare repository that the cards' trees borrow from."""
+        return self.workspace / "hub"
+
+    @property
+    def base(self) -> Path:
+        """The files of the base branch."""
+        return self.workspace / "base"
 
     @property
     def tasks(self) -> Path:

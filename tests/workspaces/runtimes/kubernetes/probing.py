@@ -28,8 +28,16 @@ REFUSED = (
     *("hard-link", "temporary-files", "inherited-files", "root-of-processes", "cwd-of-processes"),
     *("write-configuration", "write-guard", "write-bash-env", "write-supervisor", "write-models"),
     *("write-guidance", "write-outside", "write-to-another-project", "write-to-the-system"),
-    *("replace-opencode-folder", "replace-given", "replace-tree", "replace-home", "plant-plugin"),
-    *("remove-configuration", "capabilities", "device-file", "kernel-settings", "other-namespaces"),
+    *("replace-opencode-folder", "replace-given", "replace-workspace", "replace-home", "plant-plugin"),
+    *("replace-tasks", "replace-hub", "replace-base", "write-hub", "write-to-the-base"),
+    *(
+        "write-beside-the-trees",
+        "remove-configuration",
+        "capabilities",
+        "device-file",
+        "kernel-settings",
+        "other-namespaces",
+    ),
     *("host-name", "raw-sockets", "packet-sockets", "passwords-of-the-system"),
 )
 
@@ -38,7 +46,7 @@ def lay_out(folder: Path, data: Path, project: str) -> None:
     """Put the probes into a workspace's files, and what they are told.
 
     Args:
-        folder: The workspace on the node.
+        folder: A card's tree on the node.
         data: The server's data folder on this machine.
         project: Another project's id.
     """
@@ -46,7 +54,8 @@ def lay_out(folder: Path, data: Path, project: str) -> None:
     shutil.copytree(source, folder / "inside", ignore=lambda *_: ["__pycache__"])
     targets = Targets(
         data=str(data),
-        tree="/workspace",
+        workspace="/workspace",
+        tree="/workspace/tasks/1",
         home="/home/agent",
         given="/given",
         other=project,

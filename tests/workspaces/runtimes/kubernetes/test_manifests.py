@@ -125,8 +125,10 @@ def test_names_and_labels_are_those_of_the_contract():
 
 def test_every_container_has_the_workspace_and_one_image():
     for each in pod()["spec"]["containers"]:
-        assert {"name": "workspace", "mountPath": "/workspace", "subPath": "workspace"} in each[
-            "volumeMounts"
+        whole = {"name": "workspace", "mountPath": "/workspace", "subPath": "workspace"}
+        assert whole in [
+            {key: value for key, value in mount.items() if key != "readOnly"}
+            for mount in each["volumeMounts"]
         ]
         assert each["image"] == "registry.example.org/vibe:1"
         assert each["resources"].keys() == {"requests", "limits"}
@@ -278,9 +280,30 @@ def test_the_app_s_start_on_this_machine_does_not_pay_for_the_cluster():
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
+def test_each_container_can_write_what_it_is_for():
+    written = {
+        each["name"]: {
+            mount["mountPath"]
+            for mount in each["volumeMounts"]
+            if mount["mountPath"].startswith("/workspace") and not mount.get("readOnly")
+        }
+        for each in pod()["spec"]["containers"]
+    }
+    assert written == {
+        "opencode-server": {"/workspace/tasks"},
+        "file-browser": {"/workspace"},
+        "session-proxy": set(),
+        "opencode-server-sidecar": {"/workspace/.opencode"},
+    }
+
+
+def test_where_git_works_it_has_room():
+    assert container("file-browser")["resources"]["limits"] == {"cpu": "2", "memory": "1Gi"}
+
+
 def test_where_the_agent_runs_what_it_is_handed_can_only_be_read():
     by_name = {each["name"]: each["volumeMounts"] for each in pod()["spec"]["containers"]}
     only_read = {mount["mountPath"] for mount in by_name["opencode-server"] if mount.get("readOnly")}
-    assert only_read == {"/given", "/home/agent/.opencode", "/workspace/.opencode"}
+    assert only_read == {"/given", "/home/agent/.opencode", "/workspace"}
     assert {"name": "given", "mountPath": "/given"} in by_name["opencode-server-sidecar"]
     assert {"name": "given", "mountPath": "/given"} in pod()["spec"]["initContainers"][0]["volumeMounts"]

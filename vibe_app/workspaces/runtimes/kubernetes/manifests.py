@@ -51,6 +51,8 @@ _VOLUME = "/volume"
 _LAYOUT = Layout(Path(_WORKSPACE), Path(_HOME), Path("/given"))
 # A small service of ours, which SPEC leaves open: measured at 60 to 90 MB.
 _SMALL = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
+# git works in it.
+_FILES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}}
 _SIDECAR = {"requests": {"cpu": "200m", "memory": "256Mi"}, "limits": {"cpu": "500m", "memory": "512Mi"}}
 
 
@@ -226,9 +228,9 @@ def _opencode(project_id: UUID, settings: Settings) -> Json:
         },
         project_id=project_id,
         mounts=[
-            _workspace(),
-            # What is ours in there: OpenCode's configuration, and the journals.
-            _workspace(below=".opencode"),
+            # The repository, the base's files, and what is ours can only be read where the agent runs.
+            _workspace() | {"readOnly": True},
+            _workspace(_LAYOUT.tasks.name),
             {"name": "workspace", "mountPath": _DATA, "subPath": "opencode"},
             {"name": "home", "mountPath": _HOME},
             _given() | {"readOnly": True},
@@ -246,7 +248,7 @@ def _files(project_id: UUID, settings: Settings) -> Json:
         "file-browser",
         ["vibe", "file-browser"],
         settings,
-        resources=_SMALL,
+        resources=_FILES,
         env=_service_env(project_id, FILES, settings)
         | {"FILES_UPLOAD_MIB": str(settings.upload_mib), "FILES_ARCHIVE_MIB": str(settings.archive_mib)},
         secrets={"SIDECAR_TOKEN": "token"},
@@ -265,7 +267,7 @@ def _proxy(project_id: UUID, settings: Settings) -> Json:
         env=_service_env(project_id, PROXY, settings) | {"OPENCODE_URL": f"http://127.0.0.1:{OPENCODE}"},
         secrets={"SIDECAR_TOKEN": "token", "OPENCODE_SERVER_PASSWORD": "password"},
         project_id=project_id,
-        mounts=[_workspace(), _tmp("proxy")],
+        mounts=[_workspace() | {"readOnly": True}, _tmp("proxy")],
         ports=(PROXY,),
     )
 
@@ -297,7 +299,9 @@ def _sidecar(project_id: UUID, settings: Settings, pace: float) -> Json:
         },
         project_id=project_id,
         mounts=[
-            _workspace(),
+            _workspace() | {"readOnly": True},
+            # OpenCode's configuration, and the journals.
+            _workspace(_LAYOUT.ours.name),
             # The gateway's journal: no other container has it.
             {"name": "workspace", "mountPath": _JOURNAL, "subPath": "gateway"},
             # All of a long output lies in OpenCode's data.
@@ -381,15 +385,12 @@ def _service_env(project_id: UUID, port: int, settings: Settings) -> dict[str, s
     }
 
 
-def _workspace(below: str = "") -> Json:
-    """The project's files; a folder of ours below them, which is only to be read."""
-    whole: Json = {"name": "workspace", "mountPath": _WORKSPACE, "subPath": "workspace"}
-    if not below:
-        return whole
-    return whole | {
-        "mountPath": f"{_WORKSPACE}/{below}",
-        "subPath": f"workspace/{below}",
-        "readOnly": True,
+def _workspace(*below: str) -> Json:
+    """All of a workspace, or a folder in it."""
+    return {
+        "name": "workspace",
+        "mountPath": "/".join((_WORKSPACE, *below)),
+        "subPath": "/".join(("workspace", *below)),
     }
 
 

@@ -94,7 +94,7 @@ class Services:
         if name is Name.OPENCODE:
             return self._opencode_build(record)
         if name is Name.FILES:
-            return _fingerprint(json.dumps([self._sidecar_build, self._file_limits()]).encode())
+            return _fingerprint(json.dumps([self._sidecar_build, self._files_env()]).encode())
         return self._sidecar_build
 
     async def start(self, name: Name, record: Record) -> psutil.Process:
@@ -116,7 +116,7 @@ class Services:
         """
         module, more = {
             Name.SIDECAR: ("vibe_app.workspace_services.sidecar", self._sidecar_env(record)),
-            Name.FILES: ("vibe_app.workspace_services.file_browser", self._file_limits()),
+            Name.FILES: ("vibe_app.workspace_services.file_browser", self._files_env()),
             Name.PROXY: ("vibe_app.workspace_services.session_proxy", self._upstream(record)),
             Name.GATEWAY: ("vibe_app.workspace_services.gateway", self._gateway_env(record)),
         }[name]
@@ -214,7 +214,7 @@ class Services:
             outward=[record.model_port, record.network_port],
             memory=self._settings.workspace_memory_mib,
             disk=self._settings.workspace_disk_mib,
-            folders=[str(layout.workspace), str(layout.home)],
+            folders=[str(layout.tasks), str(layout.home)],
             notices=str(layout.bounds),
         )
 
@@ -275,8 +275,14 @@ class Services:
             "OPENCODE_SERVER_PASSWORD": self.keys(record).password,
         }
 
-    def _file_limits(self) -> dict[str, str]:
+    @property
+    def bubblewrap(self) -> str:
+        """What hides the machine from a git that reads agents' trees; empty where there is none."""
+        return self.wall.bubblewrap if isinstance(self.wall, Wall) else ""
+
+    def _files_env(self) -> dict[str, str]:
         return {
+            "BUBBLEWRAP": self.bubblewrap,
             "FILES_UPLOAD_MIB": str(self._settings.upload_mib),
             "FILES_ARCHIVE_MIB": str(self._settings.archive_mib),
         }

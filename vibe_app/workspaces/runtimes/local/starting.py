@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Collection
 
@@ -13,7 +12,7 @@ import psutil
 from vibe_app import disk
 from vibe_app.errors import Unavailable, VibeError
 from vibe_app.settings import Settings
-from vibe_app.workspace_services.git import checkout
+from vibe_app.workspace_services.git import checkout, making
 from vibe_app.workspaces.runtimes.base import FILES_GONE, Endpoint, OnStatus
 from vibe_app.workspaces.runtimes.local import processes
 from vibe_app.workspaces.runtimes.local.asking import ask
@@ -151,12 +150,13 @@ class Starter:
         async def progress(sentence: str) -> None:
             await self.tell(workspace, WorkspaceStatus.STARTING, sentence)
 
-        new = not await asyncio.to_thread(os.path.lexists, folder)
-        workspace.notices = await checkout.make_workspace(
+        new = not await asyncio.to_thread(making.is_made, folder)
+        workspace.notices = await making.make_workspace(
             folder,
             source=None if not new else workspace.spec.source(self._settings.repository_networks),
             mark=processes.marker(self._settings.data, workspace.project_id),
             progress=progress,
+            bubblewrap=self._services.bubblewrap,
         )
         if new and workspace.spec.remade:
             workspace.notices = [FILES_GONE, *workspace.notices]

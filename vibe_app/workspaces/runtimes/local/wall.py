@@ -167,8 +167,8 @@ def arguments(
         reads: Further folders and files that are seen as they are, read-only.
         caches: Folders that the project has for itself: where it is seen, and where it lies.
     """
-    read = [*programs, *reads, layout.given]
-    written = [layout.workspace, layout.home]
+    read = [*programs, *reads, layout.given, layout.workspace]
+    written = [layout.tasks, layout.home]
     shown = [*read, *written, *(seen for seen, _ in caches)]
     floors = sorted({floor for path in shown if (floor := _floor(path))})
     words = [*_namespaces(wall), *_system(wall)]
@@ -180,7 +180,6 @@ def arguments(
         words += ["--bind", str(path), str(path)]
     for seen, lies in caches:
         words += ["--bind", str(lies), str(seen)]
-    words += ["--ro-bind", str(layout.ours), str(layout.ours)]
     for seen, lies in layout.covered.items():
         words += ["--ro-bind", str(lies), str(seen)]
     last = [word for floor in floors for word in ("--remount-ro", str(floor))]
