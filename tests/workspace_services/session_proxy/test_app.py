@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -61,8 +61,8 @@ class Upstream:
 async def proxying(url: str) -> AsyncIterator[str]:
     """Run a proxy before an upstream, in a workspace with the tree of card 1; yields its address."""
     with TemporaryDirectory() as workspace:
-        Path(workspace, "tasks", "1").mkdir(parents=True)
-        Path(workspace, "tasks", "3").symlink_to("1")
+        os.makedirs(f"{workspace}/tasks/1")
+        os.symlink("1", f"{workspace}/tasks/3")
         app = create_app(Config(workspace, Listening("token"), url, PASSWORD))
         async with app.router.lifespan_context(app), serving(app) as proxy:
             yield proxy
@@ -119,8 +119,9 @@ async def test_only_what_is_meant_goes_up_and_comes_down(
         *((b"set-cookie", b"a=b"), (b"www-authenticate", b"Basic"), (b"access-control-allow-origin", b"*")),
         (b"x-secret", PASSWORD.encode()),
     ]
+    client.params = httpx.QueryParams()
     answer = await client.post(
-        "/session/ses_1/prompt_async?directory=/etc&auth_token=x&limit=3&workspace=w",
+        "/session/ses_1/prompt_async?directory=/etc&auth_token=x&limit=3&workspace=w&task=1",
         json={"parts": []},
         headers={
             "X-OpenCode-Directory": "/etc",

@@ -77,6 +77,7 @@ async def make_workspace(
         if new:
             with suppress(OSError):
                 os.rmdir(root)
+                takeover.state_file(root).unlink()
     return notices(root)
 
 

@@ -218,7 +218,8 @@ class Service:
     async def _accept(self, request: StartSession) -> Session:
         self._look_at_place(request)
         client = self._client.at(self._place(request.tree))
-        said = [*self._notices, *await self._instances.begin(client, request.tree)]
+        guided = await self._instances.begin(client, request.tree)
+        said = [*self._notices, *request.notices, *guided]
         header = await begin(client, request, self._store.fingerprint(request.prompt))
         text = request.prompt
         if header.began_anew:

@@ -19,10 +19,13 @@ from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
 from tests.workspaces.runtimes.kubernetes.kube.houses import PodHouse, pod_house
 from tests.workspaces.runtimes.kubernetes.probing import REFUSED, lay_out
 from vibe_app.clients.gateway import GatewayClient
+from vibe_app.clients.git import GitClient
+from vibe_app.clients.services import WorkspaceClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import Unavailable
 from vibe_app.wire import Event, EventType, SidecarStatus, StartSession
 from vibe_app.wire.gateway import Configuration, Provider
+from vibe_app.wire.git import WantTree
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name, pod_name
 
@@ -51,8 +54,15 @@ async def agent() -> AsyncIterator[Agent]:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def endpoint(house: PodHouse) -> Endpoint:
-    """The house's project, ready."""
-    return await house.runtime.ensure(spec_of(house.project))
+    """The house's project, ready, with the tree of a card."""
+    return await treed(await house.runtime.ensure(spec_of(house.project)))
+
+
+async def treed(endpoint: Endpoint) -> Endpoint:
+    """Have card 1 have its tree."""
+    async with WorkspaceClient() as client:
+        await GitClient(client).tree(endpoint, 1, WantTree())
+    return endpoint
 
 
 def rehearsed(*commands: str) -> str:
@@ -64,7 +74,9 @@ async def begun(agent: Agent, endpoint: Endpoint, *commands: str) -> str:
     """Start a session of such a task."""
     name = str(uuid4())
     await let_rehearse(endpoint, "http://127.0.0.1:3003")
-    await agent.start(endpoint, StartSession(session_id=name, prompt=rehearsed(*commands), title="A task"))
+    await treed(endpoint)
+    start = StartSession(session_id=name, prompt=rehearsed(*commands), title="A task", tree=1)
+    await agent.start(endpoint, start)
     return name
 
 
@@ -86,8 +98,8 @@ async def said(agent: Agent, endpoint: Endpoint, *commands: str) -> str:
 
 
 def files(house: PodHouse, project: UUID) -> Path:
-    """The workspace's files on the node."""
-    return house.node.volume(claim_name(project)) / "workspace"
+    """The files of card 1 on the node."""
+    return house.node.volume(claim_name(project)) / "workspace" / "tasks" / "1"
 
 
 # What a hostile repository may bring. It looks into every process that it may look into, again and
@@ -103,8 +115,8 @@ find / -xdev -name '*token*' -o -xdev -name '*secret*'
 """
 # OpenCode's own git may be made to run this.
 HOOK = """#!/bin/sh
-env > /workspace/hooked
-cat /proc/$PPID/environ >> /workspace/hooked
+env > /workspace/tasks/1/hooked
+cat /proc/$PPID/environ >> /workspace/tasks/1/hooked
 """
 
 
@@ -117,7 +129,7 @@ async def test_the_agent_s_commands_find_no_secret(house, agent, endpoint):
         agent,
         endpoint,
         "sh spy; echo spied",
-        "git config core.fsmonitor /workspace/hook; git status --short",
+        "git config core.fsmonitor /workspace/tasks/1/hook; git status --short",
         "rg nothing; git log; ls -la /proc/1; sleep 2",
     )
     found = text.encode() + b"".join((folder / name).read_bytes() for name in ("seen", "hooked"))
@@ -228,7 +240,7 @@ async def test_a_session_whose_pod_is_deleted_is_known_to_the_next(house, agent,
 # It tries for those of OpenCode as well.
 SQUATTER = """
 import pathlib, socket, threading, time
-here = pathlib.Path("/workspace")
+here = pathlib.Path("/workspace/tasks/1")
 answer = b'{"configured": true, "journal": "aa", "last": 0, "sessions": [], "proof": "%s"}' % (b"0" * 64)
 def hear(connection, name):
     with connection, open(here / name, "ab", buffering=0) as file:
@@ -259,7 +271,7 @@ while not (here / "over").exists():
 
 async def test_a_command_that_takes_the_ports_of_dead_services_is_told_nothing(house, agent):
     project = uuid4()
-    endpoint = await house.runtime.ensure(spec_of(project))
+    endpoint = await treed(await house.runtime.ensure(spec_of(project)))
     folder, secrets = files(house, project), keys_of(project)
     (folder / "squat.py").write_text(SQUATTER)
     squatting = "setsid python3 squat.py >squat.log 2>&1 & while test ! -e enough; do sleep 0.1; done"

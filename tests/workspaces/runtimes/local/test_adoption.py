@@ -18,12 +18,12 @@ from tests.rehearsing import let_rehearse
 from tests.specs import spec_of, tenancy
 from tests.waiting import kill
 from tests.workspaces.runtimes.conftest import local_settings
-from vibe_app.clients.files import FileReader
+from vibe_app.clients.git import GitClient
 from vibe_app.clients.services import WorkspaceClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import Unavailable
 from vibe_app.wire import EventType, SidecarStatus, StartSession
-from vibe_app.wire.files import ReadFile
+from vibe_app.wire.git import WantTree
 from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.runtimes.base import Endpoint, Tenancy, WorkspaceSpec
 from vibe_app.workspaces.runtimes.local import processes
@@ -80,7 +80,7 @@ async def test_after_a_kill_of_the_app_the_workspace_goes_on_and_is_found_again(
     tmp_path: Path, opencode: Path
 ) -> None:
     spec = spec_of(uuid4())
-    start = StartSession(session_id=str(uuid4()), prompt="Add a file notes.md that says hello")
+    start = StartSession(session_id=str(uuid4()), prompt="Add a file notes.md that says hello", tree=1)
     runtime = LocalRuntime(local_settings(tmp_path, opencode), pace=0)
     async with Agent() as agent:
         async with an_app(tmp_path, opencode, spec) as endpoint:
@@ -88,6 +88,8 @@ async def test_after_a_kill_of_the_app_the_workspace_goes_on_and_is_found_again(
                 await runtime.open(tenancy())
             before = services(tmp_path, spec)
             await let_rehearse(endpoint)
+            async with WorkspaceClient() as client:
+                await GitClient(client).tree(endpoint, 1, WantTree())
             await agent.start(endpoint, start)
         await runtime.open(tenancy())
         try:
@@ -101,8 +103,7 @@ async def test_after_a_kill_of_the_app_the_workspace_goes_on_and_is_found_again(
             state = await agent.state(endpoint, start.session_id)
             assert state is not None
             assert (state.status, state.error) == (SidecarStatus.COMPLETED, None)
-            async with WorkspaceClient() as client:
-                assert (await FileReader(client, endpoint).read(ReadFile(path="notes.md"))).size > 0
+            assert (tmp_path / "workspaces" / str(spec.project_id) / "tasks" / "1" / "notes.md").exists()
         finally:
             await runtime.close(keep=())
     assert running(tmp_path) == set()

@@ -17,10 +17,12 @@ import pytest
 from tests.specs import spec_of, tenancy
 from tests.workspaces.runtimes.conftest import local_settings
 from vibe_app.clients.files import FileReader
+from vibe_app.clients.git import GitClient
 from vibe_app.clients.services import Call, WorkspaceClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.errors import Unavailable
 from vibe_app.wire.files import ListFolder
+from vibe_app.wire.git import WantTree
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.runtimes.local import processes
 from vibe_app.workspaces.runtimes.local.records import Record
@@ -35,7 +37,7 @@ async def client() -> AsyncIterator[WorkspaceClient]:
 
 async def sessions(client: WorkspaceClient, endpoint: Endpoint) -> object:
     """What OpenCode says of its sessions."""
-    answer = await client.opencode(endpoint, Call("GET", "/session"))
+    answer = await client.opencode(endpoint, Call("GET", "/session", [("task", "1")]))
     try:
         return json.loads(b"".join([piece async for piece in answer.pieces()]))
     finally:
@@ -51,7 +53,8 @@ async def test_all_five_answer_and_want_the_token(
         endpoint = await runtime.ensure(spec)
         async with Agent() as agent:
             assert await agent.live(endpoint) == []
-        assert (await FileReader(client, endpoint).list(ListFolder())).entries == []
+        assert (await GitClient(client).tree(endpoint, 1, WantTree())).made
+        await FileReader(client, endpoint).list(ListFolder())
         assert await sessions(client, endpoint) == []
         stranger = replace(endpoint, token="wrong")
         for call in (FileReader(client, stranger).list(ListFolder()), sessions(client, stranger)):

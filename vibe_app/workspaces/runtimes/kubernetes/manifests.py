@@ -40,6 +40,8 @@ SETTINGS_MARK = "vibe/settings"
 EPOCH_MARK = "vibe/epoch"
 PROOF_MARK = "vibe/proof"
 """Tells that a pod's services prove themselves before they are told anything: see `wire.proof`."""
+TREES_MARK = "vibe/trees"
+"""Tells that each card has a tree of its own in a pod's workspace."""
 
 _USER = 10001
 _HOME = "/home/agent"
@@ -170,6 +172,7 @@ def pod(spec: WorkspaceSpec, settings: Settings, installation: UUID, *, pace: fl
                 KEYS_MARK: spec.keys.mark,
                 SETTINGS_MARK: _fingerprint(wanted),
                 PROOF_MARK: "1",
+                TREES_MARK: "1",
             },
         },
         "spec": wanted,

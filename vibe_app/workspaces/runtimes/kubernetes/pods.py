@@ -26,6 +26,7 @@ from vibe_app.workspaces.runtimes.kubernetes.manifests import (
     PROJECT_LABEL,
     PROOF_MARK,
     SETTINGS_MARK,
+    TREES_MARK,
 )
 
 _NAMES = {
@@ -111,6 +112,7 @@ class Pod:
         keys: The fingerprint of the secrets with which it was started.
         settings: The fingerprint of all else with which it was started.
         proves: Whether its services prove themselves; those of an earlier version cannot.
+        trees: Whether each card has a tree of its own in it; in one of an earlier version none has.
         containers: Its containers, without the one that makes its files.
         checkout: That one.
     """
@@ -130,6 +132,7 @@ class Pod:
     keys: str
     settings: str
     proves: bool
+    trees: bool
     containers: tuple[Container, ...]
     checkout: Container | None
     notices: tuple[str, ...] = ()
@@ -206,6 +209,7 @@ def read(raw: Raw) -> Pod | None:
         keys=marks.get(KEYS_MARK, ""),
         settings=marks.get(SETTINGS_MARK, ""),
         proves=PROOF_MARK in marks,
+        trees=TREES_MARK in marks,
         containers=_containers(spec.get("containers") or [], status.get("containerStatuses") or []),
         checkout=next(iter(_containers(spec.get("initContainers") or [], beginning)), None),
         notices=_notices(beginning),

@@ -240,6 +240,7 @@ class KubernetesRuntime:
             gateway_url=f"http://{host}:{manifests.GATEWAY}",
             rehearsal_key=keys.rehearsal_key,
             proves=pod.proves,
+            trees=pod.trees,
         )
 
     async def _start(self, workspace: _Workspace, spec: WorkspaceSpec) -> VibeError | None:

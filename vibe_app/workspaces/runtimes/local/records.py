@@ -82,6 +82,8 @@ class Record(BaseModel):
     model_port: int = Field(default_factory=lambda: _free_ports(1)[0])
     network_port: int = Field(default_factory=lambda: _free_ports(1)[0])
     epoch: int = 0
+    # Whether OpenCode works in cards' trees; one that an earlier version started does not.
+    trees: bool = False
     # Of an OpenCode that a version started which drew them by lot. Nothing else is kept here of secrets.
     password: str = ""
     rehearsal_key: str = ""

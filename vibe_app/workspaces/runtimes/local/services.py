@@ -24,7 +24,7 @@ import psutil
 import vibe_app
 from vibe_app.errors import Unavailable
 from vibe_app.settings import Settings
-from vibe_app.workspace_services.git import checkout
+from vibe_app.workspace_services.git import checkout, takeover
 from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.protection import notice
 from vibe_app.workspaces.runtimes import hermetic
@@ -314,6 +314,7 @@ class Services:
             if os.path.lexists(folder):
                 folder.rename(trash / uuid4().hex)
         checkout.forget_notices(layout.workspace)
+        takeover.state_file(layout.workspace).unlink(missing_ok=True)
         for log in (self._settings.data / "logs").glob(f"{project_id}-*"):
             log.unlink()
         self.empty_trash()

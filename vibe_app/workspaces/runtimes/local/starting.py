@@ -140,10 +140,12 @@ class Starter:
         self._records.write(record)
 
     async def _prepare(self, workspace: LocalWorkspace) -> None:
-        folder = self._services.workspace(workspace.project_id)
-        if workspace.spec is None:
-            if not folder.is_dir():
-                raise Unavailable(f"The workspace's folder {folder} is gone: open the project again.")
+        folder, spec = self._services.workspace(workspace.project_id), workspace.spec
+        if spec is None and not folder.is_dir():
+            raise Unavailable(f"The workspace's folder {folder} is gone: open the project again.")
+        made = workspace.record is not None and workspace.record.trees
+        if workspace.runs(Name.OPENCODE) or (made and workspace.runs(Name.FILES)):
+            # The one works in the layout in which it was started, the other keeps the repository to itself.
             workspace.notices = await asyncio.to_thread(checkout.notices, folder)
             return
 
@@ -153,12 +155,12 @@ class Starter:
         new = not await asyncio.to_thread(making.is_made, folder)
         workspace.notices = await making.make_workspace(
             folder,
-            source=None if not new else workspace.spec.source(self._settings.repository_networks),
+            source=spec.source(self._settings.repository_networks) if spec and new else None,
             mark=processes.marker(self._settings.data, workspace.project_id),
             progress=progress,
             bubblewrap=self._services.bubblewrap,
         )
-        if new and workspace.spec.remade:
+        if new and spec and spec.remade:
             workspace.notices = [FILES_GONE, *workspace.notices]
 
     async def _bring_up(self, workspace: LocalWorkspace) -> None:
@@ -183,6 +185,7 @@ class Starter:
             kept = [process for name, process in workspace.services.items() if name is not Name.OPENCODE]
             await self._end_all(workspace, keep=kept)
             record.password = record.rehearsal_key = ""
+            record.trees = True
             await self.tell(workspace, WorkspaceStatus.STARTING, "Starting OpenCode")
         for name in Name:
             if not workspace.runs(name):

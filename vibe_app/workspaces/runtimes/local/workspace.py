@@ -78,6 +78,7 @@ class LocalWorkspace:
             rehearsal_key=keys.rehearsal_key,
             # Services of an earlier version are not taken over: see `LocalRuntime._adopt`.
             proves=True,
+            trees=record.trees,
         )
 
 

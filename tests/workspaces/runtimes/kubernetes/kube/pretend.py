@@ -106,6 +106,8 @@ class PretendNode:
     async def _heard(self, change: Change) -> None:
         name, uid = change.object["metadata"]["name"], change.object["metadata"]["uid"]
         if change.type == "ADDED" and self.auto:
+            # There is no repository in it, and so no card has a tree.
+            self.api.objects["pods"][name]["metadata"]["annotations"].pop(manifests.TREES_MARK, None)
             await self.run(name)
             await self.become_ready(name)
         elif change.object["metadata"].get("deletionTimestamp") and self.ends:
