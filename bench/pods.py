@@ -26,7 +26,7 @@ from tests.workspaces.runtimes.kubernetes.kube.containers import image_env, why_
 from tests.workspaces.runtimes.kubernetes.kube.houses import KEY, pod_house
 from vibe_app.errors import VibeError
 from vibe_app.settings import load_settings
-from vibe_app.workspace_services.git.checkout import make_workspace
+from vibe_app.workspace_services.git.making import make_workspace
 from vibe_app.workspace_services.sidecar.opencode import OpenCode, OpenCodeError
 from vibe_app.workspaces.runtimes import hermetic
 from vibe_app.workspaces.runtimes.kubernetes.runtime import KubernetesRuntime

@@ -64,12 +64,12 @@ def _tree(folder: Path) -> Layout:
     layout = Layout(folder / "workspaces" / "w", folder / "homes" / "w", folder / "given" / "w")
     layout.home.parent.mkdir(parents=True)
     for number in range(FILES):
-        path = layout.workspace / f"d{number // 200}" / f"f{number}.txt"
+        path = layout.tasks / "1" / f"d{number // 200}" / f"f{number}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"line {number} with a needle\n" * LINES)
     git = ["git", "-c", "user.name=bench", "-c", "user.email=bench@localhost"]
     for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "all"]):
-        subprocess.run([*git, *words], cwd=layout.workspace, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*git, *words], cwd=layout.tasks / "1", check=True, stdout=subprocess.DEVNULL)
     hermetic.prepare(layout)
     hermetic.write_config(layout.workspace, {})
     return layout
@@ -99,7 +99,7 @@ def _clock(layout: Layout) -> list[str]:
         str(program),
         json.dumps(list(COMMANDS.values())),
         "10",
-        str(layout.workspace),
+        str(layout.tasks / "1"),
     ]
 
 
@@ -135,7 +135,7 @@ def _inside(wall: Wall, layout: Layout, rg: Path) -> dict[str, list[float]]:
         outward=[],
         memory=4096,
         disk=10_240,
-        folders=[str(layout.workspace), str(layout.home)],
+        folders=[str(layout.tasks), str(layout.home)],
         notices=str(layout.bounds),
     )
     done = subprocess.run(

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ class Product:
     api: Api
     project: str
     id: str
-    card: int = 0
+    card: int = field(default=0, kw_only=True)
     """The number of the card that was executed last."""
 
     def keeper(self) -> int:

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -26,7 +27,7 @@ from vibe_app.aio import BROKEN
 from vibe_app.errors import DiskFull, InvalidRequest, Unavailable
 from vibe_app.workspace_services.sidecar.sweep import Meant, sweep
 from vibe_app.workspaces.runtimes.base import FILES_GONE, Endpoint
-from vibe_app.workspaces.runtimes.local import asking, processes, records
+from vibe_app.workspaces.runtimes.local import asking, processes, records, wall
 from vibe_app.workspaces.runtimes.local import runtime as local
 from vibe_app.workspaces.runtimes.local.records import Name, Record
 from vibe_app.workspaces.runtimes.local.runtime import LocalRuntime
@@ -268,6 +269,77 @@ async def test_with_another_limit_only_the_file_browser_is_started_anew(place: P
     after = place.services(spec.project_id)
     assert {name for name in Name if before[name] != after[name]} == {Name.FILES}
     assert psutil.Process(after[Name.FILES]).environ()["FILES_UPLOAD_MIB"] == "7"
+
+
+def git_in(folder: Path, *commands: list[str]) -> None:
+    """Run git as anybody does."""
+    for words in commands:
+        somebody = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+        subprocess.run(["git", *somebody, *words], cwd=folder, check=True)
+
+
+def of_the_earlier_layout(folder: Path) -> None:
+    """Make a workspace as earlier versions did, with something that is not committed."""
+    folder.mkdir(parents=True)
+    git_in(folder, ["init", "-q", "-b", "main"], ["commit", "-q", "--allow-empty", "-m", "first"])
+    (folder / "new.txt").write_text("not committed\n")
+
+
+async def test_a_workspace_of_the_earlier_layout_is_taken_over(place: Place) -> None:
+    runtime, spec = await place.open(), spec_of(uuid4())
+    folder = place.settings.workspaces / str(spec.project_id)
+    of_the_earlier_layout(folder)
+    assert (await runtime.ensure(spec)).trees
+    assert not (folder / ".git").exists()
+    assert {"hub", "base", "tasks", ".opencode"} <= {path.name for path in folder.iterdir()}
+    (left,) = [path for path in folder.rglob("new.txt") if "tasks" not in path.parts]
+    assert left.read_text() == "not committed\n"
+
+
+async def test_an_opencode_of_an_earlier_version_goes_on_in_its_own_layout(place: Place) -> None:
+    first, spec = await place.open(), spec_of(uuid4())
+    assert (await first.ensure(spec)).trees
+    await first.close()
+    file = place.data / "run" / f"{spec.project_id}.json"
+    known = json.loads(file.read_text())
+    del known["trees"]
+    file.write_text(json.dumps(known))
+    folder = place.settings.workspaces / str(spec.project_id)
+    shutil.rmtree(folder)
+    (folder.parent / f".{folder.name}.layout").unlink()
+    of_the_earlier_layout(folder)
+    (folder / ".opencode").mkdir()
+    second = await place.open()
+    assert not (await second.ensure(spec)).trees
+    await kill(place.pids(spec.project_id)[1])
+    assert not (await second.ensure(spec)).trees
+    assert (folder / "new.txt").exists()
+    # Nobody works there any more.
+    await second.stop(spec.project_id)
+    assert (await second.ensure(spec)).trees
+    assert not (folder / "new.txt").exists()
+
+
+async def test_a_clone_that_was_broken_off_is_begun_again(place: Place, tmp_path: Path) -> None:
+    runtime = await place.open()
+    source = tmp_path / "source"
+    of_the_earlier_layout(source)
+    git_in(source, ["add", "-A"], ["commit", "-q", "-m", "second"])
+    spec = spec_of(uuid4(), f"file://{source}")
+    folder = place.settings.workspaces / str(spec.project_id)
+    (folder / ".new-0123").mkdir(parents=True)
+    (folder.parent / f".{folder.name}.layout").write_text('{"state": "made", "taken": ""}')
+    await runtime.ensure(spec)
+    assert (folder / "base" / "new.txt").exists()
+
+
+async def test_git_is_kept_from_the_machine_where_a_wall_was_found(place: Place) -> None:
+    runtime, spec = await place.open(), spec_of(uuid4())
+    await runtime.ensure(spec)
+    found = wall.find(place.settings)
+    expected = found.bubblewrap if isinstance(found, wall.Wall) else ""
+    environment = psutil.Process(place.services(spec.project_id)[Name.FILES]).environ()
+    assert environment["BUBBLEWRAP"] == (expected if place.settings.sandbox == "on" else "")
 
 
 async def test_a_record_from_before_the_file_browser_is_adopted(place: Place) -> None:
