@@ -96,7 +96,7 @@ async def test_a_refusal_names_the_path_and_the_rule(
 ) -> None:
     events = await stack.events(await stack.begin(call(tool, **arguments)))
     (error,) = texts(events, "error")
-    assert error.startswith(f"{tool}: {named} is outside the workspace; ")
+    assert error.startswith(f"{tool}: {named} is outside the card's tree; ")
     assert error.endswith("(rule: external_directory *: deny)")
 
 

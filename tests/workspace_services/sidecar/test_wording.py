@@ -37,7 +37,7 @@ TMP = {"permission": "external_directory", "action": "allow", "pattern": "/tmp/*
 def test_a_command_that_is_refused_names_its_paths_outside(command: str, named: str) -> None:
     words = tool_error("bash", refused({"command": command}, OUTSIDE, TMP), "/workspace")
     assert words == (
-        f"{named} is outside the workspace; agents may use files in it and below /tmp only "
+        f"{named} is outside the card's tree; agents may use files in it and below /tmp only "
         "(rule: external_directory *: deny)"
     )
 
