@@ -6,7 +6,6 @@ each of them.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,12 +173,10 @@ async def _emptied(project: Project, server: Installation) -> None:
     await eventually(over, seconds=20)
     for task in (await project.api("GET", f"{project.path}/tasks"))["tasks"]:
         await project.api("DELETE", f"{project.path}/tasks/{task['id']}")
-    for entry in server.workspace(project.id).iterdir() if server.workspace(project.id).exists() else ():
-        if entry.is_dir() and not entry.is_symlink():
-            if entry.name != ".opencode":
-                shutil.rmtree(entry)
-        else:
-            entry.unlink()
+    if server.base(project.id).exists():
+        files = f"{project.path}/files"
+        for entry in (await project.api("GET", files))["entries"]:
+            await project.api("DELETE", files, params={"path": entry["path"]})
 
 
 Visit = Callable[..., Awaitable[Board]]

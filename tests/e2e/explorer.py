@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
 from tests.e2e.browser import Board
@@ -22,7 +22,7 @@ class Explorer:
         self.page: Page = board.page
         self.board = board
         self.base = f"{board.url}/p/{project.id}/files"
-        self.folder: Path = server.workspace(project.id)
+        self.folder: Path = server.base(project.id)
 
     async def open(self, address: str = "") -> None:
         """Go to an address below the page's and wait until the workspace answers."""
@@ -56,10 +56,11 @@ class Explorer:
         await self.page.keyboard.type(text)
 
 
-@pytest.fixture
-def workspace(server: Installation, project: Project) -> Path:
-    """The folder of the project's workspace, with a few files from before it started."""
-    folder = server.workspace(project.id)
+@pytest_asyncio.fixture(loop_scope="session")
+async def workspace(server: Installation, project: Project) -> Path:
+    """The folder of the base branch's files, with a few that are no commit yet."""
+    await project.api("GET", f"{project.path}/files")
+    folder = server.base(project.id)
     (folder / "src" / "deep").mkdir(parents=True)
     (folder / "src" / "app.py").write_text("def answer():\n    return 42\n")
     (folder / "src" / "deep" / "inner.txt").write_text("deep inside\n")

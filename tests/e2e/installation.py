@@ -140,6 +140,14 @@ class Installation:
         """Return the folder of a project's workspace."""
         return self.data / "workspaces" / project
 
+    def base(self, project: str) -> Path:
+        """Return the folder of its base branch's files."""
+        return self.workspace(project) / "base"
+
+    def tree(self, project: str, number: int = 1) -> Path:
+        """Return the folder of a card's files."""
+        return self.workspace(project) / "tasks" / str(number)
+
     def log(self) -> str:
         """Return what the server has said."""
         return self._log.read_text()

@@ -67,8 +67,9 @@ async def test_two_projects_at_once_from_execute_to_their_files(newcomer: Newcom
     api = await newcomer.api()
     for board in (first, second):
         workspace = node.volume(claim_name(UUID(board.project))) / "workspace"
-        content = await api("GET", f"/projects/{board.project}/files/content", params={"path": "README.md"})
-        assert TITLE in content["content"] == (workspace / "README.md").read_text()
+        where = {"path": "README.md", "task": 1}
+        content = await api("GET", f"/projects/{board.project}/files/content", params=where)
+        assert TITLE in content["content"] == (workspace / "tasks" / "1" / "README.md").read_text()
         project = await api("GET", f"/projects/{board.project}")
         assert project["workspace"]["status"] == "ready"
         await api("DELETE", f"/projects/{board.project}", params={"confirm": project["name"]})

@@ -65,9 +65,8 @@ async def test_pages_load_from_their_own_origin_alone(server: Installation, asse
 async def test_answers_of_the_api_are_kept_nowhere(
     server: Installation, people: People, project: Project
 ) -> None:
-    folder = server.workspace(project.id)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "notes.txt").write_text("a line\n")
+    await project.api("GET", f"{project.path}/files")
+    (server.base(project.id) / "notes.txt").write_text("a line\n")
     task = await project.task("Say it", "rehearse: say hello")
     session = await project.api("POST", f"{project.path}/tasks/{task}/execute")
     files = f"{project.path}/files"
@@ -120,8 +119,8 @@ async def test_a_proxy_that_speaks_tls_is_believed(server: Installation) -> None
 
 
 async def test_no_page_breaks_its_policy(project: Project, visit: Visit, server: Installation) -> None:
-    folder = server.workspace(project.id)
-    folder.mkdir(parents=True, exist_ok=True)
+    await project.api("GET", f"{project.path}/files")
+    folder = server.base(project.id)
     (folder / "README.md").write_text("# Shown\n\n```python\nprint(1)\n```\n")
     (folder / "app.py").write_text("def answer():\n    return 42\n")
     (folder / "dot.png").write_bytes(PICTURE)

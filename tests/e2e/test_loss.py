@@ -101,6 +101,7 @@ async def test_stop_while_the_workspace_is_starting(project: Project, visit: Vis
 
 
 async def test_a_second_card_waits_in_line_and_then_runs(project: Project, visit: Visit) -> None:
+    await project.api("PATCH", project.path, json={"session_limit": 1})
     first = await project.task("First", "rehearse: run sleep 600")
     await project.task("Second", "rehearse: say hello")
     board = await visit("eve", project)

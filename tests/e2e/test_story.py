@@ -114,9 +114,11 @@ async def test_from_the_first_account_to_a_file_in_the_workspace(newcomer: Newco
     path = f"/projects/{board.project}"
     kept = (await api("GET", f"{path}/sessions"))["sessions"][0]
     await expect(session).to_have_text(kept["id"][:8])
-    content = await api("GET", f"{path}/files/content", params={"path": "README.md"})
+    (card,) = (await api("GET", f"{path}/tasks"))["tasks"]
+    where = {"path": "README.md", "task": card["number"]}
+    content = await api("GET", f"{path}/files/content", params=where)
     await api.close()
-    on_disk = (newcomer.installation.workspace(board.project) / "README.md").read_text()
+    on_disk = (newcomer.installation.tree(board.project, card["number"]) / "README.md").read_text()
     assert TITLE in on_disk
     assert content["content"] == on_disk
 

@@ -80,7 +80,9 @@ async def test_all_services_work_and_no_command_of_the_agent_reads_a_secret(
             rehearsal_key=secrets.rehearsal_key,
         )
         await let_rehearse(address, f"http://127.0.0.1:{manifests.SIDECAR}")
-        session = {"session_id": str(uuid4()), "prompt": "Add a README file"}
+        tree = await client.put(f"{host}:{manifests.FILES}/git/trees/1", json={})
+        assert tree.json()["made"], tree.text
+        session = {"session_id": str(uuid4()), "prompt": "Add a README file", "tree": 1}
         sidecar = f"{host}:{manifests.SIDECAR}"
         assert (await client.post(f"{sidecar}/sessions", json=session)).status_code == 200
 
@@ -90,7 +92,7 @@ async def test_all_services_work_and_no_command_of_the_agent_reads_a_secret(
             return found["status"] == "completed"
 
         await eventually(over, seconds=90)
-        listed = (await client.get(f"{host}:{manifests.FILES}/files", params={"path": ""})).text
+        listed = (await client.get(f"{host}:{manifests.FILES}/files", params={"task": "1"})).text
         assert "README.md" in listed
 
     # The first process and OpenCode hold the secrets; a command of the agent runs as the same user.

@@ -99,8 +99,13 @@ async def test_the_agent_does_a_card_and_leaves_nothing_behind(board: Board, api
     path, _ = await execute(api, project, "Add a README file")
     await reaches(api, path, "completed")
     assert (await api("GET", path))["status"] == "AI_REVIEW"
-    written = await api("GET", f"/projects/{project}/files/content", params={"path": "README.md"})
+    where = {"path": "README.md", "task": 1}
+    written = await api("GET", f"/projects/{project}/files/content", params=where)
     assert written["content"].strip()
+    change = await api("GET", f"{path}/change")
+    assert [file["path"] for file in change["files"]] == ["README.md"]
+    accepted = await api("POST", f"{path}/change/accept", json={"revision": change["revision"]})
+    assert accepted["state"] == "accepted"
 
     assert board.processes("opencode")
     secret = board.sh("cat /proc/$(pidof opencode | cut -d' ' -f1)/environ")

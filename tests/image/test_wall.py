@@ -91,13 +91,17 @@ async def served(podman: Podman, image: str, sandbox: str) -> AsyncIterator[tupl
 async def card(api: Api, project: str, description: str) -> dict[str, Any]:
     """Execute a card to its end."""
     task = await api("POST", f"{project}/tasks", json={"title": "A card", "description": description})
-    path = f"{project}/tasks/{task['id']}"
-    session = f"{path}/sessions/{(await api('POST', f'{path}/execute'))['session_id']}"
+    return await over(api, f"{project}/tasks/{task['id']}", "execute", {})
 
-    async def over() -> bool:
+
+async def over(api: Api, path: str, verb: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Have a session of a card begin, and return it when it is over."""
+    session = f"{path}/sessions/{(await api('POST', f'{path}/{verb}', json=body))['session_id']}"
+
+    async def ended() -> bool:
         return (await api("GET", session))["status"] in ("completed", "failed", "cancelled")
 
-    await eventually(over, seconds=180)
+    await eventually(ended, seconds=180)
     return await api("GET", session)
 
 
@@ -145,7 +149,7 @@ async def attack(board: Board, api: Api, probes: list[str]) -> tuple[dict[str, A
     project = f"/projects/{made['id']}"
     greeted = await card(api, project, "rehearse: say hello")
     assert greeted["status"] == "completed", greeted
-    tree, record = f"/data/workspaces/{made['id']}", f"/data/run/{made['id']}.json"
+    tree, record = f"/data/workspaces/{made['id']}/tasks/1", f"/data/run/{made['id']}.json"
     told: dict[str, Any] = json.loads(read(board, record))
     ports = {name: port for name, port in told.items() if name.endswith("_port")}
     said, kept = plant(board)
@@ -164,11 +168,8 @@ async def attack(board: Board, api: Api, probes: list[str]) -> tuple[dict[str, A
     )
     told_to_probes = json.dumps(asdict(targets) | {"probes": probes})
     unpack(board, tree, {"targets.json": told_to_probes, "ports.json": json.dumps(ports)})
-    session = await card(
-        api,
-        project,
-        "rehearse: run python3 thief.py /data 8000\nrehearse: run python3 -m inside .\n",
-    )
+    words = "rehearse: run python3 thief.py /data 8000\nrehearse: run python3 -m inside .\n"
+    session = await over(api, f"{project}/tasks/{greeted['task_id']}", "follow-up", {"message": words})
     assert session["status"] == "completed", session
     loot, results = (json.loads(read(board, f"{tree}/{name}.json")) for name in ("loot", "results"))
     assert sorted(results) == sorted(probes)
