@@ -43,6 +43,7 @@ ANYBODY = {
     "ReviewState.hold",
     "ReviewState.leave",
     "FilesState.key",
+    "FilesState.look_at",
     "FreshState.arrive",
     "HistoryState.forget",
     "OutputState.arrive",

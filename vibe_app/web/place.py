@@ -1,8 +1,9 @@
 """Where a browser is: the address of a page, taken apart. Pure.
 
-Everything of a project lives under `/p/<project>`; a card is `/t/<task>` below it,
-with `/overview`, `/output`, `/changes`, `/history` or `/run/<session>` for what its drawer shows; without
-one of these the card says which of them is shown.
+Everything of a project lives under `/p/<project>`: the base branch's files are `/files` below it, those of
+a card `/trees/<number>/files`; a card is `/t/<task>` below it, with `/overview`, `/output`, `/changes`,
+`/history` or `/run/<session>` for what its drawer shows; without one of these the card says which of them
+is shown.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from uuid import UUID
 import reflex as rx
 
 from vibe_app.errors import NotFound
+from vibe_app.wire import whole
 
 TABS = ("overview", "output", "changes", "history")
 _ONCE = {"details": "overview"}
@@ -27,6 +29,7 @@ class Place:
     task: UUID | None = None
     tab: str = ""
     session: UUID | None = None
+    tree: int = 0
 
 
 def parse_place(path: str) -> Place:
@@ -35,8 +38,11 @@ def parse_place(path: str) -> Place:
     if len(parts) < 2 or parts[0] != "p":
         return Place()
     project = _uuid(parts[1])
-    if project is None or len(parts) < 4 or parts[2] != "t":
+    if project is None or len(parts) < 4 or parts[2] not in ("t", "trees"):
         return Place(project)
+    if parts[2] == "trees":
+        digits = parts[3] if parts[3].isascii() and parts[3].isdecimal() else "0"
+        return Place(project, tree=min(whole(digits), 2**31 - 1))
     rest = parts[4:]
     named = _ONCE.get(rest[0], rest[0]) if rest else ""
     session = _uuid(rest[1]) if len(rest) > 1 and named == "run" else None

@@ -22,11 +22,14 @@ from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change, Seen
 from vibe_app.board.changes.schemas import AcceptChange, BaseView, ChangeView, NameRevision, ProblemView
 from vibe_app.board.lifecycle import OPEN_CHANGE, ChangeState, TaskStatus
+from vibe_app.board.tasks.models import Task
 from vibe_app.db import Database, Transaction
 from vibe_app.errors import Conflict, InvalidRequest, NotFound, RevisionChanged
 from vibe_app.wire import now
 from vibe_app.wire.git import ChangedFile, LeftOut
 
+MOST_TREES = 500
+"""Cards with a tree that are listed."""
 KEPT_FOR = timedelta(days=30)
 """For how long what was discarded can be restored."""
 MOVED_ON = "The change has moved on since you looked. Look at what is new, and decide again."
@@ -52,6 +55,19 @@ class Changes:
             await task_of(db, project_id, task_id)
             change = await change_queries.newest_change(db, task_id)
             return await view_of(db, change, actor.user_id)
+
+    async def trees(self, actor: Actor, project_id: UUID) -> list[tuple[int, str]]:
+        """Return the cards of a project that have a tree: number and title, the newest first."""
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.VIEWER)
+            rows = await db.execute(
+                select(col(Task.number), col(Task.title))
+                .join(Change, col(Change.task_id) == col(Task.id))
+                .where(col(Change.project_id) == project_id, change_queries.is_open)
+                .order_by(col(Task.number).desc())
+                .limit(MOST_TREES)
+            )
+            return [(number, title) for number, title in rows.all() if number is not None]
 
     async def accept(self, actor: Actor, project_id: UUID, task_id: UUID, asked: AcceptChange) -> UUID:
         """Want a change joined into the base branch; return which change it is.

@@ -26,18 +26,18 @@ import "./explorer.css";
 const READ_AGAIN = 12;
 
 export function FileExplorer(props) {
-  // Another project is another explorer.
-  return props.projectId ? <Explorer key={props.projectId} {...props} /> : <Skeleton />;
+  // Another project, or another card, is another explorer.
+  return props.projectId ? <Explorer key={props.base} {...props} /> : <Skeleton />;
 }
 
-function Explorer({ projectId, canEdit, workspace, reason, since, spanFrom, spanTo, runWords, live, look, limitMib, onWake }) {
+function Explorer({ projectId, base, tree, canEdit, workspace, reason, since, spanFrom, spanTo, runWords, live, look, limitMib, onWake }) {
   const [shown, setShown] = useState(false);
   useEffect(() => {
     if (workspace === "ready") setShown(true);
   }, [workspace]);
   // Once it was there, it stays on the screen: what is asked of a sleeping workspace wakes it.
   if (!shown) return <Waiting workspace={workspace} reason={reason} onWake={onWake} />;
-  return <Browser {...{ projectId, canEdit, since, spanFrom, spanTo, runWords, live, look, limitMib }} />;
+  return <Browser {...{ projectId, base, tree, canEdit, since, spanFrom, spanTo, runWords, live, look, limitMib }} />;
 }
 
 function Waiting({ workspace, reason, onWake }) {
@@ -68,17 +68,16 @@ function Waiting({ workspace, reason, onWake }) {
   );
 }
 
-function Browser({ projectId, canEdit, since, spanFrom, spanTo, runWords, live, look, limitMib }) {
-  const base = `/p/${projectId}/files`;
+function Browser({ projectId, base, tree, canEdit, since, spanFrom, spanTo, runWords, live, look, limitMib }) {
   const place = useLocation();
   const navigate = useNavigate();
-  const rest = useMemo(() => new Rest(projectId), [projectId]);
+  const rest = useMemo(() => new Rest(projectId, tree), [projectId, tree]);
   const folders = useMemo(() => new Folders(rest), [rest]);
   const version = useFolders(folders);
   const path = pathIn(base, place.pathname);
   const query = new URLSearchParams(place.search);
   const listing = query.has("q") ? "search" : query.has("changed") || query.has("run") ? "changed" : "";
-  const [expanded, toggle] = useExpanded(projectId, folders, path);
+  const [expanded, toggle] = useExpanded(base, folders, path);
   const rows = useRows(folders, expanded, version);
   const changed = useChanged(rest, since, look, live);
   const [naming, setNaming] = useState(null);

@@ -35,7 +35,7 @@ def _nothing() -> list[rx.Var[Any]]:
 
 
 class FileExplorer(rx.NoSSRComponent):
-    """What the address below `/p/<project_id>/files` names, beside the tree of all files."""
+    """What the address below `base` names, beside the tree of all files."""
 
     library = _SOURCE.importable_path
     tag = "FileExplorer"
@@ -51,6 +51,10 @@ class FileExplorer(rx.NoSSRComponent):
     ]
 
     project_id: rx.Var[str]
+    base: rx.Var[str]
+    """The address of the page, without the path of a file."""
+    tree: rx.Var[int]
+    """Number of the card whose files are shown; 0 for the base branch's."""
     can_edit: rx.Var[bool]
     workspace: rx.Var[str]
     """The workspace's status; its files are asked for once it is `ready`."""

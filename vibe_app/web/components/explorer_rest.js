@@ -23,12 +23,14 @@ function refused(status, body) {
 }
 
 export class Rest {
-  constructor(projectId) {
+  // `tree` is the number of the card whose files are meant; 0 for those of the base branch.
+  constructor(projectId, tree) {
     this.base = `/api/projects/${projectId}/files`;
+    this.tree = tree || undefined;
   }
 
   url(call, query = {}) {
-    const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== false);
+    const given = Object.entries({ ...query, task: this.tree }).filter(([, value]) => value !== undefined && value !== false);
     const text = new URLSearchParams(given).toString();
     return this.base + call + (text && `?${text}`);
   }
@@ -65,7 +67,7 @@ export class Rest {
   makeFolder = (path) => this.json("POST", "/folder", { path, parents: true });
   remove = (path) => this.ask("DELETE", "", { path });
   json = (method, call, body) =>
-    this.ask(method, call, {}, { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+    this.ask(method, call, {}, { body: JSON.stringify({ ...body, task: this.tree }), headers: { "Content-Type": "application/json" } });
 
   // Without a version nothing may be there yet, unless it is to be overwritten.
   write(path, content, { version, overwrite, parents } = {}) {

@@ -23,4 +23,5 @@ def add_pages(app: rx.App) -> None:
     )
     # Before the board, whose address is as specific to Reflex: it takes the first that fits.
     app.add_page(files.files_page, route=files.ROUTE, title=files.TITLE, on_load=[told, *files.ON_LOAD])
+    app.add_page(files.files_page, route=files.TREE_ROUTE, title=files.TITLE, on_load=[told, *files.ON_LOAD])
     app.add_page(board.board_page, route=board.ROUTE, title=board.TITLE, on_load=[told, *board.ON_LOAD])

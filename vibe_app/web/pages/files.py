@@ -1,4 +1,4 @@
-"""The files of a project's workspace, at `/p/<project>/files/<path>`.
+"""Files at `/p/<project>/files/<path>`, and of a card at `/p/<project>/trees/<number>/files/<path>`.
 
 The page shows what the explorer (`components/explorer.py`) needs to know of the
 project; what is in the workspace goes between the explorer and the REST interface.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
-from uuid import UUID
 
 import reflex as rx
 
@@ -26,12 +25,15 @@ from vibe_app.web.components.project_bar import project_tabs
 from vibe_app.web.components.status import missing_chip
 from vibe_app.web.components.workspace import workspace_chip
 from vibe_app.web.layout import RailState, framed, top_bar
-from vibe_app.web.place import known, place_of, project_here
+from vibe_app.web.place import Place, known, place_of, project_here
 from vibe_app.wiring import services
 
 log = logging.getLogger(__name__)
 
 ROUTE = "/p/[in_project]/files/[[...splat]]"
+TREE_ROUTE = "/p/[in_project]/trees/[in_tree]/files/[[...splat]]"
+BASE = "base"
+"""What the base branch's files are called in the choice of whose are shown."""
 
 PULSE = 1.0
 """Seconds between two looks at the files, while there is output."""
@@ -52,6 +54,10 @@ class FilesState(rx.State):
     """Whose files they are, how the workspace is, and what counts as changed."""
 
     project_id: str = ""
+    tree: int = 0
+    whose: str = BASE
+    base: str = ""
+    trees: list[dict[str, str]] = []
     name: str = ""
     can_edit: bool = False
     workspace: str = "stopped"
@@ -72,13 +78,14 @@ class FilesState(rx.State):
         """Note which project and which run the address names, and wake the workspace."""
         place = place_of(self)
         (await self.get_state(RailState)).helping = False
-        _begin(self, place.project)
+        _begin(self, place)
         if place.project is None:
             self.missing = "This address names no project."
             return
         try:
             _show_project(self, await services().projects.read(actor, place.project))
             _show_newest(self, await services().sessions.newest(actor, place.project))
+            _show_trees(self, await services().changes.trees(actor, place.project))
             await self._show_span(actor)
         except (NotFound, Forbidden) as error:
             self.missing = error.message
@@ -107,14 +114,15 @@ class FilesState(rx.State):
     @acts(background=True, ended=_shut)
     async def watch(self, actor: Actor):
         """Follow the project and, while there is output, its files, while the tab is on this page."""
-        project_id = place_of(self).project
+        place = place_of(self)
+        project_id = place.project
         if project_id is None:
             return
         async with self:
             if place_of(self).project != project_id:
                 return
             # `arrive` may still be waiting for its turn behind other events; this does not wait.
-            _begin(self, project_id)
+            _begin(self, place)
         whole, activity = f"project:{project_id}", f"activity:{project_id}"
         async with AsyncExitStack() as open_page:
             # A page of files that is open keeps its workspace warm.
@@ -127,9 +135,11 @@ class FilesState(rx.State):
                     if whole in changed:
                         project = await services().projects.read(actor, project_id)
                         newest = await services().sessions.newest(actor, project_id)
+                        trees = await services().changes.trees(actor, project_id)
                         async with self:
                             if str(project_id) != self.project_id:
                                 return
+                            _show_trees(self, trees)
                             _show_project(self, project)
                             _show_newest(self, newest)
                     if activity in changed:
@@ -150,17 +160,34 @@ class FilesState(rx.State):
         await services().workspaces.opened(actor, project_here(self))
 
     @rx.event
+    def look_at(self, whose: str):
+        """Go to the base branch's files, or to those of a card."""
+        below = "" if whose == BASE else f"/trees/{whose}"
+        return rx.redirect(f"/p/{self.project_id}{below}/files")
+
+    @rx.event
     def key(self, key: str):
         """Do what a key asks for."""
         return RailState.set_helping(True) if key == "?" else None
 
 
-def _begin(state: FilesState, project: UUID | None) -> None:
-    """Forget what was of another project."""
-    project_id = str(project or "")
-    if project_id != state.project_id:
+def _begin(state: FilesState, place: Place) -> None:
+    """Forget what was of another project, or of another card."""
+    project_id = str(place.project or "")
+    if (project_id, place.tree) != (state.project_id, state.tree):
         state.reset()
-        state.project_id = project_id
+        state.project_id, state.tree = project_id, place.tree
+    state.whose = str(place.tree) if place.tree else BASE
+    below = f"/trees/{place.tree}" if place.tree else ""
+    state.base = f"/p/{project_id}{below}/files"
+
+
+def _show_trees(state: FilesState, trees: list[tuple[int, str]]) -> None:
+    shown = [{"value": str(number), "words": f"#{number} {title}"} for number, title in trees]
+    if state.tree and state.tree not in dict(trees):
+        shown.append({"value": str(state.tree), "words": f"#{state.tree}"})
+    if shown != state.trees:
+        state.trees = shown
 
 
 def _show_project(state: FilesState, project: ProjectView) -> None:
@@ -195,6 +222,22 @@ TITLE = rx.cond(FilesState.name != "", f"Files · {FilesState.name} · Vibe", "F
 ON_LOAD = [FilesState.arrive, FilesState.watch, RailState.watch]
 
 
+def _whose() -> rx.Component:
+    """The choice of whose files are shown, where there is one."""
+    return rx.cond(
+        FilesState.trees,
+        rx.select.root(
+            rx.select.trigger(aria_label="Whose files are shown"),
+            rx.select.content(
+                rx.select.item("Base branch", value=BASE),
+                rx.foreach(FilesState.trees, lambda each: rx.select.item(each["words"], value=each["value"])),
+            ),
+            value=FilesState.whose,
+            on_change=FilesState.look_at,
+        ),
+    )
+
+
 def _bar() -> rx.Component:
     return top_bar(
         rx.cond(FilesState.name != "", FilesState.name, "Files"),
@@ -202,6 +245,7 @@ def _bar() -> rx.Component:
         rx.cond(
             FilesState.name != "",
             rx.el.div(
+                _whose(),
                 workspace_chip(FilesState.workspace, FilesState.workspace_reason, FilesState.can_edit),
                 missing_chip(FilesState.notices),
                 class_name="v-top-chips",
@@ -220,6 +264,8 @@ def files_page() -> rx.Component:
             missing,
             file_explorer(
                 project_id=FilesState.project_id,
+                base=FilesState.base,
+                tree=FilesState.tree,
                 can_edit=FilesState.can_edit,
                 workspace=FilesState.workspace,
                 reason=FilesState.workspace_reason,
