@@ -105,6 +105,23 @@ async def test_a_comment_is_written_changed_and_resolved_in_place(
     assert [(each["body"], each["state"]) for each in listed["comments"]] == [("How kindly?", "resolved")]
 
 
+async def test_whoever_writes_is_not_disturbed_by_others_comments(
+    project: Project, visit: Visit, seeded: Seed
+) -> None:
+    task = await seeded()
+    board = await visit("eve", project)
+    await board.open("t", task)
+    area = await begin_comment(board, 2)
+    await board.page.keyboard.type("Half a ")
+    new = {"revision": "1" * 40, "path": "docs/notes.md", "line": 1, "quote": "# Notes", "body": "Above"}
+    for body in ("Above", "Above again"):
+        await project.api("POST", f"{project.path}/tasks/{task}/change/comments", json=new | {"body": body})
+        await expect(board.drawer.locator(".v-comment").filter(has_text=body).first).to_be_visible()
+    await expect(area).to_be_focused()
+    await board.page.keyboard.type("sentence")
+    await expect(area).to_have_value("Half a sentence")
+
+
 async def test_what_is_typed_outlives_a_reload(project: Project, visit: Visit, seeded: Seed) -> None:
     task = await seeded()
     board = await visit("eve", project)

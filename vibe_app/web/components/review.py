@@ -317,7 +317,8 @@ def _place(state: ReviewState) -> None:
         key = (fact.item, fact.side, fact.line)
         same = notes.get(key)
         notes[key] = replace(fact, comments=same.comments, writing=same.writing) if same else replace(fact)
-    state.notes = list(notes.values())
+    # React tells notes apart by their order: the form that somebody types into stays the first.
+    state.notes = sorted(notes.values(), key=lambda note: not note.writing)
 
 
 def show_comments(state: ReviewState, read: ReadChange, revision: str) -> None:
