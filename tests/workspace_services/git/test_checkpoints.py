@@ -19,7 +19,7 @@ from tests.workspace_services.git.rooms import (
     sound,
     tree,
 )
-from vibe_app.errors import NotFound
+from vibe_app.errors import NotFound, Unavailable
 from vibe_app.wire import git as wire
 from vibe_app.workspace_services.git import checkpoints, trees
 from vibe_app.workspace_services.git.hub import Hub
@@ -254,13 +254,9 @@ async def test_a_repository_without_a_commit_is_named_and_the_rest_is_kept(hub: 
 
 
 async def test_a_pipe_that_git_would_wait_for_is_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vibe_app.errors import Unavailable
-    from vibe_app.workspace_services.git import hub as module
-
     folder = await tree(hub)
-    (folder / "src" / ".gitignore").unlink(missing_ok=True)
     os.mkfifo(folder / "src" / ".gitignore")
-    monkeypatch.setattr(module, "LONGEST", 1.0)
+    monkeypatch.setattr(checkpoints, "_SUSPICIOUS", 0.2)
     with pytest.raises(Unavailable, match=r"src/\.gitignore is no file, and git waits for it: remove it"):
         await checkpoint(hub)
     os.unlink(folder / "src" / ".gitignore")

@@ -13,19 +13,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 import pytest
 
 from tests.waiting import eventually
-from tests.workspace_services.git.rooms import BUBBLEWRAP, PERSON, made, own_git, sound
+from tests.workspace_services.git.rooms import BUBBLEWRAP, PERSON, ignore, made, own_git, sound
 from tests.workspace_services.git.test_checkpoints import twin_of
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.services import WorkspaceClient
 from vibe_app.errors import Conflict, NotFound, Unavailable
 from vibe_app.wire import git as wire
 from vibe_app.workspace_services.git.hub import Hub
-from vibe_app.workspaces.runtimes.base import Endpoint
+from vibe_app.workspace_services.git.making import make_workspace
+from vibe_app.workspaces.runtimes.base import Endpoint, WorkspaceSpec
 
 ROUNDS = int(os.environ.get("VIBE_TEST_DEATHS", "5"))
 
@@ -140,6 +142,38 @@ async def test_rounds_from_a_tree_to_the_base_under_kills(tmp_path: Path) -> Non
     assert len([subject for subject in subjects if subject.startswith("Accepted")]) == ROUNDS
     await base_is_clean(hub)
     await sound(hub)
+
+
+@pytest.mark.timeout(240 + 30 * ROUNDS)
+async def test_fetching_and_pushing_under_kills(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    own_git(theirs, "init", "--quiet", "--initial-branch=main")
+    own_git(theirs, "commit", "--quiet", "--allow-empty", "--message=First")
+    there = tmp_path / "team.git"
+    own_git(tmp_path, "clone", "--quiet", "--bare", str(theirs), str(there))
+    wanted = WorkspaceSpec(uuid4(), f"file://{there}").source("")
+    await make_workspace(tmp_path / "workspace", source=wanted, mark={}, progress=ignore)
+    hub = Hub(tmp_path / "workspace", BUBBLEWRAP)
+    remote = wire.Remote(url=f"file://{there}")
+    async with killing(hub.root, 3) as (git, at, kill):
+        for turn in range(ROUNDS):
+            for number in range(100):
+                (theirs / f"{turn} {number}").write_bytes(os.urandom(10_000))
+            own_git(theirs, "add", "--all")
+            own_git(theirs, "commit", "--quiet", f"--message=Theirs {turn}")
+            own_git(theirs, "push", "--quiet", str(there), "main")
+            found = await kill.through(lambda: git.fetch(at, remote))
+            assert own_git(theirs, "rev-parse", "HEAD") in own_git(hub.path, "rev-list", found.head)
+            await save(git, at, kill, hub, turn)
+            head = (await git.repository(at)).head
+            wished = wire.Push(remote=remote, commit=head, branch="main")
+            await kill.through(lambda w=wished: git.push(at, w))
+            assert own_git(there, "rev-parse", "main") == head
+            own_git(theirs, "pull", "--quiet", "--ff-only", str(there), "main")
+    await base_is_clean(hub)
+    await sound(hub)
+    own_git(there, "fsck", "--full")
 
 
 async def accept(git: GitClient, at: Endpoint, kill: Killing, number: int, base: str, revision: str) -> str:

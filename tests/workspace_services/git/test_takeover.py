@@ -46,6 +46,7 @@ def earlier(root: Path) -> Path:
     (root / "new\nfile").write_text("new\n")
     (root / "base/theirs").unlink()
     (root / ".env").write_text("KEY=1\n")
+    os.mkfifo(root / "base/.gitignore")
     (root / "node_modules").mkdir()
     (root / "node_modules/big").write_text("big")
     return root
@@ -96,6 +97,7 @@ async def test_history_goes_to_the_hub_and_the_rest_waits(tmp_path: Path, bubble
 
 async def test_a_clean_one_leaves_no_work_and_keeps_what_was_there(tmp_path: Path, bubblewrap: str) -> None:
     root = earlier(tmp_path / "workspace")
+    (root / "base/.gitignore").unlink()
     own_git(root, "add", "--all")
     own_git(root, "commit", "--quiet", "--message=Second")
     hub = await start(root, bubblewrap)

@@ -22,6 +22,8 @@ from vibe_app.workspace_services.git.hub import AGENT, NOTHING, Hub
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MIB = 1 << 20
 _NAMED = 1000
+# Seconds after which it is looked why a list takes so long.
+_SUSPICIOUS = 10.0
 _UNREADABLE = b"warning: could not open directory"
 # What git reads wherever it finds it: opening a pipe of that name would wait for ever.
 _READ_EVERYWHERE = (b".gitignore", b".gitattributes")
@@ -159,15 +161,18 @@ async def _differing(hub: Hub, tree: Path, index: Path) -> list[bytes]:
 
     A repository inside of which nothing is known yet stands there with a slash at its end.
     """
+    words = ("ls-files", "-z", "--modified", "--others", "--exclude-standard")
+    listing = asyncio.ensure_future(hub.git(*words, tree=tree, index=index, guarded=True))
     try:
-        listed = await hub.git(
-            *("ls-files", "-z", "--modified", "--others", "--exclude-standard"),
-            tree=tree,
-            index=index,
-            guarded=True,
-        )
-    except Unavailable as error:
-        raise _stuck(tree) or error from error
+        done, _ = await asyncio.wait([listing], timeout=_SUSPICIOUS)
+        if not done and (waits_for := await asyncio.to_thread(waiting_for, tree)):
+            raise Unavailable(
+                f"{shown(waits_for[0])} is no file, and git waits for it: remove it.", "tree_unreadable"
+            )
+        listed = await listing
+    finally:
+        listing.cancel()
+        await asyncio.wait([listing])
     return list(dict.fromkeys(name for name in listed.out.split(b"\0") if name))
 
 
@@ -247,17 +252,15 @@ def _closed(tree: Path) -> list[bytes]:
     return found
 
 
-def _stuck(tree: Path) -> Unavailable | None:
-    """Why git waits for ever on a tree, if that can be seen."""
+def waiting_for(tree: Path) -> list[bytes]:
+    """What in a tree git would wait for for ever: pipes in the place of files that it reads everywhere."""
+    found: list[bytes] = []
     for folder, folders, files, descriptor in os.fwalk(os.fsencode(tree), follow_symlinks=False):
         if b".git" in folders:
             folders.remove(b".git")
-        for name in files:
-            if name in _READ_EVERYWHERE:
-                found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-                if not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
-                    path = os.path.relpath(os.path.join(folder, name), os.fsencode(tree))
-                    return Unavailable(
-                        f"{shown(path)} is no file, and git waits for it: remove it.", "tree_unreadable"
-                    )
-    return None
+        for name in _READ_EVERYWHERE:
+            if name in files:
+                mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+                    found.append(os.path.relpath(os.path.join(folder, name), os.fsencode(tree)))
+    return found

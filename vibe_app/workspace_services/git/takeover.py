@@ -139,6 +139,9 @@ async def finish(hub: Hub, taken: Path) -> None:
         os.rename(taken, hub.found)
     if checkpoints.is_folder(hub.found):
         base = await hub.head()
+        for path in await asyncio.to_thread(checkpoints.waiting_for, hub.found):
+            # Pipes: nothing is in them.
+            os.unlink(os.path.join(os.fsencode(hub.found), path))
         await asyncio.to_thread((hub.path / "vibe-found").write_text, f"{base}\n")
         await _bring_ours(hub, base)
         await _copy_ignored(hub)
@@ -204,7 +207,7 @@ async def _move_in(hub: Hub, number: int) -> None:
     draft = hub.draft()
     try:
         own = await trees.give_git(hub, draft, base)
-        await trees.give_index(hub, own, base, hub.found)
+        await trees.give_index(hub, own, base)
         _keep_aside(hub, hub.found / ".git", "git")
         os.rename(own, hub.found / ".git")
     finally:

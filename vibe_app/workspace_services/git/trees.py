@@ -64,7 +64,7 @@ async def _mended(hub: Hub, number: int, base: str) -> list[str]:
         draft = hub.draft()
         try:
             own = await give_git(hub, draft, base)
-            await hub.git("read-tree", base, index=own / "index")
+            await give_index(hub, own, base)
             os.rename(own, ".git", dst_dir_fd=tree)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -147,11 +147,19 @@ async def give_git(hub: Hub, draft: Path, base: str) -> Path:
     return own
 
 
-async def give_index(hub: Hub, own: Path, base: str, tree: Path) -> None:
-    """Give a tree's repository an index of its base, over files that are others."""
+async def give_index(hub: Hub, own: Path, base: str, tree: Path | None = None) -> None:
+    """Give a tree's repository an index of its base, over files that are others.
+
+    Args:
+        hub: Whose objects it borrows.
+        own: The repository.
+        base: The commit.
+        tree: The files, where no agent has had them: then it is known at once which are the base's.
+    """
     index = own / "index"
     await hub.git("read-tree", base, index=index)
-    await hub.git("update-index", "-q", "--refresh", tree=tree, index=index, accepted=(0, 1))
+    if tree is not None:
+        await hub.git("update-index", "-q", "--refresh", tree=tree, index=index, accepted=(0, 1))
 
 
 def _config(hub: Hub, branch: str, digits: int) -> str:
