@@ -71,7 +71,6 @@ def runtime(agent: Agent) -> FakeRuntime:
 async def hub(agent: Agent, runtime: FakeRuntime, service_token: str) -> AsyncIterator[Hub]:
     """The workspace's hub, with the file browser that serves it running."""
     found = await made(agent.root, {"app.py": "one\ntwo\nthree\n", "README.md": "# App\n"})
-    found.release()
     async with serving(create_app(Config(agent.root, Listening(service_token)))) as url:
         runtime.files_url = url
         yield found
