@@ -23,6 +23,7 @@ BENCHES = {
     "gateway": "The gateway to the models",
     "serve": "The server by itself",
     "board": "A board with 1,000 cards",
+    "review": "The review of a change",
     "engine": "The engine",
     "takeover": "A server killed",
     "live": "Two hundred live sessions",

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 _TOLD = 4000
 """Characters of a browser's report that go into the log."""
+# Sizes that change while they are read are told with the next frame: no fault, but an error by the
+# specification of Resize Observer, section 3.6.
+_LATE = "ResizeObserver loop"
 _broken_handlers, _broken_pages = Seldom(), Seldom()
 
 
@@ -39,6 +42,8 @@ def _known_packets(served: ASGIApp) -> ASGIApp:
 
 def _page_broke(exception: Exception) -> None:
     """Log what a browser says of a page that broke there; anybody can say it."""
+    if str(exception).startswith(_LATE):
+        return
     _broken_pages.log(log, logging.ERROR, "a browser tells of a page that broke: %s", str(exception)[:_TOLD])
 
 

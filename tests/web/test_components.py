@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from vibe_app import vibe_app as front
 from vibe_app.board.lifecycle import Priority, SessionStatus, TaskStatus, WorkspaceStatus
 from vibe_app.board.sessions.schemas import SessionPreview
 from vibe_app.board.spending.limits import NO_LIMITS, LimitsView
@@ -198,3 +199,10 @@ def test_every_status_has_one_look():
 
 def test_an_unknown_id_is_no_place():
     assert parse_place(f"/p/{uuid4()}x").project is None
+
+
+def test_a_size_that_a_browser_tells_late_is_no_page_that_broke(caplog: pytest.LogCaptureFixture):
+    front._page_broke(Exception("ResizeObserver loop completed with undelivered notifications.\n    at /p"))
+    assert not caplog.records
+    front._page_broke(Exception("TypeError: nothing is no function"))
+    assert "nothing is no function" in caplog.text

@@ -183,6 +183,65 @@ def _button(words: str, on_click: Any) -> rx.Component:
     return rx.button(words, size="1", variant="surface", color_scheme="gray", on_click=on_click)
 
 
+def _fit(can_edit: Any) -> rx.Component:
+    """Say how the change stands to the base branch."""
+    state, branch = ChangesState.state, ChangesState.branch
+    conflicts: Any = ChangesState.conflicts
+    conflicting = conflicts.length() > 0
+    return rx.cond(
+        conflicting & (state == "open"),
+        _sentence(
+            "amber",
+            "git-merge",
+            rx.fragment(
+                f"It conflicts with “{branch}” in ",
+                conflicts.join(", "),
+                ".",
+            ),
+            rx.cond(
+                can_edit & ~ChangesState.live & RailState.may_execute,
+                _button("Let the agent solve it", DecideState.solve),
+            ),
+        ),
+        rx.cond(
+            (ChangesState.behind > 0) & (state == "open"),
+            _sentence(
+                "gray",
+                "git-branch",
+                rx.cond(
+                    ChangesState.behind == 1,
+                    f"“{branch}” has moved on by 1 commit since; it still fits.",
+                    f"“{branch}” has moved on by {ChangesState.behind} commits since; it still fits.",
+                ),
+            ),
+        ),
+    )
+
+
+def _problem(can_edit: Any) -> rx.Component:
+    """Say why the last decision was not carried out."""
+    conflicts: Any = ChangesState.conflicts
+    conflicting = conflicts.length() > 0
+    again: Any = rx.match(
+        ChangesState.tried,
+        ("accept", _button("Accept anyway", DecideState.again)),
+        ("discard", _button("Discard anyway", DecideState.again)),
+        rx.fragment(),
+    )
+    return rx.cond(
+        (ChangesState.problem != "") & ~(conflicting & (ChangesState.problem_code == "conflicts")),
+        _sentence(
+            "red",
+            "circle-x",
+            ChangesState.problem,
+            rx.cond(
+                can_edit & (ChangesState.problem_code == "would_be_lost"),
+                again,
+            ),
+        ),
+    )
+
+
 def what_stands_before(base: Any, can_edit: Any) -> rx.Component:
     """One sentence for each thing that a reader should know before they decide, with its one button.
 
@@ -190,21 +249,12 @@ def what_stands_before(base: Any, can_edit: Any) -> rx.Component:
         base: The address of the card.
         can_edit: Whether the reader decides.
     """
-    state, branch = ChangesState.state, ChangesState.branch
-    conflicts: Any = ChangesState.conflicts
-    conflicting = conflicts.length() > 0
     intents: Any = rx.match(
         ChangesState.intent,
         ("accept", "It is being accepted."),
         ("discard", "It is being discarded."),
         ("restore", "It is being restored."),
         "It is being decided about.",
-    )
-    again: Any = rx.match(
-        ChangesState.tried,
-        ("accept", _button("Accept anyway", DecideState.again)),
-        ("discard", _button("Discard anyway", DecideState.again)),
-        rx.fragment(),
     )
     return rx.fragment(
         rx.cond(
@@ -226,46 +276,8 @@ def what_stands_before(base: Any, can_edit: Any) -> rx.Component:
             ),
         ),
         rx.cond(ChangesState.intent != "", _sentence("blue", "loader-circle", intents)),
-        rx.cond(
-            conflicting & (state == "open"),
-            _sentence(
-                "amber",
-                "git-merge",
-                rx.fragment(
-                    f"It conflicts with “{branch}” in ",
-                    conflicts.join(", "),
-                    ".",
-                ),
-                rx.cond(
-                    can_edit & ~ChangesState.live & RailState.may_execute,
-                    _button("Let the agent solve it", DecideState.solve),
-                ),
-            ),
-            rx.cond(
-                (ChangesState.behind > 0) & (state == "open"),
-                _sentence(
-                    "gray",
-                    "git-branch",
-                    rx.cond(
-                        ChangesState.behind == 1,
-                        f"“{branch}” has moved on by 1 commit since; it still fits.",
-                        f"“{branch}” has moved on by {ChangesState.behind} commits since; it still fits.",
-                    ),
-                ),
-            ),
-        ),
-        rx.cond(
-            (ChangesState.problem != "") & ~(conflicting & (ChangesState.problem_code == "conflicts")),
-            _sentence(
-                "red",
-                "circle-x",
-                ChangesState.problem,
-                rx.cond(
-                    can_edit & (ChangesState.problem_code == "would_be_lost"),
-                    again,
-                ),
-            ),
-        ),
+        _fit(can_edit),
+        _problem(can_edit),
         rx.foreach(ChangesState.left_out, lambda words: _sentence("amber", "file-x", words)),
         _outcome(can_edit),
     )

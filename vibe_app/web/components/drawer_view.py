@@ -16,7 +16,7 @@ from vibe_app.web.components.decide_view import decision_bar, follow_up_box, wha
 from vibe_app.web.components.draft import draft, typed
 from vibe_app.web.components.drawer import DrawerState, draft_name
 from vibe_app.web.components.frame import CardDrawer
-from vibe_app.web.components.history import history_list
+from vibe_app.web.components.history_view import history_list
 from vibe_app.web.components.inplace import InPlace
 from vibe_app.web.components.markdown import markdown
 from vibe_app.web.components.moment import ago, elapsed
@@ -212,11 +212,12 @@ def _last_run() -> rx.Component:
     )
 
 
-def _overview() -> rx.Component:
+def _about() -> rx.Component:
+    """What the card says, and what came of it."""
     edit = rx.cond(
         DrawerState.can_edit, rx.button("Edit", variant="soft", size="1", on_click=DrawerState.edit(True))
     )
-    shown = rx.fragment(
+    return rx.fragment(
         rx.el.section(
             rx.el.div(rx.el.h3("Description"), edit, class_name="v-row"),
             rx.cond(
@@ -255,6 +256,9 @@ def _overview() -> rx.Component:
             ),
         ),
     )
+
+
+def _overview() -> rx.Component:
     name = draft_name(DrawerState.task_id)
     form = rx.el.form(
         rx.el.input(type="hidden", name="seen", default_value=typed(name, "seen", DrawerState.seen)),
@@ -278,7 +282,7 @@ def _overview() -> rx.Component:
         on_submit=DrawerState.save_details,
     )
     editing = (DrawerState.editing != "") & (DrawerState.editing == DrawerState.task_id)
-    return rx.el.div(rx.cond(editing, draft(name, form), shown), class_name="v-drawer-body")
+    return rx.el.div(rx.cond(editing, draft(name, form), _about()), class_name="v-drawer-body")
 
 
 def drawer(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Component:
