@@ -27,7 +27,7 @@ from vibe_app.board.tasks.models import Task
 from vibe_app.changes.trees import Trees, columns_of
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.sidecar import Agent
-from vibe_app.db import Database
+from vibe_app.db import Database, Transaction
 from vibe_app.errors import Conflict, IllegalMove, NotFound, Unavailable, VibeError
 from vibe_app.jobs.registry import Hold, Job
 from vibe_app.wire import now
@@ -219,6 +219,7 @@ class Decisions:
             await self._write(change, state=str(ChangeState.OPEN), merge_old=None, merge_new=None)
             return False
         async with self._database.transaction() as db:
+            await _hold(db, task)
             done = await change_queries.write(
                 db,
                 change.id,
@@ -245,7 +246,7 @@ class Decisions:
             db.announce(change_queries.CHANGES, f"change:{change.id}", f"project:{change.project_id}")
         return True
 
-    async def _put(self, db: Any, task: Task, column: TaskStatus) -> None:
+    async def _put(self, db: Transaction, task: Task, column: TaskStatus) -> None:
         """Move a card of which something was decided to the top of a column."""
         position = await task_queries.top_of(db, task.project_id, column)
         try:
@@ -259,6 +260,7 @@ class Decisions:
         await self._drop(endpoint, task)
         column = TaskStatus((change.intent_details or {}).get("column") or TaskStatus.TODO)
         async with self._database.transaction() as db:
+            await _hold(db, task)
             done = await change_queries.write(
                 db,
                 change.id,
@@ -314,6 +316,11 @@ class Decisions:
             return
         await self._agent.let_go(endpoint, task.number)
         await self._git.drop_tree(endpoint, task.number, DropTree(anyway=True))
+
+
+async def _hold(db: Transaction, task: Task) -> None:
+    """Lock a card before its change, as everywhere: two that lock in turn wait for each other for ever."""
+    await db.execute(select(col(Task.id)).where(col(Task.id) == task.id).with_for_update())
 
 
 _NOBODY = Person(name="Vibe", email="vibe@localhost")

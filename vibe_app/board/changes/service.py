@@ -85,10 +85,7 @@ class Changes:
             task = await task_of(db, project_id, task_id, lock=True)
             change = await change_queries.open_change(db, task_id, lock=True)
             if change is None:
-                last = await change_queries.newest_change(db, task_id)
-                if last is not None and last.state is ChangeState.ACCEPTED:
-                    return last.id
-                raise InvalidRequest("This card has no change that could be accepted.", "no_change")
+                return await self._decided(db, task_id, ChangeState.ACCEPTED)
             if change.revision is None:
                 raise InvalidRequest(
                     "The agent has changed nothing: there is nothing to accept. Move the card to Done.",
@@ -110,10 +107,7 @@ class Changes:
             task = await task_of(db, project_id, task_id, lock=True)
             change = await change_queries.open_change(db, task_id, lock=True)
             if change is None:
-                last = await change_queries.newest_change(db, task_id)
-                if last is not None and last.state is ChangeState.DISCARDED:
-                    return last.id
-                raise InvalidRequest("This card has no change that could be discarded.", "no_change")
+                return await self._decided(db, task_id, ChangeState.DISCARDED)
             details = {"anyway": asked.anyway, "column": str(TaskStatus.TODO)}
             await self._decide(db, actor, task.status, change, "discard", details, asked.revision)
             return change.id
@@ -140,6 +134,13 @@ class Changes:
                 )
             await self._decide(db, actor, task.status, change, "restore", {}, change.revision)
             return change.id
+
+    async def _decided(self, db: Transaction, task_id: UUID, state: ChangeState) -> UUID:
+        """Return which change of a card was decided so: asking again is asking once."""
+        last = await change_queries.newest_change(db, task_id)
+        if last is not None and last.state is state:
+            return last.id
+        raise InvalidRequest(f"This card has no change that could be {state}.", "no_change")
 
     async def _decide(
         self,

@@ -111,7 +111,7 @@ class Sessions:
             async with self._database.transaction() as db:
                 project, _ = await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
                 actor.need_execution()
-                task = await task_of(db, project_id, task_id)
+                task = await task_of(db, project_id, task_id, lock=True)
                 if idempotency_key and (known := await _by_key(db, task_id, idempotency_key)):
                     return session_view(SessionCard, known, {})
                 session = await self._insert(db, actor, project, task, extra, idempotency_key)
