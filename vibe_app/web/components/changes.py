@@ -179,7 +179,8 @@ def show_change(state: ChangesState, read: ReadChange, task: TaskCard) -> None:
     view = read.view
     newest = view.revision or ""
     fresh = not state.revision or state.revision == newest
-    last = next((run.revision_before for run in read.runs if run.revision_after == newest), None)
+    rounds = ((run.revision_before, run.revision_after) for run in read.runs)
+    last = next((before for before, after in rounds if after == newest and before not in (None, after)), None)
     values: dict[str, Any] = {
         "loaded": True,
         "state": view.state,

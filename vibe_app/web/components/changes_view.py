@@ -185,7 +185,14 @@ def changes_tab(sentences: rx.Component, bar: rx.Component, wide: Any) -> rx.Com
         rx.cond(
             ChangesState.count > 0,
             rx.fragment(_files(), _pager(), _lines(wide), outdated_list()),
-            rx.el.p("Nothing differs from the base branch.", class_name="v-quiet"),
+            rx.el.p(
+                rx.cond(
+                    ChangesState.since,
+                    "The last round changed nothing.",
+                    "Nothing differs from the base branch.",
+                ),
+                class_name="v-quiet",
+            ),
         ),
         class_name="v-drawer-body v-changes",
     )

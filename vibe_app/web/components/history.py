@@ -73,8 +73,8 @@ class HistoryPage:
 
 _KINDS = {
     SessionKind.EXECUTE: "Executed",
-    SessionKind.FOLLOW_UP: "Went on",
-    SessionKind.SOLVE: "Solved conflicts",
+    SessionKind.FOLLOW_UP: "Follow-up",
+    SessionKind.SOLVE: "Solve conflicts",
 }
 
 
