@@ -47,7 +47,10 @@ def card_of(row: Any) -> ChangeCard | None:
 async def open_change(db: AsyncSession, task_id: UUID, *, lock: bool = False) -> Change | None:
     """Return the card's open change. With `lock` nobody else decides about it until the transaction ends."""
     query = select(Change).where(col(Change.task_id) == task_id, is_open)
-    return await db.scalar(query.with_for_update() if lock else query)
+    if lock:
+        # As it is now, and not as this transaction may have read it before.
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return await db.scalar(query)
 
 
 async def newest_change(db: AsyncSession, task_id: UUID) -> Change | None:

@@ -111,7 +111,7 @@ class Sessions:
             async with self._database.transaction() as db:
                 project, _ = await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
                 actor.need_execution()
-                task = await task_of(db, project_id, task_id, lock=True)
+                task = await task_of(db, project_id, task_id)
                 if idempotency_key and (known := await _by_key(db, task_id, idempotency_key)):
                     return session_view(SessionCard, known, {})
                 session = await self._insert(db, actor, project, task, extra, idempotency_key)
@@ -140,10 +140,11 @@ class Sessions:
                 f"{task.status.column}. Move it to To do first.",
                 "not_in_todo",
             )
-        await self._undecided(db, task.id)
         session = self._new(project, task, actor, compose_prompt(task.title, task.description, extra))
         session.idempotency_key = idempotency_key
         await self._begin(db, task, session, [TaskStatus.TODO])
+        # Now that the card is held: whoever decides about its change holds it too.
+        await self._undecided(db, task.id)
         return session
 
     def _new(self, project: Project, task: Task, actor: Actor, prompt: str) -> Session:
@@ -229,11 +230,11 @@ class Sessions:
             async with self._database.transaction() as db:
                 project, _ = await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
                 actor.need_execution()
-                task = await task_of(db, project_id, task_id, lock=True)
+                # Not locked: who deletes the project holds that first, and would wait for this.
+                task = await task_of(db, project_id, task_id)
                 if idempotency_key and (known := await _by_key(db, task_id, idempotency_key)):
                     return session_view(SessionCard, known, {})
-                session = await self._follow(db, actor, project, task, asked, kind)
-                session.idempotency_key = idempotency_key
+                session = await self._follow(db, actor, project, task, asked, kind, idempotency_key)
         except IntegrityError as error:
             raise Conflict(_ACTIVE, "session_live") from error
         return session_view(SessionCard, session, {})
@@ -261,11 +262,18 @@ class Sessions:
         return await self.follow_up(actor, project_id, task_id, asked, kind=SessionKind.SOLVE)
 
     async def _follow(
-        self, db: Transaction, actor: Actor, project: Project, task: Task, asked: FollowUp, kind: SessionKind
+        self,
+        db: Transaction,
+        actor: Actor,
+        project: Project,
+        task: Task,
+        asked: FollowUp,
+        kind: SessionKind,
+        idempotency_key: str | None,
     ) -> Session:
         if task.status is TaskStatus.IN_PROGRESS:
             raise Conflict(_ACTIVE, "session_live")
-        change = await self._undecided(db, task.id)
+        change = await change_queries.open_change(db, task.id)
         if task.status not in FOLLOW_UP_FROM or (task.status is TaskStatus.TODO and change is None):
             raise InvalidRequest(
                 "There is nothing to go on with: press Execute."
@@ -273,17 +281,19 @@ class Sessions:
                 else "This card is done. Move it back to review to go on with it.",
                 "nothing_to_follow",
             )
-        if change is not None and change.revision != asked.revision and change.revision is not None:
-            raise Conflict(REVISION_CHANGED, "revision_changed")
         session = self._new(project, task, actor, asked.message)
-        session.kind, session.message = kind, asked.message
+        session.kind, session.message, session.idempotency_key = kind, asked.message, idempotency_key
         session.came_from, session.came_from_position = task.status, task.position
         session.conversation_id = task.conversation_id
+        await self._begin(db, task, session, [task.status])
+        # Now that the card is held: whoever decides about its change holds it too.
+        change = await self._undecided(db, task.id)
+        if change is not None and change.revision != asked.revision and change.revision is not None:
+            raise Conflict(REVISION_CHANGED, "revision_changed")
         session.change_id = change.id if change else None
         session.revision_before = change.revision if change else None
         if change is not None and kind is SessionKind.SOLVE:
             change.solves += 1
-        await self._begin(db, task, session, [task.status])
         comments = (
             await change_queries.attach_comments(db, change.id, asked.comment_ids, session.id)
             if change
