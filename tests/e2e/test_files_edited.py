@@ -11,24 +11,25 @@ from playwright.async_api import Route, expect
 
 from tests.e2e.browser import Board
 from tests.e2e.conftest import Project, Visit
-from tests.e2e.explorer import START, explore, workspace
+from tests.e2e.explorer import START, Card, card, explore, workspace
 from tests.e2e.installation import Installation
 from tests.waiting import eventually
 
-__all__ = ["workspace"]
+__all__ = ["card", "workspace"]
 
 pytestmark = pytest.mark.timeout(180)
 
 
 async def test_an_edit_beside_the_agents(
-    project: Project, visit: Visit, server: Installation, workspace: Path
+    project: Project, visit: Visit, server: Installation, card: Card
 ) -> None:
-    explorer = await explore(visit, project, server, address="/notes.txt", refused=(404, 409))
-    page, notes = explorer.page, workspace / "notes.txt"
+    explorer = await explore(
+        visit, project, server, address="/notes.txt", refused=(404, 409), tree=card.number
+    )
+    page, notes = explorer.page, card.folder / "notes.txt"
     await explorer.type("mine, ")
     await expect(page.get_by_text("Not saved")).to_be_visible()
-    task = await project.task("Write", "rehearse: run printf 'of the agent\\n' > notes.txt")
-    await project.api("POST", f"{project.path}/tasks/{task}/execute")
+    await card.goes_on("rehearse: run printf 'of the agent\\n' > notes.txt")
     banner = page.get_by_role("alert").filter(has_text="changed this file since you opened it")
     await expect(banner).to_be_visible(timeout=START)  # while it is open, without being asked
     await expect(explorer.text).to_contain_text("mine, first line")
@@ -62,9 +63,9 @@ async def test_an_edit_beside_the_agents(
 
 
 async def test_what_is_typed_while_theirs_is_being_read_stays(
-    project: Project, visit: Visit, server: Installation, workspace: Path
+    project: Project, visit: Visit, server: Installation, card: Card
 ) -> None:
-    explorer = await explore(visit, project, server, address="/notes.txt")
+    explorer = await explore(visit, project, server, address="/notes.txt", tree=card.number)
     page, asked, may_answer = explorer.page, asyncio.Event(), asyncio.Event()
     await explorer.button("Edit").click()
 
@@ -74,8 +75,7 @@ async def test_what_is_typed_while_theirs_is_being_read_stays(
         await route.continue_()
 
     await page.route("**/files/content?*", hold)
-    task = await project.task("Write", "rehearse: run printf 'theirs\\n' > notes.txt")
-    await project.api("POST", f"{project.path}/tasks/{task}/execute")
+    await card.goes_on("rehearse: run printf 'theirs\\n' > notes.txt")
     await asyncio.wait_for(asked.wait(), 60)
     await page.keyboard.press("Control+Home")
     await page.keyboard.type("mine, ")
@@ -84,7 +84,7 @@ async def test_what_is_typed_while_theirs_is_being_read_stays(
     await expect(banner).to_be_visible()
     await expect(explorer.text).to_contain_text("mine, first line")
     await banner.get_by_role("button", name="Keep mine").click()
-    await eventually(lambda: (workspace / "notes.txt").read_text() == "mine, first line\nsecond line\n")
+    await eventually(lambda: (card.folder / "notes.txt").read_text() == "mine, first line\nsecond line\n")
 
 
 async def test_unsaved_changes_are_not_left_by_accident(
@@ -109,15 +109,15 @@ async def test_unsaved_changes_are_not_left_by_accident(
 
 
 async def test_what_a_run_changes_shows_while_it_runs_and_is_listed(
-    project: Project, visit: Visit, server: Installation, workspace: Path
+    project: Project, visit: Visit, server: Installation, card: Card
 ) -> None:
-    os.utime(workspace / "src" / "app.py", (1e9, 1e9))
-    explorer = await explore(visit, project, server)
+    os.utime(card.folder / "src" / "app.py", (1e9, 1e9))
+    explorer = await explore(visit, project, server, tree=card.number)
     page = explorer.page
     await expect(explorer.row("src")).to_be_visible()
     wait = "rehearse: print 30 lines at 10 per second"
-    task = await project.task("Write", f"rehearse: run echo new > fresh.txt; echo x > src/deep/x\n{wait}")
-    ran = await project.api("POST", f"{project.path}/tasks/{task}/execute")
+    ran = await card.goes_on(f"rehearse: run echo new > fresh.txt; echo x > src/deep/x\n{wait}")
+    task = card.path.rpartition("/")[2]
     await expect(explorer.row("fresh.txt")).to_be_visible(timeout=START)
     mark = page.get_by_role("img", name="Changed since the last run began")
     await expect(explorer.row("fresh.txt").filter(has=mark)).to_be_visible()
@@ -128,7 +128,7 @@ async def test_what_a_run_changes_shows_while_it_runs_and_is_listed(
     board = Board(page, explorer.board.url, project.id)
     await board.open("t", task)
     await expect(board.drawer.locator(".v-chip", has_text="Completed")).to_be_visible(timeout=START)
-    await page.goto(f"{explorer.base}?task={task}&run={ran['session_id']}")
+    await page.goto(f"{explorer.base}?task={task}&run={ran}")
     names = page.locator(".ve-entry .ve-name")
     await expect(names).to_have_count(2)
     assert sorted(await names.all_inner_texts()) == ["fresh.txt", "src/deep/x"]

@@ -90,6 +90,11 @@ async def test_the_story_on_a_phone(project: Project, visit: Visit) -> None:
     await done.get_by_role("button", name="Move to…").tap()
     await fits(page)
     await board.dialog.get_by_role("button", name="Done").tap()
+    asked = page.get_by_role("alertdialog")
+    await fits(page)
+    await large_enough(page)
+    await asked.get_by_role("button", name="Accept").tap()
+    await expect(asked).to_have_count(0)
     await tabs.get_by_role("tab", name=re.compile("Done")).tap()
     await expect(board.card("Add a README file", "Done")).to_be_visible()
 
