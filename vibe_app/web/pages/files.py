@@ -31,7 +31,8 @@ from vibe_app.wiring import services
 log = logging.getLogger(__name__)
 
 ROUTE = "/p/[in_project]/files/[[...splat]]"
-TREE_ROUTE = "/p/[in_project]/trees/[in_tree]/files/[[...splat]]"
+# With the card's number in it, the route of the board would be more specific to Reflex.
+TREE_ROUTE = "/p/[in_project]/trees/[[...splat]]"
 BASE = "base"
 """What the base branch's files are called in the choice of whose are shown."""
 
