@@ -225,6 +225,14 @@ async def test_conflicts_change_nothing_and_are_named(board: Board, agent: Agent
     assert refused.json()["change"]["conflicts"] == ["app.py"]
     assert committed(hub, "rev-parse", "main") == head
     assert await board.status(task) == "AI_REVIEW"
+    assert refused.json()["change"]["base"]["behind"] == 1
+    # Where the base moves on, that is asked again.
+    back = {"path": "app.py", "overwrite": True}
+    await board.editor.put(f"{board.path}/files/content", params=back, content="one\ntwo\nthree\n")
+    found = await change(board, task)
+    assert (found["conflicts"], found["base"]["behind"]) == ([], 2)
+    accepted = await board.editor.post(f"{task}/change/accept", json={"revision": revision})
+    assert accepted.status_code == 200, accepted.text
 
 
 async def test_what_is_discarded_can_be_restored(board: Board, agent: Agent, hub: Hub) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlmodel import col
 
 from vibe_app.accounts.models import User
@@ -233,16 +233,7 @@ class Decisions:
             )
             if done:
                 await self._put(db, task, TaskStatus.DONE)
-                await db.execute(
-                    update(Change)
-                    .where(
-                        col(Change.project_id) == change.project_id,
-                        change_queries.is_open,
-                        col(Change.id) != change.id,
-                    )
-                    .values(behind=col(Change.behind) + 1)
-                    .execution_options(synchronize_session=False)
-                )
+                await change_queries.base_moved(db, change.project_id, 1, but=change.id)
             db.announce(change_queries.CHANGES, f"change:{change.id}", f"project:{change.project_id}")
         return True
 

@@ -16,7 +16,6 @@ from sqlmodel import col
 
 from vibe_app.addresses import parse
 from vibe_app.board.changes import queries as change_queries
-from vibe_app.board.changes.models import Change
 from vibe_app.board.projects.models import Project
 from vibe_app.clients.git import GitClient
 from vibe_app.configuration.credentials import Credentials
@@ -99,12 +98,7 @@ class Remotes:
                     update(Project).where(col(Project.id) == project_id).values(remote_state=state)
                 )
                 if moved:
-                    await db.execute(
-                        update(Change)
-                        .where(col(Change.project_id) == project_id, change_queries.is_open)
-                        .values(behind=col(Change.behind) + moved)
-                        .execution_options(synchronize_session=False)
-                    )
+                    await change_queries.base_moved(db, project_id, moved)
                 db.announce(f"project:{project_id}")
         except Unavailable as error:
             log.warning("project %s: how its repository stands was not noted: %s", project_id, error)

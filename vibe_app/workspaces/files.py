@@ -13,6 +13,7 @@ from uuid import UUID
 
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board.access import require
+from vibe_app.board.changes import queries as change_queries
 from vibe_app.clients.files import FileReader, FileWriter
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.services import Answer, Call, WorkspaceClient, lasting
@@ -54,20 +55,26 @@ class Files:
     async def writing(self, actor: Actor, project_id: UUID) -> FileWriter:
         """Return the verbs that an editor has."""
         endpoint = await self._at(actor, project_id, ProjectRole.EDITOR)
-        saved = partial(self._save, endpoint, actor) if endpoint.trees else None
+        saved = partial(self._save, endpoint, actor, project_id) if endpoint.trees else None
         return FileWriter(self._client, endpoint, partial(self._workspaces.held, project_id), saved)
 
-    async def _save(self, endpoint: Endpoint, actor: Actor, paths: Sequence[str], words: str) -> None:
+    async def _save(
+        self, endpoint: Endpoint, actor: Actor, project_id: UUID, paths: Sequence[str], words: str
+    ) -> None:
         """Make what a person has changed of the base branch's files a commit by them."""
         author = Person(name=actor.name or actor.email, email=actor.email)
         wanted = SaveOnBase(paths=list(paths), author=author, message=words)
         for _ in range(_TRIES):
             try:
-                await self._git.save_on_base(endpoint, wanted)
+                done = await self._git.save_on_base(endpoint, wanted)
             except Conflict as error:
                 # An accepted change came in between.
                 log.info("a save on the base branch is tried again: %s", error)
             else:
+                if done.commit is not None:
+                    async with self._database.transaction() as db:
+                        await change_queries.base_moved(db, project_id, 1)
+                        db.announce(f"project:{project_id}")
                 return
         raise Unavailable(
             "The file is written, and is no commit of the base branch yet: save it again.", "not_committed"

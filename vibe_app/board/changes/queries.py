@@ -72,6 +72,28 @@ async def write(db: AsyncSession, change_id: UUID, *where: ColumnElement[bool], 
     return rows_changed(done) == 1
 
 
+async def base_moved(db: AsyncSession, project_id: UUID, commits: int, but: UUID | None = None) -> None:
+    """Note that a project's base branch has moved on: its open changes are behind by so much more.
+
+    What conflicted with it may fit by now, or the other way round: that is asked again with the next accept.
+
+    Args:
+        db: The transaction.
+        project_id: Whose.
+        commits: By how many.
+        but: A change that is not meant.
+    """
+    others = [col(Change.project_id) == project_id, is_open]
+    if but is not None:
+        others.append(col(Change.id) != but)
+    await db.execute(
+        update(Change)
+        .where(*others)
+        .values(behind=col(Change.behind) + commits, conflicts=[])
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def attach_comments(
     db: AsyncSession, change_id: UUID, comment_ids: Sequence[UUID], session_id: UUID
 ) -> list[Comment] | None:
