@@ -91,6 +91,7 @@ NEEDS = {
     ("post", "/tasks/{task_id}/change/accept"): "editor",
     ("post", "/tasks/{task_id}/change/discard"): "editor",
     ("post", "/tasks/{task_id}/change/restore"): "editor",
+    ("post", "/tasks/{task_id}/change/deliver"): "editor",
     ("post", "/tasks/{task_id}/change/solve"): "editor",
 }
 

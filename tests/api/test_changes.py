@@ -423,3 +423,44 @@ async def test_the_tree_of_a_deleted_card_goes(board: Board, agent: Agent, hub: 
     upkeep = Upkeep(parts.database, parts.workspaces, GitClient(parts.workspace_client), parts.agent)
     await upkeep.look()
     assert [path.name for path in (agent.root / "tasks").iterdir()] == ["2"]
+
+
+async def test_what_is_accepted_is_pushed_and_what_is_new_is_fetched(
+    board: Board, agent: Agent, hub: Hub, tmp_path: Path
+) -> None:
+    remote = tmp_path / "remote.git"
+    own_git(tmp_path, "clone", "-q", "--bare", str(hub.path), str(remote))
+    settings = {"repo_url": f"file://{remote}", "branch": "main", "delivery": "push"}
+    assert (await board.admin.patch(board.path, json=settings)).status_code == 200
+    agent.work = writes(app__py="one\n2\nthree\n")
+    task = await board.task()
+    await run(board, task)
+    asked = {"revision": (await change(board, task))["revision"]}
+    remote.chmod(0o755)
+    (remote / "hooks" / "pre-receive").write_text("#!/bin/sh\necho Not today.\nexit 1\n")
+    (remote / "hooks" / "pre-receive").chmod(0o755)
+    accepted = await board.editor.post(f"{task}/change/accept", json=asked)
+    assert (accepted.status_code, accepted.json()["state"]) == (200, "accepted")
+
+    async def delivery(state: str) -> bool:
+        found = (await change(board, task))["delivery"]
+        return found is not None and found["state"] == state
+
+    await eventually(lambda: delivery("failed"))
+    assert "Not today." in (await change(board, task))["delivery"]["error"]
+    (remote / "hooks" / "pre-receive").unlink()
+    again = await board.editor.post(f"{task}/change/deliver")
+    assert again.status_code == 200, again.text
+    await eventually(lambda: delivery("pushed"))
+    assert own_git(remote, "rev-parse", "main") == committed(hub, "rev-parse", "main")
+
+    # Somebody else pushes there: the next card begins with it.
+    own_git(tmp_path, "clone", "-q", str(remote), str(tmp_path / "theirs"))
+    (tmp_path / "theirs" / "new.txt").write_text("theirs\n")
+    own_git(tmp_path / "theirs", "add", "new.txt")
+    own_git(tmp_path / "theirs", "commit", "-qm", "Theirs")
+    own_git(tmp_path / "theirs", "push", "-q", "origin", "main")
+    agent.work = lambda tree, start: Script() if (tree / "new.txt").exists() else Script.failing("missing")
+    await run(board, await board.task())
+    project = (await board.viewer.get(board.path)).json()
+    assert (project["remote"]["outcome"], project["remote"]["behind"]) == ("forwarded", 0)

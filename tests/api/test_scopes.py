@@ -52,6 +52,7 @@ IN_PROJECT = {
         ("post", "/tasks/{task_id}/change/accept"),
         ("post", "/tasks/{task_id}/change/discard"),
         ("post", "/tasks/{task_id}/change/restore"),
+        ("post", "/tasks/{task_id}/change/deliver"),
     ],
     "admin": [
         ("post", "/members"),

@@ -178,6 +178,12 @@ async def restore_change(actor: Asker, project_id: UUID, task_id: UUID) -> Respo
     return await _decided(actor, services().changes.restore(actor, project_id, task_id))
 
 
+@changes.post("/change/deliver", responses=_DECIDING, response_model=schemas.ChangeView)
+async def deliver_change(actor: Asker, project_id: UUID, task_id: UUID) -> Response:
+    """Bring an accepted change to the project's repository again, where that has failed."""
+    return await _decided(actor, services().changes.deliver(actor, project_id, task_id))
+
+
 @changes.post("/change/solve", responses=errors(400, 404, 409, 413, 502))
 async def solve_conflicts(
     actor: Asker, project_id: UUID, task_id: UUID, body: schemas.NameRevision

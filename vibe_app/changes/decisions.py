@@ -22,8 +22,10 @@ from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change
 from vibe_app.board.changes.service import MOVED_ON
 from vibe_app.board.lifecycle import ChangeState, TaskStatus
+from vibe_app.board.projects.models import Project
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
+from vibe_app.changes.remotes import Remotes, delivers
 from vibe_app.changes.trees import Trees, columns_of
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.sidecar import Agent
@@ -43,7 +45,7 @@ AT_ONCE = 8
 _TRIES = 5
 _NAMED = 5
 # Of these nobody is told who could try again: they are tried until they are done.
-_INSISTED = ("tidy", "keep", "adopt")
+_INSISTED = ("deliver", "tidy", "keep", "adopt")
 _BY_HAND = [status for status in TaskStatus if status is not TaskStatus.IN_PROGRESS]
 _AGENT = "OpenCode <opencode@localhost>"
 
@@ -61,16 +63,24 @@ class Decisions:
         trees: Keeps what trees hold.
         git: Asks workspaces' repositories.
         agent: Asks their sidecars.
+        remotes: Brings what is accepted to projects' repositories.
     """
 
     def __init__(
-        self, database: Database, workspaces: Workspaces, trees: Trees, git: GitClient, agent: Agent
+        self,
+        database: Database,
+        workspaces: Workspaces,
+        trees: Trees,
+        git: GitClient,
+        agent: Agent,
+        remotes: Remotes,
     ) -> None:
         self._database = database
         self._workspaces = workspaces
         self._trees = trees
         self._git = git
         self._agent = agent
+        self._remotes = remotes
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
 
     @property
@@ -117,6 +127,7 @@ class Decisions:
             "keep": self._keep,
             "adopt": self._adopt,
             "tidy": self._tidy,
+            "deliver": self._deliver,
         }
         async with self._database.read() as db:
             change = await db.get(Change, change_id)
@@ -227,7 +238,7 @@ class Decisions:
                 state=str(ChangeState.ACCEPTED),
                 decided_by=change.intent_by,
                 decided_at=now(),
-                intent="tidy",
+                intent="deliver",
                 problem=None,
                 conflicts=[],
             )
@@ -296,6 +307,23 @@ class Decisions:
         change.base_commit, change.revision = adopted.base, adopted.revision
         kept = await self._trees.keep_now(endpoint, change, task)
         await self._write(change, **{**columns_of(kept), "intent": None, "intent_details": None})
+
+    async def _deliver(self, change: Change, task: Task) -> None:
+        """Bring an accepted change to the project's repository, where the project says so.
+
+        It stands, whatever its delivery comes to: that is noted with it and can be tried again.
+        """
+        async with self._database.read() as db:
+            project = await db.get(Project, change.project_id)
+        if project is None:
+            return
+        endpoint = await self._at(change)
+        if delivers(project):
+            await self._write(change, delivery={"state": "waiting"})
+        delivery = await self._remotes.deliver(endpoint, project, change)
+        values: dict[str, Any] = {"intent": "tidy", "intent_details": None}
+        await self._write(change, col(Change.intent) == "deliver", delivery=delivery, **values)
+        await self._tidy(change, task)
 
     async def _tidy(self, change: Change, task: Task) -> None:
         """Remove the tree of a change that is accepted: all that it held stands in the hub."""

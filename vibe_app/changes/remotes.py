@@ -1,4 +1,4 @@
-"""A project's repository at its server: what is new there is fetched before a tree is made.
+"""A project's repository at its server: what is new there is fetched, what is accepted is pushed.
 
 A credential leaves the database only for the one call that needs it, to a service that has proven itself.
 """
@@ -16,23 +16,31 @@ from sqlmodel import col
 
 from vibe_app.addresses import parse
 from vibe_app.board.changes import queries as change_queries
+from vibe_app.board.changes.models import Change
 from vibe_app.board.projects.models import Project
 from vibe_app.clients.git import GitClient
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database
-from vibe_app.errors import Unavailable, VibeError
+from vibe_app.errors import InvalidRequest, Unavailable, VibeError
 from vibe_app.wire import iso, now
-from vibe_app.wire.git import Fetched, Remote
+from vibe_app.wire.git import Fetched, Push, Remote
 from vibe_app.workspaces.runtimes.base import Endpoint
 
 log = logging.getLogger(__name__)
 
+PUSHING = 300.0
+"""Seconds in which what is accepted must have been pushed."""
 PATIENCE = 30.0
 """Seconds for which a run waits for its repository's server, before it begins with what is here."""
 
 
+def delivers(project: Project) -> bool:
+    """Whether what is accepted is pushed to the project's repository."""
+    return (project.delivery or {}).get("mode") == "push"
+
+
 class Remotes:
-    """Fetches what is new of projects' repositories.
+    """Fetches what is new of projects' repositories, and brings to them what is accepted.
 
     Args:
         database: Knows the projects.
@@ -90,6 +98,31 @@ class Remotes:
         log.warning("project %s: what is new of its repository was not fetched: %s", project.id, why)
         await self._note(project.id, {"outcome": "unreachable", "why": why, "at": iso(now())}, 0)
         return [f"What is new of the repository was not fetched, and the run begins with what is here: {why}"]
+
+    async def deliver(self, endpoint: Endpoint, project: Project, change: Change) -> dict[str, Any] | None:
+        """Push what is accepted to the project's repository, where the project says so.
+
+        Returns:
+            How it stands with the repository, to be kept with the change; None where nothing is delivered.
+        """
+        if not delivers(project):
+            return None
+        try:
+            remote = await self.of(project)
+            if remote is None:
+                raise InvalidRequest("The project names no repository to push to.", "no_repository")
+            head = (await self._git.repository(endpoint)).head
+            branch = remote.branch or change.base_branch
+            async with asyncio.timeout(PUSHING):
+                await self._git.push(endpoint, Push(remote=remote, commit=head, branch=branch))
+        except TimeoutError:
+            why, code = "The repository's server does not answer in time. Deliver it again.", "push_failed"
+        except VibeError as error:
+            why, code = error.message, error.code
+        else:
+            return {"state": "pushed", "branch": branch, "commit": head, "at": iso(now())}
+        log.warning("project %s: what was accepted was not pushed: %s", project.id, why)
+        return {"state": "failed", "code": code, "error": why, "at": iso(now())}
 
     async def _note(self, project_id: UUID, state: dict[str, Any], moved: int) -> None:
         try:

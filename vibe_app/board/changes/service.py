@@ -32,6 +32,8 @@ MOST_TREES = 500
 """Cards with a tree that are listed."""
 KEPT_FOR = timedelta(days=30)
 """For how long what was discarded can be restored."""
+# Of a change that is decided about: what somebody waits for.
+_SHOWN = ("restore",)
 MOVED_ON = "The change has moved on since you looked. Look at what is new, and decide again."
 _LIVE = "A session of this card is running. Stop it first."
 
@@ -110,6 +112,24 @@ class Changes:
                 return await self._decided(db, task_id, ChangeState.DISCARDED)
             details = {"anyway": asked.anyway, "column": str(TaskStatus.TODO)}
             await self._decide(db, actor, task.status, change, "discard", details, asked.revision)
+            return change.id
+
+    async def deliver(self, actor: Actor, project_id: UUID, task_id: UUID) -> UUID:
+        """Want an accepted change brought to the project's repository again. Return which change it is.
+
+        Raises:
+            InvalidRequest: Nothing was accepted.
+        """
+        async with self._database.transaction() as db:
+            await require(db, actor, project_id, ProjectRole.EDITOR)
+            await task_of(db, project_id, task_id, lock=True)
+            change = await change_queries.newest_change(db, task_id)
+            if change is None or change.state is not ChangeState.ACCEPTED:
+                raise InvalidRequest("Nothing was accepted that could be delivered.", "nothing_to_deliver")
+            if change.intent is None:
+                change.intent, change.intent_by, change.intent_at = "deliver", actor.user_id, now()
+                change.delivery = {"state": "waiting"}
+                db.announce(change_queries.CHANGES, f"project:{project_id}", f"change:{change.id}")
             return change.id
 
     async def restore(self, actor: Actor, project_id: UUID, task_id: UUID) -> UUID:
@@ -232,7 +252,7 @@ async def view_of(db: AsyncSession, change: Change | None, user_id: UUID) -> Cha
         deletions=change.deletions,
         left_out=[LeftOut.model_validate(each) for each in change.left_out],
         conflicts=change.conflicts,
-        intent=change.intent if change.state in OPEN_CHANGE or change.intent == "restore" else None,
+        intent=change.intent if change.state in OPEN_CHANGE or change.intent in _SHOWN else None,
         problem=ProblemView.model_validate(change.problem) if change.problem else None,
         commit=change.merge_new if change.state is ChangeState.ACCEPTED else None,
         decided_by=change.decided_by,

@@ -105,6 +105,24 @@ _Copied = Annotated[
 ]
 
 
+def _delivery(value: str) -> dict[str, str]:
+    if value not in DELIVERIES:
+        raise InvalidRequest(f"The delivery must be one of {', '.join(DELIVERIES)}.", "invalid_delivery")
+    return {"mode": value}
+
+
+DELIVERIES = ("none", "push")
+_Delivery = Annotated[
+    Str,
+    AfterValidator(_delivery),
+    documented(
+        example="push",
+        enum=list(DELIVERIES),
+        description="What becomes of what is accepted: it stays (`none`) or is pushed to the repository (`push`)",
+    ),
+]
+
+
 class NewProject(Taken):
     """A new project."""
 
@@ -124,7 +142,7 @@ class ProjectPatch(Patch):
     """
 
     nullable: ClassVar[frozenset[str]] = frozenset(
-        {"repo_url", "branch", "repo_credential", "network", "setup", "copied"}
+        {"repo_url", "branch", "repo_credential", "network", "setup", "copied", "delivery"}
     )
 
     name: Name | None = None
@@ -136,6 +154,7 @@ class ProjectPatch(Patch):
     network: _Network | None = None
     setup: _Setup | None = None
     copied: _Copied | None = None
+    delivery: _Delivery | None = None
     repo_url: _RepoUrl | None = None
     branch: _Branch | None = None
     repo_credential: RepoCredential | None = None
@@ -178,6 +197,7 @@ class ProjectView(ProjectCard):
     network_in_force: str = Field(description="The same; the installation's rule for null")
     setup: str | None = Field(description="The command that prepares each card's folder")
     copied: list[str] | None = Field(description="What each card's folder is given though git ignores it")
+    delivery: str = Field(description="What becomes of what is accepted: `none` or `push`")
     remote: dict[str, Any] | None = Field(
         description="How the base branch stood to its remote when that was last looked at"
     )

@@ -307,6 +307,7 @@ class Projects:
                 network=project.network,
                 setup=project.setup,
                 copied=project.copied,
+                delivery=(project.delivery or {}).get("mode", "none"),
                 remote=project.remote_state,
                 network_in_force=self._network if project.network is None else project.network,
                 # A process of the version before may have stored one with a credential just now.

@@ -82,6 +82,9 @@ class ChangesState(rx.State):
     decided: str = ""
     decided_at: int = 0
     commit: str = ""
+    delivery: str = ""
+    """How what was accepted stands with the repository, in a sentence."""
+    undelivered: bool = False
     runs: int = 0
     live: bool = False
     files: list[FileRow] = []
@@ -195,6 +198,8 @@ def show_change(state: ChangesState, read: ReadChange, task: TaskCard) -> None:
         "decided": (read.names.get(view.decided_by, "") if view.decided_by else "") or "somebody",
         "decided_at": epoch_ms(view.decided_at),
         "commit": (view.commit or "")[:10],
+        "delivery": delivery_words(view.delivery),
+        "undelivered": (view.delivery or {}).get("state") == "failed",
         "runs": sum(1 for run in read.runs if run.revision_after),
         "live": task.status == "IN_PROGRESS",
     }
@@ -209,6 +214,20 @@ def show_change(state: ChangesState, read: ReadChange, task: TaskCard) -> None:
             setattr(state, name, value)
     state.page = min(state.page, state.pages - 1)
     _list(state)
+
+
+def delivery_words(delivery: dict[str, Any] | None) -> str:
+    """Say how what was accepted stands with the project's repository."""
+    said = delivery or {}
+    match said.get("state"):
+        case "waiting":
+            return "It is being pushed to the repository."
+        case "pushed":
+            return f"Pushed to “{said.get('branch')}” of the repository."
+        case "failed":
+            return f"It is not pushed to the repository yet. {said.get('error')}"
+        case _:
+            return ""
 
 
 def files_of_page(state: ChangesState) -> list[FileRow]:

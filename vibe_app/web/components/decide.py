@@ -102,6 +102,13 @@ class DecideState(rx.State):
         (await self.get_state(ChangesState)).intent = "restore"
 
     @acts
+    async def deliver(self, actor: Actor):
+        """Have what was accepted pushed again."""
+        project_id, task_id = self._card()
+        await services().changes.deliver(actor, project_id, task_id)
+        (await self.get_state(ChangesState)).undelivered = False
+
+    @acts
     async def solve(self, actor: Actor):
         """Have the agent solve what conflicts."""
         project_id, task_id = self._card()

@@ -283,20 +283,35 @@ def what_stands_before(base: Any, can_edit: Any) -> rx.Component:
     )
 
 
+def _delivery(can_edit: Any) -> rx.Component:
+    """Say how what was accepted stands with the repository, and offer to push it again."""
+    again = rx.cond(can_edit, _button("Push it again", DecideState.deliver))
+    return rx.cond(
+        ChangesState.undelivered,
+        _sentence("red", "circle-x", ChangesState.delivery, again),
+        rx.cond(ChangesState.delivery != "", _sentence("gray", "upload", ChangesState.delivery)),
+    )
+
+
 def _outcome(can_edit: Any) -> Any:
     by = rx.fragment(" by ", ChangesState.decided, ", ", ago(ChangesState.decided_at))
     return rx.match(
         ChangesState.state,
         (
             "accepted",
-            _sentence(
-                "green",
-                "circle-check",
-                rx.fragment(
-                    "Accepted",
-                    by,
-                    rx.cond(ChangesState.commit != "", rx.fragment(" as ", rx.el.code(ChangesState.commit))),
+            rx.fragment(
+                _sentence(
+                    "green",
+                    "circle-check",
+                    rx.fragment(
+                        "Accepted",
+                        by,
+                        rx.cond(
+                            ChangesState.commit != "", rx.fragment(" as ", rx.el.code(ChangesState.commit))
+                        ),
+                    ),
                 ),
+                _delivery(can_edit),
             ),
         ),
         (

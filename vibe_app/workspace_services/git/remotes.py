@@ -52,11 +52,13 @@ async def fetch(hub: Hub, remote: wire.Remote) -> wire.Fetched:
         theirs = (await hub.git("rev-parse", "--verify", f"{_REMOTE}{branch}")).word
     async with hub.locked("base"):
         message = f"Merge branch '{branch}' of {source.address}\n"
+        before = await hub.head()
         outcome, head = await base.join(hub, theirs, message)
+        moved = 0 if head == before else await hub.count(before, head)
         counted = await hub.git("rev-list", "--left-right", "--count", f"{head}...{theirs}")
         ahead, behind = map(int, counted.out.split())
         return wire.Fetched.model_validate(
-            {"outcome": outcome, "head": head, "ahead": ahead, "behind": behind}
+            {"outcome": outcome, "head": head, "moved": moved, "ahead": ahead, "behind": behind}
         )
 
 
