@@ -102,6 +102,35 @@ async def test_run_follows_to_the_end_from_wherever_it_was(served: Served):
 
 
 @on_one_server
+async def test_a_change_is_shown_followed_up_and_accepted(served: Served):
+    vibe = served.installation.vibe
+
+    async def said(*words: str, status: int = 0) -> str:
+        done = await asyncio.to_thread(vibe, *words)
+        assert done.returncode == status, done.stdout
+        return done.stdout
+
+    await said("run", "rehearse: run echo one > told.txt")
+    client = client_of(served)
+    project_id = next(client.everything("/api/projects", "projects"))["id"]
+    path = f"/api/projects/{project_id}/tasks"
+    number = max(task["number"] for task in client.everything(path, "tasks"))
+    shown = await said("diff", f"#{number}")
+    assert shown.splitlines()[0] == "added told.txt"
+    assert "+one" in shown.splitlines()
+    await said("follow-up", str(number), "rehearse: run echo two > told.txt")
+    assert "+two" in (await said("diff", str(number))).splitlines()
+    accepted = await said("accept", str(number), "--message", "Tell it")
+    assert re.search(r"Accepted: [0-9a-f]{12} on main", accepted)
+    content = client.ask("GET", f"/api/projects/{project_id}/files/content", path="told.txt")["content"]
+    assert content == "two\n"
+    assert "Accepted: " in await said("run", "--accept", "rehearse: run echo three > more.txt")
+    assert "There is no card 999" in await said("diff", "999", status=1)
+    assert "is no number of a card" in await said("accept", "Nope", status=2)
+    client.close()
+
+
+@on_one_server
 async def test_run_names_the_projects_it_could_mean(served: Served):
     wrong = await asyncio.to_thread(served.installation.vibe, "run", "--project", "Nope", "Do it")
     assert wrong.returncode == 2

@@ -48,6 +48,7 @@ ANYBODY = {
     "HistoryState.forget",
     "OutputState.arrive",
     "NetworkState.set_policy",
+    "TreesState.set_delivery",
     "ProjectSettingsState.set_opened",
     "ProjectSettingsState.set_typed_name",
     "ProjectsState.arrive",

@@ -53,7 +53,7 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def ask(self, method: str, path: str, body: object = None, **query: object) -> Any:
+    def ask(self, method: str, path: str, body: object = None, /, **query: object) -> Any:
         """Send a request and return the answer's JSON.
 
         Raises:

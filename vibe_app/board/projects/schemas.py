@@ -118,7 +118,7 @@ _Delivery = Annotated[
     documented(
         example="push",
         enum=list(DELIVERIES),
-        description="What becomes of what is accepted: it stays (`none`) or is pushed to the repository (`push`)",
+        description="What becomes of what is accepted: `none`, it stays; `push`, it goes to the repository",
     ),
 ]
 

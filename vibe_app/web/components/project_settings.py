@@ -17,6 +17,7 @@ from vibe_app.web.components.parts import choice, field
 from vibe_app.web.components.project_limits import LimitsState, limits_part, show_limits
 from vibe_app.web.components.project_network import NetworkState, network_part, show_network
 from vibe_app.web.components.project_repository import RepositoryState, repository_part, show
+from vibe_app.web.components.project_trees import TreesState, show_trees, trees_part
 from vibe_app.web.components.sections import for_owners, labelled, row_of
 from vibe_app.web.forms import words
 from vibe_app.web.place import known
@@ -62,6 +63,7 @@ class ProjectSettingsState(rx.State):
         show(await self.get_state(RepositoryState), project)
         show_limits(await self.get_state(LimitsState), project)
         show_network(await self.get_state(NetworkState), project)
+        show_trees(await self.get_state(TreesState), project)
         self.opened = True
 
     @rx.event
@@ -280,6 +282,7 @@ def project_settings_dialog() -> rx.Component:
                     rx.tabs.trigger("General", value="general"),
                     rx.tabs.trigger("Limits", value="limits"),
                     rx.tabs.trigger("Repository", value="repository"),
+                    rx.tabs.trigger("Changes", value="trees"),
                     rx.tabs.trigger("Network", value="network"),
                     rx.tabs.trigger("Members", value="members"),
                     rx.cond(ProjectSettingsState.manages, rx.tabs.trigger("Delete", value="delete")),
@@ -291,12 +294,13 @@ def project_settings_dialog() -> rx.Component:
                 rx.tabs.content(_general(), value="general"),
                 rx.tabs.content(limits_part(), value="limits"),
                 rx.tabs.content(repository_part(), value="repository"),
+                rx.tabs.content(trees_part(), value="trees"),
                 rx.tabs.content(network_part(), value="network"),
                 rx.tabs.content(_people(), value="members"),
                 rx.cond(ProjectSettingsState.manages, rx.tabs.content(_end(), value="delete")),
                 default_value="general",
             ),
-            max_width="600px",
+            max_width="660px",
         ),
         open=ProjectSettingsState.opened,
         on_open_change=ProjectSettingsState.set_opened,

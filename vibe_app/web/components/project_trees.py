@@ -1,0 +1,125 @@
+"""How a project's trees are prepared, and what becomes of what is accepted. A part of its settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
+from vibe_app.web.auth import acts
+from vibe_app.web.components.parts import choice, field
+from vibe_app.web.components.sections import for_owners
+from vibe_app.web.forms import words
+from vibe_app.web.place import known
+from vibe_app.wiring import services
+
+_DELIVERIES = {"none": "It stays in the workspace", "push": "It is pushed to the project's repository"}
+
+
+class TreesState(rx.State):
+    """What the part shows."""
+
+    project_id: str = ""
+    setup: str = ""
+    copied: str = ""
+    delivery: str = "none"
+    remote: str = ""
+    looks_only: bool = True
+    shown: str = "0"
+
+    @rx.event
+    def set_delivery(self, delivery: str):
+        """Note which is chosen."""
+        self.delivery = delivery if delivery in _DELIVERIES else "none"
+
+    @acts
+    async def save(self, actor: Actor, form: dict[str, Any]):
+        """Keep what is in the form."""
+        copied = [line.strip() for line in words(form, "copied").splitlines() if line.strip()]
+        patch = ProjectPatch.model_validate(
+            {
+                "setup": words(form, "setup").strip() or None,
+                "copied": copied or None,
+                "delivery": self.delivery,
+            }
+        )
+        show_trees(self, await services().projects.change(actor, known(self.project_id), patch))
+        return rx.toast.success("Saved. It counts for the runs that begin from now on.")
+
+
+def show_trees(state: TreesState, project: ProjectView) -> None:
+    """Put a project's settings of its trees into the form."""
+    state.project_id = str(project.id)
+    state.setup = project.setup or ""
+    state.copied = "\n".join(project.copied or [])
+    state.delivery = project.delivery
+    state.remote = remote_words(project.remote)
+    state.looks_only = project.role is not ProjectRole.OWNER
+    state.shown = str(int(state.shown) + 1)
+
+
+def remote_words(remote: dict[str, Any] | None) -> str:
+    """Say how the base branch stood to its remote when that was last looked at."""
+    said = remote or {}
+    ahead, behind = said.get("ahead") or 0, said.get("behind") or 0
+    match said.get("outcome"):
+        case None:
+            return ""
+        case "unreachable":
+            return f"The repository could not be asked for what is new: {said.get('why')}"
+        case "diverged":
+            return (
+                f"Diverged: the base branch has {ahead} commits that the repository has not, and it {behind} "
+                "that conflict with them. Execute a card that merges them."
+            )
+        case "gone":
+            return "The repository has no such branch any more."
+        case _:
+            return f"{ahead} ahead of the repository." if ahead else "As the repository has it."
+
+
+def trees_part() -> rx.Component:
+    """The form; `show_trees` fills it."""
+    return rx.el.form(
+        for_owners(
+            TreesState.looks_only,
+            field(
+                "Set-up command",
+                rx.text_area(
+                    name="setup",
+                    default_value=TreesState.setup,
+                    placeholder="npm ci",
+                    rows="3",
+                    spell_check=False,
+                ),
+                "Runs in each card's folder before its first run, where the agent's commands run; 10 minutes "
+                "at most. Where it fails, the run fails with its reason.",
+            ),
+            field(
+                "Files to copy",
+                rx.text_area(
+                    name="copied",
+                    default_value=TreesState.copied,
+                    placeholder=".env",
+                    rows="3",
+                    spell_check=False,
+                ),
+                "One a line: what each card's folder is given of the base's, though git ignores it.",
+            ),
+            field(
+                "What becomes of what is accepted",
+                choice(
+                    "What becomes of what is accepted",
+                    _DELIVERIES,
+                    value=TreesState.delivery,
+                    on_change=TreesState.set_delivery,
+                ),
+                f"{TreesState.remote}",
+            ),
+            rx.button("Save", type="submit"),
+        ),
+        key=TreesState.shown,
+        on_submit=TreesState.save,
+    )
