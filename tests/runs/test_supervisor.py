@@ -67,12 +67,12 @@ async def test_a_run_that_breaks_is_taken_up_again_when_its_lease_is_over(
     settings = settings.model_copy(update={"lease": 0.6})
     started, bugs = Record.started, 1
 
-    async def buggy_started(self: Record) -> None:
+    async def buggy_started(self: Record, conversation: str = "") -> None:
         nonlocal bugs
         if bugs:
             bugs -= 1
             raise Bug("in a run")
-        await started(self)
+        await started(self, conversation)
 
     scripts = [Script.endless(), Script.lines(5)]
     sidecar = ScriptedSidecar(lambda _: scripts.pop(0))
@@ -91,7 +91,7 @@ async def test_a_run_that_breaks_is_taken_up_again_when_its_lease_is_over(
 async def test_a_run_that_always_breaks_ends_with_that_reason(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def buggy_started(self: Record) -> None:
+    async def buggy_started(self: Record, conversation: str = "") -> None:
         raise Bug("in a run")
 
     monkeypatch.setattr(Record, "started", buggy_started)
