@@ -17,6 +17,7 @@ from tests.e2e.team import Team, assembled
 from vibe_app import frontend
 
 TOLD = "A new version of Vibe is here: the page was loaded anew."
+SCRIPT = re.compile(r"[\w-][\w.-]*\.js")
 # What the router and the browser say of a part that is gone.
 MISSED = re.compile("Error loading route module|Failed to fetch dynamically imported module")
 
@@ -42,12 +43,11 @@ class Version:
         client = fresh / "build" / "client"
         scripts = {path.name for path in (client / "assets").glob("*.js")}
         renamed = {name: self._other(name) for name in scripts}
-        known = re.compile("|".join(map(re.escape, sorted(renamed, key=len, reverse=True))))
         old, new = (self._id(names) for names in (renamed.keys(), renamed.values()))
         for path in [*client.rglob("*.js"), *client.rglob("*.html"), *client.rglob("*.gz")]:
             packed = path.suffix == ".gz"
             text = (gzip.decompress(path.read_bytes()) if packed else path.read_bytes()).decode()
-            text = known.sub(lambda found: renamed[found[0]], text)
+            text = SCRIPT.sub(lambda found: renamed.get(found[0], found[0]), text)
             text = text.replace(f'"version":"{old}"', f'"version":"{new}"')
             path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
             name = path.name.removesuffix(".gz")
