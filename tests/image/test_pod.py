@@ -69,7 +69,7 @@ async def test_all_services_work_and_no_command_of_the_agent_reads_a_secret(
         try:
             await eventually(lambda: answers(manifests.SIDECAR, "/ready"), seconds=90)
             await eventually(lambda: answers(manifests.FILES, "/ready"), seconds=30)
-            await eventually(lambda: answers(manifests.PROXY, "/session"), seconds=30)
+            await eventually(lambda: answers(manifests.PROXY, "/ready"), seconds=30)
         except TimeoutError:
             pytest.fail(last_words(podman, pod))
 
@@ -82,6 +82,7 @@ async def test_all_services_work_and_no_command_of_the_agent_reads_a_secret(
         await let_rehearse(address, f"http://127.0.0.1:{manifests.SIDECAR}")
         tree = await client.put(f"{host}:{manifests.FILES}/git/trees/1", json={})
         assert tree.json()["made"], tree.text
+        assert await answers(manifests.PROXY, "/session?task=1")
         session = {"session_id": str(uuid4()), "prompt": "Add a README file", "tree": 1}
         sidecar = f"{host}:{manifests.SIDECAR}"
         assert (await client.post(f"{sidecar}/sessions", json=session)).status_code == 200

@@ -149,12 +149,14 @@ async def attack(board: Board, api: Api, probes: list[str]) -> tuple[dict[str, A
     project = f"/projects/{made['id']}"
     greeted = await card(api, project, "rehearse: say hello")
     assert greeted["status"] == "completed", greeted
-    tree, record = f"/data/workspaces/{made['id']}/tasks/1", f"/data/run/{made['id']}.json"
+    workspace, record = f"/data/workspaces/{made['id']}", f"/data/run/{made['id']}.json"
+    tree = f"{workspace}/tasks/1"
     told: dict[str, Any] = json.loads(read(board, record))
     ports = {name: port for name, port in told.items() if name.endswith("_port")}
     said, kept = plant(board)
     targets = Targets(
         data=str(PLANTED / "data"),
+        workspace=workspace,
         tree=tree,
         home=f"/data/homes/{made['id']}",
         given=f"/data/given/{made['id']}",
