@@ -198,6 +198,7 @@ async def test_a_stale_revision_is_told_what_is_new(board: Board, agent: Agent, 
     assert stale.json()["change"]["files"][0]["path"] == "app.py"
     late = await board.editor.post(f"{task}/follow-up", json={"message": "x", "revision": "0" * 40})
     assert (late.status_code, late.json()["code"]) == (409, "revision_changed")
+    assert late.json()["change"]["files"][0]["path"] == "app.py"
     # Somebody writes into the tree: what would be accepted is not what was seen.
     (agent.root / "tasks" / "1" / "late.txt").write_text("late\n")
     seen = (await change(board, task))["revision"]

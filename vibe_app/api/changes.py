@@ -19,7 +19,6 @@ from vibe_app.api.lasting import LastingRoute
 from vibe_app.api.streams import Forwarded
 from vibe_app.board.changes import schemas
 from vibe_app.board.sessions.schemas import Executed
-from vibe_app.errors import RevisionChanged
 from vibe_app.wire.git import FileDiff
 from vibe_app.wiring import services
 
@@ -197,11 +196,7 @@ async def solve_conflicts(
 
 async def _decided(actor: Actor, deciding: Awaitable[UUID]) -> Response:
     """Wait for what becomes of a decision, and say it."""
-    try:
-        change_id = await deciding
-    except RevisionChanged as error:
-        return error_response(409, error.message, error.code, change=error.present.model_dump(mode="json"))
-    view = await services().changes.wait_until_done(actor, change_id)
+    view = await services().changes.wait_until_done(actor, await deciding)
     shown = view.model_dump(mode="json")
     if view.problem is not None and view.intent is None:
         status = 409 if view.problem.code in _CONFLICTS else 502

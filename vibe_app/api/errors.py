@@ -26,6 +26,7 @@ from vibe_app.errors import (
     Forbidden,
     InvalidRequest,
     NotFound,
+    RevisionChanged,
     TooLarge,
     TooMany,
     Unauthenticated,
@@ -158,7 +159,10 @@ async def _expected(_: Request, error: Exception) -> JSONResponse:
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    return error_response(status_of(error), error.message, error.code, headers)
+    more: dict[str, Any] = {}
+    if isinstance(error, RevisionChanged):
+        more["change"] = error.present.model_dump(mode="json")
+    return error_response(status_of(error), error.message, error.code, headers, **more)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -142,10 +141,10 @@ _DIVERGED = (
 )
 
 
-def _state(fetched: Fetched, at: datetime | None = None) -> dict[str, Any]:
+def _state(fetched: Fetched) -> dict[str, Any]:
     return {
         "outcome": fetched.outcome,
         "ahead": fetched.ahead,
         "behind": fetched.behind,
-        "at": iso(at or now()),
+        "at": iso(now()),
     }

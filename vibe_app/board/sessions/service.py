@@ -18,6 +18,7 @@ from vibe_app.board.access import require, task_of
 from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change
 from vibe_app.board.changes.schemas import FollowUp
+from vibe_app.board.changes.service import MOVED_ON, view_of
 from vibe_app.board.changes.wording import follow_up_prompt, solve_prompt
 from vibe_app.board.lifecycle import FOLLOW_UP_FROM, LIVE, SessionKind, SessionStatus, TaskStatus
 from vibe_app.board.pages import Page
@@ -32,10 +33,9 @@ from vibe_app.board.spending.limits import NO_LIMITS, Limits
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
 from vibe_app.db import Database, Transaction
-from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, Unavailable
+from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, RevisionChanged, Unavailable
 from vibe_app.wire import Failure, now
 
-REVISION_CHANGED = "The change has moved on since you looked. Look at what is new, and decide again."
 SOLVES = 3
 """Times that the agent is asked to solve the conflicts of one change; then it is a person's turn."""
 _ACTIVE = "This task already has a running session."
@@ -219,8 +219,8 @@ class Sessions:
             kind: What it is called in the history.
 
         Raises:
-            Conflict: A session is live, the change has another revision, somebody decides about it, or a
-                comment is not open any more.
+            RevisionChanged: The actor saw another revision.
+            Conflict: A session is live, somebody decides about the change, or a comment is not open any more.
             InvalidRequest: There is nothing to say, or nothing to go on with.
             Forbidden: The actor may not execute.
         """
@@ -289,7 +289,7 @@ class Sessions:
         # Now that the card is held: whoever decides about its change holds it too.
         change = await self._undecided(db, task.id)
         if change is not None and change.revision != asked.revision and change.revision is not None:
-            raise Conflict(REVISION_CHANGED, "revision_changed")
+            raise RevisionChanged(MOVED_ON, await view_of(db, change, actor.user_id))
         session.change_id = change.id if change else None
         session.revision_before = change.revision if change else None
         if change is not None and kind is SessionKind.SOLVE:
