@@ -130,7 +130,7 @@ async def test_what_is_new_there_comes_forward(server: GitServer, tmp_path: Path
     assert (same.outcome, same.ahead, same.behind) == ("same", 0, 0)
     newer = publish(server, "one\ntwo\n3\n")
     found = await remotes.fetch(hub, remote(server))
-    assert found == wire.Fetched(outcome="forwarded", head=newer)
+    assert found == wire.Fetched(outcome="forwarded", head=newer, moved=1)
     assert (hub.base / "a.txt").read_text() == "one\ntwo\n3\n"
     ours = await put_on_base(hub, {"ours": "x"})
     ahead = await remotes.fetch(hub, remote(server))
