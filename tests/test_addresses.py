@@ -149,25 +149,6 @@ def test_whatever_text_is_given_is_read_or_refused_with_a_sentence() -> None:
         assert addresses.shown(str(address)) == str(address)
 
 
-@pytest.mark.parametrize(
-    ("start", "relative", "found"),
-    [
-        ("https://example.org/team/app.git", "../lib.git", "https://example.org/team/lib.git"),
-        ("https://example.org/team/app.git", "./lib.git", "https://example.org/team/app.git/lib.git"),
-        ("https://example.org/team/app", "../../other/lib", "https://example.org/other/lib"),
-        ("git@example.org:team/app.git", "../lib.git", "git@example.org:team/lib.git"),
-    ],
-)
-def test_an_address_beside_another(start: str, relative: str, found: str) -> None:
-    assert str(addresses.parse(start).beside(relative)) == found
-
-
-@pytest.mark.parametrize("relative", ["../../../x", "../../../../evil.org/x"])
-def test_no_relative_address_leads_out_of_its_host(relative: str) -> None:
-    with pytest.raises(InvalidRequest):
-        addresses.parse("https://example.org/team/app.git").beside(relative)
-
-
 def test_a_secret_is_hidden_as_it_is_and_as_it_stands_in_addresses() -> None:
     said = "fatal: https://x:t/k%3Den@h and t%2Fk%253Den and t/k%253Den and t/k%3Den"
     assert addresses.hide(said, ["t/k%3Den"]) == "fatal: https://x:***@h and *** and *** and ***"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
 from vibe_app.errors import InvalidRequest
@@ -91,22 +91,6 @@ class Address:
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = f":{self.port}" if self.port is not None else ""
         return f"{self.scheme}://{user}{host}{port}"
-
-    def beside(self, relative: str) -> Address:
-        """Return the address to which `./x` or `../x` leads from here, as git reads them in `.gitmodules`.
-
-        Raises:
-            InvalidRequest: It leads out of the host.
-        """
-        parts = self.path.rstrip("/").split("/")
-        for step in relative.split("/"):
-            if step == "..":
-                if len(parts) <= (0 if self.short else 1):
-                    raise _refusal()
-                parts.pop()
-            elif step not in ("", "."):
-                parts.append(step)
-        return parse(str(replace(self, path="/".join(parts), credential=None)))
 
 
 def parse(text: str) -> Address:

@@ -1,6 +1,6 @@
 """Reads and writes files of ours in folders that an agent can write too: never through a link.
 
-A private home, a workspace's `.opencode`, its `.git`: whatever the agent puts there, what
+A private home, a workspace's `.opencode`, a tree's `.git`: whatever the agent puts there, what
 we read or write afterwards stays below the folder that was named. Each folder on the way
 is opened relative to the one before and not through a link; a file is read only if it is
 a plain one, and written as a new one that then takes the name, so that what a link, a
@@ -21,9 +21,6 @@ from pathlib import Path
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a pipe whose other end nobody holds would wait for ever.
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_LARGEST_EXCLUDE = 1 << 20
-# A link, a folder, a pipe or a socket in the place of a file of ours, or one that is too large.
-_NOT_OURS = (errno.ELOOP, errno.ENOTDIR, errno.EINVAL, errno.EISDIR, errno.ENXIO, errno.EFBIG)
 
 
 @contextmanager
@@ -169,36 +166,3 @@ def _remove(above: int, name: str) -> None:
             shutil.rmtree(name, dir_fd=above)
         else:
             os.unlink(name, dir_fd=above)
-
-
-def exclude_from_git(workspace: Path) -> None:
-    """Keep `.opencode/` out of a workspace's repository by its own exclude file, once.
-
-    Where git's folder lies elsewhere (a worktree, a link), or a link stands in the way of the
-    exclude file, nothing is written: it might be anybody's. One of more than 1 MiB stays as it is.
-
-    Raises:
-        OSError: The file cannot be read or written.
-    """
-    exclude = Spot(workspace, (".git", "info", "exclude"))
-    try:
-        with folder(workspace, (".git",)) as git, suppress(FileExistsError):
-            os.mkdir("info", dir_fd=git)
-        present = exclude.read(_LARGEST_EXCLUDE)
-    except FileNotFoundError:
-        if not _is_folder(workspace, ".git"):
-            return
-        present = b""
-    except OSError as error:
-        if error.errno in _NOT_OURS:
-            return
-        raise
-    if b"/.opencode/" not in present.splitlines():
-        exclude.write((present.rstrip() + b"\n/.opencode/\n").lstrip())
-
-
-def _is_folder(above: Path, name: str) -> bool:
-    try:
-        return stat.S_ISDIR((above / name).lstat().st_mode)
-    except FileNotFoundError:
-        return False

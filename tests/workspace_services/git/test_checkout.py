@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from vibe_app.errors import Unavailable
-from vibe_app.workspace_services.git import checkout
+from vibe_app.workspace_services.git import checkout, making
 from vibe_app.workspace_services.git import program as git_program
 from vibe_app.workspaces.runtimes.base import WorkspaceSpec
 from vibe_app.workspaces.runtimes.local import processes
@@ -57,35 +57,12 @@ async def make(
     folder = workspaces / str(uuid4())
     mark = processes.marker(workspaces.parent, uuid4())
     source = WorkspaceSpec(uuid4(), repo_url).source("127.0.0.0/8")
-    await checkout.make_workspace(folder, source=source, mark=mark, progress=progress)
+    await making.make_workspace(folder, source=source, mark=mark, progress=progress)
     return folder
 
 
 def nothing_is_left(workspaces: Path) -> bool:
     return not list(workspaces.iterdir()) and not processes.of_workspace(workspaces.parent)
-
-
-async def test_a_new_workspace_is_a_repository_with_a_commit_and_a_neutral_author(workspaces: Path) -> None:
-    folder = await make(workspaces, None)
-    assert git(folder, "log", "--format=%an <%ae> %s") == "Vibe <vibe@localhost> Start of the workspace"
-    assert git(folder, "branch", "--show-current") == "main"
-    (folder / ".opencode").mkdir()
-    (folder / ".opencode" / "config.json").write_text("{}")
-    assert git(folder, "status", "--porcelain", "--untracked-files=all") == ""
-    assert not (folder / ".gitignore").exists()
-
-
-async def test_making_it_again_changes_nothing_but_the_exclude_file(workspaces: Path) -> None:
-    folder = await make(workspaces, None)
-    before = git(folder, "rev-parse", "HEAD")
-    (folder / "work.txt").write_text("kept")
-    exclude = folder / ".git" / "info" / "exclude"
-    exclude.write_text("mine\n")
-    for _ in range(2):
-        await checkout.make_workspace(folder, source=None, mark={}, progress=ignore)
-    assert git(folder, "rev-parse", "HEAD") == before
-    assert (folder / "work.txt").read_text() == "kept"
-    assert exclude.read_text().splitlines() == ["mine", "/.opencode/"]
 
 
 async def test_a_clone_has_the_files_and_reports_progress(workspaces: Path, bare: Path) -> None:
@@ -95,9 +72,8 @@ async def test_a_clone_has_the_files_and_reports_progress(workspaces: Path, bare
         said.append(sentence)
 
     folder = await make(workspaces, f"file://{bare}", progress)
-    assert (folder / "hello.txt").read_text() == "hello\n"
-    assert git(folder, "log", "--format=%s") == "First"
-    assert git(folder, "remote", "get-url", "origin") == f"file://{bare}"
+    assert (folder / "base" / "hello.txt").read_text() == "hello\n"
+    assert git(folder / "hub", "log", "--format=%s") == "First"
     assert said[0] == "Cloning the repository"
     assert any(sentence.endswith(" %") for sentence in said)
 
@@ -106,7 +82,7 @@ async def test_the_clone_of_an_empty_repository_gets_a_commit(workspaces: Path, 
     empty = tmp_path / "empty.git"
     git(tmp_path, "init", "--quiet", "--bare", str(empty))
     folder = await make(workspaces, f"file://{empty}")
-    assert git(folder, "log", "--format=%s") == "Start of the workspace"
+    assert git(folder / "hub", "log", "--format=%s") == "Start of the workspace"
 
 
 async def test_hooks_do_not_run_on_a_clone(

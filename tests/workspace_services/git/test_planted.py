@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vibe_app.inside import Spot, exclude_from_git
+from vibe_app.inside import Spot
 from vibe_app.wire import SidecarStatus
 from vibe_app.workspace_services.sidecar.journal import End, Header
 from vibe_app.workspace_services.sidecar.sessions import SessionStore
@@ -135,7 +135,6 @@ def test_a_start_and_a_run_write_through_nothing_that_was_planted_in_the_workspa
     subprocess.run(["git", "init", "--quiet"], cwd=workspace, check=True)
     before = contents(outside)
     plant(workspace, name, how, outside)
-    exclude_from_git(workspace)
     hermetic.write_config(workspace, {"model": "a/b"})
     store = SessionStore(workspace)
     assert store.unfinished() == []
@@ -156,23 +155,6 @@ def test_a_journal_that_is_exchanged_for_a_link_during_a_run_is_written_anew(
     session.finish("Session completed", End(status=SidecarStatus.COMPLETED))
     assert contents(outside) == before
     assert [event.text for event in SessionStore(tmp_path).get("one").events] == ["Session completed"]
-
-
-def test_git_s_folder_elsewhere_is_not_written(tmp_path: Path, outside: Path) -> None:
-    before = contents(outside)
-    (tmp_path / ".git").write_text(f"gitdir: {outside}\n")
-    exclude_from_git(tmp_path)
-    assert contents(outside) == before
-
-
-def test_an_exclude_file_of_any_size_costs_nothing(tmp_path: Path) -> None:
-    exclude = tmp_path / ".git" / "info" / "exclude"
-    exclude.parent.mkdir(parents=True)
-    exclude.touch()
-    os.truncate(exclude, 1 << 40)
-    exclude_from_git(tmp_path)
-    assert exclude.stat().st_size == 1 << 40
-    assert exclude.stat().st_blocks == 0
 
 
 def test_a_home_s_data_is_kept_where_it_is_told_and_nowhere_else(tmp_path: Path, outside: Path) -> None:

@@ -1,4 +1,4 @@
-"""Repositories as people have them: tokens, redirects, private addresses, branches, submodules, links."""
+"""Repositories as people have them: tokens, redirects, private addresses, branches, links."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.workspace_services.git.git_server import GitServer, git_server
 from tests.workspace_services.git.test_checkout import git, ignore
 from vibe_app.addresses import Credential
 from vibe_app.errors import InvalidRequest, Unavailable, VibeError
-from vibe_app.workspace_services.git import checkout, reach
+from vibe_app.workspace_services.git import checkout, making, reach
 from vibe_app.workspaces.runtimes.base import WorkspaceSpec
 from vibe_app.workspaces.runtimes.local import processes
 
@@ -58,21 +58,6 @@ def publish(server: GitServer, name: str, files: dict[str, str], links: dict[str
     return source
 
 
-def republish(server: GitServer, source: Path, name: str) -> None:
-    """Serve what the source has by now."""
-    git(source, "push", "--quiet", "--force", str(server.root / name), "HEAD:main")
-
-
-def with_submodule(server: GitServer, name: str, url: str, commit_of: Path, path: str = "libs/one") -> None:
-    """Serve a repository with a submodule, by the address that `.gitmodules` shall name."""
-    source = publish(server, name, {".gitmodules": f'[submodule "one"]\n\tpath = {path}\n\turl = {url}\n'})
-    git(
-        source, "update-index", "--add", "--cacheinfo", f"160000,{git(commit_of, 'rev-parse', 'HEAD')},{path}"
-    )
-    git(source, "commit", "--quiet", "--message=A submodule")
-    republish(server, source, name)
-
-
 async def make(
     workspaces: Path,
     url: str,
@@ -84,7 +69,7 @@ async def make(
     folder = workspaces / str(uuid4())
     source = WorkspaceSpec(uuid4(), url, branch, credential).source(private)
     mark = processes.marker(workspaces.parent, uuid4())
-    said = await checkout.make_workspace(folder, source=source, mark=mark, progress=ignore)
+    said = await making.make_workspace(folder, source=source, mark=mark, progress=ignore)
     return folder, said
 
 
@@ -102,8 +87,7 @@ async def test_a_token_opens_the_repository_and_stays_nowhere(
         folder, _ = await make(workspaces, served.url("team.git", "me:ghp_s%25cret%2F0123456789@"))
     else:
         folder, _ = await make(workspaces, served.url("team.git"), credential=Credential("me", TOKEN))
-    assert (folder / "hello.txt").read_text() == "hello\n"
-    assert git(folder, "remote", "get-url", "origin") == served.url("team.git")
+    assert (folder / "base" / "hello.txt").read_text() == "hello\n"
     assert TOKEN.encode() not in written(folder)
     assert b"ghp_" not in written(folder)
 
@@ -188,7 +172,7 @@ async def test_a_name_is_resolved_once_and_git_goes_nowhere_else(
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
     folder, _ = await make(workspaces, f"http://team.invalid:{served.port}/team.git")
-    assert (folder / "hello.txt").exists()
+    assert (folder / "base" / "hello.txt").exists()
     assert looked_up == ["team.invalid"]
 
 
@@ -213,9 +197,9 @@ async def test_a_token_is_sent_encrypted_or_not_at_all(workspaces, monkeypatch) 
 
 async def test_the_branch_is_the_one_that_is_chosen(workspaces, served: GitServer) -> None:
     folder, _ = await make(workspaces, served.url("team.git"), branch="next")
-    assert git(folder, "branch", "--show-current") == "next"
+    assert git(folder / "hub", "branch", "--show-current") == "next"
     folder, _ = await make(workspaces, served.url("team.git"))
-    assert git(folder, "branch", "--show-current") == "main"
+    assert git(folder / "hub", "branch", "--show-current") == "main"
 
 
 async def test_a_branch_that_is_not_there_is_told_with_those_that_are(workspaces, served: GitServer) -> None:
@@ -226,73 +210,15 @@ async def test_a_branch_that_is_not_there_is_told_with_those_that_are(workspaces
         await make(workspaces, served.url("team.git"))
     assert not list(workspaces.iterdir())
     folder, _ = await make(workspaces, served.url("team.git"), branch="next")
-    assert git(folder, "log", "--format=%s") == "First"
+    assert git(folder / "hub", "log", "--format=%s") == "First"
 
 
 async def test_an_empty_repository_starts_on_the_branch_that_is_named(workspaces, served: GitServer) -> None:
     git(served.root, "init", "--quiet", "--bare", "--initial-branch=trunk", "empty.git")
     for branch, found in ((None, "trunk"), ("work", "work")):
         folder, _ = await make(workspaces, served.url("empty.git"), branch=branch)
-        assert git(folder, "branch", "--show-current") == found
-        assert git(folder, "log", "--format=%s") == "Start of the workspace"
-        assert git(folder, "remote", "get-url", "origin") == served.url("empty.git")
-
-
-async def test_submodules_come_along_with_the_token_of_their_host(workspaces, served: GitServer) -> None:
-    served.password = f"me:{TOKEN}"
-    inner = publish(served, "inner.git", {"inner.txt": "inner"})
-    with_submodule(served, "outer.git", "../inner.git", inner)
-    outer = served.root / "outer.git"
-    copy = served.root.parent / "outer-copy"
-    git(served.root.parent, "clone", "--quiet", str(outer), str(copy))
-    with_submodule(served, "app.git", served.url("outer.git"), copy, "vendor/outer")
-    folder, said = await make(workspaces, served.url("app.git"), credential=Credential("me", TOKEN))
-    assert said == []
-    assert (folder / "vendor/outer/libs/one/inner.txt").read_text() == "inner"
-    assert git(folder, "status", "--porcelain") == ""
-    assert b"ghp_" not in written(folder)
-
-
-async def test_a_submodule_elsewhere_gets_no_token_and_what_does_not_come_is_told(
-    workspaces, served: GitServer, tmp_path
-) -> None:
-    served.password = f"me:{TOKEN}"
-    inner = publish(served, "inner.git", {"inner.txt": "inner"})
-    (tmp_path / "other").mkdir()
-    with git_server(tmp_path / "other", "me:other") as other:
-        publish(other, "lib.git", {"lib.txt": "lib"})
-        with_submodule(served, "app.git", other.url("lib.git"), inner)
-        folder, said = await make(workspaces, served.url("app.git"), credential=Credential("me", TOKEN))
-        assert other.asked
-        assert other.signed == []
-    assert len(said) == 1
-    assert said[0].startswith("The submodule libs/one did not come along: ")
-    assert checkout.notices(folder) == said
-    checkout.forget_notices(folder)
-    assert checkout.notices(folder) == []
-    # An agent can write there.
-    (folder.parent / f".{folder.name}.notices").write_text("[" * 100_000)
-    assert checkout.notices(folder) == []
-
-
-@pytest.mark.parametrize(
-    ("url", "why"),
-    [
-        ("file:///etc", "a folder of the server"),
-        ("http://10.255.255.1/x.git", "private network"),
-        ("ext::sh -c touch% /tmp/x", "address must start with"),
-        ("-oProxyCommand=x", "address must start with"),
-    ],
-)
-async def test_a_submodule_is_held_to_the_rules_for_addresses(
-    workspaces, served: GitServer, url, why
-) -> None:
-    inner = publish(served, "inner.git", {"inner.txt": "inner"})
-    with_submodule(served, "app.git", url, inner)
-    folder, said = await make(workspaces, served.url("app.git"))
-    assert (folder / ".gitmodules").exists()
-    assert len(said) == 1
-    assert why in said[0]
+        assert git(folder / "hub", "branch", "--show-current") == found
+        assert git(folder / "hub", "log", "--format=%s") == "Start of the workspace"
 
 
 async def test_what_is_only_a_pointer_or_leads_out_is_told(workspaces, served: GitServer) -> None:
@@ -312,22 +238,21 @@ async def test_what_is_only_a_pointer_or_leads_out_is_told(workspaces, served: G
     ]
 
 
-async def test_what_leads_out_by_another_link_or_is_a_submodule_s_folder(
-    workspaces, served: GitServer
-) -> None:
-    library = publish(served, "library.git", {"a": "a"})
+async def test_what_leads_out_by_another_link(workspaces, served: GitServer) -> None:
     publish(served, "deep.git", {"p/q/a": "a"}, {"p/q/d": "../..", "p/q/x": "d/../outside"})
     _, said = await make(workspaces, served.url("deep.git"))
     assert said == ["1 link leads out of the workspace: p/q/x."]
-    source = publish(served, "lfs.git", {".gitattributes": "* filter=lfs diff=lfs merge=lfs -text\n"})
-    link = f"160000,{git(library, 'rev-parse', 'HEAD')},libs/one"
-    git(source, "update-index", "--add", "--cacheinfo", link)
-    git(source, "commit", "--quiet", "--message=A link to a commit")
-    republish(served, source, "lfs.git")
-    _, said = await make(workspaces, served.url("lfs.git"))
-    assert said == [
-        "The submodule libs/one did not come along: .gitmodules does not say where it comes from."
-    ]
+
+
+async def test_what_was_found_is_kept_beside_the_workspace(workspaces, served: GitServer) -> None:
+    publish(served, "odd.git", {"a": "a"}, {"out": "/etc/passwd"})
+    folder, said = await make(workspaces, served.url("odd.git"))
+    assert checkout.notices(folder) == said != []
+    checkout.forget_notices(folder)
+    assert checkout.notices(folder) == []
+    # An agent can write there.
+    (folder.parent / f".{folder.name}.notices").write_text("[" * 100_000)
+    assert checkout.notices(folder) == []
 
 
 async def test_credentials_of_earlier_versions_are_taken_out_of_git_s_configuration(

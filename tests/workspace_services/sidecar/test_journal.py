@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vibe_app.errors import Conflict, NotFound
-from vibe_app.inside import Spot, exclude_from_git
+from vibe_app.inside import Spot
 from vibe_app.wire import Event, EventType, Failure, SidecarStatus, now
 from vibe_app.workspace_services.sidecar import journal as journals
 from vibe_app.workspace_services.sidecar.journal import End, Header, Journal, Line
@@ -147,7 +147,7 @@ def test_an_ordinary_end_leaves_only_the_journal(tmp_path: Path) -> None:
 
 def test_a_journal_that_the_agent_removed_is_written_anew_at_the_end(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    exclude_from_git(tmp_path)
+    (tmp_path / ".git/info/exclude").write_text("/.opencode/\n")
     session = SessionStore(tmp_path).create(HEADER)
     session.append([(EventType.OUTPUT, "before\n", {})])
     subprocess.run(["git", "clean", "-fdxq"], cwd=tmp_path, check=True)
@@ -173,21 +173,6 @@ async def test_readers_see_past_and_live_events_once_each_and_then_the_end(tmp_p
 async def test_silence_is_said(tmp_path: Path) -> None:
     session = SessionStore(tmp_path).create(HEADER)
     assert await anext(session.follow(0, 0.01)) == []
-
-
-def test_git_is_told_once_and_the_teams_own_file_is_left_alone(tmp_path: Path) -> None:
-    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    (tmp_path / ".gitignore").write_text("build\n")
-    for _ in range(2):
-        exclude_from_git(tmp_path)
-    (tmp_path / ".opencode").mkdir()
-    (tmp_path / ".opencode" / "config.json").write_text("{}")
-    status = subprocess.run(
-        ["git", "status", "--porcelain"], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
-    assert status.stdout == "?? .gitignore\n"
-    assert (tmp_path / ".git" / "info" / "exclude").read_text().count("/.opencode/") == 1
-    assert (tmp_path / ".gitignore").read_text() == "build\n"
 
 
 def test_only_the_newest_finished_sessions_stay_in_memory_and_older_ones_are_read_again(

@@ -1,4 +1,4 @@
-"""Clones a repository as people have it: the branch that is wanted, its submodules, and what is missing.
+"""Clones a repository as people have it: the branch that is wanted, and what is missing.
 
 A branch is never invented. What a clone cannot bring along is told in sentences.
 """
@@ -9,12 +9,11 @@ import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from vibe_app import addresses
 from vibe_app.addresses import Address, Credential
-from vibe_app.errors import Unavailable, VibeError
+from vibe_app.errors import Unavailable
 from vibe_app.inside import Spot
 from vibe_app.networks import Network
 from vibe_app.workspace_services.git import program, reach
@@ -32,11 +31,9 @@ _BETWEEN_REPORTS = 0.25
 _OLDEST_GIT = (2, 37)
 _HEADS = "refs/heads/"
 _NAMED = 10
-_DEEPEST, _MOST_SUBMODULES = 5, 100
 _POINTER = b"version https://git-lfs.github.com/spec/"
 LFS = ":(attr:filter=lfs)"
 """What names the files that are kept by LFS, for git."""
-_SUBMODULE_NAME = re.compile(r"[\w./+ -]{1,200}")
 
 
 @dataclass(frozen=True)
@@ -56,19 +53,6 @@ class Source:
     private: tuple[Network, ...] = ()
 
 
-async def clone(source: Source, draft: Path, mark: dict[str, str], progress: Progress) -> list[str]:
-    """Clone into an empty folder, with submodules; return sentences on what did not come along.
-
-    Raises:
-        InvalidRequest: Its address is not allowed.
-        Unavailable: It cannot be cloned, or has no such branch.
-    """
-    if not await _clone(source, draft, mark, progress):
-        return []
-    missing = await _Submodules(source, mark, progress).bring(draft, source.address)
-    return missing + await _not_there(draft, Call(mark=mark))
-
-
 async def clone_bare(source: Source, draft: Path, mark: dict[str, str], progress: Progress) -> None:
     """Clone into an empty folder without files, submodules and contents of LFS.
 
@@ -76,11 +60,6 @@ async def clone_bare(source: Source, draft: Path, mark: dict[str, str], progress
         InvalidRequest: Its address is not allowed.
         Unavailable: It cannot be cloned, or has no such branch.
     """
-    await _clone(source, draft, mark, progress, "--bare")
-
-
-async def _clone(source: Source, draft: Path, mark: dict[str, str], progress: Progress, *how: str) -> bool:
-    """Clone; return whether there is anything in it."""
     await new_enough(draft, mark)
     call = await reach.allow(source.address, source.credential, source.private, mark)
     url = str(source.address)
@@ -89,15 +68,12 @@ async def _clone(source: Source, draft: Path, mark: dict[str, str], progress: Pr
             draft, call, "ls-remote", "--symref", "--", url, "HEAD", f"{_HEADS}*", "refs/tags/*"
         )
         branch = _branch(listed.decode("utf-8", "replace"), source.branch)
-        chosen = (*how, *(("--branch", branch) if branch else ()))
-        await program.run_long(
-            draft, call, _reporter(progress), "clone", "--progress", "--template=", *chosen, "--", url, "."
-        )
+        how = ("clone", "--bare", "--progress", "--template=", *(("--branch", branch) if branch else ()))
+        await program.run_long(draft, call, _reporter(progress), *how, "--", url, ".")
         if not branch and source.branch:
             await program.run(draft, call, "symbolic-ref", "HEAD", f"{_HEADS}{source.branch}")
     except Failed as error:
         raise Unavailable(refused(str(error), source)) from error
-    return bool(branch)
 
 
 async def new_enough(folder: Path, mark: dict[str, str]) -> None:
@@ -186,108 +162,6 @@ def _reporter(progress: Progress) -> Callable[[bytes], Awaitable[None]]:
             await progress(f"{_STEPS[step]}: {int(percent)} %")
 
     return told
-
-
-class _Submodules:
-    """Brings the submodules of one clone, each under the same rules as the clone itself."""
-
-    def __init__(self, source: Source, mark: dict[str, str], progress: Progress) -> None:
-        self._source = source
-        self._mark = mark
-        self._progress = progress
-        self._count = 0
-
-    async def bring(self, folder: Path, parent: Address, at: str = "", depth: int = 0) -> list[str]:
-        """Bring those of the repository in `folder`; return sentences on those that did not come."""
-        links = [path for mode, path in await _entries(folder, Call(mark=self._mark)) if mode == "160000"]
-        if not links:
-            return []
-        known = await self._known(folder)
-        missing: list[str] = []
-        for path in links:
-            self._count += 1
-            shown = f"{at}{path}"
-            try:
-                if depth >= _DEEPEST or self._count > _MOST_SUBMODULES:
-                    raise Failed("there are too many of them, one inside the other.")
-                name, url = known.get(path, ("", ""))
-                if not (url and _SUBMODULE_NAME.fullmatch(name)):
-                    raise Failed(".gitmodules does not say where it comes from.")
-                address = self._address(parent, url)
-                await self._progress(f"Cloning the submodule {shown}")
-                await self._fetch(folder, name, path, address)
-                missing += await self.bring(folder / path, address, f"{shown}/", depth + 1)
-            except (Failed, VibeError) as error:
-                why = str(error).removeprefix("The repository could not be cloned: ")
-                # Where the workspace is made is nobody's business.
-                why = why.replace(f"{folder}/", "")
-                missing.append(f"The submodule {shown} did not come along: {why[:300]}")
-        return missing
-
-    async def _known(self, folder: Path) -> dict[str, tuple[str, str]]:
-        """Return the name and the address of each submodule, by its path."""
-        wanted = r"^submodule\..*\.(path|url)$"
-        try:
-            # From the commit: the file itself may be a link.
-            listed = await program.run(
-                folder,
-                Call(mark=self._mark),
-                "config",
-                "--blob=HEAD:.gitmodules",
-                "-z",
-                "--get-regexp",
-                wanted,
-            )
-        except Failed:
-            return {}
-        values: dict[str, dict[str, str]] = {}
-        for entry in listed.decode("utf-8", "replace").split("\0"):
-            key, _, value = entry.partition("\n")
-            name, _, what = key.removeprefix("submodule.").rpartition(".")
-            values.setdefault(name, {})[what] = value
-        return {
-            found["path"]: (name, found.get("url", "")) for name, found in values.items() if "path" in found
-        }
-
-    def _address(self, parent: Address, url: str) -> Address:
-        relative = url.startswith(("./", "../"))
-        address = parent.beside(url) if relative else addresses.parse(url)
-        if address.scheme == "file":
-            raise Failed("it lies in a folder of the server.")
-        if address.scheme == "ssh" and parent.scheme == "https" and address.host == parent.host:
-            # No key signs in by ssh here; the same host is known to answer this way.
-            address = replace(parent, path=f"/{address.path.lstrip('/')}")
-        return replace(address, credential=None)
-
-    async def _fetch(self, folder: Path, name: str, path: str, address: Address) -> None:
-        same = address.origin == self._source.address.origin
-        credential = self._source.credential if same else None
-        call = await reach.allow(address, credential, self._source.private, self._mark)
-        key = f"submodule.{name}"
-        await program.run(folder, call, "config", f"{key}.url", str(address))
-        await program.run(folder, call, "config", f"{key}.active", "true")
-        await program.run_long(folder, call, None, "submodule", "update", "--progress", "--", path)
-
-
-async def _entries(folder: Path, call: Call) -> list[tuple[str, str]]:
-    """Return mode and path of everything in the commit that is checked out."""
-    try:
-        listed = await program.run(folder, call, "ls-tree", "-r", "-z", "HEAD")
-    except Failed:
-        return []
-    found = [entry.partition(b"\t") for entry in listed.split(b"\0") if entry]
-    return [(meta[:6].decode(), os.fsdecode(path)) for meta, _, path in found]
-
-
-async def _not_there(folder: Path, call: Call) -> list[str]:
-    """Sentences on files that are not what they seem to be."""
-    links = [path for mode, path in await _entries(folder, call) if mode == "120000"]
-    try:
-        listed = await program.run(folder, call, "ls-files", "-z", "--", LFS)
-    except Failed:
-        listed = b""
-    cut = (folder / ".git" / "shallow").exists()
-    return notable(folder, links, [os.fsdecode(name) for name in listed.split(b"\0") if name], cut=cut)
 
 
 def notable(folder: Path, links: Iterable[str], lfs: Iterable[str], *, cut: bool) -> list[str]:
