@@ -7,18 +7,15 @@ to an address that was not checked.
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
 import shlex
-import socket
 from collections.abc import Iterable, Mapping
 
 from vibe_app.addresses import Address, Credential
-from vibe_app.errors import InvalidRequest, Unavailable
-from vibe_app.networks import Network, Number, inner, is_allowed
+from vibe_app.errors import InvalidRequest
+from vibe_app.networks import Network, inner
+from vibe_app.reachable import reachable
 from vibe_app.workspace_services.git.program import Call
 
-_LONGEST_LOOK_UP = 20.0
 _PORTS: Mapping[str, int] = {"https": 443, "http": 80, "ssh": 22}
 # git runs it by a shell, with `get` at its end; the secret is in the environment of this one call.
 _HELPER = (
@@ -59,15 +56,7 @@ async def allow(
     env = {"GIT_ALLOW_PROTOCOL": address.scheme}
     if address.scheme == "file":
         return Call(mark=mark, env=env)
-    private = tuple(private)
-    found = await _resolved(address)
-    numbers = [number for number in found if is_allowed(number, private)]
-    if not numbers:
-        raise InvalidRequest(
-            "The repository's address leads to a private network, which is not reached from here."
-            " Whoever runs this board can allow networks with VIBE_REPOSITORY_NETWORKS.",
-            "private_address",
-        )
+    numbers = await reachable(address.host, _port(address), private, "The repository could not be cloned")
     if address.scheme == "ssh":
         pinned = ("-o", f"HostName={numbers[0]}", "-o", f"HostKeyAlias={address.host}")
         env |= {"GIT_SSH_COMMAND": shlex.join((*_SSH, *pinned)), "GIT_SSH_VARIANT": "ssh"}
@@ -89,18 +78,3 @@ async def allow(
 
 def _port(address: Address) -> int:
     return address.port or _PORTS[address.scheme]
-
-
-async def _resolved(address: Address) -> list[Number]:
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(_LONGEST_LOOK_UP):
-            found = await loop.getaddrinfo(address.host, _port(address), type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError, TimeoutError) as error:
-        raise Unavailable(
-            f"The repository could not be cloned: no address is known for {address.host}."
-            " Check the name, and that this machine can look names up."
-        ) from error
-    # A scope names an interface of this machine: such an address is a link-local one.
-    numbers = (ipaddress.ip_address(str(each[4][0]).partition("%")[0]) for each in found)
-    return list(dict.fromkeys(numbers))
