@@ -17,6 +17,7 @@ from bench.server import NotReady
 BENCHES = {
     "panel": "The output panel",
     "execute": "Execute",
+    "beside": "Cards side by side",
     "commands": "The commands of an agent",
     "wall": "The wall around local agents",
     "trees": "A card's tree and its change",

@@ -18,7 +18,8 @@ from vibe_app.settings import load_settings
 from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.runtimes.local.records import Record
 
-MORE_MS = 150
+MORE_MS = 400
+"""150, and at most 250 for the card's own tree."""
 PROMPT = "Add a README file"
 
 
