@@ -1,8 +1,8 @@
 """Two cards of one project side by side, against the slower of them alone: real OpenCode, a scripted model.
 
-Each card has the agent run commands, write a file, and say some 1,500 lines as quickly as a model does: mostly
-waiting, as real work is. By turns the first alone, the second alone, and both at once, from Execute to the end
-with the change there.
+Each card has the agent run commands, write a file, and say 1,500 lines as quickly as a model does: mostly
+waiting, as real work is. By turns the first alone, the second alone, and both at once, from Execute to the
+end with the change there.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@
     ├─ Conflict         it is there, but in a state that does not allow this
     ├─ InvalidRequest          the request itself cannot be accepted as written
     ├─ Unavailable      a part this depends on does not answer
-    │  └─ DiskFull      it cannot, for want of room: trying again is of no use
+    │  ├─ DiskFull      it cannot, for want of room: trying again is of no use
+    │  └─ Waking        it will by itself, in a moment
     ├─ Unauthenticated  nobody is signed in
     ├─ Forbidden        somebody is, but may not do this
     └─ TooMany          asked too often; try later
@@ -112,6 +113,12 @@ class CannotStart(Unavailable):
     """Something does not start, and will not by being asked again: somebody has to change something first."""
 
     default_code = "cannot_start"
+
+
+class Waking(Unavailable):
+    """A workspace that sleeps was woken for this and is not ready yet: ask again in a moment."""
+
+    default_code = "workspace_starting"
 
 
 class DiskFull(Unavailable):

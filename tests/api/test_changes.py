@@ -11,10 +11,11 @@ from uuid import UUID
 import pytest
 
 from tests.api.conftest import Board, serving
-from tests.fakes import FakeRuntime
+from tests.fakes import FakeRuntime, SlowRuntime
 from tests.scripted import Script, ScriptedSidecar
 from tests.waiting import eventually
 from tests.workspace_services.git.rooms import made, own_git, sound
+from vibe_app.api import changes as routes
 from vibe_app.board.changes import queries as change_queries
 from vibe_app.changes.upkeep import Upkeep
 from vibe_app.clients.git import GitClient
@@ -61,8 +62,9 @@ def agent(tmp_path: Path) -> Agent:
 
 
 @pytest.fixture
-def runtime(agent: Agent) -> FakeRuntime:
-    runtime = FakeRuntime(lambda project_id: ScriptedSidecar(agent))
+def runtime(agent: Agent) -> SlowRuntime:
+    runtime = SlowRuntime(lambda project_id: ScriptedSidecar(agent))
+    runtime.may_start.set()
     runtime.trees = True
     return runtime
 
@@ -274,6 +276,29 @@ async def test_a_tree_that_the_agent_destroyed_is_no_loss(board: Board, agent: A
     accepted = await board.editor.post(f"{task}/change/accept", json={"revision": revision})
     assert accepted.status_code == 200, accepted.text
     assert committed(hub, "show", "main:app.py") == "one\n2\nthree"
+
+
+async def test_whoever_reads_a_long_text_of_a_workspace_that_sleeps_is_told_to_come_back(
+    board: Board, agent: Agent, hub: Hub, runtime: SlowRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "_PATIENCE", 0.2)
+    task = await board.task()
+    agent.work = writes(app__py="one\n2\nthree\n")
+    await run(board, task)
+    runtime.may_start.clear()
+    assert (await board.owner.post(f"{board.path}/workspace/restart", json={})).status_code == 202
+    kept = await board.viewer.get(f"{task}/change/file", params={"path": "app.py"})
+    assert "+2" in kept.json()["patch"]
+    whole = {"path": "app.py", "whole": True}
+    waking = await board.viewer.get(f"{task}/change/file", params=whole)
+    assert (waking.status_code, waking.json()["code"]) == (202, "workspace_starting")
+    assert waking.headers["retry-after"] == "2"
+    runtime.may_start.set()
+
+    async def awake() -> bool:
+        return (await board.viewer.get(board.path)).json()["workspace"]["status"] == "ready"
+
+    await eventually(awake)
 
 
 async def test_seen_is_lost_when_the_file_changes(board: Board, agent: Agent, hub: Hub) -> None:

@@ -30,6 +30,8 @@ _DECIDING: dict[int | str, dict[str, Any]] = {
     202: {"model": schemas.ChangeView, "description": "It is being done"},
     **errors(400, 404, 409, 413, 502),
 }
+_PATIENCE = 10.0
+"""Seconds for which a reader waits for a workspace that must be woken; then they are told so with 202."""
 # Of what may stand against a decision; anything else is the workspace's.
 _CONFLICTS = {"conflicts", "revision_changed", "would_be_lost", "session_live", "base_moves"}
 
@@ -57,7 +59,7 @@ class AskPicture(BaseModel):
     side: Literal["new", "old"] = "new"
 
 
-@changes.get("/change", responses=errors(400, 404, 429, 502))
+@changes.get("/change", responses=errors(202, 400, 404, 429, 502))
 async def read_change(
     actor: Asker, project_id: UUID, task_id: UUID, asked: Annotated[AskChange, Query()]
 ) -> schemas.ChangeView:
@@ -65,18 +67,25 @@ async def read_change(
     view = await services().changes.read(actor, project_id, task_id)
     if asked.since is None:
         return view
-    diff = await services().texts.since(actor, project_id, task_id, asked.since)
+    diff = await services().texts.since(actor, project_id, task_id, asked.since, _PATIENCE)
     counts = {"file_count": diff.count, "additions": diff.additions, "deletions": diff.deletions}
     return view.model_copy(update={"files": diff.files, **counts})
 
 
-@changes.get("/change/file", responses=errors(400, 404, 429, 502))
+@changes.get("/change/file", responses=errors(202, 400, 404, 429, 502))
 async def read_changed_file(
     actor: Asker, project_id: UUID, task_id: UUID, asked: Annotated[AskFile, Query()]
 ) -> FileDiff:
     """Return one file of the change as a unified patch; a long one in parts."""
     return await services().texts.file(
-        actor, project_id, task_id, asked.path, since=asked.since, offset=asked.offset, whole=asked.whole
+        actor,
+        project_id,
+        task_id,
+        asked.path,
+        since=asked.since,
+        offset=asked.offset,
+        whole=asked.whole,
+        patience=_PATIENCE,
     )
 
 

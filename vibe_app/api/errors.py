@@ -32,6 +32,7 @@ from vibe_app.errors import (
     Unauthenticated,
     Unavailable,
     VibeError,
+    Waking,
 )
 
 log = logging.getLogger(__name__)
@@ -41,18 +42,22 @@ _STOPPING = (
     "the same Idempotency-Key."
 )
 
+_WAKING = "The workspace is being started for this. Ask again in a moment."
+
 STATUS: Mapping[type[VibeError], int] = {
     NotFound: 404,
     Conflict: 409,
     InvalidRequest: 400,
     TooLarge: 413,
     Unavailable: 502,
+    Waking: 202,
     Unauthenticated: 401,
     Forbidden: 403,
     TooMany: 429,
 }
 
 _MEANINGS: Mapping[int, tuple[str, str, str]] = {
+    202: ("The workspace is being woken for this: ask again", "workspace_starting", _WAKING),
     400: ("The request cannot be accepted as written", "invalid_request", 'The field "title" is missing.'),
     401: ("Nobody is signed in", "unauthenticated", "You are not signed in, or your login has ended."),
     403: ("You may not do this", "role_too_low", "You may only look at this project."),
@@ -157,6 +162,8 @@ async def _expected(_: Request, error: Exception) -> JSONResponse:
     headers: dict[str, str] = {}
     if isinstance(error, TooMany):
         headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Waking):
+        headers["Retry-After"] = "2"
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     more: dict[str, Any] = {}

@@ -20,7 +20,7 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.services import Answer, lasting
 from vibe_app.db import Database
-from vibe_app.errors import InvalidRequest, NotFound
+from vibe_app.errors import InvalidRequest, NotFound, Waking
 from vibe_app.wire.git import AskBlob, AskDiff, AskFile, AskPatches, ChangedFile, Diff, FileDiff
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
@@ -42,18 +42,28 @@ class Texts:
         self._workspaces = workspaces
         self._git = git
 
-    async def since(self, actor: Actor, project_id: UUID, task_id: UUID, since: str) -> Diff:
+    async def since(
+        self, actor: Actor, project_id: UUID, task_id: UUID, since: str, patience: float | None = None
+    ) -> Diff:
         """Return what differs between an earlier checkpoint of a card and its newest one.
+
+        Args:
+            actor: Who asks; a viewer.
+            project_id: The board.
+            task_id: The card.
+            since: The hash of the earlier checkpoint.
+            patience: Seconds to wait for a workspace that sleeps; None for as long as its start takes.
 
         Raises:
             NotFound: The card has no change, or had no such checkpoint.
+            Waking: Its workspace must be woken first, and is not ready yet.
         """
         async with self._database.read() as db:
             change = await self._change(db, actor, project_id, task_id)
             base = await _known(db, change, since)
         if change.revision is None or base == change.revision:
             return _EMPTY
-        endpoint = await self._at(actor, project_id)
+        endpoint = await self._at(actor, project_id, patience)
         return await self._git.diff(endpoint, AskDiff(base=base, revision=change.revision))
 
     async def patches(
@@ -95,6 +105,7 @@ class Texts:
         since: str | None = None,
         offset: int = 0,
         whole: bool = False,
+        patience: float | None = None,
     ) -> FileDiff:
         """Return one file of a card's change.
 
@@ -106,9 +117,11 @@ class Texts:
             since: The checkpoint from which on; the base where it is not given.
             offset: Byte of a long patch at which to begin.
             whole: With both texts, where they are small enough; that needs the workspace.
+            patience: Seconds to wait for a workspace that sleeps; None for as long as its start takes.
 
         Raises:
             NotFound: The change has no such file.
+            Waking: Its workspace must be woken first, and is not ready yet.
         """
         async with self._database.read() as db:
             change = await self._change(db, actor, project_id, task_id)
@@ -127,7 +140,7 @@ class Texts:
             old_path=listed.old_path if listed else None,
             offset=offset,
         )
-        return await self._git.file(await self._at(actor, project_id), asked)
+        return await self._git.file(await self._at(actor, project_id, patience), asked)
 
     async def blob(self, actor: Actor, project_id: UUID, task_id: UUID, path: str, side: str) -> Answer:
         """Return a file of a card's change as bytes, before (`old`) or after it (`new`). Close the answer.
@@ -146,9 +159,13 @@ class Texts:
         asked = self._git.blob(await self._at(actor, project_id), AskBlob(commit=commit, path=named))
         return await lasting(held(), asked)
 
-    async def _at(self, actor: Actor, project_id: UUID) -> Endpoint:
+    async def _at(self, actor: Actor, project_id: UUID, patience: float | None = None) -> Endpoint:
         await self._workspaces.wake(actor, project_id)
-        return await self._workspaces.ensure(project_id, person=actor.user_id)
+        try:
+            async with asyncio.timeout(patience):
+                return await self._workspaces.ensure(project_id, person=actor.user_id)
+        except TimeoutError as error:
+            raise Waking("The workspace is being started for this. Ask again in a moment.") from error
 
     async def _change(self, db: AsyncSession, actor: Actor, project_id: UUID, task_id: UUID) -> Change:
         await require(db, actor, project_id, ProjectRole.VIEWER)

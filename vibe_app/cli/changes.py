@@ -125,6 +125,9 @@ def _print_file(client: Client, task: str, file: dict[str, Any]) -> None:
     console.print(Text(plain_text(f"{file['status']} {file['path']}{renamed}"), style="bold"), soft_wrap=True)
     while True:
         found = client.ask("GET", f"{task}/change/file", **query)
+        if found.get("code") == "workspace_starting":
+            time.sleep(_LOOK)  # the pause between two looks at the server
+            continue
         for line in found["patch"].splitlines():
             _print_line(line)
         if found["next_offset"] is None:
