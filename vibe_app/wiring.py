@@ -22,6 +22,7 @@ from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.spending.limits import Limits, nano
 from vibe_app.board.tasks.service import Tasks
 from vibe_app.changes.decisions import Decisions
+from vibe_app.changes.forgetting import Forgetting
 from vibe_app.changes.remotes import Remotes
 from vibe_app.changes.texts import Texts
 from vibe_app.changes.trees import Trees
@@ -207,12 +208,14 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
 
 def jobs_of(parts: Services) -> list[Job]:
     """Return what runs by itself."""
+    git = GitClient(parts.workspace_client)
     found = [
         parts.reconciler.job,
         Orphans(parts.database, parts.workspaces, parts.agent).job,
         parts.spending.job,
         parts.decisions.job,
-        Upkeep(parts.database, parts.workspaces, GitClient(parts.workspace_client), parts.agent).job,
+        Upkeep(parts.database, parts.workspaces, git, parts.agent).job,
+        Forgetting(parts.database, parts.workspaces, git).job,
     ]
     if parts.settings.compress_after_days:
         found.append(Archive(parts.database, parts.settings.compress_after_days).job)

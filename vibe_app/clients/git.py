@@ -64,6 +64,10 @@ class GitClient:
         """
         return await self._told(wire.Checkpoint, endpoint, "POST", f"/trees/{number}/checkpoint", wanted)
 
+    async def forget(self, endpoint: Endpoint, number: int, wanted: wire.Forget) -> wire.Forgotten:
+        """Let go of checkpoints of a card."""
+        return await self._told(wire.Forgotten, endpoint, "POST", f"/trees/{number}/forget", wanted)
+
     async def diff(self, endpoint: Endpoint, asked: wire.AskDiff) -> wire.Diff:
         """Return which files differ between two commits.
 

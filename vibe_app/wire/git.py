@@ -265,6 +265,27 @@ class DropTree(_Message):
     anyway: bool = False
 
 
+class Forget(_Message):
+    """Body of `POST /git/trees/{number}/forget`: let go of checkpoints of a card.
+
+    Of one change: those that lead to `revision` and to nothing in `kept` or in the base branch. Without
+    `revision`: all of them. What is gone already is no fault.
+    """
+
+    revision: Commit | None = None
+    kept: list[Commit] = Field(
+        default_factory=list[str],
+        max_length=1000,
+        description="Newest ones of the card's other changes",
+    )
+
+
+class Forgotten(_Message):
+    """Answer of it: how many checkpoints went."""
+
+    count: Amount
+
+
 class Fetched(_Message):
     """Answer of `POST /git/fetch` (body: `Remote`): how the base branch stands to its remote now.
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.workspace_services.git.rooms import (
     BUBBLEWRAP,
+    PERSON,
     checkpoint,
     content,
     made,
@@ -21,7 +22,7 @@ from tests.workspace_services.git.rooms import (
 )
 from vibe_app.errors import NotFound, Unavailable
 from vibe_app.wire import git as wire
-from vibe_app.workspace_services.git import checkpoints, trees
+from vibe_app.workspace_services.git import base, checkpoints, forgetting, trees
 from vibe_app.workspace_services.git.hub import Hub
 
 FILES = {"README.md": "Hello\n", "src/a.py": "a = 1\n", "src/deep/b.py": "b = 2\n", ".gitignore": "*.log\n"}
@@ -277,3 +278,56 @@ async def test_without_a_tree_there_is_no_checkpoint(hub: Hub) -> None:
 
 async def checkpoint_of_nothing(hub: Hub) -> None:
     await checkpoints.take(hub, 1, wire.TakeCheckpoint(base=await hub.head(), message="m"))
+
+
+async def refs(hub: Hub, number: int = 1) -> list[str]:
+    listed = await hub.git("for-each-ref", "--format=%(refname:lstrip=3)", f"refs/vibe/{number}/")
+    return listed.out.decode().split()
+
+
+async def test_what_one_change_left_is_let_go_of_and_nothing_of_another(hub: Hub) -> None:
+    folder = await tree(hub)
+    revision = None
+    for text in ("1", "2"):
+        (folder / "thrown").write_text(text)
+        revision = (await checkpoint(hub, revision=revision)).revision
+    await trees.drop(hub, 1, wire.DropTree(anyway=True))
+    other = await tree(hub)
+    (other / "kept").write_text("1")
+    kept = (await checkpoint(hub)).revision
+    second = await tree(hub, 2)
+    (second / "kept").write_text("1")
+    await checkpoint(hub, 2)
+    assert await refs(hub) == ["1", "2", "3"]
+    # A checkpoint of the newer change of which no row tells yet is none of the one that goes.
+    (other / "kept").write_text("2")
+    await checkpoint(hub, revision=kept)
+    asked = wire.Forget(revision=revision, kept=[kept or ""])
+    assert (await forgetting.forget(hub, 1, asked)).count == 2
+    assert (await forgetting.forget(hub, 1, asked)).count == 0
+    assert await refs(hub) == ["3", "4"]
+    assert await refs(hub, 2) == ["1"]
+    await hub.git("reflog", "expire", "--expire=all", "--all")
+    await hub.git("prune", "--expire=now")
+    # Nor is it a fault where all of it is removed already, on either side.
+    assert (await forgetting.forget(hub, 1, asked)).count == 0
+    assert (await forgetting.forget(hub, 1, wire.Forget(revision=kept, kept=["0" * 40]))).count == 1
+    assert (await forgetting.forget(hub, 1, wire.Forget())).count == 1
+    assert (await refs(hub), await refs(hub, 2)) == ([], ["1"])
+    await sound(hub)
+
+
+async def test_what_was_joined_into_the_base_is_not_let_go_of(hub: Hub) -> None:
+    folder = await tree(hub)
+    (folder / "new").write_text("1")
+    kept = await checkpoint(hub)
+    revision, message = kept.revision or "", "m"
+    plan = await base.plan(
+        hub,
+        wire.PlanMerge(
+            number=1, base=kept.base, revision=revision, strategy="merge", message=message, author=PERSON
+        ),
+    )
+    await base.move(hub, wire.MoveBase(old=plan.old, new=plan.new or ""))
+    assert (await forgetting.forget(hub, 1, wire.Forget(revision=revision))).count == 0
+    assert await refs(hub) == ["1"]

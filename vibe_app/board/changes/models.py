@@ -9,7 +9,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import JSON, CheckConstraint, Column, ForeignKey, Index, LargeBinary, String, Text, Uuid
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    Uuid,
+)
 from sqlmodel import Field, SQLModel
 
 from vibe_app.board.lifecycle import ChangeState, CommentState
@@ -39,7 +50,8 @@ class Change(SQLModel, table=True):
 
     What somebody wants done with it stands in `intent`, with who and when, until it is done; `problem` is
     why the last one was not. While it is ACCEPTING, `merge_old` and `merge_new` are the commits between
-    which the base branch is moved. `delivery` is how it stands with the remote.
+    which the base branch is moved. `delivery` is how it stands with the remote. `dropped_at` is when the
+    workspace let go of what a discarded one held.
     """
 
     __tablename__ = "changes"
@@ -49,6 +61,9 @@ class Change(SQLModel, table=True):
         Index("changes_task", "task_id", "created_at"),
         Index("changes_project", "project_id", "state"),
         partial("changes_wanted", "intent_at", where="intent IS NOT NULL"),
+        partial(
+            "changes_to_drop", "project_id", "decided_at", where="state = 'discarded' AND dropped_at IS NULL"
+        ),
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
@@ -79,8 +94,19 @@ class Change(SQLModel, table=True):
     decided_by: UUID | None = Field(default=None, sa_column=_person())
     decided_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     delivery: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    dropped_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     created_at: datetime = Field(default_factory=now, sa_column=moment())
     updated_at: datetime = Field(default_factory=now, sa_column=moment())
+
+
+class DeletedCard(SQLModel, table=True):
+    """A card that is gone while its workspace still keeps what it held, until that has let go of it."""
+
+    __tablename__ = "deleted_cards"
+
+    project_id: UUID = Field(sa_column=parent("projects.id", primary_key=True))
+    number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    deleted_at: datetime = Field(default_factory=now, sa_column=moment())
 
 
 class Comment(SQLModel, table=True):

@@ -76,6 +76,7 @@ class ChangeView(View):
     commit: str | None = Field(default=None, description="The commit of the base branch, once it is accepted")
     decided_by: UUID | None = None
     decided_at: Moment | None = None
+    restorable: bool = Field(default=False, description="It was discarded, and can still be restored")
     delivery: dict[str, Any] | None = Field(
         default=None, description="How it stands with the remote repository"
     )

@@ -147,7 +147,7 @@ class Changes:
             change = await change_queries.newest_change(db, task_id)
             if change is None or change.state is not ChangeState.DISCARDED or change.revision is None:
                 raise InvalidRequest("Nothing was discarded that could be restored.", "nothing_to_restore")
-            if change.decided_at is None or change.decided_at < now() - KEPT_FOR:
+            if not _restorable(change):
                 raise InvalidRequest(
                     f"It was discarded more than {KEPT_FOR.days} days ago and is not kept any more.",
                     "nothing_to_restore",
@@ -257,9 +257,16 @@ async def view_of(db: AsyncSession, change: Change | None, user_id: UUID) -> Cha
         commit=change.merge_new if change.state is ChangeState.ACCEPTED else None,
         decided_by=change.decided_by,
         decided_at=change.decided_at,
+        restorable=_restorable(change),
         delivery=change.delivery,
         seen=[file.path for file in files if marks and marks.get(_hash(file.path)) == _mark(file)],
     )
+
+
+def _restorable(change: Change) -> bool:
+    """Whether a change was discarded, and what it held is sure to be kept."""
+    kept = change.state is ChangeState.DISCARDED and change.dropped_at is None and change.revision is not None
+    return kept and change.decided_at is not None and change.decided_at >= now() - KEPT_FOR
 
 
 def _hash(path: str) -> str:

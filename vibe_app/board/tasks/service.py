@@ -13,6 +13,7 @@ from sqlmodel import col
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.access import require, task_of
 from vibe_app.board.changes import queries as change_queries
+from vibe_app.board.changes.models import DeletedCard
 from vibe_app.board.changes.queries import CHANGES
 from vibe_app.board.lifecycle import TASK_MOVES, SessionStatus, TaskStatus
 from vibe_app.board.pages import Page
@@ -173,6 +174,8 @@ class Tasks:
             task = await task_of(db, project_id, task_id, lock=True)
             if task.status == TaskStatus.IN_PROGRESS:
                 raise Conflict(_LIVE, "session_live")
+            if task.number is not None and task.change_id is not None:
+                db.add(DeletedCard(project_id=project_id, number=task.number))
             await db.execute(delete(Task).where(col(Task.id) == task_id))
             db.announce(f"project:{project_id}", "projects")
 

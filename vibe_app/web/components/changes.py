@@ -81,6 +81,7 @@ class ChangesState(rx.State):
     """What was decided last in this tab: `accept` or `discard`."""
     decided: str = ""
     decided_at: int = 0
+    restorable: bool = False
     commit: str = ""
     delivery: str = ""
     """How what was accepted stands with the repository, in a sentence."""
@@ -197,6 +198,7 @@ def show_change(state: ChangesState, read: ReadChange, task: TaskCard) -> None:
         "problem_code": view.problem.code if view.problem and view.intent is None else "",
         "decided": (read.names.get(view.decided_by, "") if view.decided_by else "") or "somebody",
         "decided_at": epoch_ms(view.decided_at),
+        "restorable": view.restorable,
         "commit": (view.commit or "")[:10],
         "delivery": delivery_words(view.delivery),
         "undelivered": (view.delivery or {}).get("state") == "failed",

@@ -319,8 +319,19 @@ def _outcome(can_edit: Any) -> Any:
             _sentence(
                 "gray",
                 "trash-2",
-                rx.fragment("Discarded", by, ". It is kept for 30 days."),
-                rx.cond(can_edit & ~ChangesState.live, _button("Restore", DecideState.restore)),
+                rx.fragment(
+                    "Discarded",
+                    by,
+                    rx.cond(
+                        ChangesState.restorable,
+                        ". It is kept for 30 days.",
+                        ". It was kept for 30 days and cannot be restored any more.",
+                    ),
+                ),
+                rx.cond(
+                    can_edit & ~ChangesState.live & ChangesState.restorable,
+                    _button("Restore", DecideState.restore),
+                ),
             ),
         ),
         rx.fragment(),

@@ -93,10 +93,10 @@ async def keep(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkp
 
 async def _known(hub: Hub, number: int, base: str) -> tuple[str, str, list[tuple[int, str]]]:
     """What the hub knows beside the tree: on what the change is founded, the base's head, checkpoints."""
-    return await brought(hub, number, base), await hub.head(), await _kept(hub, number)
+    return await brought(hub, number, base), await hub.head(), await kept_of(hub, number)
 
 
-async def _kept(hub: Hub, number: int) -> list[tuple[int, str]]:
+async def kept_of(hub: Hub, number: int) -> list[tuple[int, str]]:
     """The checkpoints of a card so far, by their numbers."""
     listed = await hub.git(
         "for-each-ref", "--format=%(objectname) %(refname:lstrip=3)", f"refs/vibe/{number}/"

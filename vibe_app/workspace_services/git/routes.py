@@ -8,6 +8,7 @@ What is asked and answered is in `wire.git`.
 | `PUT /git/trees/{n}` | makes a card's tree, or finds it again |
 | `DELETE /git/trees/{n}?revision=&base=&anyway=` | removes it |
 | `POST /git/trees/{n}/checkpoint` | keeps what is in it |
+| `POST /git/trees/{n}/forget` | lets go of what was kept |
 | `GET /git/diff?base=&revision=` | the files of a change |
 | `GET /git/patches?base=&revision=&limit=` | their patches |
 | `GET /git/diff/file?base=&revision=&path=&old_path=&context=&offset=` | one file of a change |
@@ -34,7 +35,7 @@ from vibe_app.errors import InvalidRequest, NotFound, Unavailable
 from vibe_app.wire import git as wire
 from vibe_app.workspace_services.common.asking import body, query, told
 from vibe_app.workspace_services.common.serving import Stream
-from vibe_app.workspace_services.git import base, changes, checkpoints, remotes, takeover, trees
+from vibe_app.workspace_services.git import base, changes, checkpoints, forgetting, remotes, takeover, trees
 from vibe_app.workspace_services.git.hub import Hub
 from vibe_app.workspace_services.git.program import Failed
 
@@ -58,6 +59,7 @@ class Routes:
             self._route("/git/trees/{number}", "PUT", self._want),
             self._route("/git/trees/{number}", "DELETE", self._drop),
             self._route("/git/trees/{number}/checkpoint", "POST", self._checkpoint),
+            self._route("/git/trees/{number}/forget", "POST", self._forget),
             self._route("/git/diff", "GET", self._diff),
             self._route("/git/patches", "GET", self._patches),
             self._route("/git/diff/file", "GET", self._file),
@@ -103,6 +105,10 @@ class Routes:
     async def _checkpoint(self, request: Request) -> Response:
         asked = await body(request, wire.TakeCheckpoint)
         return told(await checkpoints.take(self._hub, _number(request), asked))
+
+    async def _forget(self, request: Request) -> Response:
+        asked = await body(request, wire.Forget)
+        return told(await forgetting.forget(self._hub, _number(request), asked))
 
     async def _diff(self, request: Request) -> Response:
         return told(await changes.diff(self._hub, query(request, wire.AskDiff)))
