@@ -160,6 +160,9 @@ async def test_a_follow_up_goes_on_in_the_same_tree_and_conversation(
     first = await run(board, task)
     revision = (await change(board, task))["revision"]
     comment = {"revision": revision, "path": "app.py", "line": 2, "quote": "2", "body": "Write it out."}
+    foreign = {**comment, "revision": "0" * 40}
+    refused = await board.viewer.post(f"{task}/change/comments", json=foreign)
+    assert (refused.status_code, refused.json()["code"]) == (400, "unknown_revision")
     made = await board.viewer.post(f"{task}/change/comments", json=comment)
     assert made.status_code == 201, made.text
     agent.work = writes(app__py="one\nzwei\nthree\n")

@@ -7,16 +7,13 @@ from collections.abc import Collection
 from functools import partial
 from uuid import UUID
 
-from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.access import require, task_of
 from vibe_app.board.changes import content
 from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change
-from vibe_app.board.sessions.models import Session
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.services import Answer, lasting
 from vibe_app.db import Database
@@ -178,16 +175,6 @@ class Texts:
 
 async def _known(db: AsyncSession, change: Change, revision: str) -> str:
     """Return a checkpoint of the card, so that nobody reads other commits by their hashes."""
-    if revision in (change.base_commit, change.revision):
-        return revision
-    known = await db.scalar(
-        select(col(Session.id))
-        .where(
-            col(Session.change_id) == change.id,
-            or_(col(Session.revision_before) == revision, col(Session.revision_after) == revision),
-        )
-        .limit(1)
-    )
-    if known is None:
+    if revision != change.base_commit and not await change_queries.is_checkpoint(db, change, revision):
         raise InvalidRequest("This card has no such checkpoint.", "unknown_revision")
     return revision

@@ -54,7 +54,8 @@ class Comments:
         """Comment on a line, or some lines, of a card's change.
 
         Raises:
-            InvalidRequest: The card has no change, the lines are none, or there are too many comments.
+            InvalidRequest: The card has no change or no such checkpoint, the lines are none, or there are too
+                many comments.
             NotFound: The change has no such file.
         """
         end = new.line_end or new.line
@@ -70,6 +71,8 @@ class Comments:
                 raise InvalidRequest("This card has no open change to comment on.", "no_change")
             if not any(file.path == new.path for file in content.unpack_files(change.files)):
                 raise NotFound("The change has no such file.", "file_not_found")
+            if not await change_queries.is_checkpoint(db, change, new.revision):
+                raise InvalidRequest("This card has no such checkpoint.", "unknown_revision")
             count = select(func.count()).where(col(Comment.change_id) == change.id)
             if (await db.scalar(count) or 0) >= MOST:
                 raise InvalidRequest(f"A change can have {MOST} comments at most.", "too_many_comments")

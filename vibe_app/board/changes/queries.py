@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from vibe_app.board.changes.models import Change, Comment
 from vibe_app.board.changes.schemas import ChangeCard
 from vibe_app.board.lifecycle import OPEN_CHANGE, CommentState
+from vibe_app.board.sessions.models import Session
 from vibe_app.board.tasks.models import Task
 from vibe_app.db import rows_changed
 from vibe_app.wire import now
@@ -120,6 +121,15 @@ async def attach_comments(
         .order_by(col(Comment.path), col(Comment.line), col(Comment.created_at))
     )
     return list(rows)
+
+
+async def is_checkpoint(db: AsyncSession, change: Change, revision: str) -> bool:
+    """Whether a change has, or had before or after one of its runs, this checkpoint."""
+    if revision == change.revision:
+        return True
+    rounds = or_(col(Session.revision_before) == revision, col(Session.revision_after) == revision)
+    query = select(col(Session.id)).where(col(Session.change_id) == change.id, rounds)
+    return await db.scalar(query.limit(1)) is not None
 
 
 async def comments_sent(db: AsyncSession, session_id: UUID) -> None:
