@@ -18,6 +18,7 @@ from bench.figures import machine
 from soak import plans
 from soak.agent import soak_opencode
 from soak.processes import ROOT
+from soak.rounds.course import Rounds, soak_rounds
 from soak.soak import Course, Outcome, soak
 from tests import postgres
 
@@ -67,6 +68,14 @@ async def on_sqlite(seed: str, faults: int) -> Outcome:
         return await soak(course, url, say)
 
 
+async def of_rounds(seed: str, rounds: int) -> Outcome:
+    """Soak the whole product on SQLite: from a run to a result, so many times, with half as many deaths."""
+    with tempfile.TemporaryDirectory(prefix="vibe-soak-") as folder:
+        url = f"sqlite+aiosqlite:///{folder}/vibe.db"
+        migrate(url)
+        return await soak_rounds(Rounds("rounds", seed, rounds, rounds // 2), url, say)
+
+
 async def with_opencode(seed: str, seconds: float) -> Outcome:
     """Soak three replicas on PostgreSQL around the real agent with the rehearsal model."""
     server = postgres.Server(postgres.bring())
@@ -102,7 +111,7 @@ def show(name: str, outcome: Outcome) -> None:
 def main() -> int:
     """Soak; return the exit status: 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
-    parser.add_argument("names", nargs="*", help="some of: postgresql, sqlite, opencode (default: all)")
+    parser.add_argument("names", nargs="*", help="postgresql, sqlite, opencode, rounds (default: all)")
     parser.add_argument("--seed", default="", help="of an earlier soak, to have the same dice")
     parser.add_argument("--share", type=float, default=1.0, help="of the full length (default: 1)")
     given = parser.parse_args()
@@ -113,6 +122,7 @@ def main() -> int:
         "postgresql": ("Three replicas on PostgreSQL", partial(on_postgresql, seed, 600 * given.share)),
         "sqlite": ("One process on SQLite", partial(on_sqlite, seed, max(1, round(30 * given.share)))),
         "opencode": ("Three replicas around OpenCode", partial(with_opencode, seed, 120 * given.share)),
+        "rounds": ("From a run to a result", partial(of_rounds, seed, max(1, round(200 * given.share)))),
     }
     if unknown := set(given.names) - soaks.keys():
         parser.error(f"there is no soak {', '.join(sorted(unknown))}")

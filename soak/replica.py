@@ -1,7 +1,8 @@
 """One replica of the app in a process of its own: engine and REST API, without pages.
 
 Run as `python -m soak.replica <port>` with the app's settings in the environment
-and, in `SOAK_WORKSPACES`, a file that says where each project's sidecar answers.
+and, in `SOAK_WORKSPACES`, a file that says where each project's sidecar answers;
+without that it has the runtime that its settings name.
 It says "ready" on its standard output once it serves, and dies with whoever
 holds the other end of its standard input.
 """
@@ -72,7 +73,8 @@ def main() -> None:
     for chatty in ("uvicorn", "httpx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     settings = load_settings()
-    runtime = ElsewhereRuntime(listed_in(Path(os.environ[WORKSPACES])))
+    listed = os.environ.get(WORKSPACES)
+    runtime = ElsewhereRuntime(listed_in(Path(listed))) if listed else None
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
