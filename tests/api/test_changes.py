@@ -194,6 +194,27 @@ async def test_a_follow_up_that_fails_returns_the_card_and_the_comments(
     assert await board.status(task) == "HUMAN_REVIEW"
 
 
+async def test_a_follow_up_that_was_lost_is_told_whole_again_unless_its_conversation_has_it(
+    board: Board, agent: Agent, hub: Hub
+) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n")
+    task = await board.task()
+    await run(board, task)
+    revision = (await change(board, task))["revision"]
+    lost = iter([Script.failing("gone", Failure.AGENT_LOST)])
+    agent.work = lambda tree, start: next(lost, None)
+    session = await follow(board, task, message="In German.", revision=revision)
+    first, second = agent.told[-2:]
+    assert (session["attempt"], second.prompt) == (2, "In German.")
+    assert (first.prompt, first.conversation, first.again) == (
+        second.prompt,
+        second.conversation,
+        second.again,
+    )
+    assert second.again is not None
+    assert "interrupted" in second.again
+
+
 async def test_a_stale_revision_is_told_what_is_new(board: Board, agent: Agent, hub: Hub) -> None:
     agent.work = writes(app__py="one\n2\nthree\n")
     task = await board.task()

@@ -214,7 +214,7 @@ class Run:
         """Have the card's tree made, or found again, and say what to begin with there.
 
         A follow-up goes on with the card's conversation. Where that has had its message already, since
-        the run was lost after it had begun, it is told to go on.
+        the run was lost after it had begun, it is told to go on: its sidecar knows.
         """
         if not self._endpoint.trees or self.record.cursor or self.stop.is_set():
             return start
@@ -226,9 +226,7 @@ class Run:
             card = compose_prompt(task.title, task.description)
             more["lost_prompt"] = lost_prompt(card, tree.base, tree.files, prompt)
             if conversation := self._session.conversation_id:
-                more["conversation"] = conversation
-                began = self._session.attempt > 1 and self._session.started_at is not None
-                more["prompt"] = INTERRUPTED if began else prompt
+                more |= {"conversation": conversation, "again": INTERRUPTED}
             else:
                 more["prompt"] = more["lost_prompt"]
         return start.model_copy(update=more)

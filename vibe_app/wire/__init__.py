@@ -114,6 +114,11 @@ class StartSession(BaseModel):
     lost_prompt: str | None = Field(
         default=None, description="What is said in place of `prompt` where that conversation is gone"
     )
+    again: str | None = Field(
+        default=None,
+        description="What is said in place of `prompt` where that conversation has it already, from an "
+        "attempt that was lost; it is known there by `spends_for`",
+    )
     notices: list[str] = Field(
         default_factory=list[str], max_length=100, description="Sentences that the run begins with"
     )

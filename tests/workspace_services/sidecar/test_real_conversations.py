@@ -206,3 +206,35 @@ async def test_a_conversation_that_is_gone_begins_anew_and_says_so(
     assert state["began_anew"]
     assert state["conversation"] not in ("", conversation)
     assert await asking.begin("And now?", session, tree=12, **more) == session
+
+
+async def test_a_message_is_said_whole_until_its_conversation_has_it(
+    asking: Stack, provider: Provider
+) -> None:
+    conversation = await first(asking, provider, 13)
+    more = {"tree": 13, "conversation": conversation, "spends_for": "the-session", "again": "Go on."}
+    provider.reset(lambda *_: runs("echo begun; sleep 600"))
+    lost = await asking.begin("See to PRIMROSE.", **more)
+    await asking.until(lost, "begun")
+    assert "See to PRIMROSE." in asked(provider)[-1]
+    asking.kill(asking.opencode)
+    asking.start_opencode()
+    assert (await asking.events(lost))[-1]["text"].startswith("Session failed")
+    await asking.ready()
+    provider.reset(lambda *_: says("Done."))
+    again = await asking.begin("See to PRIMROSE.", **more)
+    assert output(await asking.events(again)) == "Done.\n"
+    assert "Go on." in asked(provider)[-1]
+    assert sum("See to PRIMROSE." in text for text in asked(provider)) == 1
+
+
+async def test_a_repeated_message_is_not_taken_for_that_of_another_session(
+    asking: Stack, provider: Provider
+) -> None:
+    conversation = await first(asking, provider, 14)
+    for session in ("one", "other"):
+        provider.reset(lambda *_: says("Done."))
+        more = {"tree": 14, "conversation": conversation, "again": "Go on."}
+        begun = await asking.begin("More of it.", spends_for=session, **more)
+        await asking.events(begun)
+        assert "More of it." in asked(provider)[-1]

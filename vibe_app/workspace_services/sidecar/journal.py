@@ -55,6 +55,8 @@ class Header(BaseModel):
     """The number of the card in whose tree it works; None in the workspace itself."""
     began_anew: bool = False
     """Whether the conversation that it was to go on with was gone."""
+    heard: bool = False
+    """Whether the conversation has the prompt already, from an attempt that was lost."""
     after: dict[str, str] = {}
     """The last message of the conversation, and of each of its sub-agents', from before this run."""
     stale: list[str] = []

@@ -109,9 +109,19 @@ class OpenCode:
             raise OpenCodeError("OpenCode made a session without an id")
         return made
 
-    async def prompt(self, session: str, text: str, model: str | None = None) -> None:
-        """Hand over the prompt; OpenCode works on it after the answer."""
-        body: Json = {"parts": [{"type": "text", "text": text}]}
+    async def prompt(self, session: str, text: str, model: str | None = None, noted: str = "") -> None:
+        """Hand over the prompt; OpenCode works on it after the answer.
+
+        Args:
+            session: The conversation.
+            text: What is said.
+            model: Who is to answer, as provider/model.
+            noted: The board's session for which it is said: the transcript tells it with the message.
+        """
+        part: Json = {"type": "text", "text": text}
+        if noted:
+            part["metadata"] = {"vibe_session": noted}
+        body: Json = {"parts": [part]}
         if model:
             provider, _, name = model.partition("/")
             body["model"] = {"providerID": provider, "modelID": name}

@@ -128,6 +128,12 @@ class Settings(TypedDict, total=False):
     instructions: list[str]
 
 
+class PartNotes(TypedDict, total=False):
+    """What whoever sent a part has noted with it; OpenCode keeps that."""
+
+    vibe_session: str
+
+
 class Part(TypedDict, total=False):
     """A part of a message: `text`, `reasoning`, `tool`, `step-finish` and others."""
 
@@ -139,6 +145,7 @@ class Part(TypedDict, total=False):
     time: Times
     tool: str
     state: ToolState
+    metadata: PartNotes
 
 
 class MessageInfo(TypedDict, total=False):

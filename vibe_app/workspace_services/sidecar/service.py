@@ -225,10 +225,13 @@ class Service:
         if header.began_anew:
             text = request.lost_prompt or text
             said.append(_ANEW)
+        elif header.heard:
+            text = request.again or text
         if self._gateway is not None and request.spends_for is not None:
             await self._gateway.belongs(header.opencode_session, request.spends_for)
         session = self._store.create(header)
-        prompt = partial(client.prompt, header.opencode_session, text, request.model)
+        noted = request.spends_for or ""
+        prompt = partial(client.prompt, header.opencode_session, text, request.model, noted)
         # The run listens before the prompt is out, so that nothing can be missed, and is known
         # before it has processes, so that a run which ends now does not take them for its own.
         first = First(request.setup, prompt) if request.setup else None

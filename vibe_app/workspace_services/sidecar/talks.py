@@ -15,7 +15,7 @@ from vibe_app.workspace_services.sidecar.journal import Header
 from vibe_app.workspace_services.sidecar.opencode import OpenCode, OpenCodeMissing
 from vibe_app.workspace_services.sidecar.opencode_json import Message, Rule
 from vibe_app.workspace_services.sidecar.steps import fingerprint
-from vibe_app.workspace_services.sidecar.turn import unanswered
+from vibe_app.workspace_services.sidecar.turn import heard, unanswered
 
 # The configuration says the same; these hold even where somebody changed it.
 RULES: list[Rule] = [
@@ -68,6 +68,7 @@ async def _go_on(client: OpenCode, header: Header) -> Header:
     for left in unanswered(messages):
         await client.remove_message(conversation, left)
         messages.pop()
+    header.heard = header.spends_for is not None and heard(messages, header.spends_for)
     children = await client.children(conversation)
     header.after = {conversation: _last(messages)} | {
         key: _last(await client.messages(key, newest=1)) for child in children if (key := child.get("id"))

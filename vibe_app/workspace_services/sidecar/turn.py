@@ -48,6 +48,15 @@ class Turn:
                 return False
 
 
+def heard(messages: Sequence[Message], session: str) -> bool:
+    """Whether a transcript has a message that was said for a session of the board."""
+    return any(
+        (part.get("metadata") or {}).get("vibe_session") == session
+        for message in messages
+        for part in message.get("parts") or []
+    )
+
+
 def unanswered(messages: Sequence[Message]) -> list[str]:
     """Return the messages at the end of a transcript that were never answered, newest first.
 
