@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from uuid import UUID
 
@@ -86,7 +86,7 @@ class Texts:
         if change.revision is None:
             return {}
         if base == change.base_commit:
-            found = await asyncio.to_thread(content.unpack_patches, change.patches)
+            found: Mapping[str, str] = content.Patches(change.patches)
         else:
             asked = AskPatches(base=base, revision=change.revision)
             found = (await self._git.patches(await self._at(actor, project_id), asked)).patches
@@ -127,7 +127,7 @@ class Texts:
         if change.revision is None or (listed is None and since is None):
             raise NotFound("The change has no such file.", "file_not_found")
         if not (whole or offset) and base == change.base_commit:
-            patch = content.unpack_patches(change.patches).get(path)
+            patch = content.Patches(change.patches).get(path)
             if patch is not None:
                 return FileDiff(path=path, patch=patch)
         asked = AskFile(

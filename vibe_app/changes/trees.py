@@ -6,6 +6,7 @@ repeated without harm.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -219,7 +220,7 @@ async def read_change(git: GitClient, endpoint: Endpoint, taken: Checkpoint, bef
     round_ = diff
     if before is not None and before != base:
         round_ = await git.diff(endpoint, AskDiff(base=before, revision=revision))
-    packed = content.pack_patches(patches.patches)
+    packed = await asyncio.to_thread(content.pack_patches, patches.patches)
     return Kept(revision, diff, packed, taken.left_out, base, taken.behind, round_)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -47,7 +48,7 @@ class Comments:
                 .where(col(Comment.change_id) == change.id)
                 .order_by(col(Comment.created_at), col(Comment.id))
             )
-            patches = content.unpack_patches(change.patches)
+            patches = content.Patches(change.patches)
             return [_view(comment, change, patches) for comment in rows]
 
     async def add(self, actor: Actor, project_id: UUID, task_id: UUID, new: NewComment) -> CommentView:
@@ -92,7 +93,7 @@ class Comments:
             db.add(comment)
             await db.flush()
             db.announce(f"change:{change.id}", f"project:{project_id}")
-            return _view(comment, change, content.unpack_patches(change.patches))
+            return _view(comment, change, content.Patches(change.patches))
 
     async def change(
         self, actor: Actor, project_id: UUID, task_id: UUID, comment_id: UUID, patch: CommentPatch
@@ -116,7 +117,7 @@ class Comments:
             comment.updated_at = now()
             await db.flush()
             db.announce(f"change:{change.id}", f"project:{project_id}")
-            return _view(comment, change, content.unpack_patches(change.patches))
+            return _view(comment, change, content.Patches(change.patches))
 
     async def delete(self, actor: Actor, project_id: UUID, task_id: UUID, comment_id: UUID) -> None:
         """Delete a comment that the agent does not have, for who wrote it and for owners.
@@ -163,7 +164,7 @@ class Comments:
         comment.resolved_by = actor.user_id if state is CommentState.RESOLVED else None
 
 
-def _view(comment: Comment, change: Change, patches: dict[str, str]) -> CommentView:
+def _view(comment: Comment, change: Change, patches: Mapping[str, str]) -> CommentView:
     now_line: int | None = comment.line
     if comment.revision != change.revision:
         now_line = place(comment.quote, comment.side, comment.line, patches.get(comment.path, ""))

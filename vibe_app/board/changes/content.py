@@ -1,9 +1,12 @@
-"""What is kept of a change in its row: the list of its files and the beginning of their texts. Pure."""
+"""What is kept of a change in its row: the list of its files and the beginning of their texts. Pure.
+
+Each text is compressed by itself behind a list of where it is: one of them is read without the others.
+"""
 
 from __future__ import annotations
 
-import json
 import zlib
+from collections.abc import Iterator, Mapping
 
 from pydantic import TypeAdapter
 
@@ -13,7 +16,9 @@ LARGEST_PATCHES = 4 << 20
 """Bytes of texts, compressed, that are kept with a change; more is read from its workspace."""
 
 _FILES = TypeAdapter(list[ChangedFile])
-_PATCHES = TypeAdapter(dict[str, str])
+# A path, and the bytes between which its compressed patch is, after the list.
+_PLACES = TypeAdapter(dict[str, tuple[int, int]])
+_LENGTH = 4
 
 
 def pack_files(files: list[ChangedFile]) -> bytes:
@@ -26,15 +31,41 @@ def unpack_files(packed: bytes | None) -> list[ChangedFile]:
     return _FILES.validate_json(zlib.decompress(packed)) if packed else []
 
 
-def pack_patches(patches: dict[str, str]) -> bytes:
-    """Compress patches by path, as many as fit into `LARGEST_PATCHES`."""
-    packed = zlib.compress(json.dumps(patches).encode())
-    while len(packed) > LARGEST_PATCHES and patches:
-        patches = dict(list(patches.items())[: len(patches) // 2])
-        packed = zlib.compress(json.dumps(patches).encode())
-    return packed
+def pack_patches(patches: Mapping[str, str]) -> bytes:
+    """Compress patches by path, in their order, as many as fit into `LARGEST_PATCHES`."""
+    places: dict[str, tuple[int, int]] = {}
+    texts: list[bytes] = []
+    end = 0
+    for path, patch in patches.items():
+        text = zlib.compress(patch.encode())
+        if end + len(text) <= LARGEST_PATCHES:
+            places[path] = (end, end + len(text))
+            texts.append(text)
+            end += len(text)
+    listed = zlib.compress(_PLACES.dump_json(places))
+    return b"".join((len(listed).to_bytes(_LENGTH), listed, *texts))
 
 
-def unpack_patches(packed: bytes | None) -> dict[str, str]:
-    """Return what `pack_patches` was given, as far as it was kept."""
-    return _PATCHES.validate_json(zlib.decompress(packed)) if packed else {}
+class Patches(Mapping[str, str]):
+    """The patches that `pack_patches` has kept, by path. Each is unpacked when it is asked for.
+
+    Args:
+        packed: What that returned; None is none.
+    """
+
+    def __init__(self, packed: bytes | None) -> None:
+        self._packed = packed or b""
+        begin = _LENGTH + int.from_bytes(self._packed[:_LENGTH])
+        listed = self._packed[_LENGTH:begin]
+        self._places = _PLACES.validate_json(zlib.decompress(listed)) if listed else {}
+        self._begin = begin
+
+    def __getitem__(self, path: str) -> str:
+        begin, end = self._places[path]
+        return zlib.decompress(self._packed[self._begin + begin : self._begin + end]).decode()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
