@@ -94,7 +94,7 @@ class Forgetting:
                 )
                 .limit(AT_ONCE)
             )
-            return [(change, number) for change, number in rows.all()]
+            return [(change, number) for change, number in rows.all() if number is not None]
 
     async def _deleted(self, projects: Collection[UUID]) -> list[DeletedCard]:
         async with self._database.read() as db:
