@@ -23,6 +23,7 @@ from vibe_app.board.spending.limits import Limits, nano
 from vibe_app.board.tasks.service import Tasks
 from vibe_app.changes.decisions import Decisions
 from vibe_app.changes.forgetting import Forgetting
+from vibe_app.changes.joining import Joining
 from vibe_app.changes.remotes import Remotes
 from vibe_app.changes.texts import Texts
 from vibe_app.changes.trees import Trees
@@ -77,6 +78,7 @@ class Services:
     comments: Comments
     texts: Texts
     decisions: Decisions
+    joining: Joining
     jobs: Jobs
     usage: Usage
     workspaces: Workspaces
@@ -180,6 +182,7 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
         comments=Comments(database),
         texts=Texts(database, workspaces, git),
         decisions=Decisions(database, workspaces, trees, git, agent, remotes),
+        joining=Joining(database, workspaces, remotes),
         event_log=event_log,
         jobs=jobs,
         usage=usage,

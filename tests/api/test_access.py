@@ -74,6 +74,8 @@ NEEDS = {
     ("post", "/tasks/{task_id}/move"): "editor",
     ("post", "/tasks/{task_id}/execute"): "editor",
     ("post", "/workspace/restart"): "editor",
+    ("post", "/remote/fetch"): "editor",
+    ("post", "/remote/join"): "editor",
     ("post", "/tasks/{task_id}/stop"): "editor",
     ("get", "/tasks/{task_id}/sessions"): "viewer",
     ("get", "/tasks/{task_id}/sessions/{session_id}"): "viewer",

@@ -43,6 +43,8 @@ IN_PROJECT = {
         ("put", "/files/content"),
         ("post", "/files/folder"),
         ("post", "/files/move"),
+        ("post", "/remote/fetch"),
+        ("post", "/remote/join"),
         ("post", "/tasks"),
         ("patch", "/tasks/{task_id}"),
         ("delete", "/tasks/{task_id}"),

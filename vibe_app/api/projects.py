@@ -13,6 +13,7 @@ from vibe_app.api.errors import errors
 from vibe_app.api.schemas import After, Page, PageSize
 from vibe_app.board.projects import schemas
 from vibe_app.board.sessions.schemas import SessionList
+from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.errors import NotFound
 from vibe_app.wiring import services
 from vibe_app.workspaces.service import ERASURE
@@ -86,6 +87,27 @@ async def restart_workspace(
     """End what runs of the workspace and start it anew; its files stay. For who may execute."""
     await services().workspaces.restart(actor, project_id, interrupt=interrupt)
     return await services().projects.read(actor, project_id)
+
+
+@projects.post("/{project_id}/remote/fetch", responses=errors(400, 404, 409, 429, 502))
+async def fetch_remote(actor: Asker, project_id: UUID) -> schemas.ProjectView:
+    """Bring the base branch to what is new at the project's repository, now. For editors.
+
+    How it stands then is `remote` of the answer, a server that does not answer among it.
+    """
+    await services().joining.fetch(actor, project_id)
+    return await services().projects.read(actor, project_id)
+
+
+@projects.post("/{project_id}/remote/join", responses=errors(400, 404))
+async def join_remote(actor: Asker, project_id: UUID) -> TaskView:
+    """Make a card whose agent brings the base branch together with its remote, where the two have diverged.
+
+    It waits to be executed, and its change to be accepted, as any other. Asking again returns the same card
+    until it is done. For editors.
+    """
+    task_id, _ = await services().joining.join(actor, project_id)
+    return await services().tasks.read(actor, project_id, task_id)
 
 
 @members.get("", responses=errors(400, 404))

@@ -318,6 +318,9 @@ class Decisions:
         if project is None:
             return
         endpoint = await self._at(change)
+        if change.brings:
+            # How the base branch stands to its remote is another thing now.
+            await self._remotes.fetch(endpoint, project)
         if delivers(project):
             await self._write(change, delivery={"state": "waiting"})
         delivery = await self._remotes.deliver(endpoint, project, change)

@@ -119,6 +119,7 @@ class Remotes:
         except VibeError as error:
             why, code = error.message, error.code
         else:
+            await self._note(project.id, {"outcome": "same", "branch": branch, "at": iso(now())}, 0)
             return {"state": "pushed", "branch": branch, "commit": head, "at": iso(now())}
         log.warning("project %s: what was accepted was not pushed: %s", project.id, why)
         return {"state": "failed", "code": code, "error": why, "at": iso(now())}
@@ -144,6 +145,7 @@ _DIVERGED = (
 def _state(fetched: Fetched) -> dict[str, Any]:
     return {
         "outcome": fetched.outcome,
+        "branch": fetched.branch,
         "ahead": fetched.ahead,
         "behind": fetched.behind,
         "at": iso(now()),

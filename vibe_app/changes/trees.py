@@ -80,6 +80,7 @@ class Kept:
         left_out: What is in no checkpoint.
         base: On what the change is founded.
         behind: By how many commits the base branch has moved on since.
+        brings: How many commits of the remote's it has that the base branch has not.
         round: What differs from the checkpoint before the session.
     """
 
@@ -89,6 +90,7 @@ class Kept:
     left_out: Sequence[LeftOut] = ()
     base: str = ""
     behind: int = 0
+    brings: int = 0
     round: Diff = field(default_factory=lambda: _NOTHING)
 
 
@@ -195,6 +197,7 @@ def columns_of(kept: Kept) -> dict[str, Any]:
         "revision": kept.revision,
         "base_commit": kept.base,
         "behind": kept.behind,
+        "brings": kept.brings,
         "files": content.pack_files(kept.diff.files),
         "patches": kept.patches,
         "file_count": kept.diff.count,
@@ -221,7 +224,7 @@ async def read_change(git: GitClient, endpoint: Endpoint, taken: Checkpoint, bef
     if before is not None and before != base:
         round_ = await git.diff(endpoint, AskDiff(base=before, revision=revision))
     packed = await asyncio.to_thread(content.pack_patches, patches.patches)
-    return Kept(revision, diff, packed, taken.left_out, base, taken.behind, round_)
+    return Kept(revision, diff, packed, taken.left_out, base, taken.behind, taken.brings, round_)
 
 
 def _checkpoint(

@@ -114,6 +114,9 @@ class Checkpoint(_Message):
         "agent has brought that into its tree"
     )
     behind: Amount = Field(default=0, description="Commits of the base branch since then")
+    brings: Amount = Field(
+        default=0, description="Commits of the remote's that it has and the base branch has not"
+    )
     number: Amount = Field(default=0, description="Which checkpoint of the card it is, from 1")
     written: bool = False
     left_out: list[LeftOut] = Field(default_factory=list[LeftOut])
@@ -295,6 +298,7 @@ class Fetched(_Message):
 
     outcome: Literal["same", "forwarded", "merged", "diverged", "gone"]
     head: Commit
+    branch: str = Field(default="", max_length=250, description="Its name at the remote")
     moved: Amount = Field(default=0, description="Commits by which the base has moved on just now")
     ahead: Amount = Field(default=0, description="Commits of the base that the remote has not")
     behind: Amount = Field(default=0, description="Commits of the remote that the base has not")

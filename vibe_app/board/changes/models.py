@@ -46,7 +46,8 @@ class Change(SQLModel, table=True):
     `base_commit` is where it began, `revision` its newest checkpoint: NULL for as long as nothing differs.
     What is shown of it is kept with it, so that it can be read while its workspace sleeps: `files` is the
     list and `patches` the beginning of the texts, both compressed JSON (`board.changes.content`).
-    `prepared` tells that its set-up has run.
+    `prepared` tells that its set-up has run, `brings` how many commits of the remote's it has that the base
+    branch has not.
 
     What somebody wants done with it stands in `intent`, with who and when, until it is done; `problem` is
     why the last one was not. While it is ACCEPTING, `merge_old` and `merge_new` are the commits between
@@ -74,6 +75,7 @@ class Change(SQLModel, table=True):
     base_commit: str = Field(sa_column=Column(String(HASH), nullable=False))
     revision: str | None = Field(default=None, sa_column=_hash())
     behind: int = Field(default=0, nullable=False)
+    brings: int = Field(default=0, nullable=False)
     prepared: bool = Field(default=False, nullable=False)
     file_count: int = Field(default=0, nullable=False)
     additions: int = Field(default=0, nullable=False)

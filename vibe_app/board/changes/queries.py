@@ -26,7 +26,16 @@ is_open: ColumnElement[bool] = col(Change.state).in_(sorted(map(str, OPEN_CHANGE
 # What a card shows of its change, by names that no column of its session has.
 CARD_FIELDS = [
     getattr(Change, name).label(f"change_{name}")
-    for name in ("state", "revision", "file_count", "additions", "deletions", "conflicts", "intent")
+    for name in (
+        "state",
+        "revision",
+        "file_count",
+        "additions",
+        "deletions",
+        "conflicts",
+        "intent",
+        "behind",
+    )
 ]
 
 
@@ -42,6 +51,7 @@ def card_of(row: Any) -> ChangeCard | None:
         deletions=row.change_deletions,
         conflicts=bool(row.change_conflicts),
         busy=row.change_intent,
+        behind=row.change_behind,
     )
 
 

@@ -37,6 +37,7 @@ class ChangeCard(View):
     busy: str | None = Field(
         default=None, description="What is being done with it: accept, discard or restore"
     )
+    behind: int = Field(default=0, description="By how many commits the base branch has moved on since")
 
 
 class BaseView(View):
@@ -65,6 +66,9 @@ class ChangeView(View):
     file_count: int = 0
     additions: int = 0
     deletions: int = 0
+    brings: int = Field(
+        default=0, description="Commits of the remote's that it brings into the base branch's history"
+    )
     left_out: list[LeftOut] = Field(
         default_factory=list[LeftOut], description="What of the tree is not in it, and why"
     )

@@ -250,6 +250,7 @@ async def view_of(db: AsyncSession, change: Change | None, user_id: UUID) -> Cha
         file_count=change.file_count,
         additions=change.additions,
         deletions=change.deletions,
+        brings=change.brings,
         left_out=[LeftOut.model_validate(each) for each in change.left_out],
         conflicts=change.conflicts,
         intent=change.intent if change.state in OPEN_CHANGE or change.intent in _SHOWN else None,

@@ -66,6 +66,26 @@ INTERRUPTED = (
 """What the conversation is told whose run was lost and is taken up again."""
 
 
+def join_prompt(branch: str, ahead: int, behind: int) -> str:
+    """Return what a card says that brings a branch together with its remote.
+
+    Args:
+        branch: The branch's name at the remote.
+        ahead: Commits that the remote has not.
+        behind: Commits that are only there.
+    """
+    return (
+        f"The branch `{branch}` and the repository that it comes from have gone different ways: {ahead} "
+        f"commits are only here, {behind} only there, and they conflict. Bring them together in this folder:"
+        f"\n\n"
+        f"1. `git fetch origin refs/remotes/origin/{branch}` gets what is there. It needs no network.\n"
+        f"2. `git merge --no-ff FETCH_HEAD`, and solve the conflicts so that what both sides wanted stays "
+        f"true. Leave no conflict markers.\n"
+        f"3. Finish the merge with a commit. Do not squash and do not rebase: the commits from there must "
+        f"stay in the history.\n"
+    )
+
+
 def solve_prompt(branch: str, paths: Sequence[str]) -> str:
     """Return what the agent is told where its change does not fit on the base branch any more."""
     shown = "\n".join(f"- {path}" for path in paths[:_MOST_FILES])

@@ -35,7 +35,8 @@ class Project(SQLModel, table=True):
 
     `next_number` is that of the next card. `setup` is a command that prepares each new tree, `copied` names
     what such a tree is given of the base's folder although git ignores it. `delivery` is what becomes of
-    what is accepted, `remote_state` how the base branch stood to its remote when that was last looked at.
+    what is accepted, `remote_state` how the base branch stood to its remote when that was last looked at;
+    `joining_task_id` is the card that was last made to bring the two together.
     """
 
     __tablename__ = "projects"
@@ -51,6 +52,7 @@ class Project(SQLModel, table=True):
     copied: list[str] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     delivery: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     remote_state: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    joining_task_id: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))
     network: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     limit_nano: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     limit_tokens: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))

@@ -199,7 +199,12 @@ class ProjectView(ProjectCard):
     copied: list[str] | None = Field(description="What each card's folder is given though git ignores it")
     delivery: str = Field(description="What becomes of what is accepted: `none` or `push`")
     remote: dict[str, Any] | None = Field(
-        description="How the base branch stood to its remote when that was last looked at"
+        description="How the base branch stood to its remote when that was last looked at: `outcome` "
+        "(`same`, `forwarded`, `merged`, `diverged`, `gone`, or `unreachable` with `why`), `ahead`, `behind`,"
+        " `at`"
+    )
+    joining_task_id: UUID | None = Field(
+        description="The card that brings the base branch together with its remote, until it is done"
     )
     repo_url: str | None = Field(description="Without any credential")
     branch: str | None = Field(description="Null is the repository's own choice")

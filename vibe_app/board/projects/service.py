@@ -179,9 +179,13 @@ class Projects:
         async with self._database.transaction() as db:
             project, _ = await require(db, actor, project_id, ProjectRole.OWNER, Scope.WRITE, lock=True)
             if remote:
+                before = project.repo_url, project.repo_branch
                 changes, credential = remotes.changed(actor, project, remote)
                 if changes:
                     await self._credentials.put(db, project_id, credential)
+                if (project.repo_url, project.repo_branch) != before:
+                    # It told of another one.
+                    project.remote_state = None
                 await self._workspaces.forgive(db, project_id)
             if given_limits is not None:
                 values |= limits_of.changed(Limits.of(project), given_limits, self._limits).columns()
@@ -299,6 +303,9 @@ class Projects:
         signing = await self._credentials.having(db, ids)
         workspaces = await self._workspaces.views(db, ids)
         cards = await self._cards(db, actor, projects)
+        joining = await task_queries.unfinished(
+            db, [p.joining_task_id for p in projects if p.joining_task_id]
+        )
         return [
             ProjectView(
                 **dict(card),
@@ -309,6 +316,7 @@ class Projects:
                 copied=project.copied,
                 delivery=(project.delivery or {}).get("mode", "none"),
                 remote=project.remote_state,
+                joining_task_id=project.joining_task_id if project.joining_task_id in joining else None,
                 network_in_force=self._network if project.network is None else project.network,
                 # A process of the version before may have stored one with a credential just now.
                 repo_url=project.repo_url and addresses.bare(project.repo_url),

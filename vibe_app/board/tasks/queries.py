@@ -27,6 +27,14 @@ POSITION_GAP = 1024.0
 _DESCRIPTION: Any = Task.description
 
 
+async def unfinished(db: AsyncSession, task_ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of some cards that are there and not done."""
+    if not task_ids:
+        return set()
+    query = select(col(Task.id)).where(col(Task.id).in_(task_ids), col(Task.status) != str(TaskStatus.DONE))
+    return set(await db.scalars(query))
+
+
 async def move_task(
     db: AsyncSession, task_id: UUID, sources: Iterable[TaskStatus], target: TaskStatus, **values: Any
 ) -> None:

@@ -30,6 +30,7 @@ from vibe_app.web.components.drawer import DrawerState, read_drawer, show_drawer
 from vibe_app.web.components.history import HistoryState
 from vibe_app.web.components.kanban import ask_where, kanban
 from vibe_app.web.components.output import OutputState
+from vibe_app.web.components.remote_line import needs_somebody, remote_words
 from vibe_app.web.components.review import ReviewState
 from vibe_app.web.components.status import COLUMNS
 from vibe_app.web.layout import RailState, read_rail, show_rail
@@ -66,6 +67,9 @@ class BoardState(rx.State):
     workspace: str = "stopped"
     workspace_reason: str = ""
     notices: list[str] = []
+    remote: str = ""
+    remote_words: str = ""
+    joining: str = ""
     todo: list[Card] = []
     in_progress: list[Card] = []
     ai_review: list[Card] = []
@@ -300,6 +304,8 @@ def _show_project(state: BoardState, project: ProjectView) -> None:
     state.can_edit = project.role.covers(ProjectRole.EDITOR)
     state.workspace, state.workspace_reason = project.workspace.status.value, project.workspace.reason or ""
     state.notices = project.workspace.notices
+    state.remote, state.remote_words = needs_somebody(project), remote_words(project.remote)
+    state.joining = str(project.joining_task_id or "")
     state.missing = ""
     state.total = project.task_count
 

@@ -23,7 +23,8 @@ class Card:
     `stopping` while that one is asked to stop, or empty. `words` is the run line; `line` the
     last line of output.
     `spent` is what it has spent of what it may, in words; `steps` how far it is on its own list.
-    `change` tells that it has an open change, with `additions` and `deletions`.
+    `change` tells that it has an open change, with `additions` and `deletions`; `behind` by how many
+    commits the base branch has moved on since.
     `quiet` is since when nothing was heard of it, 0 where that is not worth a word.
     """
 
@@ -44,6 +45,7 @@ class Card:
     additions: int = 0
     deletions: int = 0
     conflicts: bool = False
+    behind: int = 0
     since: int = 0
     quiet: int = 0
 
@@ -62,7 +64,7 @@ def card_of(task: TaskCard) -> Card:
         number=task.number or 0,
     )
     if task.change is not None and task.change.state in OPEN_CHANGE and task.change.files:
-        card.change, card.conflicts = True, task.change.conflicts
+        card.change, card.conflicts, card.behind = True, task.change.conflicts, task.change.behind
         card.additions, card.deletions = task.change.additions, task.change.deletions
     if session is None:
         return card

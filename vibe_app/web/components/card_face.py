@@ -107,7 +107,18 @@ def counts(additions: Any, deletions: Any) -> rx.Component:
 def _change(card: Any) -> rx.Component:
     """The line of a card's change, at the right."""
     return rx.el.span(
-        rx.cond(card.conflicts, rx.el.span("Conflicts", class_name="v-chip v-amber")),
+        rx.cond(
+            card.conflicts,
+            rx.el.span("Conflicts", class_name="v-chip v-amber"),
+            rx.cond(
+                card.behind > 0,
+                rx.el.span(
+                    f"{card.behind} behind",
+                    title="Commits by which the base branch has moved on since the card began",
+                    class_name="v-quiet v-digits",
+                ),
+            ),
+        ),
         counts(card.additions, card.deletions),
         class_name="v-card-change",
     )

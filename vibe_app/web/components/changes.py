@@ -69,6 +69,7 @@ class ChangesState(rx.State):
     """What there is; another where the change has moved on meanwhile."""
     branch: str = ""
     behind: int = 0
+    brings: int = 0
     additions: int = 0
     deletions: int = 0
     count: int = 0
@@ -191,6 +192,7 @@ def show_change(state: ChangesState, read: ReadChange, task: TaskCard) -> None:
         "newest": newest,
         "branch": view.base.branch if view.base else "",
         "behind": view.base.behind if view.base else 0,
+        "brings": view.brings,
         "left_out": [f"{each.path} is not in it: {each.why}." for each in view.left_out],
         "conflicts": view.conflicts,
         "intent": view.intent or "",

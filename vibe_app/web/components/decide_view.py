@@ -276,6 +276,19 @@ def what_stands_before(base: Any, can_edit: Any) -> rx.Component:
             ),
         ),
         rx.cond(ChangesState.intent != "", _sentence("blue", "loader-circle", intents)),
+        rx.cond(
+            (ChangesState.brings > 0) & (ChangesState.state == "open"),
+            _sentence(
+                "gray",
+                "git-merge",
+                rx.cond(
+                    ChangesState.brings == 1,
+                    "It also brings in 1 commit of the repository, joined with yours by the agent.",
+                    f"It also brings in {ChangesState.brings} commits of the repository, joined with yours "
+                    "by the agent.",
+                ),
+            ),
+        ),
         _fit(can_edit),
         _problem(can_edit),
         rx.foreach(ChangesState.left_out, lambda words: _sentence("amber", "file-x", words)),

@@ -10,6 +10,7 @@ from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.projects.schemas import ProjectPatch, ProjectView, RepoCredential
 from vibe_app.web.auth import acts
 from vibe_app.web.components.parts import field
+from vibe_app.web.components.remote_line import RemoteState, remote_part, show_remote
 from vibe_app.web.components.sections import for_owners
 from vibe_app.web.forms import words
 from vibe_app.web.place import known
@@ -30,7 +31,9 @@ class RepositoryState(rx.State):
     async def save(self, actor: Actor, form: dict[str, Any]):
         """Keep what is in the form; an empty token leaves the one that is kept."""
         patch = ProjectPatch(**repository_of(form))
-        show(self, await services().projects.change(actor, known(self.project_id), patch))
+        project = await services().projects.change(actor, known(self.project_id), patch)
+        show(self, project)
+        show_remote(await self.get_state(RemoteState), project)
         # A workspace that could not be made of the old address is made of this one.
         await services().workspaces.opened(actor, known(self.project_id))
         return rx.toast.success("Repository saved.")
@@ -80,6 +83,13 @@ def sign_in_fields(hint: str, branch: Any = "") -> list[rx.Component]:
 
 def repository_part() -> rx.Component:
     """The form; `show` fills it."""
+    return rx.fragment(
+        remote_part(),
+        _form(),
+    )
+
+
+def _form() -> rx.Component:
     return rx.el.form(
         for_owners(
             RepositoryState.looks_only,

@@ -18,6 +18,7 @@ from vibe_app.web.components.project_limits import LimitsState, limits_part, sho
 from vibe_app.web.components.project_network import NetworkState, network_part, show_network
 from vibe_app.web.components.project_repository import RepositoryState, repository_part, show
 from vibe_app.web.components.project_trees import TreesState, show_trees, trees_part
+from vibe_app.web.components.remote_line import RemoteState, show_remote
 from vibe_app.web.components.sections import for_owners, labelled, row_of
 from vibe_app.web.forms import words
 from vibe_app.web.place import known
@@ -61,6 +62,7 @@ class ProjectSettingsState(rx.State):
         self.looks_only = not self.manages
         self.members = await _members(actor, project.id)
         show(await self.get_state(RepositoryState), project)
+        show_remote(await self.get_state(RemoteState), project)
         show_limits(await self.get_state(LimitsState), project)
         show_network(await self.get_state(NetworkState), project)
         show_trees(await self.get_state(TreesState), project)

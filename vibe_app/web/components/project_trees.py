@@ -25,7 +25,6 @@ class TreesState(rx.State):
     setup: str = ""
     copied: str = ""
     delivery: str = "none"
-    remote: str = ""
     looks_only: bool = True
     shown: str = "0"
 
@@ -55,29 +54,8 @@ def show_trees(state: TreesState, project: ProjectView) -> None:
     state.setup = project.setup or ""
     state.copied = "\n".join(project.copied or [])
     state.delivery = project.delivery
-    state.remote = remote_words(project.remote)
     state.looks_only = project.role is not ProjectRole.OWNER
     state.shown = str(int(state.shown) + 1)
-
-
-def remote_words(remote: dict[str, Any] | None) -> str:
-    """Say how the base branch stood to its remote when that was last looked at."""
-    said = remote or {}
-    ahead, behind = said.get("ahead") or 0, said.get("behind") or 0
-    match said.get("outcome"):
-        case None:
-            return ""
-        case "unreachable":
-            return f"The repository could not be asked for what is new: {said.get('why')}"
-        case "diverged":
-            return (
-                f"Diverged: the base branch has {ahead} commits that the repository has not, and it {behind} "
-                "that conflict with them. Execute a card that merges them."
-            )
-        case "gone":
-            return "The repository has no such branch any more."
-        case _:
-            return f"{ahead} ahead of the repository." if ahead else "As the repository has it."
 
 
 def trees_part() -> rx.Component:
@@ -116,7 +94,6 @@ def trees_part() -> rx.Component:
                     value=TreesState.delivery,
                     on_change=TreesState.set_delivery,
                 ),
-                f"{TreesState.remote}",
             ),
             rx.button("Save", type="submit"),
         ),

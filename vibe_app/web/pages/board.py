@@ -21,6 +21,7 @@ from vibe_app.web.components.output import OutputState
 from vibe_app.web.components.parts import empty_state, icon_button, skeleton
 from vibe_app.web.components.project_bar import project_tabs
 from vibe_app.web.components.project_settings import ProjectSettingsState, project_settings_dialog
+from vibe_app.web.components.remote_line import remote_line
 from vibe_app.web.components.status import PRIORITY_LOOKS, missing_chip
 from vibe_app.web.components.workspace import workspace_chip
 from vibe_app.web.layout import RailState, framed, top_bar
@@ -172,6 +173,14 @@ def board_page() -> rx.Component:
     close = f"/p/{BoardState.project_id}"
     missing = empty_state("search-x", "No board here", BoardState.missing, rx.link("All projects", href="/"))
     board = rx.fragment(
+        remote_line(
+            BoardState.remote,
+            BoardState.remote_words,
+            BoardState.project_id,
+            BoardState.joining,
+            BoardState.can_edit,
+            RailState.may_execute,
+        ),
         _filters(),
         rx.cond(BoardState.loaded, board_columns(), _loading()),
         drawer(

@@ -35,10 +35,23 @@ async def plan(hub: Hub, asked: wire.PlanMerge) -> wire.MergePlan:
     tree, conflicts = await joined(hub, old, asked.revision)
     if conflicts:
         return wire.MergePlan(old=old, conflicts=conflicts)
-    if tree == await hub.tree_of(old):
+    theirs = await _theirs(hub, old, asked.revision)
+    if tree == await hub.tree_of(old) and not theirs:
         return wire.MergePlan(old=old, new=old)
-    parents = [old] if asked.strategy == "squash" else [old, asked.revision]
+    parents = [old, *theirs] if asked.strategy == "squash" else [old, asked.revision]
     return wire.MergePlan(old=old, new=await hub.commit(tree, parents, asked.message, asked.author))
+
+
+async def _theirs(hub: Hub, old: str, revision: str) -> list[str]:
+    """The newest commit of the remote's that a checkpoint has and the base branch has not, if there is one.
+
+    It stays in the history however the change is joined: else the remote would go on being another.
+    """
+    there = await hub.remote_head()
+    if not there or await hub.contains(old, there):
+        return []
+    found = await hub.git("merge-base", revision, there, accepted=(0, 1))
+    return [] if found.status or await hub.contains(old, found.word) else [found.word]
 
 
 async def joined(hub: Hub, ours: str, theirs: str) -> tuple[str, list[str]]:

@@ -64,17 +64,20 @@ async def keep(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkp
     finally:
         # Whatever comes of it, nothing is at work here once the tree is free for others.
         await asyncio.wait([beside])
-    base, head, kept = beside.result()
+    (base, theirs), head, kept = beside.result()
     behind = 0 if base == head else await hub.count(base, head)
+    brings = await hub.count(head, theirs) if theirs else 0
     parents = [before]
-    if base != before and not await hub.contains(before, base):
-        # The base was brought into the tree: from now on the change is what differs from there.
-        parents.append(base)
+    # What was brought into the tree of the base: from now on the change is what differs from there. What
+    # was of its remote: with the change it joins the base branch.
+    for brought_in in filter(None, (base, theirs)):
+        if brought_in != before and not await hub.contains(before, brought_in):
+            parents.append(brought_in)
     if len(parents) == 1 and found.tree == await hub.tree_of(before):
         at = next((k for k, commit in reversed(kept) if commit == asked.revision), 0)
         revision = asked.revision
         return wire.Checkpoint(
-            base=base, behind=behind, revision=revision, number=at, left_out=found.left_out
+            base=base, behind=behind, brings=brings, revision=revision, number=at, left_out=found.left_out
         )
     number_of_it, commit = kept[-1] if kept else (0, "")
     if not commit or not await _is(hub, commit, found.tree, parents):
@@ -84,6 +87,7 @@ async def keep(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkp
     return wire.Checkpoint(
         base=base,
         behind=behind,
+        brings=brings,
         revision=commit,
         number=number_of_it,
         written=True,
@@ -91,7 +95,7 @@ async def keep(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkp
     )
 
 
-async def _known(hub: Hub, number: int, base: str) -> tuple[str, str, list[tuple[int, str]]]:
+async def _known(hub: Hub, number: int, base: str) -> tuple[tuple[str, str], str, list[tuple[int, str]]]:
     """What the hub knows beside the tree: on what the change is founded, the base's head, checkpoints."""
     return await brought(hub, number, base), await hub.head(), await kept_of(hub, number)
 

@@ -46,6 +46,8 @@ LONGEST = 900.0
 MOST = 64 << 20
 """Bytes of an answer that are kept in memory."""
 DRAFT, TRASH = ".new-", ".trash-"
+REMOTE_HEAD = "refs/remotes/origin/HEAD"
+"""Leads to the branch that was fetched last."""
 
 _HEADS = "refs/heads/"
 _FULL = re.compile(rb"No space left on device|Disk quota exceeded")
@@ -137,6 +139,11 @@ class Hub:
         if found.status:
             raise _damaged()
         return found.word
+
+    async def remote_head(self) -> str:
+        """The newest commit of the remote's branch, as it was last fetched; empty where there is none."""
+        found = await self.git("rev-parse", "--quiet", "--verify", REMOTE_HEAD, accepted=(0, 1))
+        return found.word if found.status == 0 else ""
 
     async def require(self, *commits: str | None) -> None:
         """Make sure that commits are there.

@@ -16,7 +16,7 @@ from vibe_app.networks import networks
 from vibe_app.wire import git as wire
 from vibe_app.workspace_services.git import base, cloning, program, reach
 from vibe_app.workspace_services.git.cloning import Source
-from vibe_app.workspace_services.git.hub import Hub
+from vibe_app.workspace_services.git.hub import REMOTE_HEAD, Hub
 from vibe_app.workspace_services.git.program import Call, Failed
 
 _HEADS, _REMOTE = "refs/heads/", "refs/remotes/origin/"
@@ -41,7 +41,7 @@ async def fetch(hub: Hub, remote: wire.Remote) -> wire.Fetched:
             there = f"{_HEADS}{branch}"
             at = ("--", str(source.address))
             if not await program.run(hub.path, call, "ls-remote", *at, there):
-                return wire.Fetched(outcome="gone", head=await hub.head())
+                return wire.Fetched(outcome="gone", head=await hub.head(), branch=branch)
             how = ("fetch", "--quiet", "--no-write-fetch-head", "--no-recurse-submodules")
             into = f"+{there}:{_REMOTE}{branch}"
             await program.run_long(hub.path, call, None, *how, "--progress", *at, into)
@@ -49,7 +49,8 @@ async def fetch(hub: Hub, remote: wire.Remote) -> wire.Fetched:
             raise Unavailable(cloning.refused(str(error), source, "fetched"), "fetch_failed") from error
         except Unavailable as error:
             raise Unavailable(error.message.replace(" cloned", " fetched"), "fetch_failed") from error
-        theirs = (await hub.git("rev-parse", "--verify", f"{_REMOTE}{branch}")).word
+        await hub.git("symbolic-ref", REMOTE_HEAD, f"{_REMOTE}{branch}")
+        theirs = await hub.remote_head()
     async with hub.locked("base"):
         message = f"Merge branch '{branch}' of {source.address}\n"
         before = await hub.head()
@@ -57,9 +58,8 @@ async def fetch(hub: Hub, remote: wire.Remote) -> wire.Fetched:
         moved = 0 if head == before else await hub.count(before, head)
         counted = await hub.git("rev-list", "--left-right", "--count", f"{head}...{theirs}")
         ahead, behind = map(int, counted.out.split())
-        return wire.Fetched.model_validate(
-            {"outcome": outcome, "head": head, "moved": moved, "ahead": ahead, "behind": behind}
-        )
+        told = {"outcome": outcome, "head": head, "branch": branch}
+        return wire.Fetched.model_validate(told | {"moved": moved, "ahead": ahead, "behind": behind})
 
 
 async def push(hub: Hub, asked: wire.Push) -> wire.Pushed:
