@@ -90,6 +90,7 @@ class Forgetting:
                     col(Change.dropped_at).is_(None),
                     col(Change.decided_at) < now() - KEPT_FOR - SETTLED,
                     col(Change.intent).is_(None),
+                    col(Task.number).is_not(None),
                 )
                 .limit(AT_ONCE)
             )

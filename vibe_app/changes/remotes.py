@@ -119,7 +119,11 @@ class Remotes:
         except VibeError as error:
             why, code = error.message, error.code
         else:
-            await self._note(project.id, {"outcome": "same", "branch": branch, "at": iso(now())}, 0)
+            await self._note(
+                project.id,
+                {"outcome": "same", "branch": branch, "ahead": 0, "behind": 0, "at": iso(now())},
+                0,
+            )
             return {"state": "pushed", "branch": branch, "commit": head, "at": iso(now())}
         log.warning("project %s: what was accepted was not pushed: %s", project.id, why)
         return {"state": "failed", "code": code, "error": why, "at": iso(now())}

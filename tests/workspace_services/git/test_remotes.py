@@ -130,11 +130,11 @@ async def test_what_is_new_there_comes_forward(server: GitServer, tmp_path: Path
     assert (same.outcome, same.ahead, same.behind) == ("same", 0, 0)
     newer = publish(server, "one\ntwo\n3\n")
     found = await remotes.fetch(hub, remote(server))
-    assert found == wire.Fetched(outcome="forwarded", head=newer, moved=1)
+    assert found == wire.Fetched(branch="main", outcome="forwarded", head=newer, moved=1)
     assert (hub.base / "a.txt").read_text() == "one\ntwo\n3\n"
     ours = await put_on_base(hub, {"ours": "x"})
     ahead = await remotes.fetch(hub, remote(server))
-    assert ahead == wire.Fetched(outcome="same", head=ours, ahead=1)
+    assert ahead == wire.Fetched(branch="main", outcome="same", head=ours, ahead=1)
 
 
 async def test_both_went_on_and_are_joined_or_said_to_have_parted(server: GitServer, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ async def test_a_branch_that_is_gone_and_other_faults_are_said(server: GitServer
     hub = await cloned(server, tmp_path / "ws")
     head = await hub.head()
     gone = await remotes.fetch(hub, remote(server, branch="nowhere"))
-    assert gone == wire.Fetched(outcome="gone", head=head)
+    assert gone == wire.Fetched(branch="nowhere", outcome="gone", head=head)
     with pytest.raises(Unavailable, match=r"could not be fetched.*does not take the token") as caught:
         await remotes.fetch(hub, remote(server, token="wr0ng-token"))
     assert "wr0ng" not in caught.value.message
