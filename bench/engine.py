@@ -68,7 +68,7 @@ async def lifecycles(kind: str, count: int) -> list[Figure]:
     async with engine(kind, Script.endless()) as (parts, actor, project):
         for number in range(count):
             task = await parts.tasks.create(actor, project, NewTask(title=f"Card {number}"))
-            session = await parts.sessions.execute(actor, project, task.id)
+            session = await parts.starts.execute(actor, project, task.id)
             began = time.perf_counter()
             claims.append((await until(parts, actor, session, over=False) - began) * 1000)
             began = time.perf_counter()
@@ -90,7 +90,7 @@ async def throughput(kind: str, count: int, sessions: int) -> Figure:
             for number in range(sessions)
         ]
         began = time.perf_counter()
-        started = [await parts.sessions.execute(actor, project, task.id) for task in tasks]
+        started = [await parts.starts.execute(actor, project, task.id) for task in tasks]
         ends = await asyncio.gather(*(until(parts, actor, session, over=True) for session in started))
         rate = each * sessions / (max(ends) - began)
     many = f"{sessions} sessions" if sessions > 1 else "one session"

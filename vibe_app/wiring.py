@@ -19,6 +19,7 @@ from vibe_app.board.changes.comments import Comments
 from vibe_app.board.changes.service import Changes
 from vibe_app.board.projects.service import Projects
 from vibe_app.board.sessions.service import Sessions
+from vibe_app.board.sessions.starting import Starts
 from vibe_app.board.spending.limits import Limits, nano
 from vibe_app.board.tasks.service import Tasks
 from vibe_app.changes.decisions import Decisions
@@ -72,6 +73,7 @@ class Services:
     providers: Providers
     projects: Projects
     tasks: Tasks
+    starts: Starts
     sessions: Sessions
     event_log: EventLog
     changes: Changes
@@ -169,15 +171,14 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
             database, WorkspaceRows(), credentials, settings.project_limit, limits, settings.network
         ),
         tasks=Tasks(database, settings.installation_limit, settings.quiet_notice),
-        sessions=Sessions(
+        starts=Starts(
             database,
-            settings.installation_limit,
             model,
-            quiet_notice=settings.quiet_notice,
-            limits=limits,
-            opencode_version=OPENCODE_VERSION,
-            image=settings.opencode_server_image if settings.runtime == "kubernetes" else "",
+            limits,
+            OPENCODE_VERSION,
+            settings.opencode_server_image if settings.runtime == "kubernetes" else "",
         ),
+        sessions=Sessions(database, settings.installation_limit, quiet_notice=settings.quiet_notice),
         changes=Changes(database),
         comments=Comments(database),
         texts=Texts(database, workspaces, git),

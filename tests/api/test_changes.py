@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,6 +180,22 @@ async def test_a_follow_up_goes_on_in_the_same_tree_and_conversation(
     assert await board.status(task) == "AI_REVIEW"
     since = (await board.viewer.get(f"{task}/change", params={"since": revision})).json()
     assert [each["path"] for each in since["files"]] == ["app.py"]
+
+
+async def test_a_follow_up_with_the_same_key_is_the_same(board: Board, agent: Agent, hub: Hub) -> None:
+    task = await board.task()
+    agent.work = writes(app__py="one\n2\nthree\n")
+    await run(board, task)
+    body = {"message": "And now?", "revision": (await change(board, task))["revision"]}
+    long = await board.editor.post(f"{task}/follow-up", json=body, headers={"Idempotency-Key": "k" * 201})
+    assert (long.status_code, long.json()["code"]) == (400, "invalid_idempotency_key")
+    key = {"Idempotency-Key": "once"}
+    asked = (board.editor.post(f"{task}/follow-up", json=body, headers=key) for _ in range(3))
+    answers = await asyncio.gather(*asked)
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["session_id"] for answer in answers}) == 1
+    await board.session_is(task, "completed")
+    assert len(await board.sessions(task)) == 2
 
 
 async def test_a_follow_up_that_fails_returns_the_card_and_the_comments(

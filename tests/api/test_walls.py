@@ -42,7 +42,7 @@ async def test_what_a_member_executed_before_does_not_begin_without_a_wall(
 ) -> None:
     task = await board.task()
     member = replace(await parts.accounts.who(board.tokens["editor"]), kept_from="")
-    await parts.sessions.execute(member, UUID(board.project), UUID(task.rpartition("/")[2]))
+    await parts.starts.execute(member, UUID(board.project), UUID(task.rpartition("/")[2]))
     session = await board.session_is(task, "failed")
     assert "only admins" in session["error"]
     assert await board.status(task) == "TODO"

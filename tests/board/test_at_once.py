@@ -86,7 +86,7 @@ async def test_what_is_executed_while_it_is_deleted(
         if whole_project:
             deleting.close()
             deleting = resting.projects.delete(owner, task.project_id, "Sample")
-        executing = resting.sessions.execute(owner, task.project_id, task.id)
+        executing = resting.starts.execute(owner, task.project_id, task.id)
         codes = await refused(executing, deleting)
         if codes[0] is None:
             assert codes[1] == "session_live"
@@ -102,7 +102,7 @@ async def test_a_change_while_the_session_ends(resting: Services, owner: Actor) 
     """They touch the same two rows; in two orders they would wait for each other."""
     for _ in range(TIMES):
         task = await card(resting, owner)
-        await resting.sessions.execute(owner, task.project_id, task.id)
+        await resting.starts.execute(owner, task.project_id, task.id)
         codes = await refused(
             resting.sessions.stop(owner, task.project_id, task.id),
             *(
@@ -132,7 +132,7 @@ async def test_characters_that_no_database_keeps(resting: Services, owner: Actor
         owner, project.id, task.id, task.version, TaskPatch(title=text, description=text, labels=[text])
     )
     assert [found.id for found in await resting.tasks.list(owner, project.id, search=text)] == [task.id]
-    executed = await resting.sessions.execute(owner, project.id, task.id, "a\0b\ud800c")
+    executed = await resting.starts.execute(owner, project.id, task.id, "a\0b\ud800c")
     session = await resting.sessions.read(owner, project.id, task.id, executed.id)
     assert session.prompt == "abc\n\nabc\n\nab?c"
     with pytest.raises(VibeError, match="address"):

@@ -62,7 +62,7 @@ async def card(resting: Services, owner: Actor) -> Task:
     """A card with one session; nothing runs it."""
     project = await resting.projects.create(owner, NewProject(name="Sample"))
     task = await resting.tasks.create(owner, project.id, NewTask(title="Add a README file"))
-    await resting.sessions.execute(owner, project.id, task.id)
+    await resting.starts.execute(owner, project.id, task.id)
     async with resting.database.read() as db:
         row = await db.get(Task, task.id)
         assert row is not None

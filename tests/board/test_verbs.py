@@ -11,7 +11,7 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import Priority, TaskStatus
 from vibe_app.board.projects.schemas import NewProject
 from vibe_app.board.sessions.models import Session
-from vibe_app.board.sessions.service import compose_prompt
+from vibe_app.board.sessions.starting import compose_prompt
 from vibe_app.board.tasks.schemas import NewTask, TaskPatch
 from vibe_app.errors import Conflict, InvalidRequest, VibeError
 from vibe_app.wiring import Services
@@ -28,7 +28,7 @@ async def test_two_executes_at_once_make_one_session(resting: Services, owner: A
 
     async def execute() -> str:
         try:
-            await resting.sessions.execute(owner, project, task)
+            await resting.starts.execute(owner, project, task)
         except Conflict as error:
             return error.code
         return "made"
@@ -42,7 +42,7 @@ async def test_an_execute_and_a_move_at_once_agree(resting: Services, owner: Act
     project, task = await task_of(resting, owner)
     for _ in range(10):
         outcomes = await asyncio.gather(
-            resting.sessions.execute(owner, project, task),
+            resting.starts.execute(owner, project, task),
             resting.tasks.move(owner, project, task, "DONE"),
             return_exceptions=True,
         )
@@ -59,7 +59,7 @@ async def test_an_execute_and_a_move_at_once_agree(resting: Services, owner: Act
 
 async def test_stopping_what_nobody_runs_ends_it_at_once(resting: Services, owner: Actor) -> None:
     project, task = await task_of(resting, owner)
-    session = await resting.sessions.execute(owner, project, task)
+    session = await resting.starts.execute(owner, project, task)
     stopped = await resting.sessions.stop(owner, project, task)
     assert stopped.status == "cancelled"
     [event] = (await resting.event_log.read(session.id)).events
@@ -73,7 +73,7 @@ async def test_changes_are_announced_once_they_can_be_read(resting: Services, ow
     with resting.database.bus.subscribe(f"project:{project}", "queue") as changes:
         await resting.tasks.change(owner, project, task, 1, TaskPatch(title="Renamed"))
         assert await changes.wait(0) == {f"project:{project}"}
-        await resting.sessions.execute(owner, project, task)
+        await resting.starts.execute(owner, project, task)
         assert await changes.wait(0) == {f"project:{project}", "queue"}
         with pytest.raises(Conflict):
             await resting.tasks.change(owner, project, task, 2, TaskPatch(title="Again"))
@@ -82,7 +82,7 @@ async def test_changes_are_announced_once_they_can_be_read(resting: Services, ow
 
 async def test_a_new_priority_reaches_the_waiting_session(resting: Services, owner: Actor) -> None:
     project, task = await task_of(resting, owner)
-    session = await resting.sessions.execute(owner, project, task)
+    session = await resting.starts.execute(owner, project, task)
     await resting.tasks.change(owner, project, task, 1, TaskPatch(priority="urgent"))
     async with resting.database.read() as db:
         row = await db.get(Session, session.id)

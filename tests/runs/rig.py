@@ -15,6 +15,7 @@ from vibe_app.board.projects.schemas import NewProject, ProjectPatch
 from vibe_app.board.projects.service import Projects
 from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.board.sessions.service import Sessions
+from vibe_app.board.sessions.starting import Starts
 from vibe_app.board.tasks.schemas import NewTask, TaskView
 from vibe_app.board.tasks.service import Tasks
 from vibe_app.changes.remotes import Remotes
@@ -94,7 +95,8 @@ class Rig:
         self.jobs.add(self.reconciler.job)
         self.projects = Projects(database, WorkspaceRows(), CREDENTIALS)
         self.tasks = Tasks(database, settings.installation_limit)
-        self.sessions = Sessions(database, settings.installation_limit, "rehearsal")
+        self.sessions = Sessions(database, settings.installation_limit)
+        self.starts = Starts(database, "rehearsal")
         self.gateway = GatewayClient(connect=1, answer=1)
         self.client = WorkspaceClient()
         git = GitClient(self.client)
@@ -146,7 +148,7 @@ class Rig:
 
     async def execute(self, card: TaskView | None = None) -> SessionView:
         card = card or await self.card()
-        return await self.sessions.execute(self.actor, card.project_id, card.id)
+        return await self.starts.execute(self.actor, card.project_id, card.id)
 
     async def running(self, card: TaskView | None = None) -> SessionView:
         """A session that the sidecar has accepted (and that may be over by now if it is a short one)."""

@@ -34,13 +34,13 @@ def runtime() -> FakeRuntime:
 
 async def view(rig: Rig, session: SessionView, notice: float = NOTICE) -> SessionView:
     """The session as an installation with this notice shows it."""
-    sessions = Sessions(rig.database, 9, "rehearsal", quiet_notice=notice)
+    sessions = Sessions(rig.database, 9, quiet_notice=notice)
     return await sessions.read(rig.actor, session.project_id, session.task_id, session.id)
 
 
 async def everywhere(rig: Rig, session: SessionView, notice: float = NOTICE) -> set[datetime | None]:
     """Since when it is quiet, on its card and wherever else it is shown."""
-    sessions = Sessions(rig.database, 9, "rehearsal", quiet_notice=notice)
+    sessions = Sessions(rig.database, 9, quiet_notice=notice)
     place = (rig.actor, session.project_id, session.task_id)
     shown = [
         await sessions.read(*place, session.id),

@@ -35,7 +35,7 @@ async def task(parts: Services, tokens: dict[str, str], project: ProjectView) ->
 async def run(parts: Services, tokens: dict[str, str], task: TaskView) -> SessionView:
     """Execute the card and return its session, over."""
     owner = await parts.accounts.who(tokens["owner"])
-    made = await parts.sessions.execute(owner, task.project_id, task.id)
+    made = await parts.starts.execute(owner, task.project_id, task.id)
     return await parts.sessions.wait_until_over(made.id, 20)
 
 
@@ -128,7 +128,7 @@ async def test_files_are_looked_at_while_a_run_writes_and_when_it_ends(
     await someone.send("FilesState.watch")
     await shown(someone, workspace="ready")
     owner = await parts.accounts.who(tokens["owner"])
-    made = await parts.sessions.execute(owner, project.id, task.id)
+    made = await parts.starts.execute(owner, project.id, task.id)
     await shown(someone, live=True)
     await parts.sessions.stop(owner, project.id, task.id)
     session = await parts.sessions.wait_until_over(made.id, 20)

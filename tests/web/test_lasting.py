@@ -60,7 +60,7 @@ async def test_a_page_ends_with_the_right_to_it(
         monkeypatch.setattr(lasting, "LOOK_AGAIN", 600.0)  # only what is announced can end it
     editor = await parts.accounts.who(tokens["editor"])
     task = await parts.tasks.create(editor, project.id, NewTask(title=TITLE))
-    session = await parts.sessions.execute(editor, project.id, task.id)
+    session = await parts.starts.execute(editor, project.id, task.id)
     board: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}")
     await board.go(board.path)
     await board.send("OutputState.follow", session_id=str(session.id), last_seq=0)

@@ -59,7 +59,7 @@ async def test_a_page_shows_it_though_nothing_happens(
     watcher: Tab = await tab("viewer", f"/p/{project.id}/t/{card.id}/history")
     await watcher.go(watcher.path)
     await eventually(lambda: watcher.var("BoardState", "todo"))
-    run = await parts.sessions.execute(owner, project.id, card.id)
+    run = await parts.starts.execute(owner, project.id, card.id)
 
     def quiet() -> list[int]:
         cards, rows = watcher.var("BoardState", "in_progress"), watcher.var("HistoryState", "rows")

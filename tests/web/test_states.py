@@ -284,7 +284,7 @@ async def test_a_description_typed_before_a_run_began_is_refused_and_not_dropped
     editor: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}/overview")
     await editor.call("DrawerState.arrive")
     await editor.call("DrawerState.edit", editing=True)
-    await parts.sessions.execute(owner, project.id, task.id)
+    await parts.starts.execute(owner, project.id, task.id)
     typed = {"description": "Typed before", "priority": "high", "labels": "docs"}
     await editor.call("DrawerState.save_details", form=typed)
     await eventually(lambda: "toast" in editor.told)
@@ -397,7 +397,7 @@ async def test_output_alone_moves_nothing_in_the_drawer(
     runtime._given = Script.lines(1000, rate=20, outcome=None)
     watcher: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}")
     await watcher.go(watcher.path)
-    await parts.sessions.execute(await owner_of(parts, tokens), project.id, task.id)
+    await parts.starts.execute(await owner_of(parts, tokens), project.id, task.id)
 
     def line() -> str:
         cards = watcher.var("BoardState", "in_progress") or [{"line": ""}]
@@ -446,7 +446,7 @@ class TestOutput:
         self, parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView
     ) -> UUID:
         actor = await owner_of(parts, tokens)
-        return (await parts.sessions.execute(actor, project.id, task.id)).id
+        return (await parts.starts.execute(actor, project.id, task.id)).id
 
     def batches(self, tab: Tab) -> list[dict[str, Any]]:
         return [batch for batch in tab.all_of("OutputState", "batch") if batch.get("s")]

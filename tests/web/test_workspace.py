@@ -45,7 +45,7 @@ async def test_under_a_session_it_must_be_meant(
 ):
     owner = await parts.accounts.who(tokens["owner"])
     task = await parts.tasks.create(owner, project.id, NewTask(title="Long"))
-    session = await parts.sessions.execute(owner, project.id, task.id)
+    session = await parts.starts.execute(owner, project.id, task.id)
 
     async def running() -> bool:
         return (await parts.sessions.read(owner, project.id, task.id, session.id)).status == "running"

@@ -68,7 +68,7 @@ async def execute(
     if project is None:
         project = (await rig.projects.create(actor, NewProject(name="Garden"))).id
     card = await rig.tasks.create(actor, project, NewTask(title="Dig", priority=priority))
-    return await rig.sessions.execute(actor, project, card.id)
+    return await rig.starts.execute(actor, project, card.id)
 
 
 async def placed(rig: Rig) -> set[UUID]:

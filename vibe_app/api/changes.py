@@ -154,9 +154,8 @@ async def follow_up(
 
     Answers like Execute. Where it fails or is stopped the card returns to the column that it came from.
     """
-    verbs = services().sessions
-    session = await verbs.follow_up(actor, project_id, task_id, body, idempotency_key)
-    session = await verbs.wait_for_outcome(session.id)
+    session = await services().starts.follow_up(actor, project_id, task_id, body, idempotency_key)
+    session = await services().sessions.wait_for_outcome(session.id)
     return Executed(session_id=session.id, status=session.status)
 
 
@@ -197,9 +196,8 @@ async def solve_conflicts(
     actor: Asker, project_id: UUID, task_id: UUID, body: schemas.NameRevision
 ) -> Executed:
     """Have the agent bring the base branch into the card's tree and solve the conflicts with its change."""
-    verbs = services().sessions
-    session = await verbs.solve(actor, project_id, task_id, body.revision)
-    session = await verbs.wait_for_outcome(session.id)
+    session = await services().starts.solve(actor, project_id, task_id, body.revision)
+    session = await services().sessions.wait_for_outcome(session.id)
     return Executed(session_id=session.id, status=session.status)
 
 

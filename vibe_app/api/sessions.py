@@ -37,10 +37,10 @@ async def execute_task(
     for its workspace. With 502 the session is kept as `failed` with the reason
     and the task is in TODO again.
     """
-    verbs = services().sessions
     instructions = body.instructions if body is not None else ""
+    verbs = services().starts
     session = await verbs.execute(actor, project_id, task_id, instructions, idempotency_key)
-    session = await verbs.wait_for_outcome(session.id)
+    session = await services().sessions.wait_for_outcome(session.id)
     return schemas.Executed(session_id=session.id, status=session.status)
 
 

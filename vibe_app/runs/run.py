@@ -23,7 +23,7 @@ from vibe_app.board.lifecycle import SessionKind, SessionStatus
 from vibe_app.board.projects.models import Project
 from vibe_app.board.sessions.endings import UNREACHABLE
 from vibe_app.board.sessions.models import Session
-from vibe_app.board.sessions.service import compose_prompt
+from vibe_app.board.sessions.starting import compose_prompt
 from vibe_app.board.tasks.models import Task
 from vibe_app.changes.trees import Kept, Trees
 from vibe_app.clients.sidecar import Agent

@@ -120,7 +120,7 @@ async def card_of(parts: Services, owner: Actor) -> TaskView:
 
 
 async def executed(parts: Services, owner: Actor, card: TaskView) -> SessionView:
-    return await parts.sessions.execute(owner, card.project_id, card.id, idempotency_key=KEY)
+    return await parts.starts.execute(owner, card.project_id, card.id, idempotency_key=KEY)
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ async def test_the_card_shows_the_newest_run_that_is_left(resting: Services, own
     card = await card_of(resting, owner)
     runs = []
     for number in range(3):
-        run = await resting.sessions.execute(owner, card.project_id, card.id, idempotency_key=str(number))
+        run = await resting.starts.execute(owner, card.project_id, card.id, idempotency_key=str(number))
         await resting.sessions.stop(owner, card.project_id, card.id)
         runs.append(run.id)
     for deleted, left in ((runs[1], runs[2]), (runs[2], runs[0]), (runs[0], None)):
@@ -241,11 +241,11 @@ async def test_the_card_shows_the_newest_run_that_is_left(resting: Services, own
 
 async def test_its_key_starts_no_other(resting: Services, owner: Actor, finished: SessionView) -> None:
     place = (owner, finished.project_id, finished.task_id)
-    again = await resting.sessions.execute(*place, idempotency_key=KEY)
+    again = await resting.starts.execute(*place, idempotency_key=KEY)
     assert again.id == finished.id
     await resting.sessions.delete(*place, finished.id)
     with pytest.raises(Conflict, match="Use a new key") as refused:
-        await resting.sessions.execute(*place, idempotency_key=KEY)
+        await resting.starts.execute(*place, idempotency_key=KEY)
     assert refused.value.code == "session_deleted"
     assert (await resting.sessions.history(*place)).total_count == 0
 

@@ -77,7 +77,7 @@ async def test_a_refused_save_leaves_the_priority_of_the_waiting_session(
     resting: Services, owner: Actor, task: TaskView
 ) -> None:
     await _change(resting, owner, task, priority="high")
-    session = await resting.sessions.execute(owner, task.project_id, task.id)
+    session = await resting.starts.execute(owner, task.project_id, task.id)
     with pytest.raises(VersionChanged):
         await _change(resting, owner, task, priority="low")
     assert session.status == "pending"
@@ -89,7 +89,7 @@ async def test_a_prompt_is_not_changed_while_its_session_starts(
 ) -> None:
     for turn in range(TIMES):
         change = _change(resting, owner, task, description=f"New {turn}")
-        execute = resting.sessions.execute(owner, task.project_id, task.id)
+        execute = resting.starts.execute(owner, task.project_id, task.id)
         outcome, session = await asyncio.gather(change, execute, return_exceptions=True)
         assert not isinstance(session, BaseException)
         task = await resting.tasks.read(owner, task.project_id, task.id)

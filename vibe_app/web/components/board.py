@@ -366,7 +366,7 @@ async def _reread(state: BoardState, actor: Actor, task_id: UUID | None = None) 
 async def _execute(state: BoardState, actor: Actor, card_id: str) -> Any:
     project_id, task_id = project_here(state), known(card_id)
     try:
-        await services().sessions.execute(actor, project_id, task_id)
+        await services().starts.execute(actor, project_id, task_id)
     except VibeError as error:
         await _reread(state, actor)
         return rx.toast.error(error.message)

@@ -113,7 +113,7 @@ class DecideState(rx.State):
         """Have the agent solve what conflicts."""
         project_id, task_id = self._card()
         revision = (await self.get_state(ChangesState)).revision or None
-        await services().sessions.solve(actor, project_id, task_id, revision)
+        await services().starts.solve(actor, project_id, task_id, revision)
         return rx.redirect(f"/p/{project_id}/t/{task_id}/output")
 
     @acts
@@ -124,7 +124,7 @@ class DecideState(rx.State):
         revision = changes.revision or None
         asked = FollowUp(message=words(form, "message"), comment_ids=chosen(review), revision=revision)
         try:
-            await services().sessions.follow_up(actor, project_id, task_id, asked)
+            await services().starts.follow_up(actor, project_id, task_id, asked)
         except Conflict as error:
             if error.code != "revision_changed":
                 raise

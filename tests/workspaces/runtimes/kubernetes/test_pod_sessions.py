@@ -48,7 +48,7 @@ async def test_a_task_that_takes_all_memory_fails_with_that_reason(parts: Servic
     project = await parts.projects.create(actor, NewProject(name="Greedy"))
     greedy = "rehearse: run head -c 2000M /dev/zero | tail > /dev/null; sleep 60"
     card = await parts.tasks.create(actor, project.id, NewTask(title="Take it all", description=greedy))
-    session = await parts.sessions.execute(actor, project.id, card.id)
+    session = await parts.starts.execute(actor, project.id, card.id)
 
     async def read() -> SessionView:
         return await parts.sessions.read(actor, project.id, card.id, session.id)

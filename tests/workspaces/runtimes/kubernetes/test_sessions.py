@@ -43,7 +43,7 @@ class Board:
         card = await self.parts.tasks.create(
             self.actor, self.project, NewTask(title="Write hello.txt", description="")
         )
-        return await self.parts.sessions.execute(self.actor, self.project, card.id)
+        return await self.parts.starts.execute(self.actor, self.project, card.id)
 
     async def until(self, session: SessionView, condition: Callable[[SessionView], bool]) -> SessionView:
         """The session once it is so."""
