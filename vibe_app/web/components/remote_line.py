@@ -55,7 +55,7 @@ class RemoteState(rx.State):
         to_card = rx.redirect(f"/p/{known(project_id)}/t/{task_id}")
         if made:
             try:
-                await services().sessions.execute(actor, known(project_id), task_id)
+                await services().starts.execute(actor, known(project_id), task_id)
             except VibeError as error:
                 # The card is there, and says what it waits for.
                 return [to_card, rx.toast.error(error.message)]
