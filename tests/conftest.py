@@ -20,6 +20,7 @@ from alembic.config import Config
 
 from alembic import command
 from tests import postgres, redis_server
+from tests.certificates import make_certificate
 from tests.fakes import FakeRuntime
 from vibe_app.accounts.roles import Actor
 from vibe_app.runs.retry_policy import RetryPolicy
@@ -181,3 +182,9 @@ async def owner(resting: Services) -> Actor:
     """A member with an account."""
     user = await resting.accounts.add_user(None, "owner@example.org", "Owner", "correct horse battery")
     return Actor(user.id, user.role, user.email, user.name)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that is its own authority, and its key."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))

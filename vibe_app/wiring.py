@@ -26,6 +26,7 @@ from vibe_app.changes.decisions import Decisions
 from vibe_app.changes.forgetting import Forgetting
 from vibe_app.changes.joining import Joining
 from vibe_app.changes.remotes import Remotes
+from vibe_app.changes.requests import Requests
 from vibe_app.changes.texts import Texts
 from vibe_app.changes.trees import Trees
 from vibe_app.changes.upkeep import Upkeep
@@ -81,6 +82,7 @@ class Services:
     texts: Texts
     decisions: Decisions
     joining: Joining
+    requests: Requests
     jobs: Jobs
     usage: Usage
     workspaces: Workspaces
@@ -123,6 +125,7 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
     keyring = Keyring(settings.keys())
     credentials = Credentials(Secrets(keyring))
     remotes = Remotes(database, credentials, git, settings.repository_networks)
+    requests = Requests(database, remotes, git)
     trees = Trees(database, git, agent, remotes)
     jobs = Jobs(database, me, settings.lease)
     usage = Usage(database, me)
@@ -182,8 +185,9 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
         changes=Changes(database),
         comments=Comments(database),
         texts=Texts(database, workspaces, git),
-        decisions=Decisions(database, workspaces, trees, git, agent, remotes),
+        decisions=Decisions(database, workspaces, trees, git, agent, remotes, requests),
         joining=Joining(database, workspaces, remotes),
+        requests=requests,
         event_log=event_log,
         jobs=jobs,
         usage=usage,
@@ -220,6 +224,7 @@ def jobs_of(parts: Services) -> list[Job]:
         parts.decisions.job,
         Upkeep(parts.database, parts.workspaces, git, parts.agent).job,
         Forgetting(parts.database, parts.workspaces, git).job,
+        parts.requests.job,
     ]
     if parts.settings.compress_after_days:
         found.append(Archive(parts.database, parts.settings.compress_after_days).job)

@@ -49,6 +49,7 @@ ANYBODY = {
     "OutputState.arrive",
     "NetworkState.set_policy",
     "TreesState.set_delivery",
+    "TreesState.set_host",
     "ProjectSettingsState.set_opened",
     "ProjectSettingsState.set_typed_name",
     "ProjectsState.arrive",

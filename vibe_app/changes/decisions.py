@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,10 +23,13 @@ from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change
 from vibe_app.board.changes.service import MOVED_ON
 from vibe_app.board.lifecycle import ChangeState, TaskStatus
+from vibe_app.board.projects.delivery import by_request
 from vibe_app.board.projects.models import Project
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
+from vibe_app.changes.merging import branch_of, conflicting, lost, plan_of
 from vibe_app.changes.remotes import Remotes, delivers
+from vibe_app.changes.requests import EVERY, Delivery, Requests, delivery_of
 from vibe_app.changes.trees import Trees, columns_of
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.sidecar import Agent
@@ -33,7 +37,7 @@ from vibe_app.db import Database, Transaction
 from vibe_app.errors import Conflict, IllegalMove, NotFound, Unavailable, VibeError
 from vibe_app.jobs.registry import Hold, Job
 from vibe_app.wire import now
-from vibe_app.wire.git import AdoptFound, DropTree, LeftOut, MoveBase, Person, PlanMerge, WantTree
+from vibe_app.wire.git import AdoptFound, DropTree, MoveBase, WantTree
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
 
@@ -43,11 +47,9 @@ LOOK = 5.0
 """Seconds between two looks at what is to be done, where nothing is announced."""
 AT_ONCE = 8
 _TRIES = 5
-_NAMED = 5
 # Of these nobody is told who could try again: they are tried until they are done.
-_INSISTED = ("deliver", "tidy", "keep", "adopt")
+_INSISTED = ("deliver", "fetch", "tidy", "keep", "adopt")
 _BY_HAND = [status for status in TaskStatus if status is not TaskStatus.IN_PROGRESS]
-_AGENT = "OpenCode <opencode@localhost>"
 
 
 class Refused(VibeError):
@@ -64,6 +66,7 @@ class Decisions:
         git: Asks workspaces' repositories.
         agent: Asks their sidecars.
         remotes: Brings what is accepted to projects' repositories.
+        requests: Brings it there as pull requests.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Decisions:
         git: GitClient,
         agent: Agent,
         remotes: Remotes,
+        requests: Requests,
     ) -> None:
         self._database = database
         self._workspaces = workspaces
@@ -81,6 +85,7 @@ class Decisions:
         self._git = git
         self._agent = agent
         self._remotes = remotes
+        self._requests = requests
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
 
     @property
@@ -128,6 +133,7 @@ class Decisions:
             "adopt": self._adopt,
             "tidy": self._tidy,
             "deliver": self._deliver,
+            "fetch": self._fetch,
         }
         async with self._database.read() as db:
             change = await db.get(Change, change_id)
@@ -179,7 +185,7 @@ class Decisions:
             if change.intent == "accept":
                 raise Refused(MOVED_ON, "revision_changed")
         if kept.left_out and not (change.intent_details or {}).get("anyway"):
-            raise Refused(_lost(kept.left_out), "would_be_lost")
+            raise Refused(lost(kept.left_out), "would_be_lost")
         return change
 
     async def _accept(self, change: Change, task: Task) -> None:
@@ -189,11 +195,24 @@ class Decisions:
                 return
         else:
             await self._as_seen(endpoint, change, task)
+        async with self._database.read() as db:
+            project = await db.get(Project, change.project_id)
+            person = await db.get(User, change.intent_by)
+        requests = project is not None and by_request(project)
+        if project is not None and requests:
+            # A request is for the branch as it is there, not as it was when it was last asked for.
+            await self._remotes.fetch(endpoint, project)
         for _ in range(_TRIES):
-            plan = await self._git.plan_merge(endpoint, await self._merge(change, task))
+            plan = await self._git.plan_merge(endpoint, plan_of(change, task, person, keep=requests))
             if plan.new is None:
                 await self._write(change, conflicts=plan.conflicts)
-                raise Refused(_conflicts(change.base_branch, plan.conflicts), "conflicts")
+                raise Refused(conflicting(change.base_branch, plan.conflicts), "conflicts")
+            if requests:
+                said = str((change.intent_details or {}).get("message") or "").strip() or None
+                waiting = Delivery(mode="request", said=said, branch=branch_of(task), commit=plan.new)
+                values: dict[str, Any] = {"merge_old": plan.old, "merge_new": plan.new}
+                await self._settle(change, task, change_queries.is_open, delivery=waiting.kept(), **values)
+                return
             # Noted before the branch moves: whoever takes over asks whether it has.
             if not await self._write(
                 change,
@@ -207,34 +226,27 @@ class Decisions:
                 return
         raise Refused("The base branch moves on all the time. Try again in a moment.", "base_moves")
 
-    async def _merge(self, change: Change, task: Task) -> PlanMerge:
-        details = change.intent_details or {}
-        async with self._database.read() as db:
-            person = await db.get(User, change.intent_by)
-        author = Person(name=person.name, email=person.email) if person else _NOBODY
-        said = str(details.get("message") or "").strip() or task.title
-        trailers = f"Vibe-Task: {task.number}\nCo-authored-by: {_AGENT}"
-        return PlanMerge(
-            number=task.number or 0,
-            base=change.base_commit,
-            revision=change.revision or "",
-            strategy=details.get("strategy") or "squash",
-            message=f"{said}\n\n{trailers}\n",
-            author=author,
-        )
-
     async def _moved(self, endpoint: Endpoint, change: Change, task: Task, old: str, new: str) -> bool:
         """Move the base branch, and write that the change is accepted; False where it was moved elsewhere."""
         moved = await self._git.move_base(endpoint, MoveBase(old=old, new=new))
         if moved.outcome != "moved":
             await self._write(change, state=str(ChangeState.OPEN), merge_old=None, merge_new=None)
             return False
+        await self._settle(change, task, col(Change.state) == str(ChangeState.ACCEPTING), moves=True)
+        return True
+
+    async def _settle(
+        self, change: Change, task: Task, *where: Any, moves: bool = False, **values: Any
+    ) -> None:
+        """Write that a change is accepted, with its card; its delivery comes next."""
         async with self._database.transaction() as db:
             await _hold(db, task)
             done = await change_queries.write(
                 db,
                 change.id,
-                col(Change.state) == str(ChangeState.ACCEPTING),
+                col(Change.intent) == "accept",
+                *where,
+                **values,
                 state=str(ChangeState.ACCEPTED),
                 decided_by=change.intent_by,
                 decided_at=now(),
@@ -244,9 +256,9 @@ class Decisions:
             )
             if done:
                 await self._put(db, task, TaskStatus.DONE)
-                await change_queries.base_moved(db, change.project_id, 1, but=change.id)
+                if moves:
+                    await change_queries.base_moved(db, change.project_id, 1, but=change.id)
             db.announce(change_queries.CHANGES, f"change:{change.id}", f"project:{change.project_id}")
-        return True
 
     async def _put(self, db: Transaction, task: Task, column: TaskStatus) -> None:
         """Move a card of which something was decided to the top of a column."""
@@ -321,12 +333,32 @@ class Decisions:
         if change.brings:
             # How the base branch stands to its remote is another thing now.
             await self._remotes.fetch(endpoint, project)
-        if delivers(project):
-            await self._write(change, delivery={"state": "waiting"})
-        delivery = await self._remotes.deliver(endpoint, project, change)
         values: dict[str, Any] = {"intent": "tidy", "intent_details": None}
-        await self._write(change, col(Change.intent) == "deliver", delivery=delivery, **values)
+        if delivery_of(change).mode == "request":
+            # As it was accepted, whatever the project says by now: the base branch does not have it.
+            note = partial(self._note_delivery, change)
+            found = await self._requests.deliver(endpoint, project, change, task.title, note)
+            is_open = found.request is not None and found.request.state == "open"
+            values |= {"delivery": found.kept(), "asks_at": now() + EVERY if is_open else None}
+            if found.request is not None and found.request.state == "merged":
+                await self._remotes.fetch(endpoint, project)
+        else:
+            if delivers(project):
+                await self._write(change, delivery=Delivery().kept())
+            values["delivery"] = await self._remotes.deliver(endpoint, project, change)
+        await self._write(change, col(Change.intent) == "deliver", **values)
         await self._tidy(change, task)
+
+    async def _note_delivery(self, change: Change, delivery: dict[str, Any]) -> None:
+        await self._write(change, col(Change.intent) == "deliver", delivery=delivery)
+
+    async def _fetch(self, change: Change, task: Task) -> None:
+        """Bring the base branch to where the merged request of a change has brought its remote."""
+        async with self._database.read() as db:
+            project = await db.get(Project, change.project_id)
+        if project is not None:
+            await self._remotes.fetch(await self._at(change), project)
+        await self._write(change, col(Change.intent) == "fetch", intent=None)
 
     async def _tidy(self, change: Change, task: Task) -> None:
         """Remove the tree of a change that is accepted: all that it held stands in the hub."""
@@ -343,18 +375,3 @@ class Decisions:
 async def _hold(db: Transaction, task: Task) -> None:
     """Lock a card before its change, as everywhere: two that lock in turn wait for each other for ever."""
     await db.execute(select(col(Task.id)).where(col(Task.id) == task.id).with_for_update())
-
-
-_NOBODY = Person(name="Vibe", email="vibe@localhost")
-
-
-def _lost(left_out: list[LeftOut] | tuple[LeftOut, ...] | Any) -> str:
-    named = ", ".join(f"{each.path} ({each.why})" for each in left_out[:_NAMED])
-    rest = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
-    return f"This is in no checkpoint and would be lost: {named}{rest}. Do it anyway, or take it out first."
-
-
-def _conflicts(branch: str, paths: list[str]) -> str:
-    named = ", ".join(paths[:_NAMED])
-    rest = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    return f"It conflicts with what {branch} holds by now, in {named}{rest}. Let the agent solve that."

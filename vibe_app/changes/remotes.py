@@ -16,6 +16,7 @@ from sqlmodel import col
 from vibe_app.addresses import parse
 from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change
+from vibe_app.board.projects.delivery import mode_of
 from vibe_app.board.projects.models import Project
 from vibe_app.clients.git import GitClient
 from vibe_app.configuration.credentials import Credentials
@@ -35,7 +36,7 @@ PATIENCE = 30.0
 
 def delivers(project: Project) -> bool:
     """Whether what is accepted is pushed to the project's repository."""
-    return (project.delivery or {}).get("mode") == "push"
+    return mode_of(project) == "push"
 
 
 class Remotes:
@@ -136,6 +137,7 @@ class Remotes:
                 )
                 if moved:
                     await change_queries.base_moved(db, project_id, moved)
+                    await change_queries.ask_now(db, col(Change.project_id) == project_id)
                 db.announce(f"project:{project_id}")
         except Unavailable as error:
             log.warning("project %s: how its repository stands was not noted: %s", project_id, error)

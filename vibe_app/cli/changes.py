@@ -100,7 +100,29 @@ def accept_change(client: Client, task: str, message: str = "", strategy: str = 
         problem = change["problem"]
         raise Fault(str(problem["error"]) if problem else "The change was not accepted.")
     branch, commit = change["base"]["branch"], change["commit"][:12]
-    console.print(f"Accepted: {commit} on {branch}", style="green", soft_wrap=True)
+    if not (change["by_request"] and change["delivery"]):
+        console.print(f"Accepted: {commit} on {branch}", style="green", soft_wrap=True)
+        return
+    while (delivery := change["delivery"])["state"] == "waiting":
+        time.sleep(_LOOK)  # the pause between two looks at the server
+        change = client.ask("GET", f"{task}/change")
+    console.print(plain_text(_delivered(commit, branch, delivery)), style="green", soft_wrap=True)
+
+
+def _delivered(commit: str, branch: str, delivery: dict[str, Any]) -> str:
+    """Say what became of an accepted change that is delivered by request.
+
+    Raises:
+        Fault: It is accepted, and not delivered.
+    """
+    if delivery["state"] == "failed":
+        raise Fault(f"Accepted: {commit}, but it is not delivered yet. {delivery['error']}")
+    if request := delivery["request"]:
+        return f"Accepted: {commit}, pull request #{request['number']} into {branch}: {request['url']}"
+    if delivery["state"] == "nothing":
+        return f"Accepted: {branch} holds all of it already"
+    pushed = delivery["branch"]
+    return f"Accepted: {commit}, pushed as the branch {pushed}; open the request into {branch} there"
 
 
 def _task(client: Client, project: str | None, card: str) -> str:

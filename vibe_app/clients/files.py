@@ -16,7 +16,7 @@ import httpx
 from pydantic import BaseModel
 
 from vibe_app.clients.services import Answer, Call, Endpoint, WorkspaceClient, lasting
-from vibe_app.errors import Unavailable
+from vibe_app.errors import Unavailable, VibeError
 from vibe_app.wire import files as wire
 
 _CONTENT = frozenset({200, 206, 416})
@@ -145,6 +145,7 @@ class FileWriter(FileReader):
         held: Makes what is entered for a call that lasts, and left at its end.
         saved: Makes what was just changed of the base branch's files a commit: takes the paths, and what
             was done in words; None where nothing is to be made of it.
+        refused: Why none of the base branch's files may be changed, raised by each verb; None where they may.
     """
 
     def __init__(
@@ -153,9 +154,15 @@ class FileWriter(FileReader):
         endpoint: Endpoint,
         held: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
         saved: Saved | None = None,
+        refused: VibeError | None = None,
     ) -> None:
         super().__init__(client, endpoint, held)
         self._saved = saved
+        self._refused = refused
+
+    def _check(self, task: int | None) -> None:
+        if self._refused is not None and task is None:
+            raise self._refused
 
     async def _save(self, task: int | None, words: str, *paths: str) -> None:
         if self._saved is not None and task is None:
@@ -180,6 +187,7 @@ class FileWriter(FileReader):
             TooLarge: It is larger than the limit.
             Unavailable: As always, or the disk is full.
         """
+        self._check(asked.task)
         headers = {} if version is None else {"If-Match": wire.tag(version)}
         call = replace(_call("PUT", "/files/content", asked, headers), content=content, silence=_WRITTEN)
         async with self._held():
@@ -195,6 +203,7 @@ class FileWriter(FileReader):
             InvalidRequest: The path leaves the workspace.
             NotFound: A folder on the way is missing.
         """
+        self._check(asked.task)
         return await self._told(wire.FilePath, "POST", "/files/folder", asked)
 
     async def move(self, asked: wire.MoveFile) -> wire.FilePath:
@@ -205,6 +214,7 @@ class FileWriter(FileReader):
             InvalidRequest: A path leaves the workspace.
             NotFound: There is nothing to move, or no folder to move it to.
         """
+        self._check(asked.task)
         async with self._held():
             done = await self._told(wire.FilePath, "POST", "/files/move", asked)
             await self._save(asked.task, f"Rename {asked.path} to {done.path}", asked.path, done.path)
@@ -217,6 +227,7 @@ class FileWriter(FileReader):
             InvalidRequest: The path leaves the workspace, or is the workspace.
             NotFound: There is no such thing.
         """
+        self._check(asked.task)
         async with self._held():
             answer = await self._ask(_call("DELETE", "/files", asked))
             await answer.close()

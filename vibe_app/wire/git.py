@@ -226,6 +226,9 @@ class PlanMerge(_Message):
     strategy: Literal["squash", "merge"] = "squash"
     message: str = Field(min_length=1, max_length=100_000)
     author: Person
+    keep: bool = Field(
+        default=False, description="Keep the commit although the base branch is not moved to it"
+    )
 
 
 class MergePlan(_Message):
@@ -310,6 +313,10 @@ class Push(_Message):
     remote: Remote
     commit: Commit
     branch: str = Field(min_length=1, max_length=250, description="Its name there")
+    fresh: bool = Field(
+        default=False,
+        description="Only where there is no such branch, or it is at this commit: else 409 `branch_taken`",
+    )
 
 
 class Pushed(_Message):

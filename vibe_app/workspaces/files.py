@@ -14,6 +14,8 @@ from uuid import UUID
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board.access import require
 from vibe_app.board.changes import queries as change_queries
+from vibe_app.board.projects.delivery import base_refusal, by_request
+from vibe_app.board.projects.models import Project
 from vibe_app.clients.files import FileReader, FileWriter
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.services import Answer, Call, WorkspaceClient, lasting
@@ -53,10 +55,20 @@ class Files:
         return FileReader(self._client, endpoint, partial(self._workspaces.held, project_id))
 
     async def writing(self, actor: Actor, project_id: UUID) -> FileWriter:
-        """Return the verbs that an editor has."""
+        """Return the verbs that an editor has.
+
+        Of a project that delivers by request nothing of the base branch's files is changed: each verb then
+        raises `Conflict` (`delivers_by_request`) but for a card's files.
+        """
         endpoint = await self._at(actor, project_id, ProjectRole.EDITOR)
-        saved = partial(self._save, endpoint, actor, project_id) if endpoint.trees else None
-        return FileWriter(self._client, endpoint, partial(self._workspaces.held, project_id), saved)
+        held = partial(self._workspaces.held, project_id)
+        if not endpoint.trees:
+            return FileWriter(self._client, endpoint, held)
+        async with self._database.read() as db:
+            project = await db.get(Project, project_id)
+        refused = base_refusal() if project is not None and by_request(project) else None
+        saved = partial(self._save, endpoint, actor, project_id)
+        return FileWriter(self._client, endpoint, held, saved, refused)
 
     async def _save(
         self, endpoint: Endpoint, actor: Actor, project_id: UUID, paths: Sequence[str], words: str

@@ -6,14 +6,16 @@ import base64
 import os
 import ssl
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 from typing_extensions import override
+
+Api = Callable[[str, str, Mapping[str, str], bytes], tuple[int, Mapping[str, str], bytes]]
 
 
 @dataclass
@@ -24,11 +26,14 @@ class GitServer:
         root: The folder with the repositories; each `*.git` in it is served.
         password: `user:token` that it wants; empty for none.
         moved: Path on which it answers with a redirect, and whereto.
+        api: Answers what is below `/api/`: method, path with query, headers and body to status, headers and
+            body. None answers nothing there.
     """
 
     root: Path
     password: str = ""
     moved: dict[str, str] = field(default_factory=dict[str, str])
+    api: Api | None = None
     port: int = 0
     scheme: str = "http"
     asked: list[str] = field(default_factory=list[str])
@@ -57,6 +62,8 @@ def git_server(root: Path, password: str = "", tls: ssl.SSLContext | None = None
 
         def _serve(self) -> None:
             server.asked.append(self.path)
+            if server.api is not None and self.path.startswith("/api/"):
+                return self._api(server.api)
             sent = self.headers.get("Authorization", "")
             if sent:
                 server.signed.append(base64.b64decode(sent.removeprefix("Basic ")).decode())
@@ -73,6 +80,16 @@ def git_server(root: Path, password: str = "", tls: ssl.SSLContext | None = None
                 self.end_headers()
                 return
             self._backend()
+
+        def _api(self, api: Api) -> None:
+            status, headers, content = api(self.command, self.path, dict(self.headers), self._body())
+            # Whoever asked may have given up.
+            with suppress(ConnectionError, ssl.SSLError):
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
 
         def _body(self) -> bytes:
             if self.headers.get("Transfer-Encoding", "") != "chunked":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import os
 import ssl
 from collections.abc import Iterator
@@ -11,10 +9,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.workspace_services.git.git_server import GitServer, git_server
 from tests.workspace_services.git.rooms import PERSON, checkpoint, ignore, own_git, put_on_base, sound, tree
@@ -29,38 +23,6 @@ from vibe_app.workspaces.runtimes.base import WorkspaceSpec
 
 TOKEN = "ghp_s%cret/0123456789"
 LOOPBACK = "127.0.0.0/8"
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A key, and a certificate for 127.0.0.1 that is its own authority."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return folder / "cert.pem", folder / "key.pem"
 
 
 @pytest.fixture
@@ -217,6 +179,37 @@ async def test_an_accepted_change_is_pushed_and_one_that_is_behind_is_refused(
 
 def plan_base(hub: Hub) -> str:
     return trees.base_of(hub, 1)
+
+
+async def test_a_branch_of_ones_own_is_never_anothers(server: GitServer, tmp_path: Path) -> None:
+    hub = await cloned(server, tmp_path / "ws")
+    folder = await tree(hub)
+    (folder / "a.txt").write_text("ours\n")
+    kept = await checkpoint(hub)
+    assert kept.revision
+    asked = wire.PlanMerge(
+        number=1, base=plan_base(hub), revision=kept.revision, message="Accept", author=PERSON, keep=True
+    )
+    plan = await base.plan(hub, asked)
+    assert plan.new
+    assert plan.new in (await hub.git("for-each-ref", "--format=%(objectname)", "refs/vibe-accepted")).word
+    fresh = wire.Push(remote=remote(server), commit=plan.new, branch="vibe/1-ours", fresh=True)
+    for _ in range(2):  # a process may have died between the push and its note
+        assert (await remotes.push(hub, fresh)).commit == plan.new
+    # Somebody adds to the branch, or has one of the same name.
+    theirs = server.root.parent / "theirs"
+    own_git(theirs, "fetch", "--quiet", "origin", "vibe/1-ours")
+    own_git(theirs, "checkout", "--quiet", "-b", "vibe/1-ours", "FETCH_HEAD")
+    (theirs / "more").write_text("more\n")
+    own_git(theirs, "add", "more")
+    own_git(theirs, "commit", "--quiet", "--message=More")
+    own_git(theirs, "push", "--quiet", "origin", "vibe/1-ours", "vibe/1-ours:vibe/2-theirs")
+    added = own_git(theirs, "rev-parse", "HEAD")
+    for branch in ("vibe/1-ours", "vibe/2-theirs"):
+        with pytest.raises(Conflict) as caught:
+            await remotes.push(hub, fresh.model_copy(update={"branch": branch}))
+        assert caught.value.code == "branch_taken"
+        assert own_git(server.root / "team.git", "rev-parse", branch) == added
 
 
 async def test_what_a_hook_of_the_remote_says_is_told_without_the_token(

@@ -51,8 +51,9 @@ class Change(SQLModel, table=True):
 
     What somebody wants done with it stands in `intent`, with who and when, until it is done; `problem` is
     why the last one was not. While it is ACCEPTING, `merge_old` and `merge_new` are the commits between
-    which the base branch is moved. `delivery` is how it stands with the remote. `dropped_at` is when the
-    workspace let go of what a discarded one held.
+    which the base branch is moved. `delivery` is how it stands with the remote, in the form of
+    `changes.requests.Delivery`; `asks_at` is when the remote's host is asked next how its pull request is,
+    NULL where nothing is to be asked. `dropped_at` is when the workspace let go of what a discarded one held.
     """
 
     __tablename__ = "changes"
@@ -65,6 +66,7 @@ class Change(SQLModel, table=True):
         partial(
             "changes_to_drop", "project_id", "decided_at", where="state = 'discarded' AND dropped_at IS NULL"
         ),
+        partial("changes_asking", "asks_at", where="asks_at IS NOT NULL"),
     )
 
     id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
@@ -97,6 +99,7 @@ class Change(SQLModel, table=True):
     decided_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     delivery: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     dropped_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    asks_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     created_at: datetime = Field(default_factory=now, sa_column=moment())
     updated_at: datetime = Field(default_factory=now, sa_column=moment())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,32 +12,28 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from vibe_app.board.changes.models import Change, Comment
-from vibe_app.board.changes.schemas import ChangeCard
+from vibe_app.board.changes.schemas import ChangeCard, RequestView
 from vibe_app.board.lifecycle import OPEN_CHANGE, CommentState
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.tasks.models import Task
-from vibe_app.db import rows_changed
+from vibe_app.db import Transaction, rows_changed
 from vibe_app.wire import now
 
 CHANGES = "changes"
 """Is announced where somebody has said what is to be done with a change."""
+REQUESTS = "requests"
+"""Is announced where a host is to be asked at once how a pull request is."""
+FRESH = timedelta(minutes=1)
+"""For how long what was looked up of a pull request is good enough for whoever asks."""
 
 is_open: ColumnElement[bool] = col(Change.state).in_(sorted(map(str, OPEN_CHANGE)))
 
+_OF_CARDS = (
+    *("state", "revision", "file_count", "additions", "deletions", "conflicts", "intent", "behind"),
+    "delivery",
+)
 # What a card shows of its change, by names that no column of its session has.
-CARD_FIELDS = [
-    getattr(Change, name).label(f"change_{name}")
-    for name in (
-        "state",
-        "revision",
-        "file_count",
-        "additions",
-        "deletions",
-        "conflicts",
-        "intent",
-        "behind",
-    )
-]
+CARD_FIELDS = [getattr(Change, name).label(f"change_{name}") for name in _OF_CARDS]
 
 
 def card_of(row: Any) -> ChangeCard | None:
@@ -50,9 +47,16 @@ def card_of(row: Any) -> ChangeCard | None:
         additions=row.change_additions,
         deletions=row.change_deletions,
         conflicts=bool(row.change_conflicts),
+        request=request_of(row.change_delivery),
         busy=row.change_intent,
         behind=row.change_behind,
     )
+
+
+def request_of(delivery: dict[str, Any] | None) -> RequestView | None:
+    """Return the pull request that stands in what is kept of a delivery, None where there is none."""
+    request = (delivery or {}).get("request")
+    return RequestView.model_validate(request) if request else None
 
 
 async def open_change(db: AsyncSession, task_id: UUID, *, lock: bool = False) -> Change | None:
@@ -103,6 +107,18 @@ async def base_moved(db: AsyncSession, project_id: UUID, commits: int, but: UUID
         .values(behind=col(Change.behind) + commits, conflicts=[])
         .execution_options(synchronize_session=False)
     )
+
+
+async def ask_now(db: Transaction, *where: ColumnElement[bool]) -> None:
+    """Have hosts asked at once how the open pull requests of some changes are, unless that is `FRESH`."""
+    done = await db.execute(
+        update(Change)
+        .where(col(Change.asks_at) > now(), col(Change.updated_at) < now() - FRESH, *where)
+        .values(asks_at=now())
+        .execution_options(synchronize_session=False)
+    )
+    if rows_changed(done):
+        db.announce(REQUESTS)
 
 
 async def attach_comments(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
@@ -25,6 +25,29 @@ CommentBody = Annotated[
 ]
 
 
+class RequestView(View):
+    """The pull request of an accepted change, as its host last said."""
+
+    number: int
+    url: str
+    state: Literal["open", "merged", "closed"]
+
+
+class DeliveryView(View):
+    """How what was accepted stands with the project's repository."""
+
+    state: Literal["waiting", "pushed", "opened", "pushed_branch", "nothing", "failed"] = Field(
+        description="`pushed` to its branch; `opened` as a pull request; `pushed_branch`, as a branch for "
+        "which a person opens the request; `nothing`, all of it is there already; `failed`, see `error`"
+    )
+    branch: str | None = Field(default=None, description="Where it was pushed to")
+    commit: str | None = None
+    request: RequestView | None = None
+    code: str | None = None
+    error: str | None = Field(default=None, description="Why it failed, or why the request was not looked up")
+    at: Moment | None = None
+
+
 class ChangeCard(View):
     """A card's newest change, as the board shows it."""
 
@@ -34,6 +57,7 @@ class ChangeCard(View):
     additions: int
     deletions: int
     conflicts: bool = Field(description="It does not fit on the base branch as it is")
+    request: RequestView | None = Field(default=None, description="Its pull request, once it is accepted")
     busy: str | None = Field(
         default=None, description="What is being done with it: accept, discard or restore"
     )
@@ -77,11 +101,16 @@ class ChangeView(View):
         default=None, description="What is being done with it: accept, discard or restore"
     )
     problem: ProblemView | None = None
-    commit: str | None = Field(default=None, description="The commit of the base branch, once it is accepted")
+    by_request: bool = Field(
+        default=False, description="Accepting it leaves the base branch alone and opens a pull request"
+    )
+    commit: str | None = Field(
+        default=None, description="The commit of the base branch, or of its request, once it is accepted"
+    )
     decided_by: UUID | None = None
     decided_at: Moment | None = None
     restorable: bool = Field(default=False, description="It was discarded, and can still be restored")
-    delivery: dict[str, Any] | None = Field(
+    delivery: DeliveryView | None = Field(
         default=None, description="How it stands with the remote repository"
     )
     seen: list[str] = Field(default_factory=list[str], description="Files that you have seen as they are now")

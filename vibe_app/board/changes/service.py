@@ -20,8 +20,17 @@ from vibe_app.board.access import require, task_of
 from vibe_app.board.changes import content
 from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change, Seen
-from vibe_app.board.changes.schemas import AcceptChange, BaseView, ChangeView, NameRevision, ProblemView
+from vibe_app.board.changes.schemas import (
+    AcceptChange,
+    BaseView,
+    ChangeView,
+    DeliveryView,
+    NameRevision,
+    ProblemView,
+)
 from vibe_app.board.lifecycle import OPEN_CHANGE, ChangeState, TaskStatus
+from vibe_app.board.projects.delivery import by_request
+from vibe_app.board.projects.models import Project
 from vibe_app.board.tasks.models import Task
 from vibe_app.db import Database, Transaction
 from vibe_app.errors import Conflict, InvalidRequest, NotFound, RevisionChanged
@@ -51,12 +60,23 @@ class Changes:
         self._outcome_timeout = outcome_timeout
 
     async def read(self, actor: Actor, project_id: UUID, task_id: UUID) -> ChangeView:
-        """Return a card's newest change; one without any is in the state `none`."""
+        """Return a card's newest change; one without any is in the state `none`.
+
+        Where its pull request has not been looked up for a minute, that is done next.
+        """
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
             await task_of(db, project_id, task_id)
             change = await change_queries.newest_change(db, task_id)
-            return await view_of(db, change, actor.user_id)
+            view = await view_of(db, change, actor.user_id)
+        if (
+            change is not None
+            and change.asks_at is not None
+            and change.updated_at < now() - change_queries.FRESH
+        ):
+            async with self._database.transaction() as db:
+                await change_queries.ask_now(db, col(Change.id) == change.id)
+        return view
 
     async def trees(self, actor: Actor, project_id: UUID) -> list[tuple[int, str]]:
         """Return the cards of a project that have a tree: number and title, the newest first."""
@@ -128,7 +148,7 @@ class Changes:
                 raise InvalidRequest("Nothing was accepted that could be delivered.", "nothing_to_deliver")
             if change.intent is None:
                 change.intent, change.intent_by, change.intent_at = "deliver", actor.user_id, now()
-                change.delivery = {"state": "waiting"}
+                change.delivery = {**(change.delivery or {}), "state": "waiting"}
                 db.announce(change_queries.CHANGES, f"project:{project_id}", f"change:{change.id}")
             return change.id
 
@@ -235,6 +255,7 @@ async def view_of(db: AsyncSession, change: Change | None, user_id: UUID) -> Cha
     if change is None:
         return ChangeView(state="none")
     files = content.unpack_files(change.files)
+    project = await db.get(Project, change.project_id)
     rows = await db.execute(
         select(col(Seen.path_hash), col(Seen.blob)).where(
             col(Seen.change_id) == change.id, col(Seen.user_id) == user_id
@@ -255,11 +276,12 @@ async def view_of(db: AsyncSession, change: Change | None, user_id: UUID) -> Cha
         conflicts=change.conflicts,
         intent=change.intent if change.state in OPEN_CHANGE or change.intent in _SHOWN else None,
         problem=ProblemView.model_validate(change.problem) if change.problem else None,
+        by_request=project is not None and by_request(project),
         commit=change.merge_new if change.state is ChangeState.ACCEPTED else None,
         decided_by=change.decided_by,
         decided_at=change.decided_at,
         restorable=_restorable(change),
-        delivery=change.delivery,
+        delivery=DeliveryView.model_validate(change.delivery) if change.delivery else None,
         seen=[file.path for file in files if marks and marks.get(_hash(file.path)) == _mark(file)],
     )
 

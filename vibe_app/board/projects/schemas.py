@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from vibe_app.accounts.roles import ProjectRole
 from vibe_app.addresses import Credential
 from vibe_app.board.lifecycle import WorkspaceStatus
+from vibe_app.board.projects.delivery import DELIVERIES, HOSTS
 from vibe_app.board.rules import Body, Name, RoleWord, clean_body
 from vibe_app.board.spending.limits import LimitsPatch, LimitsView
 from vibe_app.errors import InvalidRequest
@@ -105,20 +106,37 @@ _Copied = Annotated[
 ]
 
 
-def _delivery(value: str) -> dict[str, str]:
+def _delivery(value: str) -> str:
     if value not in DELIVERIES:
         raise InvalidRequest(f"The delivery must be one of {', '.join(DELIVERIES)}.", "invalid_delivery")
-    return {"mode": value}
+    return value
 
 
-DELIVERIES = ("none", "push")
+def _host(value: str) -> str:
+    if value not in HOSTS:
+        raise InvalidRequest(f"The kind of host must be one of {', '.join(HOSTS)}.", "invalid_host")
+    return value
+
+
 _Delivery = Annotated[
     Str,
     AfterValidator(_delivery),
     documented(
         example="push",
         enum=list(DELIVERIES),
-        description="What becomes of what is accepted: `none`, it stays; `push`, it goes to the repository",
+        description="What becomes of what is accepted: `none`, it stays; `push`, it goes to the repository; "
+        "`request`, it goes there as a branch with a pull request, and the base branch follows once that is "
+        "merged",
+    ),
+]
+_DeliveryHost = Annotated[
+    Str,
+    AfterValidator(_host),
+    documented(
+        example="gitea",
+        enum=list(HOSTS),
+        description="Whose API opens pull requests; `auto` knows github.com, gitlab.com and codeberg.org; "
+        "with `none` the branch alone is pushed",
     ),
 ]
 
@@ -142,7 +160,7 @@ class ProjectPatch(Patch):
     """
 
     nullable: ClassVar[frozenset[str]] = frozenset(
-        {"repo_url", "branch", "repo_credential", "network", "setup", "copied", "delivery"}
+        {"repo_url", "branch", "repo_credential", "network", "setup", "copied", "delivery", "delivery_host"}
     )
 
     name: Name | None = None
@@ -155,6 +173,7 @@ class ProjectPatch(Patch):
     setup: _Setup | None = None
     copied: _Copied | None = None
     delivery: _Delivery | None = None
+    delivery_host: _DeliveryHost | None = None
     repo_url: _RepoUrl | None = None
     branch: _Branch | None = None
     repo_credential: RepoCredential | None = None
@@ -197,7 +216,8 @@ class ProjectView(ProjectCard):
     network_in_force: str = Field(description="The same; the installation's rule for null")
     setup: str | None = Field(description="The command that prepares each card's folder")
     copied: list[str] | None = Field(description="What each card's folder is given though git ignores it")
-    delivery: str = Field(description="What becomes of what is accepted: `none` or `push`")
+    delivery: str = Field(description="What becomes of what is accepted: `none`, `push` or `request`")
+    delivery_host: str = Field(description="Whose API opens pull requests, as the settings say")
     remote: dict[str, Any] | None = Field(
         description="How the base branch stood to its remote when that was last looked at: `outcome` "
         "(`same`, `forwarded`, `merged`, `diverged`, `gone`, or `unreachable` with `why`), `ahead`, `behind`,"

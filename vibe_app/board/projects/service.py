@@ -16,8 +16,8 @@ from vibe_app import addresses
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope, rights_of
 from vibe_app.board.access import require
 from vibe_app.board.pages import Page
+from vibe_app.board.projects import delivery, remotes
 from vibe_app.board.projects import queries as project_queries
-from vibe_app.board.projects import remotes
 from vibe_app.board.projects.models import Member, Project
 from vibe_app.board.projects.remotes import Credentials
 from vibe_app.board.projects.schemas import (
@@ -175,6 +175,7 @@ class Projects:
         """
         values = patch.given()
         remote = {name: values.pop(name) for name in remotes.FIELDS if name in values}
+        delivering = {name: values.pop(name) for name in delivery.FIELDS if name in values}
         given_limits = values.pop("limits", None)
         async with self._database.transaction() as db:
             project, _ = await require(db, actor, project_id, ProjectRole.OWNER, Scope.WRITE, lock=True)
@@ -187,6 +188,8 @@ class Projects:
                     # It told of another one.
                     project.remote_state = None
                 await self._workspaces.forgive(db, project_id)
+            if remote or delivering:
+                delivery.changed(project, delivering)
             if given_limits is not None:
                 values |= limits_of.changed(Limits.of(project), given_limits, self._limits).columns()
             for name, value in {"updated_at": now(), **values}.items():
@@ -314,7 +317,8 @@ class Projects:
                 network=project.network,
                 setup=project.setup,
                 copied=project.copied,
-                delivery=(project.delivery or {}).get("mode", "none"),
+                delivery=delivery.mode_of(project),
+                delivery_host=delivery.host_of(project),
                 remote=project.remote_state,
                 joining_task_id=project.joining_task_id if project.joining_task_id in joining else None,
                 network_in_force=self._network if project.network is None else project.network,

@@ -24,7 +24,8 @@ class Card:
     last line of output.
     `spent` is what it has spent of what it may, in words; `steps` how far it is on its own list.
     `change` tells that it has an open change, with `additions` and `deletions`; `behind` by how many
-    commits the base branch has moved on since.
+    commits the base branch has moved on since. `request` is the number of the pull request of an accepted
+    one, with its address and state; 0 where there is none.
     `quiet` is since when nothing was heard of it, 0 where that is not worth a word.
     """
 
@@ -46,6 +47,9 @@ class Card:
     deletions: int = 0
     conflicts: bool = False
     behind: int = 0
+    request: int = 0
+    request_url: str = ""
+    request_state: str = ""
     since: int = 0
     quiet: int = 0
 
@@ -66,6 +70,8 @@ def card_of(task: TaskCard) -> Card:
     if task.change is not None and task.change.state in OPEN_CHANGE and task.change.files:
         card.change, card.conflicts, card.behind = True, task.change.conflicts, task.change.behind
         card.additions, card.deletions = task.change.additions, task.change.deletions
+    if task.change is not None and (request := task.change.request) is not None:
+        card.request, card.request_url, card.request_state = request.number, request.url, request.state
     if session is None:
         return card
     card.run = "stopping" if session.stop_requested and is_live(session) else session.status.value

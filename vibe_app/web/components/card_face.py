@@ -124,6 +124,32 @@ def _change(card: Any) -> rx.Component:
     )
 
 
+def request_chip(number: Any, url: Any, state: Any, **props: Any) -> rx.Component:
+    """A link to a pull request at its host, with how it stands in a word."""
+    look: Any = rx.match(
+        state,
+        ("merged", "v-chip v-green v-request"),
+        ("closed", "v-chip v-amber v-request"),
+        "v-chip v-request",
+    )
+    mark: Any = rx.match(
+        state,
+        ("merged", rx.icon("git-merge", size=13, aria_hidden="true")),
+        ("closed", rx.icon("git-pull-request-closed", size=13, aria_hidden="true")),
+        rx.icon("git-pull-request", size=13, aria_hidden="true"),
+    )
+    return rx.el.a(
+        mark,
+        rx.el.span("Pull request ", class_name="v-unseen"),
+        f"#{number} {state}",
+        href=url,
+        target="_blank",
+        rel="noopener noreferrer",
+        class_name=look,
+        **props,
+    )
+
+
 def card_face(card: Any, on_execute: Any) -> rx.Component:
     """The inside of a card. It reads no State, so that a thousand of them sleep while others change.
 
@@ -153,6 +179,11 @@ def card_face(card: Any, on_execute: Any) -> rx.Component:
                 rx.foreach(card.marks, lambda mark: rx.el.span(mark, class_name="v-label")),
                 rx.foreach(card.labels, lambda label: rx.el.span(label, class_name="v-label")),
                 rx.cond(card.change, _change(card)),
+                rx.cond(
+                    card.request > 0,
+                    # A card is one tab stop; its drawer has the link too.
+                    request_chip(card.request, card.request_url, card.request_state, tab_index=-1),
+                ),
                 class_name="v-card-labels",
             ),
         ),

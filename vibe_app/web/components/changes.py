@@ -14,7 +14,7 @@ from uuid import UUID
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor
-from vibe_app.board.changes.schemas import ChangeView, CommentView
+from vibe_app.board.changes.schemas import ChangeView, CommentView, DeliveryView
 from vibe_app.board.sessions.schemas import SessionPreview
 from vibe_app.board.tasks.schemas import TaskCard
 from vibe_app.web.auth import acts
@@ -86,7 +86,12 @@ class ChangesState(rx.State):
     commit: str = ""
     delivery: str = ""
     """How what was accepted stands with the repository, in a sentence."""
-    undelivered: bool = False
+    redo: str = ""
+    """What delivers it again, in words; empty where nothing does."""
+    request: str = ""
+    """The address of its pull request, or empty."""
+    by_request: bool = False
+    """Accepting it opens a pull request."""
     runs: int = 0
     live: bool = False
     files: list[FileRow] = []
@@ -202,8 +207,10 @@ def show_change(state: ChangesState, read: ReadChange, task: TaskCard) -> None:
         "decided_at": epoch_ms(view.decided_at),
         "restorable": view.restorable,
         "commit": (view.commit or "")[:10],
-        "delivery": delivery_words(view.delivery),
-        "undelivered": (view.delivery or {}).get("state") == "failed",
+        "delivery": delivery_words(view),
+        "redo": redo_words(view.delivery),
+        "request": view.delivery.request.url if view.delivery and view.delivery.request else "",
+        "by_request": view.by_request,
         "runs": sum(1 for run in read.runs if run.revision_after),
         "live": task.status == "IN_PROGRESS",
     }
@@ -220,18 +227,52 @@ def show_change(state: ChangesState, read: ReadChange, task: TaskCard) -> None:
     _list(state)
 
 
-def delivery_words(delivery: dict[str, Any] | None) -> str:
+def delivery_words(view: ChangeView) -> str:
     """Say how what was accepted stands with the project's repository."""
-    said = delivery or {}
-    match said.get("state"):
+    delivery, branch = view.delivery, view.base.branch if view.base else ""
+    if delivery is None:
+        return ""
+    match delivery.state:
         case "waiting":
-            return "It is being pushed to the repository."
+            return "It is being brought to the repository."
         case "pushed":
-            return f"Pushed to “{said.get('branch')}” of the repository."
+            return f"Pushed to “{delivery.branch}” of the repository."
+        case "pushed_branch":
+            return (
+                f"Pushed to the repository as the branch “{delivery.branch}”. Open a request there that takes"
+                f" it into “{branch}”."
+            )
+        case "opened":
+            return _request_words(delivery, branch)
+        case "nothing":
+            return f"“{branch}” holds all of it already."
         case "failed":
-            return f"It is not pushed to the repository yet. {said.get('error')}"
-        case _:
-            return ""
+            return f"It is not delivered to the repository yet. {delivery.error}"
+
+
+def _request_words(delivery: DeliveryView, branch: str) -> str:
+    request = delivery.request
+    if request is None:
+        return ""
+    name = f"Pull request #{request.number}"
+    match request.state:
+        case "merged":
+            return f"{name} is merged."
+        case "closed":
+            return f"{name} was closed without being merged: “{branch}” does not have the change."
+        case "open":
+            stale = f" How it stands could not be looked up: {delivery.error}" if delivery.error else ""
+            return f"{name} is open. “{branch}” follows once it is merged.{stale}"
+
+
+def redo_words(delivery: DeliveryView | None) -> str:
+    """Say what delivers a change again, empty where there is no need to."""
+    if delivery is None:
+        return ""
+    if delivery.state == "failed":
+        return "Deliver it again"
+    closed = delivery.request is not None and delivery.request.state == "closed"
+    return "Open a new one" if delivery.state == "opened" and closed else ""
 
 
 def files_of_page(state: ChangesState) -> list[FileRow]:

@@ -103,10 +103,10 @@ class DecideState(rx.State):
 
     @acts
     async def deliver(self, actor: Actor):
-        """Have what was accepted pushed again."""
+        """Have what was accepted brought to the repository again."""
         project_id, task_id = self._card()
         await services().changes.deliver(actor, project_id, task_id)
-        (await self.get_state(ChangesState)).undelivered = False
+        (await self.get_state(ChangesState)).redo = ""
 
     @acts
     async def solve(self, actor: Actor):

@@ -88,7 +88,17 @@ def accept_words() -> Any:
         f"Make it one commit on “{branch}”.",
     )
     merge = f"Merge the history of the runs into “{branch}”, with a merge commit."
-    return rx.cond(DecideState.strategy == "merge", merge, squash)
+    request = rx.cond(
+        DecideState.strategy == "merge",
+        f"Push the history of the runs as a branch, and open a pull request into “{branch}”.",
+        rx.cond(
+            runs > 1,
+            f"Squash {runs} runs into one commit on a branch, and open a pull request into “{branch}”.",
+            f"Make it one commit on a branch, and open a pull request into “{branch}”.",
+        ),
+    )
+    joined = rx.cond(DecideState.strategy == "merge", merge, squash)
+    return rx.cond(ChangesState.by_request, request, joined)
 
 
 def _accept_dialog() -> rx.Component:
@@ -179,7 +189,7 @@ def _sentence(color: str, icon: str, words: Any, *buttons: Any) -> rx.Component:
     )
 
 
-def _button(words: str, on_click: Any) -> rx.Component:
+def _button(words: Any, on_click: Any) -> rx.Component:
     return rx.button(words, size="1", variant="surface", color_scheme="gray", on_click=on_click)
 
 
@@ -297,12 +307,22 @@ def what_stands_before(base: Any, can_edit: Any) -> rx.Component:
 
 
 def _delivery(can_edit: Any) -> rx.Component:
-    """Say how what was accepted stands with the repository, and offer to push it again."""
-    again = rx.cond(can_edit, _button("Push it again", DecideState.deliver))
+    """Say how what was accepted stands with the repository, and offer to deliver it again."""
+    again = rx.cond(can_edit, _button(ChangesState.redo, DecideState.deliver))
+    link = rx.cond(
+        ChangesState.request != "",
+        rx.el.a(
+            "Look at it there",
+            href=ChangesState.request,
+            target="_blank",
+            rel="noopener noreferrer",
+            class_name="v-link",
+        ),
+    )
     return rx.cond(
-        ChangesState.undelivered,
-        _sentence("red", "circle-x", ChangesState.delivery, again),
-        rx.cond(ChangesState.delivery != "", _sentence("gray", "upload", ChangesState.delivery)),
+        ChangesState.redo != "",
+        _sentence("red", "circle-x", ChangesState.delivery, link, again),
+        rx.cond(ChangesState.delivery != "", _sentence("gray", "upload", ChangesState.delivery, link)),
     )
 
 

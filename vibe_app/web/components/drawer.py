@@ -149,6 +149,10 @@ class DrawerState(rx.State):
     ran_by: str = ""
     ran_at: int = 0
     has_change: bool = False
+    request: int = 0
+    """The number of its pull request, with its address and state; 0 where there is none."""
+    request_url: str = ""
+    request_state: str = ""
     talks: bool = False
     """Whether the agent can be told to go on."""
     can_edit: bool = False
@@ -350,6 +354,9 @@ def _values(task: TaskCard, session: SessionCard | None) -> dict[str, Any]:
         "status": task.status.value,
         "number": task.number or 0,
         "has_change": task.change is not None,
+        "request": card.request,
+        "request_url": card.request_url,
+        "request_state": card.request_state,
         "talks": task.status in FOLLOW_UP_FROM
         and (
             task.status is not TaskStatus.TODO

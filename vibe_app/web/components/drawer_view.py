@@ -8,7 +8,7 @@ import reflex as rx
 
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.web.components.card import RUNNING
-from vibe_app.web.components.card_face import execute_button, quiet_words, stop_button
+from vibe_app.web.components.card_face import execute_button, quiet_words, request_chip, stop_button
 from vibe_app.web.components.card_fields import FIELDS, CardField, controls
 from vibe_app.web.components.changes_view import changes_tab
 from vibe_app.web.components.conflict import conflict_view
@@ -230,6 +230,15 @@ def _about() -> rx.Component:
         _last_run(),
         rx.el.dl(
             *(_fact(each) for each in FIELDS if not each.wide),
+            rx.cond(
+                DrawerState.request > 0,
+                rx.el.div(
+                    rx.el.dt("Delivery"),
+                    rx.el.dd(
+                        request_chip(DrawerState.request, DrawerState.request_url, DrawerState.request_state)
+                    ),
+                ),
+            ),
             rx.el.div(
                 rx.el.dt("Created"),
                 rx.el.dd(

@@ -15,7 +15,18 @@ from vibe_app.web.forms import words
 from vibe_app.web.place import known
 from vibe_app.wiring import services
 
-_DELIVERIES = {"none": "It stays in the workspace", "push": "It is pushed to the project's repository"}
+_DELIVERIES = {
+    "none": "It stays in the workspace",
+    "push": "It is pushed to the project's repository",
+    "request": "It becomes a pull request",
+}
+_HOSTS = {
+    "auto": "By the repository's address",
+    "github": "GitHub",
+    "gitlab": "GitLab",
+    "gitea": "Gitea or Forgejo",
+    "none": "Another: push the branch alone",
+}
 
 
 class TreesState(rx.State):
@@ -25,6 +36,7 @@ class TreesState(rx.State):
     setup: str = ""
     copied: str = ""
     delivery: str = "none"
+    host: str = "auto"
     looks_only: bool = True
     shown: str = "0"
 
@@ -32,6 +44,11 @@ class TreesState(rx.State):
     def set_delivery(self, delivery: str):
         """Note which is chosen."""
         self.delivery = delivery if delivery in _DELIVERIES else "none"
+
+    @rx.event
+    def set_host(self, host: str):
+        """Note which kind of host is chosen."""
+        self.host = host if host in _HOSTS else "auto"
 
     @acts
     async def save(self, actor: Actor, form: dict[str, Any]):
@@ -42,6 +59,7 @@ class TreesState(rx.State):
                 "setup": words(form, "setup").strip() or None,
                 "copied": copied or None,
                 "delivery": self.delivery,
+                "delivery_host": self.host,
             }
         )
         show_trees(self, await services().projects.change(actor, known(self.project_id), patch))
@@ -53,9 +71,25 @@ def show_trees(state: TreesState, project: ProjectView) -> None:
     state.project_id = str(project.id)
     state.setup = project.setup or ""
     state.copied = "\n".join(project.copied or [])
-    state.delivery = project.delivery
+    state.delivery, state.host = project.delivery, project.delivery_host
     state.looks_only = project.role is not ProjectRole.OWNER
     state.shown = str(int(state.shown) + 1)
+
+
+def _request_fields() -> rx.Component:
+    return rx.fragment(
+        field(
+            "Kind of host",
+            choice("Kind of host", _HOSTS, value=TreesState.host, on_change=TreesState.set_host),
+            "github.com, gitlab.com and codeberg.org are known by their address. The repository's token "
+            "opens the request: it must be allowed to.",
+        ),
+        rx.el.p(
+            "Accept pushes a branch and opens a pull request into the project's branch. The files of the "
+            "project stay as they are until it is merged there, and nothing is saved on them here.",
+            class_name="v-quiet",
+        ),
+    )
 
 
 def trees_part() -> rx.Component:
@@ -95,6 +129,7 @@ def trees_part() -> rx.Component:
                     on_change=TreesState.set_delivery,
                 ),
             ),
+            rx.cond(TreesState.delivery == "request", _request_fields()),
             rx.button("Save", type="submit"),
         ),
         key=TreesState.shown,

@@ -20,12 +20,14 @@ from vibe_app.workspace_services.git.hub import VIBE, Hub
 from vibe_app.workspace_services.git.program import Failed
 
 _MOST_CONFLICTS = 1000
+_KEPT = "refs/vibe-accepted/"
 
 
 async def plan(hub: Hub, asked: wire.PlanMerge) -> wire.MergePlan:
     """Make the commit that joins a checkpoint into the base branch, without moving anything.
 
-    Where the checkpoint changes nothing there, the plan is to stay.
+    Where the checkpoint changes nothing there, the plan is to stay. A commit that is to be kept has a
+    reference of its own, so that it is there for as long as its push takes.
 
     Raises:
         NotFound: A commit is not in the hub.
@@ -39,7 +41,10 @@ async def plan(hub: Hub, asked: wire.PlanMerge) -> wire.MergePlan:
     if tree == await hub.tree_of(old) and not theirs:
         return wire.MergePlan(old=old, new=old)
     parents = [old, *theirs] if asked.strategy == "squash" else [old, asked.revision]
-    return wire.MergePlan(old=old, new=await hub.commit(tree, parents, asked.message, asked.author))
+    new = await hub.commit(tree, parents, asked.message, asked.author)
+    if asked.keep:
+        await hub.git("update-ref", f"{_KEPT}{asked.number}/{new}", new)
+    return wire.MergePlan(old=old, new=new)
 
 
 async def _theirs(hub: Hub, old: str, revision: str) -> list[str]:

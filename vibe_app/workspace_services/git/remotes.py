@@ -66,7 +66,7 @@ async def push(hub: Hub, asked: wire.Push) -> wire.Pushed:
     """Bring a commit to a branch of the remote.
 
     Raises:
-        Conflict: The remote refuses it (`push_refused`).
+        Conflict: The remote refuses it (`push_refused`), or has another branch of this name (`branch_taken`).
         InvalidRequest: The address or the branch's name cannot be used, or the address not be reached.
         NotFound: The commit is not in the hub.
         Unavailable: The remote does not answer, or does not let this in.
@@ -76,13 +76,16 @@ async def push(hub: Hub, asked: wire.Push) -> wire.Pushed:
     async with hub.locked("remote"):
         await _checked(hub, asked.branch)
         refspec = f"{asked.commit}:{_HEADS}{asked.branch}"
+        # An empty expectation: there is no such branch. One that is at the commit already is no fault.
+        lease = (f"--force-with-lease={_HEADS}{asked.branch}:",) if asked.fresh else ()
+        how = ("push", "--porcelain", "--no-verify", *lease)
         call = Call()
         try:
             call = await _allowed(hub, source)
-            await program.run(
-                hub.path, call, "push", "--porcelain", "--no-verify", "--", str(source.address), refspec
-            )
+            await program.run(hub.path, call, *how, "--", str(source.address), refspec)
         except Failed as error:
+            if asked.fresh and _is_taken(call, error):
+                raise Conflict(f"There is another branch {asked.branch} already.", "branch_taken") from error
             if words := _refusal(call, error, asked.branch):
                 raise Conflict(words, "push_refused") from error
             raise Unavailable(cloning.refused(str(error), source, "pushed to"), "push_failed") from error
@@ -108,6 +111,11 @@ async def _checked(hub: Hub, branch: str) -> None:
     said = await hub.git("check-ref-format", f"{_HEADS}{branch}", accepted=(0, 1))
     if said.status or branch.startswith("-"):
         raise InvalidRequest(f"{branch[:200]} cannot be the name of a branch.", "invalid_branch")
+
+
+def _is_taken(call: Call, failed: Failed) -> bool:
+    found = _REFUSED.search(call.words(failed.out))
+    return found is not None and found["why"] in _BEHIND
 
 
 def _refusal(call: Call, failed: Failed, branch: str) -> str:
