@@ -217,6 +217,7 @@ class _Soak:
         self.violations += await checks.hubs(self.workspaces, self.team.saved)
 
     async def _tell(self) -> None:
+        told = 0
         while True:
             await asyncio.sleep(10)
             passed = time.monotonic() - self.began
@@ -224,6 +225,9 @@ class _Soak:
                 f"{self.course.name} {passed:4.0f} s: {self.team.rounds} rounds, {self.luck.total} deaths,"
                 f" {len(self.team.violations)} violations seen"
             )
+            for sentence in self.team.violations[told:]:
+                self.say(f"  ✗ {sentence}")
+            told = len(self.team.violations)
 
     def outcome(self) -> Outcome:
         """Sum up; keep the evidence where a promise was broken."""

@@ -24,6 +24,8 @@ from vibe_app.workspaces.runtimes.local.records import Name, Record
 
 # Deaths of OpenCode or its sidecar within a minute after which a workspace is given up, as is meant.
 _ALLOWED, _WINDOW = 3, 63.0
+# Seconds between two deaths of the server: a session that was broken off three times is given up.
+_SERVER = 15.0
 _KINDS = {"server": 3, "sidecar": 4, "opencode": 4, "files": 4, "git": 4, "gateway": 1}
 # Seconds for which a git to be killed is waited for.
 _GIT = 3.0
@@ -66,6 +68,7 @@ class Luck:
         self._dice = dice
         self._pause = pause
         self._chance = chance
+        self._server_died = 0.0
         self._deaths: defaultdict[str, deque[float]] = defaultdict(deque)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -104,7 +107,8 @@ class Luck:
         if self.over:
             return
         if kind == "server":
-            if self._server.up and not self._server.busy:
+            if self._server.up and not self._server.busy and time.monotonic() > self._server_died + _SERVER:
+                self._server_died = time.monotonic()
                 self._note(kind, f"process {self._server.pid}", why)
                 self._server.busy = True
                 try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -89,26 +90,33 @@ class Workspace:
             found.setdefault(int(card), {})[int(number)] = commit
         return found
 
-    async def stored_by_a_plain_add(self, number: int, before: str) -> str:
-        """The hash of all that a plain `git add --all` stores of a card's tree as it is now.
+    async def differs_from_a_plain_add(self, number: int, revision: str, before: str) -> list[str]:
+        """In what a checkpoint differs from what a plain `git add --all` stores of the card's tree now.
 
         Args:
             number: The card's.
+            revision: The checkpoint.
             before: A commit, with whose files the index begins: what git has once, it keeps although it is
                 ignored by now.
         """
-        return await asyncio.to_thread(self._add, number, before)
+        return await asyncio.to_thread(self._differs, number, revision, before)
 
-    def _add(self, number: int, before: str) -> str:
+    def _differs(self, number: int, revision: str, before: str) -> list[str]:
         twin = Path(mkdtemp(prefix="vibe-twin-"))
         try:
             _git("init", "--quiet", "--bare", str(twin / "git"))
             (twin / "git/objects/info/alternates").write_text(f"{self.hub / 'objects'}\n")
             at = ("-c", "core.bare=false", f"--git-dir={twin / 'git'}", f"--work-tree={self.tree(number)}")
             _git(*at, "read-tree", before)
-            _git(*at, "add", "--all", "--ignore-errors", statuses=(0, 1, 128))
+            _git(*at, "add", "--all", "--ignore-errors", statuses=(0, 1))
             self._without_the_large(at, number)
-            return _git(*at, "write-tree").strip()
+            plain = _git(*at, "write-tree").strip()
+            raw = _git(*at, "diff-tree", "-r", "-z", "--raw", f"{revision}^{{tree}}", plain).split("\0")
+            return [
+                f"{facts} {name}"
+                for facts, name in zip(raw[::2], raw[1::2], strict=False)
+                if not _of_older_attributes(at, facts)
+            ]
         finally:
             shutil.rmtree(twin)
 
@@ -117,13 +125,6 @@ class Workspace:
         for path in self.tree(number).glob("huge.bin"):
             if path.is_file() and path.stat().st_size > 50 << 20:
                 _git(*at, "rm", "-q", "--cached", "--ignore-unmatch", "huge.bin")
-
-    async def differs_in(self, one: str, other: str) -> list[str]:
-        """The paths in which two trees differ, as far as the hub has both."""
-        said = await asyncio.to_thread(
-            _run, f"--git-dir={self.hub}", "diff-tree", "-r", "--name-only", one, other
-        )
-        return said.stdout.decode("utf-8", "replace").splitlines()
 
     async def base_differs(self) -> list[str]:
         """What the base's folder has otherwise than the base branch's head, ignored files aside."""
@@ -134,9 +135,11 @@ class Workspace:
         try:
             at = ("-c", "core.bare=false", f"--git-dir={self.hub}", f"--work-tree={self.root / 'base'}")
             index = {"GIT_INDEX_FILE": str(folder / "index")}
-            _git(*at, "read-tree", "HEAD", more=index)
+            # As it was checked out: git does not write a file anew because its attributes became others.
+            shutil.copyfile(self.hub / "vibe-index" / "base", folder / "index")
+            staged = _git(*at, "diff-index", "--cached", "--name-only", "-z", "HEAD", more=index)
             words = ("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
-            return [name for name in _git(*at, *words, more=index).split("\0") if name]
+            return [name for name in f"{staged}{_git(*at, *words, more=index)}".split("\0") if name]
         finally:
             shutil.rmtree(folder)
 
@@ -171,6 +174,19 @@ class Workspace:
             for session, message, part in rows
             if json.loads(message).get("role") == "user" and json.loads(part).get("type") == "text"
         ]
+
+
+def _of_older_attributes(at: Sequence[str], facts: str) -> bool:
+    """Whether a file was stored when other attributes held: ends of lines or `$Id$` alone tell them apart.
+
+    git stores a file again when it is written, and not when `.gitattributes` is.
+    """
+    old_mode, new_mode, old, new, status = facts.lstrip(":").split(" ")
+    if status != "M" or old_mode != new_mode or old_mode == "160000":
+        return False
+    texts = [_run(*at, "cat-file", "blob", blob).stdout for blob in (old, new)]
+    plain = [re.sub(rb"\$Id(?::[^$\n]*)?\$", b"$Id$", text.replace(b"\r\n", b"\n")) for text in texts]
+    return plain[0] == plain[1]
 
 
 def _run(*arguments: str, more: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:

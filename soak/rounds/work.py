@@ -103,13 +103,16 @@ def throw(dice: Random, token: str) -> Work:
 
 def merge(token: str, branch: str) -> Work:
     """What a person has the agent do where its change conflicts: bring the base in, keep its lines."""
-    bring = f"git fetch -q origin && git merge -q --no-edit -X ours origin/{branch}"
     commands = [
-        # Whatever became of its repository, its filters and hooks stand in nobody's way now.
-        "rm -f .git/index.lock; git config --remove-section filter.evil; git config --unset core.worktree",
-        "git config --unset core.fsmonitor; git config --unset core.hooksPath",
+        # Whatever became of its repository: it has one, and its filters and hooks stand in nobody's way.
+        "git rev-parse -q --verify HEAD > /dev/null || { rm -rf .git; git init -q; }",
+        "rm -f .git/index.lock; for key in core.worktree core.fsmonitor core.hooksPath; do",
+        "git config --unset $key; done; git config --remove-section filter.evil",
+        "git config user.name OpenCode; git config user.email opencode@localhost",
         "git add -A --ignore-errors; git commit -qm 'Before the merge'",
-        f"{bring} || {{ git checkout -q --ours .; git add -A --ignore-errors; git commit -qm 'Merged'; }}",
+        f"git fetch -q ../../hub {branch}",
+        "git merge -q --no-edit --allow-unrelated-histories -X ours FETCH_HEAD ||",
+        "{ git checkout -q --ours .; git add -A --ignore-errors; git commit -qm 'Merged'; }",
         _own(token),
     ]
     return Work(token, f"Bring the base branch in, round {token}.\n{_run(commands)}\nrehearse: say Merged.")

@@ -5,6 +5,9 @@ away when the end was decided. Every half a minute each sidecar is asked
 what it runs, and that is compared with the rows. The other direction, a session
 that lives here, is its run's own business: it compares while it copies.
 
+Where it was not known at a session's end whether its agent had what it was to say, this is noted now: its
+comments are sent, or free again; and what an agent did after the end is kept as a checkpoint.
+
 Journals of sessions that are over here are let go of in the same turn: the event log holds
 them, and a workspace keeps none that nobody will ask for.
 """
@@ -19,12 +22,14 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import col
 
+from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
 from vibe_app.clients.sidecar import Agent
 from vibe_app.db import Database
 from vibe_app.errors import NotFound, VibeError
 from vibe_app.jobs.registry import Hold, Job
+from vibe_app.runs.record import sidecar_id_of
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
 
@@ -76,18 +81,31 @@ class Orphans:
                 known = await self._agent.known(endpoint)
                 for sidecar_id in await _over(self._database, (each.session_id for each in known.sessions)):
                     log.warning("session %s is over, but its workspace works on it: ending it", sidecar_id)
-                    await _end(self._agent, endpoint, sidecar_id)
+                    if await _end(self._agent, endpoint, sidecar_id) and (found := _attempt(sidecar_id)):
+                        await self._settle(found[1][0], True)
+                async with self._database.read() as db:
+                    unsettled = await change_queries.unsettled(db, project_id)
+                for session_id, attempt in unsettled:
+                    heard = await _end(self._agent, endpoint, sidecar_id_of(session_id, attempt))
+                    await self._settle(session_id, heard)
                 for sidecar_id in await _over(self._database, known.kept[:_DROPPED_AT_ONCE]):
                     await self._agent.drop(endpoint, sidecar_id)
         except (VibeError, TimeoutError) as error:
             log.info("the workspace of project %s cannot be compared: %s", project_id, error)
 
+    async def _settle(self, session_id: UUID, heard: bool) -> None:
+        async with self._database.transaction() as db:
+            await change_queries.settle(db, session_id, heard)
+            db.announce(f"session:{session_id}")
 
-async def _end(agent: Agent, endpoint: Endpoint, sidecar_id: str) -> None:
+
+async def _end(agent: Agent, endpoint: Endpoint, sidecar_id: str) -> bool:
+    """End a session of a sidecar; tell whether it knows that."""
     try:
         await agent.stop(endpoint, sidecar_id)
     except NotFound:
-        return
+        return False
+    return True
 
 
 async def _over(database: Database, sidecar_ids: Iterable[str]) -> list[str]:

@@ -308,6 +308,7 @@ class Record:
         state: SessionState | None = None,
         kept: Kept | None = None,
         unkept: bool = False,
+        unsettled: bool = False,
     ) -> None:
         """End the session, write its last line and move its card, in one transaction.
 
@@ -320,6 +321,7 @@ class Record:
             state: What the sidecar says of it at its end.
             kept: What it left in its tree.
             unkept: Whether that is still to be kept, as it could not be just now.
+            unsettled: Whether it is not known yet if the agent had what it was to say.
 
         Raises:
             LeaseLost: The lease does not hold any more.
@@ -351,6 +353,7 @@ class Record:
                     final_text=words[target],
                     failure=failure,
                     output=output,
+                    unsettled=unsettled,
                     asking=state.asking if state and target is SessionStatus.COMPLETED else None,
                     **self._said(state),
                     **(_of_round(kept) if kept else {}),
@@ -364,6 +367,16 @@ class Record:
                             db, session.change_id, waits, intent="keep", intent_at=now()
                         )
                         db.announce(change_queries.CHANGES)
+
+        await self.insist(write)
+
+    async def settle(self, heard: bool) -> None:
+        """Note of the session, which is over, whether the agent had what it was to say."""
+
+        async def write() -> None:
+            async with self._database.transaction() as db:
+                await change_queries.settle(db, self.lease.session_id, heard)
+                db.announce(*self._topics)
 
         await self.insist(write)
 
@@ -426,6 +439,11 @@ class Record:
                 log.warning("session %s waits for the database: %s", self.lease.session_id, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
+
+
+def sidecar_id_of(session_id: UUID, attempt: int) -> str:
+    """Each attempt is a session of its own to the sidecar, which never runs one id twice."""
+    return str(session_id) if attempt == 1 else f"{session_id}-{attempt}"
 
 
 def _of_round(kept: Kept) -> dict[str, Any]:

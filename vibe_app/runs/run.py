@@ -40,7 +40,7 @@ from vibe_app.errors import (
     VibeError,
 )
 from vibe_app.runs.copying import Copy, Lost, known
-from vibe_app.runs.record import Record
+from vibe_app.runs.record import Record, sidecar_id_of
 from vibe_app.runs.retry_policy import MAX_CRASHES, MAX_REPEATS, TRIES, WAITS, RetryPolicy
 from vibe_app.runs.spending import Counting
 from vibe_app.wire import RETRYABLE, Failure, SessionState, SidecarStatus, StartSession, Usage, now
@@ -109,7 +109,7 @@ class Run:
         self._may_work = session.epoch > 1
         # Something of it may be in the tree: it ran before, or runs now.
         self._begun = session.started_at is not None
-        self._sidecar_id = _sidecar_id(session, session.attempt)
+        self._sidecar_id = sidecar_id_of(session.id, session.attempt)
         self._project: Project
         # What befell the workspace since the run was last heard of may be why it is lost, also where
         # that was before this process took the run over.
@@ -152,8 +152,9 @@ class Run:
             await self.record.started(state.conversation)
             state = await self._follow(state)
         except _Stopped:
-            await self._silence()
+            heard = await self._silence()
             await self._end(SessionStatus.CANCELLED)
+            await self._settle(heard)
         except Lost as lost:
             await self._give_up(lost)
         else:
@@ -222,13 +223,11 @@ class Run:
         await self.record.has_tree(tree)
         more: dict[str, Any] = {"tree": tree.number, "setup": tree.setup, "notices": list(tree.notices)}
         if self._session.kind is not SessionKind.EXECUTE:
-            prompt = self._session.prompt
+            # The prompt is the same whoever asks, as the session is known by it.
             card = compose_prompt(task.title, task.description)
-            more["lost_prompt"] = lost_prompt(card, tree.base, tree.files, prompt)
+            more["lost_prompt"] = lost_prompt(card, tree.base, tree.files, self._session.prompt)
             if conversation := self._session.conversation_id:
                 more |= {"conversation": conversation, "again": INTERRUPTED}
-            else:
-                more["prompt"] = more["lost_prompt"]
         return start.model_copy(update=more)
 
     async def _keep(self) -> Kept | None:
@@ -268,7 +267,8 @@ class Run:
                 log.warning("session %s: what it left was not kept: %s", self._session.id, error)
                 said = f"What it changed is not kept as a checkpoint yet: {error.message} It is in the tree."
                 remark, unkept = f"{remark} {said}".strip(), True
-        await self.record.end(target, reason, failure, usage, remark, state, kept, unkept)
+        unsettled = self._unsettled
+        await self.record.end(target, reason, failure, usage, remark, state, kept, unkept, unsettled)
 
     async def _hand_over(self) -> None:
         """Tell the gateway what the session may spend, before anything that costs begins."""
@@ -321,7 +321,7 @@ class Run:
     async def _end_attempt(self, attempt: int) -> None:
         """See that the agent of an attempt that was given up for lost is not at work any more."""
         try:
-            await self._agent.stop(self._endpoint, _sidecar_id(self._session, attempt))
+            await self._agent.stop(self._endpoint, sidecar_id_of(self._session.id, attempt))
         except NotFound:
             return
 
@@ -455,28 +455,51 @@ class Run:
             delay = self._retry_policy.repeat * 2 ** (attempt - 1) * random.uniform(1.0, 1.5)
             await self.record.repeat(delay, reason, failure, usage)
             return
+        if state is None and self._begun:
+            # Before what is in the tree is kept, so that nothing is written there afterwards.
+            await self._silence()
         if self.stop.is_set():
             await self._end(SessionStatus.CANCELLED, usage=usage, remark=lost.remark, state=state)
         else:
             await self._end(SessionStatus.FAILED, reason, failure, usage, lost.remark, state)
-        if state is None:
-            await self._silence()
+        if state is None and not self._begun:
+            # After the end, as somebody waits for it.
+            await self._settle(await self._silence())
 
     async def _count_the_rest(self) -> None:
         counted, self._counted = self._counted, None
         if counted is not None:
             await self._counting.finish(counted)
 
-    async def _silence(self) -> None:
-        """End what the agent may still be doing, where its sidecar can be reached in a moment."""
+    @property
+    def _unsettled(self) -> bool:
+        """Whether its sidecar may have accepted it without this being known here."""
+        return self._may_work and not self._begun
+
+    async def _settle(self, heard: bool | None) -> None:
+        """Note whether the agent had what it was to say, where that was not known at the end."""
+        if self._unsettled and heard is not None:
+            await self.record.settle(heard)
+
+    async def _silence(self) -> bool | None:
+        """End what the agent may still be doing, where its sidecar can be reached in a moment.
+
+        Returns:
+            Whether the sidecar knows the session; None where that cannot be said, and the job of
+            `runs.orphans` will see.
+        """
         if not self._may_work:
-            return
+            return None
         try:
             async with asyncio.timeout(self._retry_policy.stop):
                 endpoint = await self._workspaces.ensure(self._project.id)
                 await self._agent.stop(endpoint, self._sidecar_id)
+                return True
+        except NotFound:
+            return False
         except (VibeError, TimeoutError) as error:
-            log.info("session %s: nothing to stop: %s", self._session.id, error)
+            log.info("session %s: it cannot be stopped: %s", self._session.id, error)
+            return None
 
     async def _unless_stopped(self, work: Awaitable[Result]) -> Result:
         """Return what `work` returns, unless a person asks for the end first.
@@ -502,8 +525,3 @@ class Run:
             raise _Stopped
         finally:
             await cancel(task, asked)
-
-
-def _sidecar_id(session: Session, attempt: int) -> str:
-    """Each attempt is a session of its own to the sidecar, which never runs one id twice."""
-    return str(session.id) if attempt == 1 else f"{session.id}-{attempt}"

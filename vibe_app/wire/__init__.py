@@ -112,7 +112,7 @@ class StartSession(BaseModel):
         description="OpenCode's id of the conversation that it goes on with; a new one begins when absent",
     )
     lost_prompt: str | None = Field(
-        default=None, description="What is said in place of `prompt` where that conversation is gone"
+        default=None, description="What is said in place of `prompt` where there is no such conversation"
     )
     again: str | None = Field(
         default=None,

@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from vibe_app.board.changes.models import Change, Comment
 from vibe_app.board.changes.schemas import ChangeCard, RequestView
-from vibe_app.board.lifecycle import OPEN_CHANGE, CommentState
+from vibe_app.board.lifecycle import LIVE, OPEN_CHANGE, CommentState
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.tasks.models import Task
 from vibe_app.db import Transaction, rows_changed
@@ -166,6 +166,40 @@ async def comments_sent(db: AsyncSession, session_id: UUID) -> None:
 async def release_comments(db: AsyncSession, session_id: UUID) -> None:
     """Give back the comments of a follow-up that the agent has never had."""
     await _move_comments(db, session_id, session_id=None)
+
+
+async def unsettled(db: AsyncSession, project_id: UUID) -> list[tuple[UUID, int]]:
+    """Sessions of a project that are over, and it is not known whether the agent has their comments.
+
+    Each with the number of its last attempt.
+    """
+    rows = await db.execute(
+        select(col(Session.id), col(Session.attempt))
+        .join(Comment, col(Comment.session_id) == col(Session.id))
+        .where(
+            col(Comment.project_id) == project_id,
+            col(Comment.state) == str(CommentState.OPEN),
+            col(Session.status).not_in(sorted(map(str, LIVE))),
+        )
+        .distinct()
+    )
+    return [(session_id, attempt) for session_id, attempt in rows.all()]
+
+
+async def settle(db: Transaction, session_id: UUID, heard: bool) -> None:
+    """Note of a session that is over whether the agent had what it was to say.
+
+    If so its comments are sent, and what it did in its card's tree meanwhile is kept; else they are free.
+    """
+    if not heard:
+        await release_comments(db, session_id)
+    else:
+        await comments_sent(db, session_id)
+        change_id = await db.scalar(select(col(Session.change_id)).where(col(Session.id) == session_id))
+        if change_id is not None:
+            undecided = col(Change.intent).is_(None)
+            await write(db, change_id, is_open, undecided, intent="keep", intent_at=now())
+    db.announce(CHANGES)
 
 
 async def _move_comments(db: AsyncSession, taken_by: UUID, **values: Any) -> None:

@@ -23,6 +23,7 @@ async def end_session(
     *extra: Any,
     error: str | None = None,
     final_text: str = "",
+    unsettled: bool = False,
     **values: Any,
 ) -> None:
     """End a session and move its card with it: the one place where both machines finish.
@@ -34,6 +35,7 @@ async def end_session(
         extra: Further conditions of the guarded update (the fence of a run).
         error: Why it failed.
         final_text: Text of a closing `done` event, where the sidecar has sent none.
+        unsettled: Whether it is not known yet if the agent has its comments, so that they are not free.
         values: More columns to set.
 
     Raises:
@@ -68,7 +70,8 @@ async def end_session(
         phase="",
         **values,
     )
-    await change_queries.release_comments(db, session.id)
+    if not unsettled:
+        await change_queries.release_comments(db, session.id)
     column, position = TASK_AFTER[target], session.came_from_position
     if target is not SessionStatus.COMPLETED and session.came_from is not None:
         # What a follow-up did not achieve leaves the card where it was.

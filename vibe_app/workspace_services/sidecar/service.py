@@ -190,6 +190,9 @@ class Service:
         Raises:
             NotFound: There is none.
         """
+        if self._store.find(session_id) is None:
+            async with self._starting:
+                pass  # It may just be accepted: whoever asked for that may have given up waiting.
         session = self._store.get(session_id)
         if run := self._runs.get(session_id):
             await run.stop()
@@ -223,8 +226,9 @@ class Service:
         header = await begin(client, request, self._store.fingerprint(request.prompt))
         text = request.prompt
         if header.began_anew:
-            text = request.lost_prompt or text
             said.append(_ANEW)
+        if header.began_anew or not request.conversation:
+            text = request.lost_prompt or text
         elif header.heard:
             text = request.again or text
         if self._gateway is not None and request.spends_for is not None:
