@@ -173,11 +173,13 @@ async def hubs(workspaces: dict[str, Workspace], saved: Sequence[tuple[str, str,
         said += [f"{project}: {path} was left" for path in _left(workspace.root)]
     for project, path, text in saved:
         workspace = workspaces[project]
-        if await workspace.git("show", f"HEAD:{path}", statuses=(0, 128)) != text:
-            said.append(f"{project}: {path} is not on the base as it was saved")
-        commits = await workspace.lines("log", "--format=%H", "HEAD", "--", path)
+        # An agent may have taken it away since.
+        subject = f"--grep=^Add {path}$"
+        commits = await workspace.lines("log", "--first-parent", "--format=%H", subject, "HEAD")
         if len(commits) != 1:
             said.append(f"{project}: {path} was saved once, in {len(commits)} commits")
+        elif await workspace.git("show", f"{commits[0]}:{path}", statuses=(0, 128)) != text:
+            said.append(f"{project}: {path} is not on the base as it was saved")
     return said
 
 

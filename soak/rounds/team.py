@@ -137,18 +137,22 @@ class Team:
 
     async def _begin(
         self, dice: Random, card: Card, verb: str, body: dict[str, Any], headers: dict[str, str]
-    ) -> None:
-        """Start a run; one that cannot be reached stays as failed, which is an answer too."""
+    ) -> str:
+        """Start a run; return the code of a refusal. One that cannot be reached stays as failed."""
         answer = await self.owner.ask(
             "POST", card.path + verb, (200, 502, 507, 409), json=body, headers=headers
         )
-        self.counts[f"started by {verb[1:]}"] += 1
         if answer.status_code == 409:
-            raise Broken(f"{verb} of {card.path} was refused: {answer.text[:400]}")
+            code = str(answer.json()["code"])
+            if code not in ("change_busy", "revision_changed"):
+                raise Broken(f"{verb} of {card.path} was refused: {answer.text[:400]}")
+            return code
+        self.counts[f"started by {verb[1:]}"] += 1
         if dice.random() < 0.06:
             await asyncio.sleep(dice.uniform(0, 4))
             await self.owner.ask("POST", f"{card.path}/stop", (200, 400))
             self.counts["stops"] += 1
+        return ""
 
     async def _rest(self, card: Card) -> dict[str, Any]:
         """Wait until a card's run is over and nothing of its change is under way; look at it then."""
@@ -199,8 +203,8 @@ class Team:
         if differs:
             last = sessions[0] if sessions else {}
             self.violations.append(
-                f"{name}: its checkpoint {change['revision'] or 'on the base'} is not what a plain add stores:"
-                f" {'; '.join(differs[:5])}; its last session: {last.get('id')} {last.get('status')}"
+                f"{name}: its checkpoint {change['revision'] or 'on the base'} is not what a plain add"
+                f" stores: {'; '.join(differs[:5])}; its last session: {last.get('id')} {last.get('status')}"
                 f" {last.get('error')}"
             )
         await self._has_its_work(card, change["revision"] or change["base"]["commit"])
@@ -244,9 +248,17 @@ class Team:
             return
         card.works.append(work)
         body = {"message": work.prompt, "comment_ids": chosen, "revision": change["revision"]}
-        self.luck.near("follow-up")
-        await self._begin(dice, card, "/follow-up", body, {"Idempotency-Key": work.token})
+        await self._tell(dice, card, body, work.token)
         self.counts["follow-ups"] += 1
+
+    async def _tell(self, dice: Random, card: Card, body: dict[str, Any], token: str) -> None:
+        """Follow up, again where what a lost run left was just being kept; then wait until that rests."""
+        self.luck.near("follow-up")
+        while True:
+            code = await self._begin(dice, card, "/follow-up", body, {"Idempotency-Key": token})
+            if code not in ("change_busy", "revision_changed"):
+                break
+            body["revision"] = (await self._settled(card))["revision"]
         await self._rest(card)
 
     async def _comment(
@@ -316,13 +328,21 @@ class Team:
             if change["revision"] is None or dice.random() < 0.4:
                 return
             self.luck.near("decide")
-            await self.owner.ask("POST", f"{card.path}/change/restore", (200, 202, 409, 502))
-            change = await self._settled(card)
-            self._expect(card, change, "open")
+            change = await self._restore(card)
             self.counts["restored"] += 1
             card.works.clear()
             await self._compare(card, change)
         await self._accept(dice, card, name)
+
+    async def _restore(self, card: Card) -> dict[str, Any]:
+        """Have a discarded change back; what was broken off says so, and is asked for again."""
+
+        async def restored() -> Any:
+            await self.owner.ask("POST", f"{card.path}/change/restore", (200, 202, 409, 502))
+            change = await self._settled(card)
+            return change if change["state"] == "open" else None
+
+        return await until(f"{card.path} restored", restored)
 
     def _expect(self, card: Card, change: dict[str, Any], state: str) -> None:
         if change["state"] != state:
@@ -385,7 +405,5 @@ class Team:
         work = merge(token, change["base"]["branch"])
         card.works.append(work)
         body = {"message": work.prompt, "revision": change["revision"]}
-        self.luck.near("follow-up")
-        await self._begin(dice, card, "/follow-up", body, {"Idempotency-Key": token})
+        await self._tell(dice, card, body, token)
         self.counts["merges by agents"] += 1
-        await self._rest(card)

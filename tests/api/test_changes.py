@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ import pytest
 
 from tests.api.conftest import Board, serving
 from tests.fakes import FakeRuntime, SlowRuntime
-from tests.scripted import Script, ScriptedSidecar
+from tests.scripted import Request, Script, ScriptedSidecar
 from tests.waiting import eventually
 from tests.workspace_services.git.rooms import made, own_git, sound
 from vibe_app.api import changes as routes
 from vibe_app.board.changes import queries as change_queries
 from vibe_app.changes.upkeep import Upkeep
 from vibe_app.clients.git import GitClient
+from vibe_app.runs.orphans import Orphans
 from vibe_app.wire import Failure, StartSession
 from vibe_app.wire.git import MoveBase, Person, PlanMerge
 from vibe_app.wiring import Services
@@ -47,6 +48,25 @@ class Agent:
         )
 
 
+class Unheard(ScriptedSidecar):
+    """Takes a follow-up on, or not, without an answer; while it is `mute` nothing that ends one either."""
+
+    def __init__(self, agent: Agent) -> None:
+        super().__init__(agent)
+        self.accepts = self.drops = self.mute = False
+
+    async def answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        """Serve one request."""
+        if self.drops and request.method == "POST" and request.path == "/sessions":
+            start = StartSession.model_validate_json(request.body)
+            if self.accepts and start.session_id not in self.sessions:
+                self.begin(start)
+            raise ConnectionResetError
+        if self.mute and request.path.endswith("/stop"):
+            raise ConnectionResetError
+        await super().answer(request, writer)
+
+
 def writes(**files: str) -> Work:
     """An agent that writes files; two underscores stand for a dot."""
 
@@ -64,7 +84,7 @@ def agent(tmp_path: Path) -> Agent:
 
 @pytest.fixture
 def runtime(agent: Agent) -> SlowRuntime:
-    runtime = SlowRuntime(lambda project_id: ScriptedSidecar(agent))
+    runtime = SlowRuntime(lambda project_id: Unheard(agent))
     runtime.may_start.set()
     runtime.trees = True
     return runtime
@@ -479,6 +499,48 @@ async def test_comments_of_a_follow_up_that_never_began_are_free_again(
     assert await board.status(task) == "AI_REVIEW"
     [free] = (await board.viewer.get(f"{task}/change/comments")).json()["comments"]
     assert (free["state"], free["session_id"]) == ("open", None)
+
+
+@pytest.mark.parametrize("mute", [False, True], ids=["found at once", "found later"])
+@pytest.mark.parametrize("accepts", [False, True], ids=["never had", "had"])
+async def test_comments_of_a_run_that_was_given_up_are_sent_if_the_agent_had_them(
+    board: Board, agent: Agent, hub: Hub, parts: Services, runtime: FakeRuntime, accepts: bool, mute: bool
+) -> None:
+    agent.work = writes(app__py="one\n2\nthree\n")
+    task = await board.task()
+    await run(board, task)
+    revision = (await change(board, task))["revision"]
+    comment = {"revision": revision, "path": "app.py", "line": 2, "quote": "2", "body": "Write it out."}
+    made = (await board.viewer.post(f"{task}/change/comments", json=comment)).json()
+    [sidecar] = runtime.sidecars.values()
+    assert isinstance(sidecar, Unheard)
+    sidecar.drops, sidecar.accepts, sidecar.mute = True, accepts, mute
+    agent.work = writes(app__py="one\nzwei\nthree\n")
+    asked = {"comment_ids": [made["id"]], "revision": revision}
+    assert (await board.editor.post(f"{task}/follow-up", json=asked)).status_code == 502
+
+    async def comments() -> tuple[str, bool]:
+        [found] = (await board.viewer.get(f"{task}/change/comments")).json()["comments"]
+        return found["state"], found["session_id"] is not None
+
+    if mute:
+        assert await comments() == ("open", True)
+        sidecar.mute = False
+        await Orphans(parts.database, parts.workspaces, parts.agent).end_all()
+    expected = ("sent", True) if accepts else ("open", False)
+    await eventually(lambda: is_so(comments, expected))
+    if accepts:
+        # What the agent did is kept, although its run was over before.
+        await eventually(lambda: has_two_checkpoints(board, task, revision))
+
+
+async def is_so(found: Callable[[], Awaitable[object]], expected: object) -> bool:
+    return await found() == expected
+
+
+async def has_two_checkpoints(board: Board, task: str, revision: str) -> bool:
+    found = await change(board, task)
+    return found["intent"] is None and found["revision"] != revision
 
 
 async def test_the_tree_of_a_deleted_card_goes(board: Board, agent: Agent, hub: Hub, parts: Services) -> None:

@@ -20,6 +20,8 @@ from vibe_app.clients.pool import Endpoint, Pool, signed, together, told
 from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, TooLarge, Unavailable, VibeError
 from vibe_app.wire import Event, EventType, LiveSessions, SessionState, StartSession
 
+AWAY = "sidecar_away"
+"""The code of an `Unavailable` where nothing was sent, as nobody listens."""
 # Of an event, and of any other answer.
 _LONGEST = 8 * 1024 * 1024
 _REFUSALS: Mapping[int, type[VibeError]] = {404: NotFound, 409: Conflict, 413: TooLarge}
@@ -266,7 +268,7 @@ def _translated(endpoint: Endpoint) -> Generator[None]:
     try:
         yield
     except httpx.ConnectError as exc:
-        raise Unavailable(f"The workspace's sidecar cannot be reached at {endpoint.url}.") from exc
+        raise Unavailable(f"The workspace's sidecar cannot be reached at {endpoint.url}.", AWAY) from exc
     except httpx.TimeoutException as exc:
         raise Unavailable("The workspace's sidecar does not answer in time.") from exc
     except (httpx.HTTPError, httpx.StreamError) as exc:

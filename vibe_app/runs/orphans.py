@@ -81,31 +81,37 @@ class Orphans:
                 known = await self._agent.known(endpoint)
                 for sidecar_id in await _over(self._database, (each.session_id for each in known.sessions)):
                     log.warning("session %s is over, but its workspace works on it: ending it", sidecar_id)
-                    if await _end(self._agent, endpoint, sidecar_id) and (found := _attempt(sidecar_id)):
-                        await self._settle(found[1][0], True)
-                async with self._database.read() as db:
-                    unsettled = await change_queries.unsettled(db, project_id)
-                for session_id, attempt in unsettled:
-                    heard = await _end(self._agent, endpoint, sidecar_id_of(session_id, attempt))
-                    await self._settle(session_id, heard)
-                for sidecar_id in await _over(self._database, known.kept[:_DROPPED_AT_ONCE]):
+                    await _end(self._agent, endpoint, sidecar_id)
+                kept = known.kept[:_DROPPED_AT_ONCE]
+                await self._settle(
+                    project_id, endpoint, [*kept, *(each.session_id for each in known.sessions)]
+                )
+                for sidecar_id in await _over(self._database, kept):
                     await self._agent.drop(endpoint, sidecar_id)
         except (VibeError, TimeoutError) as error:
             log.info("the workspace of project %s cannot be compared: %s", project_id, error)
 
-    async def _settle(self, session_id: UUID, heard: bool) -> None:
-        async with self._database.transaction() as db:
-            await change_queries.settle(db, session_id, heard)
-            db.announce(f"session:{session_id}")
+    async def _settle(self, project_id: UUID, endpoint: Endpoint, sidecar_ids: list[str]) -> None:
+        """Note whether agents had what they were to say, where that was not known at a session's end."""
+        async with self._database.read() as db:
+            known = [session_id for session_id, _ in dict(filter(None, map(_attempt, sidecar_ids))).values()]
+            heard = dict.fromkeys(await session_queries.over_before_they_started(db, known), True)
+            unsettled = await change_queries.unsettled(db, project_id)
+        for session_id, attempt in unsettled:
+            if session_id not in heard:
+                heard[session_id] = await _end(self._agent, endpoint, sidecar_id_of(session_id, attempt))
+        for session_id, had in heard.items():
+            async with self._database.transaction() as db:
+                await change_queries.settle(db, session_id, had)
+                db.announce(f"session:{session_id}")
 
 
 async def _end(agent: Agent, endpoint: Endpoint, sidecar_id: str) -> bool:
-    """End a session of a sidecar; tell whether it knows that."""
+    """End a session of a sidecar; tell whether its agent had what it was to say."""
     try:
-        await agent.stop(endpoint, sidecar_id)
+        return (await agent.stop(endpoint, sidecar_id)).heard
     except NotFound:
         return False
-    return True
 
 
 async def _over(database: Database, sidecar_ids: Iterable[str]) -> list[str]:

@@ -151,11 +151,12 @@ class Record:
 
         await self.insist(write)
 
-    async def started(self, conversation: str = "") -> None:
+    async def started(self, conversation: str = "", heard: bool = True) -> None:
         """Move the session from pending to running; one that runs already stays as it is.
 
         Args:
             conversation: What OpenCode calls the conversation; a follow-up goes on with it.
+            heard: Whether it has the message: its comments are sent.
 
         Raises:
             LeaseLost: The lease does not hold any more.
@@ -170,7 +171,8 @@ class Record:
                     await self._write(db, conversation_id=conversation)
                     of_card = update(Task).where(col(Task.id) == self._session.task_id)
                     await db.execute(of_card.values(conversation_id=conversation))
-                await change_queries.comments_sent(db, self.lease.session_id)
+                if heard:
+                    await change_queries.comments_sent(db, self.lease.session_id)
                 if status == SessionStatus.RUNNING:
                     return
                 await session_queries.move_session(
@@ -344,6 +346,8 @@ class Record:
                 session = await db.scalar(select(Session).where(fence(self.lease)))
                 if session is None:
                     raise LeaseLost(_LOST)
+                if state is not None and state.heard:
+                    await change_queries.comments_sent(db, self.lease.session_id)
                 await end_session(
                     db,
                     session,

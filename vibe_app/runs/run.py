@@ -26,7 +26,7 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.starting import compose_prompt
 from vibe_app.board.tasks.models import Task
 from vibe_app.changes.trees import Kept, Trees
-from vibe_app.clients.sidecar import Agent
+from vibe_app.clients.sidecar import AWAY, Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.errors import (
     CannotStart,
@@ -107,6 +107,10 @@ class Run:
         self._step = "the workspace was still starting"
         # Whoever claimed the session before may have started the agent and died before noting it.
         self._may_work = session.epoch > 1
+        # Whether a sidecar may have been told to begin.
+        self._told = self._may_work
+        # Whether the agent is known to have what it was to say.
+        self._heard = False
         # Something of it may be in the tree: it ran before, or runs now.
         self._begun = session.started_at is not None
         self._sidecar_id = sidecar_id_of(session.id, session.attempt)
@@ -149,7 +153,8 @@ class Run:
                 raise Lost(self._admins_only, Failure.BROKEN)
             state = await self._reach(task)
             self._begun = True
-            await self.record.started(state.conversation)
+            self._heard = state.heard
+            await self.record.started(state.conversation, state.heard)
             state = await self._follow(state)
         except _Stopped:
             heard = await self._silence()
@@ -314,9 +319,18 @@ class Run:
                     return await known(self._agent, self._endpoint, self._sidecar_id)
                 if self._session.attempt > 1:
                     await self._end_attempt(self._session.attempt - 1)
-                return await self._agent.start(self._endpoint, start)
+                return await self._begin(start)
         except TimeoutError as error:
             raise Unavailable("The workspace's sidecar does not answer in time.") from error
+
+    async def _begin(self, start: StartSession) -> SessionState:
+        told, self._told = self._told, True
+        try:
+            return await self._agent.start(self._endpoint, start)
+        except Unavailable as error:
+            if error.code == AWAY:
+                self._told = told
+            raise
 
     async def _end_attempt(self, attempt: int) -> None:
         """See that the agent of an attempt that was given up for lost is not at work any more."""
@@ -419,10 +433,12 @@ class Run:
 
     async def _conclude(self, state: SessionState) -> None:
         await self._count_the_rest()
+        self._heard = self._heard or state.heard
         if state.status is SidecarStatus.COMPLETED:
             await self._end(SessionStatus.COMPLETED, usage=state.usage, state=state)
         elif state.status is SidecarStatus.CANCELLED or self.stop.is_set():
             await self._end(SessionStatus.CANCELLED, usage=state.usage, state=state)
+            await self._settle(state.heard)
         else:
             reason = state.error or "The agent failed without saying why."
             await self._give_up(Lost(reason, state.failure or Failure.BROKEN), state)
@@ -455,16 +471,18 @@ class Run:
             delay = self._retry_policy.repeat * 2 ** (attempt - 1) * random.uniform(1.0, 1.5)
             await self.record.repeat(delay, reason, failure, usage)
             return
+        heard = state.heard if state else None
         if state is None and self._begun:
             # Before what is in the tree is kept, so that nothing is written there afterwards.
-            await self._silence()
+            heard = await self._silence()
         if self.stop.is_set():
             await self._end(SessionStatus.CANCELLED, usage=usage, remark=lost.remark, state=state)
         else:
             await self._end(SessionStatus.FAILED, reason, failure, usage, lost.remark, state)
         if state is None and not self._begun:
             # After the end, as somebody waits for it.
-            await self._settle(await self._silence())
+            heard = await self._silence()
+        await self._settle(heard)
 
     async def _count_the_rest(self) -> None:
         counted, self._counted = self._counted, None
@@ -473,8 +491,8 @@ class Run:
 
     @property
     def _unsettled(self) -> bool:
-        """Whether its sidecar may have accepted it without this being known here."""
-        return self._may_work and not self._begun
+        """Whether its agent may have had its message without this being known here."""
+        return self._told and not self._heard
 
     async def _settle(self, heard: bool | None) -> None:
         """Note whether the agent had what it was to say, where that was not known at the end."""
@@ -485,7 +503,7 @@ class Run:
         """End what the agent may still be doing, where its sidecar can be reached in a moment.
 
         Returns:
-            Whether the sidecar knows the session; None where that cannot be said, and the job of
+            Whether the agent had what it was to say; None where that cannot be said, and the job of
             `runs.orphans` will see.
         """
         if not self._may_work:
@@ -493,8 +511,7 @@ class Run:
         try:
             async with asyncio.timeout(self._retry_policy.stop):
                 endpoint = await self._workspaces.ensure(self._project.id)
-                await self._agent.stop(endpoint, self._sidecar_id)
-                return True
+                return (await self._agent.stop(endpoint, self._sidecar_id)).heard
         except NotFound:
             return False
         except (VibeError, TimeoutError) as error:

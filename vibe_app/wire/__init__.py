@@ -141,6 +141,9 @@ class SessionState(BaseModel):
     session_id: str
     status: SidecarStatus
     last_seq: int = 0
+    heard: bool = Field(
+        default=True, description="The conversation has what was to be said, for all one knows"
+    )
     error: str | None = None
     failure: Failure | None = None
     usage: Usage = Usage()

@@ -179,3 +179,13 @@ async def output_tail(db: AsyncSession, session_id: UUID, chars: int | None = No
     )
     tail = "".join(reversed(list(rows)))
     return tail if chars is None else tail[-chars:]
+
+
+async def over_before_they_started(db: AsyncSession, session_ids: Sequence[UUID]) -> list[UUID]:
+    """Return those sessions that were over before it was known here that their agent had begun."""
+    query = select(col(Session.id)).where(
+        col(Session.id).in_(session_ids),
+        col(Session.started_at).is_(None),
+        col(Session.status).not_in(sorted(map(str, LIVE))),
+    )
+    return list(await db.scalars(query))

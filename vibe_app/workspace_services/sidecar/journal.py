@@ -73,6 +73,7 @@ class End(BaseModel):
     """How a session ended; part of its last line."""
 
     status: SidecarStatus
+    heard: bool = True
     error: str | None = None
     failure: Failure | None = None
     usage: Usage = Usage()

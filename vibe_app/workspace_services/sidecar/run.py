@@ -34,7 +34,7 @@ from vibe_app.workspace_services.sidecar.steps import fingerprint, steps
 from vibe_app.workspace_services.sidecar.sweep import Meant
 from vibe_app.workspace_services.sidecar.tool_outputs import ToolOutputs
 from vibe_app.workspace_services.sidecar.translate import Emission, Translator, merged
-from vibe_app.workspace_services.sidecar.turn import Turn
+from vibe_app.workspace_services.sidecar.turn import Turn, heard
 from vibe_app.workspace_services.sidecar.verdict import Verdict
 from vibe_app.workspace_services.sidecar.waiting import Waits
 from vibe_app.workspace_services.sidecar.watch import Signal, Watch
@@ -212,6 +212,7 @@ class Run:
             self._flush()
         end = End(
             status=verdict.status,
+            heard=self.session.heard,
             error=verdict.error,
             failure=verdict.failure,
             usage=usage,
@@ -268,6 +269,7 @@ class Run:
         self._flush()
         try:
             await self._first.prompt()
+            self.session.heard = True
         except OpenCodeError as error:
             return verdicts.failed(Failure.AGENT_LOST, f"OpenCode did not take the prompt: {error}.")
         # What it told meanwhile was not listened to.
@@ -427,7 +429,11 @@ class Run:
         return messages
 
     async def _fresh(self, opencode_session: str) -> list[Message]:
-        return self._turn.fresh(opencode_session, await self._client.messages(opencode_session))
+        messages = await self._client.messages(opencode_session)
+        said_for = self.session.header.spends_for
+        if opencode_session == self._opencode and (said_for is None or heard(messages, said_for)):
+            self.session.heard = True
+        return self._turn.fresh(opencode_session, messages)
 
     async def _read(self, opencode_session: str, messages: list[Message]) -> None:
         for message in messages:

@@ -243,6 +243,7 @@ class Service:
         try:
             if first is None:
                 await prompt()
+                session.heard = True
         except (OpenCodeError, asyncio.CancelledError):
             del self._runs[session.id]
             run.abandon()

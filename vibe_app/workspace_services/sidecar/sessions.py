@@ -49,6 +49,8 @@ class Session:
         """How far the agent is on its own list, while the session is live."""
         self.prepared = not header.setup or PREPARED in contents.marks
         """Whether the tree is prepared, if it was to be."""
+        self.heard = header.heard
+        """Whether the conversation is known to have the prompt."""
         self._journal = journal
         self._changed = asyncio.Event()
 
@@ -59,11 +61,12 @@ class Session:
 
     def state(self) -> SessionState:
         """What the app is told when it asks."""
-        end = self.end or End(status=SidecarStatus.RUNNING)
+        end = self.end or End(status=SidecarStatus.RUNNING, heard=self.heard)
         return SessionState(
             session_id=self.id,
             status=end.status,
             last_seq=len(self.events),
+            heard=end.heard,
             error=end.error,
             failure=end.failure,
             usage=end.usage,

@@ -65,9 +65,10 @@ async def _go_on(client: OpenCode, header: Header) -> Header:
         raise OpenCodeMissing(f"the conversation {conversation} belongs to {info.get('directory')}")
     await _settled(client, conversation)
     messages = await client.messages(conversation)
-    for left in unanswered(messages):
-        await client.remove_message(conversation, left)
-        messages.pop()
+    if left := unanswered(messages):
+        for key in left:
+            await client.remove_message(conversation, key)
+        messages = [each for each in messages if (each.get("info") or {}).get("id") not in left]
     header.heard = header.spends_for is not None and heard(messages, header.spends_for)
     children = await client.children(conversation)
     header.after = {conversation: _last(messages)} | {

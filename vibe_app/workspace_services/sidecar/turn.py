@@ -61,6 +61,7 @@ def unanswered(messages: Sequence[Message]) -> list[str]:
     """Return the messages at the end of a transcript that were never answered, newest first.
 
     A turn that is aborted leaves what was still in line, and OpenCode would answer it with the next prompt.
+    That is meant for what was said for a session of the board, which somebody counts on: it is none of these.
     """
     found: list[str] = []
     answered = {(message.get("info") or {}).get("parentID") for message in messages}
@@ -69,5 +70,6 @@ def unanswered(messages: Sequence[Message]) -> list[str]:
         key = info.get("id")
         if info.get("role") != "user" or key is None or key in answered:
             break
-        found.append(key)
+        if not any((part.get("metadata") or {}).get("vibe_session") for part in message.get("parts") or []):
+            found.append(key)
     return found
