@@ -73,10 +73,7 @@ def remote_words(remote: dict[str, Any] | None) -> str:
         case "unreachable":
             return f"The repository could not be asked for what is new: {said.get('why')}"
         case "diverged":
-            return (
-                f"{branch} and its repository have gone different ways and conflict: {_commits(ahead)} here, "
-                f"{_commits(behind)} there."
-            )
+            return f"{branch} and its repository have diverged: {_commits(ahead)} here, {_commits(behind)} there."
         case "gone":
             named = f"branch {said['branch']}" if said.get("branch") else "such branch"
             return f"The repository has no {named} any more."
@@ -99,7 +96,7 @@ def _commits(count: int) -> str:
 
 
 def _button(words: str, **more: Any) -> rx.Component:
-    return rx.button(words, type="button", size="1", variant="surface", color_scheme="gray", **more)
+    return rx.button(words, type="button", size="2", variant="surface", color_scheme="gray", **more)
 
 
 def fetch_button(project_id: Any, words: str = "Fetch now") -> rx.Component:
@@ -125,7 +122,7 @@ def remote_line(
         rx.el.a("Open the card", href=f"/p/{project_id}/t/{joining}", class_name="v-link"),
         rx.cond(
             can_edit & may_execute,
-            _button("Have it brought together", on_click=RemoteState.join(project_id)),
+            _button("Bring together", on_click=RemoteState.join(project_id)),
         ),
     )
     return rx.cond(
