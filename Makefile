@@ -18,6 +18,7 @@ test: setup ## Set up what is missing, then check style and types and run the te
 	@$(BIN)/vibe setup
 	@$(BIN)/python tools/postgres.py
 	@$(BIN)/python tools/redis_server.py
+	@$(BIN)/python tools/sshd.py
 	@$(BIN)/python tools/check.py lint types pytest -- $(PYTEST)
 
 test-browser: setup ## Try the pages in a real browser, with real servers and the real OpenCode

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
@@ -44,11 +44,24 @@ class Credential:
 
     Args:
         username: The name; may be anything where the server only looks at the token.
-        token: The secret.
+        token: The secret; for an ssh address a private key, as OpenSSH writes it.
+        host_keys: By what an ssh server is recognised: `type key` each.
     """
 
     username: str = field(repr=False)
     token: str = field(repr=False)
+    host_keys: tuple[str, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def unpacked(cls, words: Sequence[str]) -> Credential:
+        """Return what `packed` made a list of."""
+        username, token, *host_keys = words
+        return cls(username, token, tuple(host_keys))
+
+    @property
+    def packed(self) -> list[str]:
+        """This as a list, to be kept or sent."""
+        return [self.username, self.token, *self.host_keys]
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from vibe_app.board.sessions.starting import Starts
 from vibe_app.board.spending.limits import Limits, nano
 from vibe_app.board.tasks.service import Tasks
 from vibe_app.changes.decisions import Decisions
+from vibe_app.changes.deploy_keys import DeployKeys
 from vibe_app.changes.forgetting import Forgetting
 from vibe_app.changes.joining import Joining
 from vibe_app.changes.remotes import Remotes
@@ -83,6 +84,7 @@ class Services:
     decisions: Decisions
     joining: Joining
     requests: Requests
+    deploy_keys: DeployKeys
     jobs: Jobs
     usage: Usage
     workspaces: Workspaces
@@ -188,6 +190,7 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
         decisions=Decisions(database, workspaces, trees, git, agent, remotes, requests),
         joining=Joining(database, workspaces, remotes),
         requests=requests,
+        deploy_keys=DeployKeys(database, credentials, WorkspaceRows(), settings.repository_networks),
         event_log=event_log,
         jobs=jobs,
         usage=usage,

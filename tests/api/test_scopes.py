@@ -25,6 +25,7 @@ IN_PROJECT = {
     "read": [
         *[key for key, role in NEEDS.items() if role == "viewer" and key not in COMMENTING],
         ("get", "/opencode/{path}"),
+        ("get", "/deploy-key"),
     ],
     "run": [
         ("post", "/tasks/{task_id}/execute"),
@@ -44,6 +45,8 @@ IN_PROJECT = {
         ("post", "/files/folder"),
         ("post", "/files/move"),
         ("post", "/remote/fetch"),
+        ("post", "/deploy-key"),
+        ("post", "/deploy-key/scan"),
         ("post", "/remote/join"),
         ("post", "/tasks"),
         ("patch", "/tasks/{task_id}"),

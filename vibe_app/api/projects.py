@@ -14,6 +14,7 @@ from vibe_app.api.schemas import After, Page, PageSize
 from vibe_app.board.projects import schemas
 from vibe_app.board.sessions.schemas import SessionList
 from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.changes.deploy_keys import DeployKeyView, HostKeys, SetDeployKey
 from vibe_app.errors import NotFound
 from vibe_app.wiring import services
 from vibe_app.workspaces.service import ERASURE
@@ -108,6 +109,32 @@ async def join_remote(actor: Asker, project_id: UUID) -> TaskView:
     """
     task_id, _ = await services().joining.join(actor, project_id)
     return await services().tasks.read(actor, project_id, task_id)
+
+
+@projects.get("/{project_id}/deploy-key", responses=errors(400, 404, 502))
+async def read_deploy_key(actor: Asker, project_id: UUID) -> DeployKeyView:
+    """Return the public half of the key that signs in to the project's ssh repository. For its owners."""
+    return await services().deploy_keys.read(actor, project_id)
+
+
+@projects.post("/{project_id}/deploy-key", responses=errors(400, 404, 413, 502))
+async def set_deploy_key(actor: Asker, project_id: UUID, body: SetDeployKey) -> DeployKeyView:
+    """Keep a private key, or make one where there is none, and the host keys that are given. For owners.
+
+    What is absent stays as it is. The private half is kept encrypted and shown to nobody. Taken away it is as
+    any credential: `repo_credential: null` of the project.
+    """
+    return await services().deploy_keys.put(actor, project_id, body)
+
+
+@projects.post("/{project_id}/deploy-key/scan", responses=errors(400, 404, 502))
+async def scan_host_keys(actor: Asker, project_id: UUID) -> HostKeys:
+    """Return by which keys the repository's server is recognised, as it says itself. For owners.
+
+    Nothing of it is kept: compare the fingerprints with those that the server's owners publish, then send
+    `key` of those that are right as `host_keys`.
+    """
+    return HostKeys(host_keys=await services().deploy_keys.scan(actor, project_id))
 
 
 @members.get("", responses=errors(400, 404))

@@ -74,6 +74,7 @@ class Remotes:
             branch=project.repo_branch or "",
             username=credential.username if credential else "",
             token=credential.token if credential else "",
+            host_keys=list(credential.host_keys) if credential else [],
             networks=self._networks,
         )
 

@@ -114,7 +114,7 @@ def _source() -> Source | None:
         InvalidRequest: Its address cannot be used.
     """
     asked = json.loads(os.environ.pop("REPOSITORY", "") or "{}")
-    credential = Credential(*asked["credential"]) if asked.get("credential") else None
+    credential = Credential.unpacked(asked["credential"]) if asked.get("credential") else None
     spec = WorkspaceSpec(UUID(int=0), asked.get("url"), asked.get("branch"), credential)
     return spec.source(os.environ.get("VIBE_REPOSITORY_NETWORKS", ""))
 

@@ -28,8 +28,7 @@ class Credentials:
         """Keep a credential in place of the one before; None forgets it."""
         if credential is None:
             return await self._secrets.remove(db, project_id, _NAME)
-        value = json.dumps([credential.username, credential.token])
-        await self._secrets.put(db, project_id, _NAME, value)
+        await self._secrets.put(db, project_id, _NAME, json.dumps(credential.packed))
 
     async def get(self, db: AsyncSession, project_id: UUID) -> Credential | None:
         """Return a project's credential.
@@ -38,7 +37,7 @@ class Credentials:
             Unavailable: It was kept under another key of the installation.
         """
         value = await self._secrets.get(db, project_id, _NAME)
-        return Credential(*json.loads(value)) if value else None
+        return Credential.unpacked(json.loads(value)) if value else None
 
     async def having(self, db: AsyncSession, project_ids: Collection[UUID]) -> set[UUID]:
         """Return those of the projects that have one."""

@@ -48,7 +48,8 @@ class Remote(_Message):
     url: str = Field(max_length=2000)
     branch: str = Field(default="", max_length=250)
     username: str = Field(default="", max_length=500)
-    token: str = Field(default="", max_length=10_000, repr=False)
+    token: str = Field(default="", max_length=20_000, repr=False)
+    host_keys: list[str] = Field(default_factory=list[str], max_length=100, description="Of an ssh server")
     networks: str = Field(default="", description="Networks of private addresses that may be reached")
 
 

@@ -228,7 +228,7 @@ class ProjectView(ProjectCard):
     )
     repo_url: str | None = Field(description="Without any credential")
     branch: str | None = Field(description="Null is the repository's own choice")
-    has_credential: bool = Field(description="Whether a token signs in to the repository's server")
+    has_credential: bool = Field(description="Whether a token or a deploy key signs in to its server")
     workspace: WorkspaceView
 
 

@@ -73,7 +73,8 @@ def remote_words(remote: dict[str, Any] | None) -> str:
         case "unreachable":
             return f"The repository could not be asked for what is new: {said.get('why')}"
         case "diverged":
-            return f"{branch} and its repository have diverged: {_commits(ahead)} here, {_commits(behind)} there."
+            parted = f"{branch} and its repository have diverged"
+            return f"{parted}: {_commits(ahead)} here, {_commits(behind)} there."
         case "gone":
             named = f"branch {said['branch']}" if said.get("branch") else "such branch"
             return f"The repository has no {named} any more."

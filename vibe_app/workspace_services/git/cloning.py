@@ -16,7 +16,7 @@ from vibe_app.addresses import Address, Credential
 from vibe_app.errors import Unavailable
 from vibe_app.inside import Spot
 from vibe_app.networks import Network
-from vibe_app.workspace_services.git import program, reach
+from vibe_app.workspace_services.git import program, reach, ssh
 from vibe_app.workspace_services.git.program import Call, Failed
 
 Progress = Callable[[str], Awaitable[None]]
@@ -73,7 +73,7 @@ async def clone_bare(source: Source, draft: Path, mark: dict[str, str], progress
         if not branch and source.branch:
             await program.run(draft, call, "symbolic-ref", "HEAD", f"{_HEADS}{source.branch}")
     except Failed as error:
-        raise Unavailable(refused(str(error), source)) from error
+        raise Unavailable(refused(error, source)) from error
 
 
 async def new_enough(folder: Path, mark: dict[str, str]) -> None:
@@ -135,8 +135,13 @@ def _names(names: list[str]) -> str:
     return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown
 
 
-def refused(complaint: str, source: Source, done: str = "cloned") -> str:
+def refused(failed: Failed, source: Source, done: str = "cloned") -> str:
     """Why a repository could not be cloned, or whatever else was to be done, and what to do about it."""
+    complaint = str(failed)
+    if source.address.scheme == "ssh":
+        errors = failed.errors.decode("utf-8", "replace")
+        if words := ssh.refusal(errors, source.address.host):
+            return f"The repository could not be {done}: {words}"
     said = f"The repository could not be {done}: {complaint}"
     if re.search(r"error: 30[1-8]", complaint):
         return f"{said} The server leads to another address, which is not followed: give that one."
@@ -144,8 +149,6 @@ def refused(complaint: str, source: Source, done: str = "cloned") -> str:
         if source.credential is None:
             return f"{said} Give a token that may read it in the project's settings, or check the address."
         return f"{said} The server does not take the token: give another in the project's settings."
-    if source.address.scheme == "ssh":
-        return f"{said} No key of this machine is used for ssh: use https://, with a token if need be."
     return f"{said} Check its address and that this machine may read it."
 
 

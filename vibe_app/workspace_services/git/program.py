@@ -55,6 +55,7 @@ class Call:
         env: Further variables; what is secret goes here and nowhere else.
         hidden: Secrets that are taken out of whatever git says.
         before: Words before git itself, such as those of `guard`.
+        handed: What git inherits as files without a name, by the variables that say the descriptor of each.
     """
 
     mark: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -62,6 +63,7 @@ class Call:
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     hidden: tuple[str, ...] = field(default=(), repr=False)
     before: tuple[str, ...] = ()
+    handed: Mapping[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
 
     def complaint(self, errors: bytes) -> str:
         """What git said was wrong, without credentials, as a sentence."""
@@ -166,6 +168,8 @@ async def _start(
 ) -> asyncio.subprocess.Process:
     settings = [part for name, value in (*SETTINGS, *call.config) for part in ("-c", f"{name}={value}")]
     env = environment() | {"GIT_CEILING_DIRECTORIES": str(folder.parent)}
+    held = {name: _in_memory(content) for name, content in call.handed.items()}
+    env |= {name: str(descriptor) for name, descriptor in held.items()}
     try:
         return await asyncio.create_subprocess_exec(
             *call.before,
@@ -180,9 +184,22 @@ async def _start(
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
             umask=ORDINARY,
+            pass_fds=tuple(held.values()),
         )
     except FileNotFoundError as exc:
         raise Unavailable("git is not installed on this machine: install it, or run `make up`.") from exc
+    finally:
+        for descriptor in held.values():
+            os.close(descriptor)
+
+
+def _in_memory(content: bytes) -> int:
+    """Return the descriptor of a file that is on no disk and that nobody else may open (Linux)."""
+    descriptor = os.memfd_create("vibe", os.MFD_CLOEXEC)
+    os.fchmod(descriptor, 0o600)
+    with os.fdopen(os.dup(descriptor), "wb") as file:
+        file.write(content)
+    return descriptor
 
 
 def environment() -> dict[str, str]:

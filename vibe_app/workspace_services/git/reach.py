@@ -7,34 +7,19 @@ to an address that was not checked.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping
 
 from vibe_app.addresses import Address, Credential
 from vibe_app.errors import InvalidRequest
 from vibe_app.networks import Network, inner
 from vibe_app.reachable import reachable
+from vibe_app.workspace_services.git import ssh
 from vibe_app.workspace_services.git.program import Call
 
 _PORTS: Mapping[str, int] = {"https": 443, "http": 80, "ssh": 22}
 # git runs it by a shell, with `get` at its end; the secret is in the environment of this one call.
 _HELPER = (
     """!f() { test "$1" = get && printf 'username=%s\\npassword=%s\\n' "$VIBE_USERNAME" "$VIBE_TOKEN"; }; f"""
-)
-_SSH = (
-    *("ssh", "-F", "/dev/null"),
-    *(
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        "IdentityFile=none",
-        "-o",
-        "IdentitiesOnly=yes",
-        "-o",
-        "IdentityAgent=none",
-    ),
-    *("-o", "GSSAPIAuthentication=no", "-o", "HostbasedAuthentication=no", "-o", "ForwardAgent=no"),
-    *("-o", "StrictHostKeyChecking=accept-new", "-o", "UserKnownHostsFile=/dev/null"),
 )
 
 
@@ -50,7 +35,8 @@ async def allow(
         mark: See `Call`.
 
     Raises:
-        InvalidRequest: It is at an address that is not allowed, or would be sent a secret in the clear.
+        InvalidRequest: It is at an address that is not allowed, or would be sent a secret in the clear, or
+            is reached by ssh without a key or a host key.
         Unavailable: Its name leads nowhere.
     """
     env = {"GIT_ALLOW_PROTOCOL": address.scheme}
@@ -58,9 +44,9 @@ async def allow(
         return Call(mark=mark, env=env)
     numbers = await reachable(address.host, _port(address), private, "The repository could not be cloned")
     if address.scheme == "ssh":
-        pinned = ("-o", f"HostName={numbers[0]}", "-o", f"HostKeyAlias={address.host}")
-        env |= {"GIT_SSH_COMMAND": shlex.join((*_SSH, *pinned)), "GIT_SSH_VARIANT": "ssh"}
-        return Call(mark=mark, env=env)
+        command, handed = ssh.handed(address, credential, numbers[0])
+        env |= {"GIT_SSH_COMMAND": command, "GIT_SSH_VARIANT": "ssh"}
+        return Call(mark=mark, env=env, handed=handed)
     numbers_shown = ",".join(f"[{n}]" if n.version == 6 else str(n) for n in numbers)
     host = f"[{address.host}]" if ":" in address.host else address.host
     config = [("http.curloptResolve", f"{host}:{_port(address)}:{numbers_shown}")]

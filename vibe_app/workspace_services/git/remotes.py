@@ -46,7 +46,7 @@ async def fetch(hub: Hub, remote: wire.Remote) -> wire.Fetched:
             into = f"+{there}:{_REMOTE}{branch}"
             await program.run_long(hub.path, call, None, *how, "--progress", *at, into)
         except Failed as error:
-            raise Unavailable(cloning.refused(str(error), source, "fetched"), "fetch_failed") from error
+            raise Unavailable(cloning.refused(error, source, "fetched"), "fetch_failed") from error
         except Unavailable as error:
             raise Unavailable(error.message.replace(" cloned", " fetched"), "fetch_failed") from error
         await hub.git("symbolic-ref", REMOTE_HEAD, f"{_REMOTE}{branch}")
@@ -88,7 +88,7 @@ async def push(hub: Hub, asked: wire.Push) -> wire.Pushed:
                 raise Conflict(f"There is another branch {asked.branch} already.", "branch_taken") from error
             if words := _refusal(call, error, asked.branch):
                 raise Conflict(words, "push_refused") from error
-            raise Unavailable(cloning.refused(str(error), source, "pushed to"), "push_failed") from error
+            raise Unavailable(cloning.refused(error, source, "pushed to"), "push_failed") from error
         except Unavailable as error:
             raise Unavailable(error.message.replace(" cloned", " pushed to"), "push_failed") from error
         await hub.git("update-ref", f"{_REMOTE}{asked.branch}", asked.commit)
@@ -97,8 +97,8 @@ async def push(hub: Hub, asked: wire.Push) -> wire.Pushed:
 
 def _source(remote: wire.Remote) -> Source:
     address = addresses.parse(remote.url)
-    given = Credential(remote.username, remote.token) if remote.username or remote.token else None
-    credential = given or address.credential
+    given = Credential(remote.username, remote.token, tuple(remote.host_keys))
+    credential = given if given.username or given.token else address.credential
     return Source(replace(address, credential=None), remote.branch, credential, networks(remote.networks))
 
 

@@ -95,7 +95,7 @@ def secret(spec: WorkspaceSpec, installation: UUID) -> Json:
     repository = {
         "url": spec.repo_url,
         "branch": spec.branch,
-        "credential": credential and [credential.username, credential.token],
+        "credential": credential and credential.packed,
     }
     values = {
         "token": spec.keys.token,
