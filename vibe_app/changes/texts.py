@@ -123,7 +123,7 @@ class Texts:
         async with self._database.read() as db:
             change = await self._change(db, actor, project_id, task_id)
             base = await _known(db, change, since) if since else change.base_commit
-        listed = next((each for each in content.unpack_files(change.files) if each.path == path), None)
+        listed = content.find_file(change.files, path)
         if change.revision is None or (listed is None and since is None):
             raise NotFound("The change has no such file.", "file_not_found")
         if not (whole or offset) and base == change.base_commit:
@@ -147,7 +147,7 @@ class Texts:
         """
         async with self._database.read() as db:
             change = await self._change(db, actor, project_id, task_id)
-        listed = next((each for each in content.unpack_files(change.files) if each.path == path), None)
+        listed = content.find_file(change.files, path)
         commit = change.base_commit if side == "old" else change.revision
         if listed is None or commit is None:
             raise NotFound("The change has no such file.", "file_not_found")

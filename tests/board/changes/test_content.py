@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from vibe_app.board.changes import content
-from vibe_app.board.changes.content import Patches, pack_files, pack_patches, unpack_files
+from vibe_app.board.changes.content import Patches, find_file, pack_files, pack_patches, unpack_files
 from vibe_app.wire.git import ChangedFile
 
 
@@ -41,4 +41,7 @@ def test_one_text_is_read_without_the_others():
 def test_the_list_of_files_is_kept():
     given = [ChangedFile(path="a", status="modified", additions=3), ChangedFile(path="b", status="added")]
     assert unpack_files(pack_files(given)) == given
+    assert [find_file(pack_files(given), each.path) for each in given] == given
+    assert find_file(pack_files(given), "c") is None
     assert unpack_files(None) == []
+    assert find_file(None, "a") is None

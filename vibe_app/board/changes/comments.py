@@ -70,7 +70,7 @@ class Comments:
             change = await change_queries.open_change(db, task_id)
             if change is None:
                 raise InvalidRequest("This card has no open change to comment on.", "no_change")
-            if not any(file.path == new.path for file in content.unpack_files(change.files)):
+            if content.find_file(change.files, new.path) is None:
                 raise NotFound("The change has no such file.", "file_not_found")
             if not await change_queries.is_checkpoint(db, change, new.revision):
                 raise InvalidRequest("This card has no such checkpoint.", "unknown_revision")

@@ -5,8 +5,10 @@ Each text is compressed by itself behind a list of where it is: one of them is r
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -29,6 +31,13 @@ def pack_files(files: list[ChangedFile]) -> bytes:
 def unpack_files(packed: bytes | None) -> list[ChangedFile]:
     """Return what `pack_files` was given."""
     return _FILES.validate_json(zlib.decompress(packed)) if packed else []
+
+
+def find_file(packed: bytes | None, path: str) -> ChangedFile | None:
+    """Return one file of the list, None where it is not in it: without making all of it anew."""
+    listed: list[dict[str, Any]] = json.loads(zlib.decompress(packed)) if packed else []
+    found = next((each for each in listed if each["path"] == path), None)
+    return None if found is None else ChangedFile.model_validate(found)
 
 
 def pack_patches(patches: Mapping[str, str]) -> bytes:

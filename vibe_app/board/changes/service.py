@@ -236,8 +236,7 @@ class Changes:
             await require(db, actor, project_id, ProjectRole.VIEWER, Scope.WRITE)
             await task_of(db, project_id, task_id)
             change = await change_queries.newest_change(db, task_id)
-            files = content.unpack_files(change.files) if change else []
-            file = next((each for each in files if each.path == path), None)
+            file = content.find_file(change.files, path) if change else None
             if change is None or file is None:
                 raise NotFound("The change has no such file.", "file_not_found")
             key = (change.id, actor.user_id, _hash(path))
