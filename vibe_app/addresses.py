@@ -150,6 +150,14 @@ def parse(text: str) -> Address:
     )
 
 
+def is_ssh(text: str) -> bool:
+    """Whether an address is one of a repository that is reached by ssh."""
+    try:
+        return parse(text).scheme == "ssh"
+    except InvalidRequest:
+        return False
+
+
 def shown(text: str) -> str:
     """Return text in which addresses may stand without what stands before their hosts, valid or not.
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import reflex as rx
 
+from vibe_app import addresses
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.projects.schemas import ProjectPatch, ProjectView, RepoCredential
 from vibe_app.web.auth import acts
+from vibe_app.web.components.deploy_key import deploy_key_part
 from vibe_app.web.components.parts import field
 from vibe_app.web.components.remote_line import RemoteState, remote_part, show_remote
 from vibe_app.web.components.sections import for_owners
@@ -23,6 +25,7 @@ class RepositoryState(rx.State):
     project_id: str = ""
     url: str = ""
     branch: str = ""
+    over_ssh: bool = False
     has_credential: bool = False
     looks_only: bool = True
     shown: str = "0"
@@ -49,7 +52,8 @@ class RepositoryState(rx.State):
 def show(state: RepositoryState, project: ProjectView) -> None:
     """Put a project's repository into the form."""
     state.project_id, state.url, state.branch = str(project.id), project.repo_url or "", project.branch or ""
-    state.has_credential = project.has_credential
+    state.over_ssh = addresses.is_ssh(project.repo_url or "")
+    state.has_credential = project.has_credential and not state.over_ssh
     state.looks_only = project.role is not ProjectRole.OWNER
     # The form starts anew with what is kept, and without the token that was typed.
     state.shown = str(int(state.shown) + 1)
@@ -86,6 +90,10 @@ def repository_part() -> rx.Component:
     return rx.fragment(
         remote_part(),
         _form(),
+        rx.cond(
+            RepositoryState.over_ssh & ~RepositoryState.looks_only,
+            deploy_key_part(RepositoryState.project_id),
+        ),
     )
 
 
