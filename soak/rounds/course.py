@@ -58,7 +58,7 @@ class Rounds:
     seed: str
     rounds: int
     deaths: int
-    desks: int = 4
+    desks: int = 5
     projects: int = 2
     pause: tuple[float, float] = (4.0, 12.0)
     chance: float = 0.15

@@ -21,8 +21,9 @@ from soak.rounds.outside import Workspace
 from soak.rounds.work import SHARED, Work, merge, throw
 
 _TRIES = 10
-_LATE = 90.0
-"""Seconds after which what is left of a lost run must have been kept: workspaces are asked every 30 s."""
+_LATE = 200.0
+"""Seconds after which what is left of a lost run must have been kept: workspaces are asked every 30 s, by
+a server that is killed meanwhile."""
 
 
 @dataclass

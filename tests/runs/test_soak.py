@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from soak import plans
+from soak.rounds.course import Rounds, soak_rounds
 from soak.soak import Course, Outcome, soak
 from tests.conftest import POSTGRESQL, SQLITE
 from tests.postgres import Server
@@ -52,3 +53,13 @@ async def test_one_process_on_sqlite(database_url: str, tmp_path: Path) -> None:
     assert_nothing_lost(outcome)
     assert int(outcome.figures["sessions"]) >= 10
     assert int(outcome.figures["  kill"]) == 3
+
+
+@pytest.mark.parametrize("database_kind", [SQLITE])
+async def test_rounds_from_a_run_to_its_result(database_url: str) -> None:
+    course = Rounds("rounds", "short", 12, 5, desks=3, projects=1, pause=(3.0, 6.0), chance=0.2, lease=3.0)
+    outcome = await soak_rounds(course, database_url, log.info)
+    assert_nothing_lost(outcome)
+    assert int(outcome.figures["rounds"]) >= 12
+    assert int(outcome.figures["deaths"]) >= 5
+    assert int(outcome.figures["  checkpoints compared"]) > 0

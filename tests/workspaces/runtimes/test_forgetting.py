@@ -73,3 +73,17 @@ def test_what_is_no_database_is_removed(opencode: Path, tmp_path: Path) -> None:
 def test_where_there_is_none_nothing_happens(tmp_path: Path) -> None:
     forget(Path("/nowhere"), tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["given"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [("kill -9 $$", "exit 0", True), ("exit 1", "exit 0", False), ("kill -9 $$", "kill -9 $$", False)],
+    ids=["killed once", "refused", "killed each time"],
+)
+def test_a_kill_alone_loses_no_talks(tmp_path: Path, first: str, second: str, kept: bool) -> None:
+    binary, database = tmp_path / "binary", tmp_path / "opencode.db"
+    database.write_bytes(b"talks")
+    binary.write_text(f"#!/bin/bash\n[[ -e {tmp_path}/once ]] && {second}\n: > {tmp_path}/once\n{first}\n")
+    binary.chmod(0o755)
+    subprocess.run(forgetting.command(binary, tmp_path / "script", tmp_path), check=True)
+    assert database.exists() == kept
