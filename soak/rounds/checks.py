@@ -174,7 +174,8 @@ async def hubs(workspaces: dict[str, Workspace], saved: Sequence[tuple[str, str,
     for project, path, text in saved:
         workspace = workspaces[project]
         # An agent may have taken it away since.
-        subject = f"--grep=^Add {path}$"
+        # Where the first try was broken off, the second found the file there.
+        subject = f"--grep=^\\(Add\\|Change\\) {path}$"
         commits = await workspace.lines("log", "--first-parent", "--format=%H", subject, "HEAD")
         if len(commits) != 1:
             said.append(f"{project}: {path} was saved once, in {len(commits)} commits")

@@ -28,7 +28,7 @@ _ENV = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_LITERAL_PATHSPECS": "1",
 }
-_PLAIN = tuple(
+_OPTIONS = tuple(
     word
     for name, value in (
         ("core.autocrlf", "false"),
@@ -139,9 +139,18 @@ class Workspace:
             shutil.copyfile(self.hub / "vibe-index" / "base", folder / "index")
             staged = _git(*at, "diff-index", "--cached", "--name-only", "-z", "HEAD", more=index)
             words = ("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
-            return [name for name in f"{staged}{_git(*at, *words, more=index)}".split("\0") if name]
+            names = f"{staged}{_git(*at, *words, more=index)}".split("\0")
+            return [name for name in filter(None, names) if not self._is_as_in_head(at, name)]
         finally:
             shutil.rmtree(folder)
+
+    def _is_as_in_head(self, at: Sequence[str], name: str) -> bool:
+        """Whether a file of the base's folder was written when other attributes held: see below."""
+        try:
+            here = (self.root / "base" / name).read_bytes()
+        except OSError:
+            return False
+        return _plain(here) == _plain(_run(*at, "cat-file", "blob", f"HEAD:{name}").stdout)
 
     async def unsound(self) -> list[str]:
         """What `git fsck` has to say against the hub."""
@@ -185,13 +194,16 @@ def _of_older_attributes(at: Sequence[str], facts: str) -> bool:
     if status != "M" or old_mode != new_mode or old_mode == "160000":
         return False
     texts = [_run(*at, "cat-file", "blob", blob).stdout for blob in (old, new)]
-    plain = [re.sub(rb"\$Id(?::[^$\n]*)?\$", b"$Id$", text.replace(b"\r\n", b"\n")) for text in texts]
-    return plain[0] == plain[1]
+    return _plain(texts[0]) == _plain(texts[1])
+
+
+def _plain(text: bytes) -> bytes:
+    return re.sub(rb"\$Id(?::[^$\n]*)?\$", b"$Id$", text.replace(b"\r\n", b"\n"))
 
 
 def _run(*arguments: str, more: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        ["git", *_PLAIN, *arguments], env=_ENV | dict(more or {}), cwd="/", capture_output=True, check=False
+        ["git", *_OPTIONS, *arguments], env=_ENV | dict(more or {}), cwd="/", capture_output=True, check=False
     )
 
 

@@ -238,3 +238,10 @@ async def test_a_repeated_message_is_not_taken_for_that_of_another_session(
         begun = await asking.begin("More of it.", spends_for=session, **more)
         await asking.events(begun)
         assert "More of it." in asked(provider)[-1]
+
+
+async def test_a_session_that_was_stopped_before_it_began_does_not_begin(asking: Stack) -> None:
+    async with asking.client() as client:
+        assert (await client.post("/sessions/late/stop")).status_code == 404
+        answer = await client.post("/sessions", json={"session_id": "late", "prompt": "p"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "called_off")

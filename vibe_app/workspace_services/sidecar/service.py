@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections import deque
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 _START_TIMEOUT = 6.0
 _TASKS = "tasks"
+# Sessions that were stopped before they began, and do not begin any more.
+_REMEMBERED = 1000
 _ANEW = (
     "The conversation with the agent is gone. A new one begins, which is told what it must know of the work."
 )
@@ -96,6 +99,7 @@ class Service:
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
+        self._called_off: deque[str] = deque(maxlen=_REMEMBERED)
 
     async def open(self) -> None:
         """Take up the sessions that were live, and begin to watch OpenCode."""
@@ -148,6 +152,8 @@ class Service:
         async with self._starting:
             if known := self._store.same(request.session_id, request.prompt):
                 return known.state()
+            if request.session_id in self._called_off:
+                raise Conflict(f"Session {request.session_id} was stopped before it began.", "called_off")
             self.ready()
             try:
                 async with asyncio.timeout(_START_TIMEOUT):
@@ -191,8 +197,10 @@ class Service:
             NotFound: There is none.
         """
         if self._store.find(session_id) is None:
+            # Whoever asked for it may have given up waiting: it may just be accepted, or come yet.
+            self._called_off.append(session_id)
             async with self._starting:
-                pass  # It may just be accepted: whoever asked for that may have given up waiting.
+                pass
         session = self._store.get(session_id)
         if run := self._runs.get(session_id):
             await run.stop()
