@@ -42,6 +42,11 @@ def test_nothing_that_only_the_build_needs_is_in_it(podman: Podman, image: str):
     assert say("find /var/lib/apt/lists /var/cache/apt -type f") == []
 
 
+def test_git_reaches_repositories_by_ssh_as_the_image_s_own_user(podman: Podman, image: str):
+    said = podman("run", "--rm", image, "ssh", "-G", "-F", "/dev/null", "git.example.org")
+    assert "hostname git.example.org" in said
+
+
 async def test_it_runs_as_anybody_on_a_read_only_root(board: Board):
     await board.ready()
     assert board.sh("id -u; id -un").startswith(f"{USER}\nid: cannot find name")

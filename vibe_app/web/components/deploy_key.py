@@ -10,7 +10,7 @@ import reflex as rx
 from vibe_app.accounts.roles import Actor
 from vibe_app.changes.deploy_keys import DeployKeyView, HostKey, SetDeployKey
 from vibe_app.web.auth import acts
-from vibe_app.web.components.parts import field
+from vibe_app.web.components.parts import ask, field
 from vibe_app.web.forms import words
 from vibe_app.web.place import known
 from vibe_app.wiring import services
@@ -127,7 +127,15 @@ def _key() -> rx.Component:
             rx.el.code(DeployKeyState.public_key, class_name="v-wrap"),
             rx.hstack(
                 _button("Copy", rx.set_clipboard(DeployKeyState.public_key)),
-                _button("Replace it by a new one", DeployKeyState.make(True)),
+                ask(
+                    "Replace the deploy key?",
+                    "The repository refuses this board until its server has been given the new key.",
+                    "Replace it",
+                    DeployKeyState.make(True),
+                    trigger=rx.button(
+                        "Replace it by a new one", type="button", variant="soft", color_scheme="gray"
+                    ),
+                ),
             ),
             rx.text(
                 "Give this to the repository's server, with the right to write where what is accepted is to "
