@@ -115,6 +115,8 @@ class Team:
         await self._begin(dice, card, "/execute", {}, key)
         await self._rest(card)
         for turn in range(1, 1 + dice.choice((0, 1, 1, 2, 3))):
+            if self.enough(self.rounds):
+                break
             await self._follow(dice, card, throw(dice, f"{name}x{turn}"))
         if dice.random() < 0.35:
             await self._save(dice, project, name)
@@ -383,6 +385,8 @@ class Team:
             anyway = anyway or code == "would_be_lost"
             if code == "conflicts":
                 self.counts["conflicts"] += 1
+                if self.enough(self.rounds):
+                    return
                 solves += 1
                 await self._solve(dice, card, f"{name}s{turn}", solves)
             elif code not in (None, "would_be_lost", "revision_changed", "no_change"):
