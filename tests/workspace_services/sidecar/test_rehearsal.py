@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from vibe_app.board.changes.wording import solve_prompt
 from vibe_app.workspace_services.sidecar.rehearsal import Answer, Lines, answer, content, target
 from vibe_app.workspace_services.sidecar.rehearsal_api import Rehearsal
 
@@ -58,6 +59,14 @@ def test_a_file_that_exists_is_added_to_and_never_overwritten() -> None:
     assert write.tool == "bash"
     assert write.arguments["command"].startswith("cat >> README.md <<'REHEARSAL'\n")
     assert "added to README.md" in "".join(map(str, done.texts))
+
+
+def test_told_to_solve_a_conflict_it_brings_the_branch_in_and_keeps_both_sides() -> None:
+    bring, solve, finish, done = play(solve_prompt("release/2.x", ["greeting.txt"]), ["CONFLICT", "ok", "ok"])
+    assert bring.arguments["command"].endswith("git fetch origin && git merge --no-edit origin/release/2.x")
+    assert "--diff-filter=U" in solve.arguments["command"]
+    assert "git commit --no-edit" in finish.arguments["command"]
+    assert done.only_text
 
 
 def test_what_it_writes_is_well_formed_whatever_the_task_says() -> None:

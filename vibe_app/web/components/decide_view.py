@@ -220,8 +220,9 @@ def _fit(can_edit: Any) -> rx.Component:
                 "git-branch",
                 rx.cond(
                     ChangesState.behind == 1,
-                    f"“{branch}” has moved on by 1 commit since; it still fits.",
-                    f"“{branch}” has moved on by {ChangesState.behind} commits since; it still fits.",
+                    f"“{branch}” has moved on by 1 commit since. Accept joins the two, if they fit.",
+                    f"“{branch}” has moved on by {ChangesState.behind} commits since. "
+                    "Accept joins the two, if they fit.",
                 ),
             ),
         ),

@@ -11,6 +11,7 @@ let renewed = false;
 let pressed = false;
 let typed = 0;
 let waiting = false;
+let missing = false;
 
 // Each way from one build to another is gone once, so that two builds behind one address make no loop.
 const renew = (to) => {
@@ -19,6 +20,18 @@ const renew = (to) => {
   if (tried.includes(way)) return;
   window.sessionStorage.setItem(TRIED, JSON.stringify([...tried, way]));
   window.location.reload();
+};
+
+// A part of the pages that is fetched when it is needed is not there any more, or the server is away: then a
+// tab that is loaded anew would be the browser's own page about that, and would stay it.
+const missed = async (away = false) => {
+  const there = await fetch("/api/front", { cache: "no-store" }).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+  if (!there) window.setTimeout(missed, PAUSE, true);
+  else if (away) window.location.reload();
+  else renew("part");
 };
 
 // What is in a `data-draft` comes back by itself.
@@ -52,8 +65,11 @@ if (here) {
   window.addEventListener("dragover", hold(true), true);
   window.addEventListener("input", () => (typed = Date.now()), true);
   window.addEventListener("keydown", () => (typed = Date.now()), true);
-  // A part of the pages that is fetched when it is needed is not there any more.
-  window.addEventListener("vite:preloadError", () => renew("part"));
+  window.addEventListener("vite:preloadError", () => {
+    if (missing) return;
+    missing = true;
+    missed();
+  });
   window.vibeServed = (build) => {
     if (!build || !own() || build === own() || waiting) return;
     waiting = true;

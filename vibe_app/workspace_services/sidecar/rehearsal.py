@@ -2,7 +2,8 @@
 
 It plays a language model for the real OpenCode: from the conversation so far it decides
 the next answer, always the same for the same conversation. It looks around, writes the
-file that the task names, checks it and sums up, and says plainly what it is.
+file that the task names, checks it and sums up, and says plainly what it is. Told to bring another branch
+in (`git merge origin/main`), it does, and keeps both sides of what conflicts.
 
 A task may also direct it, one line each, in plain words; the steps are played in order:
 
@@ -36,6 +37,7 @@ _FILE = re.compile(
     r"(?<![\w/.-])((?:[\w-][\w.-]*/)*[\w-][\w.-]*"
     r"\.(?:md|txt|py|json|html|css|js|ts|sh|ya?ml|toml|csv|sql|rs|go|java|c|h|cpp|rb))(?![\w/-])"
 )
+_MERGE = re.compile(r"`git merge (origin/[\w./+-]+)`")
 _DIRECTIVE = re.compile(r"^\s*rehearse:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE)
 # Files that people name by their purpose.
 _WORDS: Mapping[str, str] = {
@@ -96,7 +98,8 @@ def answer(messages: Sequence[Mapping[str, Any]]) -> Answer:
     turn = sum(message.get("role") == "assistant" for message in since)
     results = [_text(message) for message in since if message.get("role") == "tool"]
     if not (directives := _DIRECTIVE.findall(task)):
-        return _story(task, turn, results)
+        merge = _MERGE.search(task)
+        return _merging(merge[1], turn) if merge else _story(task, turn, results)
     steps = _steps(map(_directive, directives))
     return steps[turn] if turn < len(steps) else Answer(("The rehearsal is over.",))
 
@@ -189,6 +192,35 @@ def _story(task: str, turn: int, results: Sequence[str]) -> Answer:
             f"Done: I looked around the workspace, have {done} and checked it.\n",
             "I am only the rehearsal model, so the words in it are a sample. ",
             "Configure an AI provider (VIBE_MODEL) to have the task done in earnest.",
+        )
+    )
+
+
+def _merging(branch: str, turn: int) -> Answer:
+    """Bring a branch in, keep both sides of what conflicts, finish: one step for each turn."""
+    if turn == 0:
+        kept = "git add --all && git commit --quiet --message 'What I have so far'"
+        bring = _bash(f"{kept}; git fetch origin && git merge --no-edit {branch}", f"Bring {branch} in")
+        return replace(bring, texts=(_HELLO, f"I commit what I have, and bring {branch} in.\n"))
+    if turn == 1:
+        solve = _bash(
+            "git diff --name-only --diff-filter=U | while read -r file; do\n"
+            "  sed '/^<<<<<<< /d; /^=======$/d; /^>>>>>>> /d' \"$file\" > .git/solved\n"
+            '  cat .git/solved > "$file"\n'
+            "done\n"
+            "git diff",
+            "Keep both sides",
+        )
+        return replace(solve, texts=("Where two have changed the same lines I keep what both wrote.\n",))
+    if turn == 2:
+        finish = _bash(
+            "git add --all && git commit --no-edit; git status --short --branch", "Finish the merge"
+        )
+        return replace(finish, texts=("Now I finish the merge.\n",))
+    return Answer(
+        (
+            f"Done: {branch} is in, and of lines that two have changed both versions stand.\n",
+            "I am only the rehearsal model: whether they make sense together is for you to see.",
         )
     )
 
