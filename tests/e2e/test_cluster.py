@@ -14,6 +14,7 @@ from playwright.async_api import Browser, expect
 from tests.e2e.browser import DESKTOP, Board, Watch, line_or_later
 from tests.e2e.installation import installed
 from tests.e2e.test_story import TITLE, Newcomer
+from tests.e2e.two_cards import TwoCards, told
 from tests.workspaces.runtimes.kubernetes.kube.agent import NodeAgent
 from tests.workspaces.runtimes.kubernetes.kube.api import FakeApi
 from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
@@ -89,6 +90,16 @@ async def test_a_pod_that_is_gone_in_the_middle_of_a_run(newcomer: Newcomer, nod
     await expect(board.card(TITLE, "AI review")).to_be_visible(timeout=120_000)
     await expect(rows).to_contain_text("Session completed")
     assert "Attempt 1 failed: " in "\n".join(await board.output())
+
+
+async def test_two_cards_that_change_the_same_line(newcomer: Newcomer, node: NodeAgent) -> None:
+    newcomer.watch.away = True
+    await newcomer.set_up()
+    board = await newcomer.begin_project("Greetings")
+    api = await newcomer.api()
+    workspace = node.volume(claim_name(UUID(board.project))) / "workspace"
+    await told(TwoCards(board, newcomer.installation, api, workspace))
+    await api.close()
 
 
 async def executed(board: Board) -> None:
