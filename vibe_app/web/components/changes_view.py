@@ -180,7 +180,7 @@ def changes_tab(sentences: rx.Component, bar: rx.Component, wide: Any) -> rx.Com
         wide: Whether there is room for two texts side by side.
     """
     shown = rx.el.div(
-        _summary(),
+        rx.cond((ChangesState.count > 0) | ChangesState.since, _summary()),
         sentences,
         rx.cond(
             ChangesState.count > 0,

@@ -23,6 +23,7 @@ from vibe_app.web.components.card import card_of, epoch_ms, is_live
 from vibe_app.web.components.card_fields import facts_of, read_form, texts_of, values_of
 from vibe_app.web.components.changes import ChangesState, ReadChange, read_change, show_change
 from vibe_app.web.components.conflict import Both, both, seen, written
+from vibe_app.web.components.decide import DecideState
 from vibe_app.web.components.draft import forget
 from vibe_app.web.components.history import HistoryPage, HistoryState, read_history, show_history
 from vibe_app.web.components.review import ReviewState, show_comments
@@ -184,6 +185,8 @@ class DrawerState(rx.State):
     async def arrive(self, actor: Actor):
         """Show the task that the address names, or close."""
         place = place_of(self)
+        # A question about a change is about the one that was shown.
+        (await self.get_state(DecideState)).reset()
         if place.task is None:
             self.reset()
             for kind in (ChangesState, ReviewState):

@@ -26,8 +26,11 @@ import "./explorer.css";
 const READ_AGAIN = 12;
 
 export function FileExplorer(props) {
+  const { pathname } = useLocation();
+  // After a way from one card's files to another's, whose they are is known a moment later than where.
+  const here = pathname === props.base || pathname.startsWith(`${props.base}/`);
   // Another project, or another card, is another explorer.
-  return props.projectId ? <Explorer key={props.base} {...props} /> : <Skeleton />;
+  return props.projectId && here ? <Explorer key={props.base} {...props} /> : <Skeleton />;
 }
 
 function Explorer({ projectId, base, tree, canEdit, workspace, reason, since, spanFrom, spanTo, runWords, live, look, limitMib, onWake }) {

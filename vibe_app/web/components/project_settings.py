@@ -211,7 +211,7 @@ def _general() -> rx.Component:
                     default_value=ProjectSettingsState.limit,
                     required=True,
                 ),
-                "They share the workspace's files. More than one suits tasks that do not touch each other.",
+                "Each card has its files to itself, so they do not get into each other's way.",
             ),
             rx.button("Save", type="submit"),
         ),
