@@ -179,6 +179,12 @@ async def test_accept_says_what_it_does_and_asks(project: Project, visit: Visit,
     await expect(board.dialog).to_contain_text("can be restored for 30 days")
     await board.page.keyboard.press("Escape")
     await expect(board.dialog).to_have_count(0)
+    # A question about one card's change is none about another's.
+    await board.drawer.get_by_role("button", name="Accept").click()
+    await expect(board.dialog).to_be_visible()
+    await board.open("t", await project.task("Another"), "changes")
+    await expect(board.drawer.get_by_text("No change yet")).to_be_visible()
+    await expect(board.dialog).to_have_count(0)
     change = await project.api("GET", f"{project.path}/tasks/{task}/change")
     assert (change["state"], change["intent"]) == ("open", None)
 

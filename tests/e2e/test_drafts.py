@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import Browser, Locator, Route, expect
 
 from tests.e2e.browser import Board
 from tests.e2e.installation import Installation, installed
 from tests.e2e.team import Team, assembled
+from tests.seeding import seed_change
+from vibe_app.db import Database
 
 LONG = 'What should be there: ä, "quotes", <b>, \\n and 64 KiB.\n' + "x" * 65_000
+VIEWER = re.compile(r"/assets/diff_viewer[^/]*\.js")
 BACK = "What you had typed is back"
 
 
@@ -115,6 +120,37 @@ async def test_details_survive_what_may_happen_while_they_are_edited(
     await board.drawer.get_by_role("button", name="Edit").click()
     await expect(area).to_have_value(LONG)
     await expect(board.drawer.get_by_text(BACK)).to_have_count(0)
+
+
+async def test_a_review_survives_a_server_that_goes_away(server: Installation, team: Team) -> None:
+    task = await team.task("Greet by name")
+    database = Database(f"sqlite+aiosqlite:///{server.data / 'vibe.db'}")
+    await seed_change(database, UUID(task), {"greet.txt": (None, "Hello\n")})
+    await database.close()
+    board = await team.visit(away=True)
+
+    async def at_once(route: Route) -> None:
+        await board.page.unroute(VIEWER)
+        server.kill()
+        await route.abort()
+        await server.start()
+
+    # What shows the lines is fetched when it is needed, and just then the server is away.
+    await board.page.route(VIEWER, at_once)
+    await board.page.goto(f"{board.url}/p/{team.project}/t/{task}/changes")
+    number = board.drawer.locator("diffs-container [data-column-number]")
+    await expect(number).to_have_text(["1"], timeout=40_000)
+
+    await number.click()
+    area = board.drawer.get_by_label("Comment on these lines")
+    await area.fill("Whom?")
+    await _again(server, team, board, "A mark of the review")
+    await expect(area).to_have_value("Whom?")
+    await board.page.keyboard.press("Control+Enter")
+    await expect(board.drawer.locator(".v-comment")).to_contain_text("Whom?")
+    await expect(area).to_have_count(0)
+    listed = await team.api("GET", f"{team.path}/tasks/{task}/change/comments")
+    assert [each["body"] for each in listed["comments"]] == ["Whom?"]
 
 
 async def test_filters_say_what_they_do(server: Installation, team: Team) -> None:

@@ -11,7 +11,7 @@ from playwright.async_api import Route, expect
 
 from tests.e2e.browser import Board
 from tests.e2e.conftest import Project, Visit
-from tests.e2e.explorer import START, Card, card, explore, workspace
+from tests.e2e.explorer import START, Card, Explorer, card, explore, workspace
 from tests.e2e.installation import Installation
 from tests.waiting import eventually
 
@@ -112,7 +112,10 @@ async def test_what_a_run_changes_shows_while_it_runs_and_is_listed(
     project: Project, visit: Visit, server: Installation, card: Card
 ) -> None:
     os.utime(card.folder / "src" / "app.py", (1e9, 1e9))
-    explorer = await explore(visit, project, server, tree=card.number)
+    explorer = await explore(visit, project, server)
+    # From the base branch's files in the same tab, at an address that begins otherwise.
+    explorer = Explorer(explorer.board, project, server, card.number)
+    await explorer.open()
     page = explorer.page
     await expect(explorer.row("src")).to_be_visible()
     wait = "rehearse: print 30 lines at 10 per second"

@@ -52,10 +52,24 @@ async ({name, payload, path}) => {
 """
 
 
-async def tell(page: Page, handler: str, project: Project, **payload: Any) -> str:
-    """Call a handler of the board over a socket of one's own; return everything that came back."""
-    state = "reflex___state____state.vibe_app___web___components___board____board_state"
-    sent = {"name": f"{state}.{handler}", "payload": payload, "path": f"/p/{project.id}"}
+BOARD = "components___board____board_state"
+
+
+async def tell(
+    page: Page, handler: str, project: Project, below: str = "", of: str = BOARD, **payload: Any
+) -> str:
+    """Call a handler over a socket of one's own; return everything that came back.
+
+    Args:
+        page: Whose cookies go along.
+        handler: Its name.
+        project: The project that the address names.
+        below: What the address names below that.
+        of: The handler's State, as the pages write it.
+        payload: What the handler gets.
+    """
+    state = f"reflex___state____state.vibe_app___web___{of}"
+    sent = {"name": f"{state}.{handler}", "payload": payload, "path": f"/p/{project.id}{below}"}
     return await page.evaluate(SEND, sent)
 
 

@@ -88,8 +88,13 @@ class ReviewState(rx.State):
         try:
             paths = [row.path for row in rows if row.text]
             texts = await services().texts.patches(actor, place.project, place.task, paths, since)
+            said = await services().comments.list(actor, place.project, place.task)
+            people = await services().accounts.names({each.author_id for each in said if each.author_id})
         finally:
             self.loading = False
+        names = {each: user.name for each, user in people.items()}
+        # Where their lines are, or whether they are gone, depends on the revision.
+        self.comments = [comment_row(each, names, actor.user_id, changes.revision) for each in said]
         self._rest, self._facts, self._selected, self.writing = {}, {}, None, []
         blob = f"/api/projects/{place.project}/tasks/{place.task}/change/blob"
         files = list[DiffFile]()
