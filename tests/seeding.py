@@ -14,6 +14,9 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlmodel import col
 
+# Tables name these two: SQLAlchemy wants to know them.
+import vibe_app.accounts.models  # pyright: ignore[reportUnusedImport]
+import vibe_app.board.projects.models  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from vibe_app.board.changes.content import pack_files, pack_patches
 from vibe_app.board.changes.models import Change
 from vibe_app.board.lifecycle import SessionKind, SessionStatus, TaskStatus

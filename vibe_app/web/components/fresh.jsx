@@ -25,8 +25,9 @@ const renew = (to) => {
 // A part of the pages that is fetched when it is needed is not there any more, or the server is away: then a
 // tab that is loaded anew would be the browser's own page about that, and would stay it.
 const missed = async (away = false) => {
+  // A proxy in front says 502 or the like of a server that is away.
   const there = await fetch("/api/front", { cache: "no-store" }).then(
-    ({ ok }) => ok,
+    ({ status }) => status < 500,
     () => false,
   );
   if (!there) window.setTimeout(missed, PAUSE, true);
