@@ -37,7 +37,10 @@ PROBE = "window.probed = (window.probed || 0) + 1"
 DESKTOP: ViewportSize = {"width": 1440, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 # What the browser itself says of a server that is away.
-_AWAY = re.compile(r"WebSocket connection to|ERR_CONNECTION|Failed to load resource|Cannot connect to server")
+_AWAY = re.compile(
+    "WebSocket connection to|ERR_CONNECTION|Failed to load resource|Cannot connect to server"
+    "|Failed to fetch dynamically imported module"
+)
 
 
 def line_or_later(first: int, count: int) -> re.Pattern[str]:

@@ -26,7 +26,8 @@ const renew = (to) => {
 // tab that is loaded anew would be the browser's own page about that, and would stay it.
 const missed = async (away = false) => {
   // A proxy in front says 502 or the like of a server that is away.
-  const there = await fetch("/api/front", { cache: "no-store" }).then(
+  const asked = `/api/front?page=${encodeURIComponent(window.location.origin)}`;
+  const there = await fetch(asked, { cache: "no-store" }).then(
     ({ status }) => status < 500,
     () => false,
   );
