@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from tests.api.conftest import PASSWORD, Board, Connect
-from vibe_app.api import access
+from vibe_app.api import access, changes, files, output
+from vibe_app.api.lasting import LastingRoute
 from vibe_app.settings import Settings
 from vibe_app.wiring import Services
 
@@ -99,6 +100,23 @@ NEEDS = {
     ("post", "/tasks/{task_id}/change/deliver"): "editor",
     ("post", "/tasks/{task_id}/change/solve"): "editor",
 }
+
+
+def test_an_answer_that_lasts_is_broken_off_for_want_of_no_more_than_it_needed_to_begin():
+    prefix = "/projects/{project_id}"
+    lasting = [
+        (route, method.lower())
+        for router in (files.files, output.output, changes.changes, changes.comments)
+        for route in router.routes
+        if isinstance(route, LastingRoute)
+        for method in route.methods
+    ]
+    assert len(lasting) > 20
+    asked = {
+        (method, route.path.removeprefix(prefix)): route.needed(method.upper()).value
+        for route, method in lasting
+    }
+    assert asked == {each: NEEDS[each] for each in asked}
 
 
 async def call(

@@ -84,6 +84,7 @@ def create_api() -> FastAPI:
         sessions.sessions,
         output.output,
         changes.changes,
+        changes.comments,
     ):
         api.include_router(router)
     _add_docs(api)

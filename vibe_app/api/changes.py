@@ -15,16 +15,17 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import error_response, errors
 from vibe_app.api.files import PICTURES, binary, streamed
-from vibe_app.api.lasting import LastingRoute
+from vibe_app.api.lasting import LastingRoute, ViewersRoute
 from vibe_app.api.streams import Forwarded
 from vibe_app.board.changes import schemas
 from vibe_app.board.sessions.schemas import Executed
 from vibe_app.wire.git import FileDiff
 from vibe_app.wiring import services
 
-changes = APIRouter(
-    prefix="/projects/{project_id}/tasks/{task_id}", tags=["changes"], route_class=LastingRoute
-)
+_PREFIX = "/projects/{project_id}/tasks/{task_id}"
+changes = APIRouter(prefix=_PREFIX, tags=["changes"], route_class=LastingRoute)
+comments = APIRouter(prefix=_PREFIX, tags=["changes"], route_class=ViewersRoute)
+"""What viewers may write."""
 
 _DECIDING: dict[int | str, dict[str, Any]] = {
     202: {"model": schemas.ChangeView, "description": "It is being done"},
@@ -104,20 +105,20 @@ async def read_changed_blob(
     return Forwarded(answer, ("content-length",), media_type=kind)
 
 
-@changes.put("/change/seen", status_code=204, responses=errors(400, 404, 413))
+@comments.put("/change/seen", status_code=204, responses=errors(400, 404, 413))
 async def see_file(actor: Asker, project_id: UUID, task_id: UUID, body: schemas.SeenFile) -> None:
     """Note that you have seen a file of the change as it is now, or take that back."""
     await services().changes.see(actor, project_id, task_id, body.path, body.seen)
 
 
-@changes.get("/change/comments", responses=errors(400, 404))
+@comments.get("/change/comments", responses=errors(400, 404))
 async def list_comments(actor: Asker, project_id: UUID, task_id: UUID) -> schemas.CommentList:
     """List the comments on the card's change, oldest first, each where its lines are now."""
     found = await services().comments.list(actor, project_id, task_id)
     return schemas.CommentList(comments=found, total_count=len(found))
 
 
-@changes.post("/change/comments", status_code=201, responses=errors(400, 404, 409, 413))
+@comments.post("/change/comments", status_code=201, responses=errors(400, 404, 409, 413))
 async def add_comment(
     actor: Asker, project_id: UUID, task_id: UUID, body: schemas.NewComment
 ) -> schemas.CommentView:
@@ -125,7 +126,7 @@ async def add_comment(
     return await services().comments.add(actor, project_id, task_id, body)
 
 
-@changes.patch("/change/comments/{comment_id}", responses=errors(400, 404, 409, 413))
+@comments.patch("/change/comments/{comment_id}", responses=errors(400, 404, 409, 413))
 async def change_comment(
     actor: Asker, project_id: UUID, task_id: UUID, comment_id: UUID, body: schemas.CommentPatch
 ) -> schemas.CommentView:
@@ -133,7 +134,7 @@ async def change_comment(
     return await services().comments.change(actor, project_id, task_id, comment_id, body)
 
 
-@changes.delete("/change/comments/{comment_id}", status_code=204, responses=errors(400, 404, 409))
+@comments.delete("/change/comments/{comment_id}", status_code=204, responses=errors(400, 404, 409))
 async def delete_comment(actor: Asker, project_id: UUID, task_id: UUID, comment_id: UUID) -> None:
     """Delete your comment while the agent has not had it."""
     await services().comments.delete(actor, project_id, task_id, comment_id)

@@ -37,7 +37,13 @@ class LastingRoute(APIRoute):
     """
 
     reading: ClassVar[ProjectRole] = ProjectRole.VIEWER
+    writing: ClassVar[ProjectRole] = ProjectRole.EDITOR
     executes: ClassVar[bool] = False
+
+    @classmethod
+    def needed(cls, method: str) -> ProjectRole:
+        """Return the role without which an answer to this method of HTTP is broken off."""
+        return cls.reading if method == "GET" else cls.writing
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer for as long as the asker may have it."""
@@ -45,7 +51,7 @@ class LastingRoute(APIRoute):
         if project_id is None or scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)
             return
-        needed = self.reading if scope["method"] == "GET" else ProjectRole.EDITOR
+        needed = self.needed(scope["method"])
         request = Request(scope)
         started = False
 
@@ -73,6 +79,12 @@ class LastingRoute(APIRoute):
                     if not started:
                         raise
                     log.info("an answer of project %s was broken off: %s", project_id, error)
+
+
+class ViewersRoute(LastingRoute):
+    """The same where everything is for viewers."""
+
+    writing = ProjectRole.VIEWER
 
 
 class EditorsRoute(LastingRoute):
