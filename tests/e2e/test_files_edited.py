@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Route, expect
 
-from tests.e2e.browser import Board
 from tests.e2e.conftest import Project, Visit
 from tests.e2e.explorer import START, Card, Explorer, card, explore, workspace
 from tests.e2e.installation import Installation
@@ -108,7 +107,7 @@ async def test_unsaved_changes_are_not_left_by_accident(
     assert (workspace / "notes.txt").read_text() == "first line\nsecond line\n"
 
 
-async def test_what_a_run_changes_shows_while_it_runs_and_is_listed(
+async def test_what_a_run_writes_shows_while_it_runs_and_what_it_changed_is_marked(
     project: Project, visit: Visit, server: Installation, card: Card
 ) -> None:
     os.utime(card.folder / "src" / "app.py", (1e9, 1e9))
@@ -119,21 +118,15 @@ async def test_what_a_run_changes_shows_while_it_runs_and_is_listed(
     page = explorer.page
     await expect(explorer.row("src")).to_be_visible()
     wait = "rehearse: print 30 lines at 10 per second"
-    ran = await card.goes_on(f"rehearse: run echo new > fresh.txt; echo x > src/deep/x\n{wait}")
+    await card.goes_on(f"rehearse: run echo new > fresh.txt; echo x > src/deep/x\n{wait}")
     task = card.path.rpartition("/")[2]
     await expect(explorer.row("fresh.txt")).to_be_visible(timeout=START)
-    mark = page.get_by_role("img", name="Changed since the last run began")
-    await expect(explorer.row("fresh.txt").filter(has=mark)).to_be_visible()
-    await expect(explorer.row("src").filter(has=mark)).to_be_visible(timeout=10_000)
+    # Once it is kept, it is known what the card has changed.
+    mark = page.get_by_role("img", name="Changed for this card")
+    await expect(explorer.row("fresh.txt").filter(has=mark)).to_be_visible(timeout=START)
+    await expect(explorer.row("src").filter(has=mark)).to_be_visible()
     await expect(explorer.row("notes.txt")).to_be_visible()
     await expect(explorer.row("notes.txt").filter(has=mark)).to_have_count(0)
-
-    board = Board(page, explorer.board.url, project.id)
-    await board.open("t", task)
-    await expect(board.drawer.locator(".v-chip", has_text="Completed")).to_be_visible(timeout=START)
-    await page.goto(f"{explorer.base}?task={task}&run={ran}")
-    names = page.locator(".ve-entry .ve-name")
-    await expect(names).to_have_count(2)
-    assert sorted(await names.all_inner_texts()) == ["fresh.txt", "src/deep/x"]
-    await explorer.entry("src/deep/x").click()
-    await expect(page).to_have_url(f"{explorer.base}/src/deep/x")
+    await page.get_by_role("link", name="2 changed files").click()
+    await expect(page).to_have_url(f"{explorer.board.url}/p/{project.id}/t/{task}/changes")
+    await expect(explorer.board.drawer).to_contain_text("fresh.txt")

@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 
 from tests.fakes import FakeRuntime, Script
+from tests.seeding import seed_change
 from tests.waiting import eventually
 from tests.web.conftest import Open, Tab
 from vibe_app.board.projects.schemas import ProjectView
-from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.tasks.models import Task
 from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
-from vibe_app.web.components.card import epoch_ms
 from vibe_app.web.pages import files
 from vibe_app.wiring import Services
 from vibe_app.workspaces.states import WorkspaceStatus
@@ -32,13 +32,6 @@ async def task(parts: Services, tokens: dict[str, str], project: ProjectView) ->
     return await parts.tasks.create(owner, project.id, NewTask(title="Add a README file", description=""))
 
 
-async def run(parts: Services, tokens: dict[str, str], task: TaskView) -> SessionView:
-    """Execute the card and return its session, over."""
-    owner = await parts.accounts.who(tokens["owner"])
-    made = await parts.starts.execute(owner, task.project_id, task.id)
-    return await parts.sessions.wait_until_over(made.id, 20)
-
-
 async def shown(tab: Tab, **expected: object) -> None:
     """Wait until the tab was sent these values."""
     await eventually(lambda: {name: tab.var("FilesState", name) for name in expected} == expected)
@@ -54,7 +47,7 @@ async def test_a_member_sees_whose_files_they_are(
     assert someone.var("FilesState", "name") == project.name
     assert someone.var("FilesState", "limit_mib") == parts.settings.upload_mib
     assert bool(someone.var("FilesState", "can_edit")) is can_edit
-    assert not someone.var("FilesState", "since")
+    assert not someone.var("FilesState", "changed")
 
 
 async def test_files_are_followed_although_the_subscriber_comes_before_the_arrival(
@@ -131,8 +124,8 @@ async def test_files_are_looked_at_while_a_run_writes_and_when_it_ends(
     made = await parts.starts.execute(owner, project.id, task.id)
     await shown(someone, live=True)
     await parts.sessions.stop(owner, project.id, task.id)
-    session = await parts.sessions.wait_until_over(made.id, 20)
-    await shown(someone, live=False, since=epoch_ms(session.started_at))
+    await parts.sessions.wait_until_over(made.id, 20)
+    await shown(someone, live=False)
     await eventually(lambda: (someone.var("FilesState", "look") or 0) >= 2)
     # A card that moves has written no file.
     looks = someone.var("FilesState", "look")
@@ -148,25 +141,24 @@ async def test_files_are_looked_at_while_a_run_writes_and_when_it_ends(
     assert someone.var("FilesState", "look") == looks
 
 
-async def test_the_address_names_the_run_whose_files_are_listed(
-    parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView, tab: Open
+async def test_the_files_of_a_card_s_change_are_marked_in_its_tree_and_nowhere_else(
+    parts: Services, project: ProjectView, task: TaskView, tab: Open
 ):
-    session = await run(parts, tokens, task)
-    someone: Tab = await tab("viewer", f"/p/{project.id}/files?task={task.id}&run={session.id}")
+    await seed_change(parts.database, task.id, {"src/a.py": ("old\n", "new\n"), "b.py": ("", "new\n")})
+    async with parts.database.transaction() as db:
+        (await db.get_one(Task, task.id)).number = 7
+    someone: Tab = await tab("viewer", f"/p/{project.id}/trees/7/files")
     await someone.call("FilesState.arrive")
-    assert someone.var("FilesState", "span_from") == epoch_ms(session.started_at)
-    assert someone.var("FilesState", "span_to") == epoch_ms(session.completed_at)
-    assert str(session.id)[:8] in someone.var("FilesState", "run_words")
-    other: Tab = await tab("viewer", f"/p/{project.id}/files?changed")
-    await other.call("FilesState.arrive")
-    assert other.var("FilesState", "span_from") == epoch_ms(session.started_at)
-    assert not other.var("FilesState", "span_to")
-
-
-@pytest.mark.parametrize("query", ["run=1", "task=x&run=y", f"task={UUID(int=1)}&run={UUID(int=2)}"])
-async def test_a_run_that_is_none_is_said_in_words(project: ProjectView, tab: Open, query: str):
-    someone: Tab = await tab("viewer", f"/p/{project.id}/files?{query}")
-    await someone.call("FilesState.arrive")
-    assert not someone.var("FilesState", "span_from")
-    assert someone.var("FilesState", "run_words")
-    assert someone.var("FilesState", "name") == project.name
+    assert someone.var("FilesState", "changed") == ["b.py", "src/a.py"]
+    assert someone.var("FilesState", "change_words") == "2 changed files"
+    assert someone.var("FilesState", "change_href") == f"/p/{project.id}/t/{task.id}/changes"
+    await someone.send("FilesState.watch")
+    await seed_change(parts.database, task.id, {"c.py": ("", "new\n")}, revision="2" * 40)
+    async with parts.database.transaction() as db:
+        db.announce(f"project:{project.id}")
+    await shown(someone, changed=["c.py"], change_words="1 changed file")
+    for path in (f"/p/{project.id}/files", f"/p/{project.id}/trees/8/files"):
+        other: Tab = await tab("viewer", path)
+        await other.call("FilesState.arrive")
+        assert not other.var("FilesState", "changed")
+        assert not other.var("FilesState", "change_href")

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from vibe_app.board.changes import content
-from vibe_app.board.changes.content import Patches, find_file, pack_files, pack_patches, unpack_files
+from vibe_app.board.changes.content import Patches, find_file, pack_files, pack_patches, paths, unpack_files
 from vibe_app.wire.git import ChangedFile
 
 
@@ -43,5 +43,6 @@ def test_the_list_of_files_is_kept():
     assert unpack_files(pack_files(given)) == given
     assert [find_file(pack_files(given), each.path) for each in given] == given
     assert find_file(pack_files(given), "c") is None
+    assert paths(pack_files(given)) == ["a", "b"]
     assert unpack_files(None) == []
     assert find_file(None, "a") is None

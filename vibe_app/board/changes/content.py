@@ -35,9 +35,17 @@ def unpack_files(packed: bytes | None) -> list[ChangedFile]:
 
 def find_file(packed: bytes | None, path: str) -> ChangedFile | None:
     """Return one file of the list, None where it is not in it: without making all of it anew."""
-    listed: list[dict[str, Any]] = json.loads(zlib.decompress(packed)) if packed else []
-    found = next((each for each in listed if each["path"] == path), None)
+    found = next((each for each in _listed(packed) if each["path"] == path), None)
     return None if found is None else ChangedFile.model_validate(found)
+
+
+def paths(packed: bytes | None) -> list[str]:
+    """Return the paths of the list."""
+    return [each["path"] for each in _listed(packed)]
+
+
+def _listed(packed: bytes | None) -> list[dict[str, Any]]:
+    return json.loads(zlib.decompress(packed)) if packed else []
 
 
 def pack_patches(patches: Mapping[str, str]) -> bytes:

@@ -91,6 +91,29 @@ class Changes:
             )
             return [(number, title) for number, title in rows.all() if number is not None]
 
+    async def in_tree(self, actor: Actor, project_id: UUID, number: int) -> tuple[UUID, list[str]] | None:
+        """Return which card has a tree, and the files of its change; None where no card has it.
+
+        Args:
+            actor: Who asks; a viewer.
+            project_id: The board.
+            number: The card's.
+        """
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.VIEWER)
+            row = (
+                await db.execute(
+                    select(col(Task.id), col(Change.files))
+                    .join(Change, col(Change.task_id) == col(Task.id))
+                    .where(
+                        col(Task.project_id) == project_id,
+                        col(Task.number) == number,
+                        change_queries.is_open,
+                    )
+                )
+            ).one_or_none()
+        return None if row is None else (row[0], content.paths(row[1]))
+
     async def accept(self, actor: Actor, project_id: UUID, task_id: UUID, asked: AcceptChange) -> UUID:
         """Want a change joined into the base branch; return which change it is.
 

@@ -14,7 +14,7 @@ import { Ask, NameDialog } from "./explorer_dialogs.jsx";
 import { FileView } from "./explorer_file.jsx";
 import { Crumbs, FolderView, NotHere, Tool } from "./explorer_folder.jsx";
 import { Folders, useFolders, useRows } from "./explorer_folders.js";
-import { ChangedView, SearchBar, SearchView } from "./explorer_found.jsx";
+import { SearchBar, SearchView } from "./explorer_found.jsx";
 import { Notice, Skeleton } from "./explorer_parts.jsx";
 import { useChanged, useExpanded } from "./explorer_marks.js";
 import { Rest, above, addressOf, joined, kindOf, nameOf, parentOf, pathIn, spelled } from "./explorer_rest.js";
@@ -33,14 +33,14 @@ export function FileExplorer(props) {
   return props.projectId && here ? <Explorer key={props.base} {...props} /> : <Skeleton />;
 }
 
-function Explorer({ projectId, base, tree, canEdit, workspace, reason, since, spanFrom, spanTo, runWords, live, look, limitMib, onWake }) {
+function Explorer({ projectId, base, tree, canEdit, workspace, reason, changed, changeHref, changeWords, live, look, limitMib, onWake }) {
   const [shown, setShown] = useState(false);
   useEffect(() => {
     if (workspace === "ready") setShown(true);
   }, [workspace]);
   // Once it was there, it stays on the screen: what is asked of a sleeping workspace wakes it.
   if (!shown) return <Waiting workspace={workspace} reason={reason} onWake={onWake} />;
-  return <Browser {...{ projectId, base, tree, canEdit, since, spanFrom, spanTo, runWords, live, look, limitMib }} />;
+  return <Browser {...{ projectId, base, tree, canEdit, changed, changeHref, changeWords, live, look, limitMib }} />;
 }
 
 function Waiting({ workspace, reason, onWake }) {
@@ -71,7 +71,7 @@ function Waiting({ workspace, reason, onWake }) {
   );
 }
 
-function Browser({ projectId, base, tree, canEdit, since, spanFrom, spanTo, runWords, live, look, limitMib }) {
+function Browser({ projectId, base, tree, canEdit, changed, changeHref, changeWords, live, look, limitMib }) {
   const place = useLocation();
   const navigate = useNavigate();
   const rest = useMemo(() => new Rest(projectId, tree), [projectId, tree]);
@@ -79,10 +79,10 @@ function Browser({ projectId, base, tree, canEdit, since, spanFrom, spanTo, runW
   const version = useFolders(folders);
   const path = pathIn(base, place.pathname);
   const query = new URLSearchParams(place.search);
-  const listing = query.has("q") ? "search" : query.has("changed") || query.has("run") ? "changed" : "";
+  const listing = query.has("q");
   const [expanded, toggle] = useExpanded(base, folders, path);
   const rows = useRows(folders, expanded, version);
-  const changed = useChanged(rest, since, look, live);
+  const marked = useChanged(changed);
   const [naming, setNaming] = useState(null);
   const [asking, setAsking] = useState(null);
   const [dirty, setDirty] = useState(false);
@@ -244,12 +244,11 @@ function Browser({ projectId, base, tree, canEdit, since, spanFrom, spanTo, runW
   );
 
   let view;
-  if (listing === "search") view = <SearchView {...{ rest, base, query }} />;
-  else if (listing === "changed") view = <ChangedView named={query.has("run")} {...{ rest, base, spanFrom, spanTo, runWords, look, live }} />;
+  if (listing) view = <SearchView {...{ rest, base, query }} />;
   else if (kind === "directory") {
     view = (
       <FolderView
-        {...{ folders, path, base, changed, canEdit, limitMib, known: folders.get(path) }}
+        {...{ folders, path, base, changed: marked, canEdit, limitMib, known: folders.get(path) }}
         actions={
           <>
             {canEdit && <Tool icon={FilePlus} label="New file" onClick={makeFile} />}
@@ -315,9 +314,9 @@ function Browser({ projectId, base, tree, canEdit, since, spanFrom, spanTo, runW
     >
       <nav className="ve-side" aria-label="Files">
         <SearchBar base={base} path={path} query={query} />
-        {since > 0 && (
-          <Link className="ve-changed-link" to={`${base}?changed`} aria-current={listing === "changed" ? "page" : undefined}>
-            Changed since the last run
+        {changeHref && (
+          <Link className="ve-changed-link" to={changeHref}>
+            {changeWords}
           </Link>
         )}
         {root?.entries ? (
@@ -326,7 +325,7 @@ function Browser({ projectId, base, tree, canEdit, since, spanFrom, spanTo, runW
               rows={rows}
               current={path}
               expanded={expanded}
-              changed={changed}
+              changed={marked}
               onToggle={toggle}
               onOpen={(each) => {
                 if (kindOf(each) === "directory") toggle(each.path, true);

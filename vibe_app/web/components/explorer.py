@@ -59,14 +59,12 @@ class FileExplorer(rx.NoSSRComponent):
     workspace: rx.Var[str]
     """The workspace's status; its files are asked for once it is `ready`."""
     reason: rx.Var[str]
-    since: rx.Var[int]
-    """When the last run began: files written since are marked. Milliseconds since 1970; 0 for no run."""
-    span_from: rx.Var[int]
-    """Where the span of the list of changed files begins, likewise."""
-    span_to: rx.Var[int]
-    """Where it ends; 0 for no end."""
-    run_words: rx.Var[str]
-    """What that list says of its run."""
+    changed: rx.Var[list[str]]
+    """Paths that are marked as changed, and the folders above them."""
+    change_href: rx.Var[str]
+    """Where their lines are shown; empty for no such link."""
+    change_words: rx.Var[str]
+    """What that link says."""
     live: rx.Var[bool]
     """Whether a run is going on."""
     look: rx.Var[int]

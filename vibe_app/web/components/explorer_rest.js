@@ -58,11 +58,6 @@ export class Rest {
   read = (path, offset, length) => this.ask("GET", "/content", { path, offset, length });
   search = (query, text, ignored, signal) =>
     this.ask("GET", "/search", { query, text, ignored }, { signal });
-  changed = (since, until) =>
-    this.ask("GET", "/changed", {
-      since: new Date(since).toISOString(),
-      until: until ? new Date(until).toISOString() : undefined,
-    });
   move = (path, to) => this.json("POST", "/move", { path, to, parents: true });
   makeFolder = (path) => this.json("POST", "/folder", { path, parents: true });
   remove = (path) => this.ask("DELETE", "", { path });

@@ -60,7 +60,7 @@ export function EntryIcon({ entry, open }) {
   return <Shape size={16} aria-hidden="true" className={kind === "directory" ? "ve-folder" : "ve-file"} />;
 }
 
-export function Mark({ what = "Changed since the last run began" }) {
+export function Mark({ what = "Changed for this card" }) {
   return <span className="ve-mark" role="img" aria-label={what} title={what} />;
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
+from uuid import UUID
 
 import reflex as rx
 
@@ -17,7 +18,7 @@ from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.board.sessions.schemas import SessionCard
 from vibe_app.errors import Forbidden, NotFound, Unavailable, VibeError
 from vibe_app.web.auth import acts, asker
-from vibe_app.web.components.card import epoch_ms, is_live
+from vibe_app.web.components.card import is_live
 from vibe_app.web.components.explorer import file_explorer
 from vibe_app.web.components.frame import Shortcuts
 from vibe_app.web.components.parts import empty_state
@@ -25,7 +26,7 @@ from vibe_app.web.components.project_bar import project_tabs
 from vibe_app.web.components.status import missing_chip
 from vibe_app.web.components.workspace import workspace_chip
 from vibe_app.web.layout import RailState, framed, top_bar
-from vibe_app.web.place import Place, known, place_of, project_here
+from vibe_app.web.place import Place, place_of, project_here
 from vibe_app.wiring import services
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ TREE_ROUTE = "/p/[in_project]/trees/[[...splat]]"
 BASE = "base"
 """What the base branch's files are called in the choice of whose are shown."""
 
+MARKED = 2000
+"""Changed files that are marked in the tree."""
 PULSE = 1.0
 """Seconds between two looks at the files, while there is output."""
 LOOK_AGAIN = 30.0
@@ -66,17 +69,16 @@ class FilesState(rx.State):
     notices: list[str] = []
     missing: str = ""
     limit_mib: int = 0
-    since: int = 0
     live: bool = False
     look: int = 0
-    span_from: int = 0
-    span_to: int = 0
-    run_words: str = ""
+    changed: list[str] = []
+    change_href: str = ""
+    change_words: str = ""
     _newest: str = ""
 
     @acts
     async def arrive(self, actor: Actor):
-        """Note which project and which run the address names, and wake the workspace."""
+        """Note which project and which card the address names, and wake the workspace."""
         place = place_of(self)
         (await self.get_state(RailState)).helping = False
         _begin(self, place)
@@ -87,30 +89,11 @@ class FilesState(rx.State):
             _show_project(self, await services().projects.read(actor, place.project))
             _show_newest(self, await services().sessions.newest(actor, place.project))
             _show_trees(self, await services().changes.trees(actor, place.project))
-            await self._show_span(actor)
+            _show_change(self, await _change_of(actor, place))
         except (NotFound, Forbidden) as error:
             self.missing = error.message
             return
         await services().workspaces.opened(actor, place.project)
-
-    async def _show_span(self, actor: Actor) -> None:
-        """Note of which run the list of changed files is: the address's, or the last one."""
-        asked = self.router.url.query_parameters
-        if "run" not in asked:
-            self.span_from, self.span_to, self.run_words = self.since, 0, "Since the last run began"
-            return
-        try:
-            session = await services().sessions.glance(
-                actor, project_here(self), known(asked.get("task")), known(asked["run"])
-            )
-        except NotFound as error:
-            self.span_from, self.span_to, self.run_words = 0, 0, error.message
-            return
-        self.span_from, self.span_to = epoch_ms(session.started_at), epoch_ms(session.completed_at)
-        began = session.started_at is not None
-        self.run_words = (
-            f"Last written during run {str(session.id)[:8]}" if began else "This run has not begun yet."
-        )
 
     @acts(background=True, ended=_shut)
     async def watch(self, actor: Actor):
@@ -137,9 +120,12 @@ class FilesState(rx.State):
                         project = await services().projects.read(actor, project_id)
                         newest = await services().sessions.newest(actor, project_id)
                         trees = await services().changes.trees(actor, project_id)
+                        change = await _change_of(actor, place)
                         async with self:
                             if str(project_id) != self.project_id:
                                 return
+                            if place.tree == self.tree:
+                                _show_change(self, change)
                             _show_trees(self, trees)
                             _show_project(self, project)
                             _show_newest(self, newest)
@@ -191,6 +177,27 @@ def _show_trees(state: FilesState, trees: list[tuple[int, str]]) -> None:
         state.trees = shown
 
 
+async def _change_of(actor: Actor, place: Place) -> tuple[UUID, list[str]] | None:
+    """Return the card whose tree an address names, and the files of its change."""
+    if place.project is None or not place.tree:
+        return None
+    return await services().changes.in_tree(actor, place.project, place.tree)
+
+
+def _show_change(state: FilesState, change: tuple[UUID, list[str]] | None) -> None:
+    """Note which files the card has changed, as its newest checkpoint has it, and where they are shown."""
+    task, paths = change or (None, [])
+    words = "1 changed file" if len(paths) == 1 else f"{len(paths):,} changed files"
+    values = {
+        "changed": paths[:MARKED],
+        "change_href": f"/p/{state.project_id}/t/{task}/changes" if paths else "",
+        "change_words": words if paths else "",
+    }
+    for name, value in values.items():
+        if getattr(state, name) != value:
+            setattr(state, name, value)
+
+
 def _show_project(state: FilesState, project: ProjectView) -> None:
     values = {
         "name": project.name,
@@ -208,12 +215,10 @@ def _show_project(state: FilesState, project: ProjectView) -> None:
 
 def _show_newest(state: FilesState, session: SessionCard | None) -> None:
     """Note the last run; where it began or ended since it was last seen, the files are looked at."""
-    began = epoch_ms(session.started_at) if session else 0
     live = session is not None and is_live(session)
     seen = f"{session.id} {session.status}" if session else "none"
-    if "run" not in state.router.url.query_parameters:
-        state.span_from = began
-    state.since, state.live = began, live
+    if state.live != live:
+        state.live = live
     if state._newest not in ("", seen):
         state.look += 1
     state._newest = seen
@@ -270,10 +275,9 @@ def files_page() -> rx.Component:
                 can_edit=FilesState.can_edit,
                 workspace=FilesState.workspace,
                 reason=FilesState.workspace_reason,
-                since=FilesState.since,
-                span_from=FilesState.span_from,
-                span_to=FilesState.span_to,
-                run_words=FilesState.run_words,
+                changed=FilesState.changed,
+                change_href=FilesState.change_href,
+                change_words=FilesState.change_words,
                 live=FilesState.live,
                 look=FilesState.look,
                 limit_mib=FilesState.limit_mib,
