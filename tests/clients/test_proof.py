@@ -31,18 +31,25 @@ PROVIDERS = Configuration(
 )
 PROMPT = "what only the sidecar is told"
 
-# Writes down all that it is sent, and answers each request in the same way.
+# Writes down all that it is sent, and answers each request, once it is whole, in the same way.
 SQUATTER = """
-import socket, sys, threading
+import re, socket, sys, threading
 port, path, answer = int(sys.argv[1]), sys.argv[2], sys.argv[3].encode()
 server = socket.socket()
 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 server.bind(("127.0.0.1", port))
 server.listen()
 def listen(connection):
+    asked = b""
     with connection, open(path, "ab", buffering=0) as file:
         while data := connection.recv(65536):
             file.write(data)
+            asked += data
+            head, ended, body = asked.partition(b"\\r\\n\\r\\n")
+            length = re.search(rb"(?i)content-length: *(\\d+)", head)
+            if not ended or len(body) < int(length[1] if length else 0):
+                continue
+            asked = b""
             connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\n"
                                b"Content-Length: %d\\r\\n\\r\\n" % len(answer) + answer)
 print("up", flush=True)

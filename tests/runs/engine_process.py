@@ -21,7 +21,7 @@ from vibe_app.wiring import build, running
 from vibe_app.workspaces.runtimes.base import Endpoint
 
 
-async def started_and_dead(self: Record, conversation: str = "") -> None:
+async def started_and_dead(self: Record, conversation: str = "", heard: bool = True) -> None:
     """In place of noting that a session has started."""
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -67,12 +67,12 @@ async def test_a_run_that_breaks_is_taken_up_again_when_its_lease_is_over(
     settings = settings.model_copy(update={"lease": 0.6})
     started, bugs = Record.started, 1
 
-    async def buggy_started(self: Record, conversation: str = "") -> None:
+    async def buggy_started(self: Record, conversation: str = "", heard: bool = True) -> None:
         nonlocal bugs
         if bugs:
             bugs -= 1
             raise Bug("in a run")
-        await started(self, conversation)
+        await started(self, conversation, heard)
 
     scripts = [Script.endless(), Script.lines(5)]
     sidecar = ScriptedSidecar(lambda _: scripts.pop(0))
@@ -91,7 +91,7 @@ async def test_a_run_that_breaks_is_taken_up_again_when_its_lease_is_over(
 async def test_a_run_that_always_breaks_ends_with_that_reason(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def buggy_started(self: Record, conversation: str = "") -> None:
+    async def buggy_started(self: Record, conversation: str = "", heard: bool = True) -> None:
         raise Bug("in a run")
 
     monkeypatch.setattr(Record, "started", buggy_started)
@@ -125,7 +125,9 @@ async def test_a_run_claimed_while_leases_are_being_renewed_is_not_taken_for_los
             ended = await rig.over(session)
             assert (ended.status, ended.attempt) == ("cancelled", 1)
             assert_whole(await rig.logged(session))
-    assert "was lost" not in caplog.text
+    # Leases of jobs are another matter: on a busy disk one may be lost.
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("vibe_app.runs")]
+    assert not [words for words in said if "lost" in words]
 
 
 async def test_a_run_whose_lease_was_taken_lets_go(
