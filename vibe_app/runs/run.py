@@ -472,15 +472,16 @@ class Run:
             await self.record.repeat(delay, reason, failure, usage)
             return
         heard = state.heard if state else None
-        if state is None and self._begun:
-            # Before what is in the tree is kept, so that nothing is written there afterwards.
+        # Before what is in the tree is kept, so that nothing is written there afterwards. Whom somebody has
+        # stopped was asked to end for as long as they wait for that.
+        first = self._begun and not self.stop.is_set()
+        if state is None and first:
             heard = await self._silence()
         if self.stop.is_set():
             await self._end(SessionStatus.CANCELLED, usage=usage, remark=lost.remark, state=state)
         else:
             await self._end(SessionStatus.FAILED, reason, failure, usage, lost.remark, state)
-        if state is None and not self._begun:
-            # After the end, as somebody waits for it.
+        if state is None and not first:
             heard = await self._silence()
         await self._settle(heard)
 
