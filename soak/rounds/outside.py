@@ -115,10 +115,16 @@ class Workspace:
             return [
                 f"{facts} {name}"
                 for facts, name in zip(raw[::2], raw[1::2], strict=False)
-                if not _of_older_attributes(at, facts)
+                if not (_of_older_attributes(at, facts) or self._is_empty_repository(number, facts, name))
             ]
         finally:
             shutil.rmtree(twin)
+
+    def _is_empty_repository(self, number: int, facts: str, name: str) -> bool:
+        """Whether a repository's folder is empty, as in a tree that was made anew: git keeps its entry."""
+        gone = facts.startswith(":160000 ") and facts.endswith(" D")
+        folder = self.tree(number) / name
+        return gone and folder.is_dir() and not any(folder.iterdir())
 
     def _without_the_large(self, at: Sequence[str], number: int) -> None:
         """Take out of the index what the product says to leave out: files of more than 50 MiB."""

@@ -217,6 +217,25 @@ async def test_a_base_that_was_brought_in_becomes_a_parent(hub: Hub) -> None:
     assert (third.revision, third.written) == (second.revision, False)
 
 
+async def test_a_repository_in_a_tree_is_named_as_its_commits_are_in_no_checkpoint(hub: Hub) -> None:
+    folder = await tree(hub)
+    assert (await checkpoint(hub)).left_out == []
+    inner = folder / "src" / "inner"
+    inner.mkdir()
+    own_git(inner, "init", "--quiet")
+    own_git(inner, "commit", "--quiet", "--allow-empty", "--message=x")
+    named = [wire.LeftOut(path="src/inner", why="it is a repository of its own")]
+    kept = await checkpoint(hub)
+    assert kept.left_out == named
+    again = await checkpoint(hub, revision=kept.revision)
+    assert (again.written, again.left_out) == (False, named)
+    # A tree that is made anew has its folder, and nothing in it that could be lost.
+    at = trees.base_of(hub, 1)
+    await trees.drop(hub, 1, wire.DropTree(anyway=True))
+    await trees.want(hub, 1, wire.WantTree(base=at, revision=kept.revision))
+    assert (await checkpoint(hub, revision=kept.revision)).left_out == []
+
+
 async def test_large_files_are_left_out_and_named_and_never_reach_the_hub(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

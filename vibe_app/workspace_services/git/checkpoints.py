@@ -22,6 +22,7 @@ from vibe_app.workspace_services.git.hub import AGENT, NOTHING, Hub
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MIB = 1 << 20
 _NAMED = 1000
+_REPOSITORY = b"160000"
 # Seconds after which it is looked why a list takes so long.
 _SUSPICIOUS = 10.0
 _UNREADABLE = b"warning: could not open directory"
@@ -65,6 +66,7 @@ async def keep(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkp
         # Whatever comes of it, nothing is at work here once the tree is free for others.
         await asyncio.wait([beside])
     (base, theirs), head, kept = beside.result()
+    left_out = [*found.left_out, *await _nested(hub, hub.tree(number), base, found.tree)][:_NAMED]
     behind = 0 if base == head else await hub.count(base, head)
     brings = await hub.count(head, theirs) if theirs else 0
     parents = [before]
@@ -77,7 +79,7 @@ async def keep(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkp
         at = next((k for k, commit in reversed(kept) if commit == asked.revision), 0)
         revision = asked.revision
         return wire.Checkpoint(
-            base=base, behind=behind, brings=brings, revision=revision, number=at, left_out=found.left_out
+            base=base, behind=behind, brings=brings, revision=revision, number=at, left_out=left_out
         )
     number_of_it, commit = kept[-1] if kept else (0, "")
     if not commit or not await _is(hub, commit, found.tree, parents):
@@ -91,8 +93,27 @@ async def keep(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkp
         revision=commit,
         number=number_of_it,
         written=True,
-        left_out=found.left_out,
+        left_out=left_out,
     )
+
+
+async def _nested(hub: Hub, tree: Path, base: str, stored: str) -> list[wire.LeftOut]:
+    """The repositories in a tree that its change brings: of these only the newest commit's hash is stored."""
+    said = await hub.git("diff-tree", "-r", "-z", "--raw", "--no-renames", base, stored)
+    parts = said.out.split(b"\0")
+    brought_in = (
+        name
+        for facts, name in zip(parts[::2], parts[1::2], strict=False)
+        if facts.split(b" ")[1] == _REPOSITORY
+    )
+    # The empty folder of one that is not here holds nothing.
+    return [
+        _left_out(name, "it is a repository of its own") for name in brought_in if _is_repository(tree, name)
+    ]
+
+
+def _is_repository(tree: Path, name: bytes) -> bool:
+    return os.path.lexists(os.path.join(os.fsencode(tree), name, b".git"))
 
 
 async def _known(hub: Hub, number: int, base: str) -> tuple[tuple[str, str], str, list[tuple[int, str]]]:
