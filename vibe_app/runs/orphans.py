@@ -29,7 +29,7 @@ from vibe_app.clients.sidecar import Agent
 from vibe_app.db import Database
 from vibe_app.errors import NotFound, VibeError
 from vibe_app.jobs.registry import Hold, Job
-from vibe_app.runs.record import sidecar_id_of
+from vibe_app.runs.attempt import sidecar_id_of
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
 

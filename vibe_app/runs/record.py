@@ -445,11 +445,6 @@ class Record:
             pause = min(pause * 2, 5.0)
 
 
-def sidecar_id_of(session_id: UUID, attempt: int) -> str:
-    """Each attempt is a session of its own to the sidecar, which never runs one id twice."""
-    return str(session_id) if attempt == 1 else f"{session_id}-{attempt}"
-
-
 def _of_round(kept: Kept) -> dict[str, Any]:
     return {
         "revision_after": kept.revision,

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -26,7 +24,7 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.starting import compose_prompt
 from vibe_app.board.tasks.models import Task
 from vibe_app.changes.trees import Kept, Trees
-from vibe_app.clients.sidecar import AWAY, Agent
+from vibe_app.clients.sidecar import Agent
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.errors import (
     CannotStart,
@@ -39,8 +37,10 @@ from vibe_app.errors import (
     Unavailable,
     VibeError,
 )
-from vibe_app.runs.copying import Copy, Lost, known
-from vibe_app.runs.record import Record, sidecar_id_of
+from vibe_app.runs.attempt import Attempt
+from vibe_app.runs.copying import Lost
+from vibe_app.runs.following import Following
+from vibe_app.runs.record import Record
 from vibe_app.runs.retry_policy import MAX_CRASHES, MAX_REPEATS, TRIES, WAITS, RetryPolicy
 from vibe_app.runs.spending import Counting
 from vibe_app.wire import RETRYABLE, Failure, SessionState, SidecarStatus, StartSession, Usage, now
@@ -51,7 +51,6 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 WHO_MAY = "Owners may do the first, operators the second."
-_RAISE = "Raise the limit in the settings of the project or of the installation to go on."
 
 
 class _Stopped(Exception):
@@ -105,15 +104,9 @@ class Run:
         self._time_limit = time_limit
         self._admins_only = admins_only
         self._step = "the workspace was still starting"
-        # Whoever claimed the session before may have started the agent and died before noting it.
-        self._may_work = session.epoch > 1
-        # Whether a sidecar may have been told to begin.
-        self._told = self._may_work
-        # Whether the agent is known to have what it was to say.
-        self._heard = False
+        self._attempt = Attempt(session, agent, workspaces, retry_policy)
         # Something of it may be in the tree: it ran before, or runs now.
         self._begun = session.started_at is not None
-        self._sidecar_id = sidecar_id_of(session.id, session.attempt)
         self._project: Project
         # What befell the workspace since the run was last heard of may be why it is lost, also where
         # that was before this process took the run over.
@@ -153,11 +146,11 @@ class Run:
                 raise Lost(self._admins_only, Failure.BROKEN)
             state = await self._reach(task)
             self._begun = True
-            self._heard = state.heard
+            self._attempt.heard = state.heard
             await self.record.started(state.conversation, state.heard)
             state = await self._follow(state)
         except _Stopped:
-            heard = await self._silence()
+            heard = await self._attempt.silence()
             await self._end(SessionStatus.CANCELLED)
             await self._settle(heard)
         except Lost as lost:
@@ -173,7 +166,7 @@ class Run:
             Lost: It cannot be reached, or not in time, or refuses, or has forgotten what it had accepted.
         """
         start = StartSession(
-            session_id=self._sidecar_id,
+            session_id=self._attempt.sidecar_id,
             prompt=self._session.prompt,
             title=task.title,
             spends_for=str(self._session.id),
@@ -200,8 +193,10 @@ class Run:
                 self._doubted = self._endpoint
                 await self._hand_over()
                 start = await self._in_its_tree(start, task)
+                # What is to stop is not started, but what it has said already belongs into the event log.
+                again = bool(self.record.cursor) or self.stop.is_set()
                 # Not broken off by Stop: an accepted session must be known here, or nobody could end it.
-                return await self._accepted(start)
+                return await self._attempt.accepted(self._endpoint, start, again=again)
             except (InvalidRequest, Conflict, NotFound) as error:
                 raise Lost(error.message, Failure.BROKEN) from error
             except DiskFull as error:
@@ -272,7 +267,7 @@ class Run:
                 log.warning("session %s: what it left was not kept: %s", self._session.id, error)
                 said = f"What it changed is not kept as a checkpoint yet: {error.message} It is in the tree."
                 remark, unkept = f"{remark} {said}".strip(), True
-        unsettled = self._unsettled
+        unsettled = self._attempt.unsettled
         await self.record.end(target, reason, failure, usage, remark, state, kept, unkept, unsettled)
 
     async def _hand_over(self) -> None:
@@ -309,131 +304,32 @@ class Run:
     def _note_step(self, sentence: str) -> None:
         self._step = f"{sentence[:1].lower()}{sentence[1:].rstrip('.')}"
 
-    async def _accepted(self, start: StartSession) -> SessionState:
-        self._may_work = True
-        try:
-            async with asyncio.timeout(self._retry_policy.answer):
-                if self.record.cursor or self.stop.is_set():
-                    # Starting it anew under the same id would number its events from 1 again; and what is
-                    # to stop is not started, but what it has said already belongs into the event log.
-                    return await known(self._agent, self._endpoint, self._sidecar_id)
-                if self._session.attempt > 1:
-                    await self._end_attempt(self._session.attempt - 1)
-                return await self._begin(start)
-        except TimeoutError as error:
-            raise Unavailable("The workspace's sidecar does not answer in time.") from error
-
-    async def _begin(self, start: StartSession) -> SessionState:
-        told, self._told = self._told, True
-        try:
-            return await self._agent.start(self._endpoint, start)
-        except Unavailable as error:
-            if error.code == AWAY:
-                self._told = told
-            raise
-
-    async def _end_attempt(self, attempt: int) -> None:
-        """See that the agent of an attempt that was given up for lost is not at work any more."""
-        try:
-            await self._agent.stop(self._endpoint, sidecar_id_of(self._session.id, attempt))
-        except NotFound:
-            return
-
     async def _follow(self, state: SessionState) -> SessionState:
         """Write what the agent says until its session is over, by itself or because it is to stop.
 
         Raises:
-            Lost: The sidecar forgot the session, stays away, or does not confirm a stop.
+            Lost: As `Following.to_the_end`.
         """
-        copy = Copy(
-            self.record, self._agent, self._sidecar_id, self._endpoint, self._ready, self._retry_policy
+        following = Following(
+            self._session,
+            self.record,
+            self._agent,
+            self._attempt.sidecar_id,
+            self._endpoint,
+            self._ready,
+            self._counting,
+            self.stop,
+            self._retry_policy,
+            self._time_limit,
         )
-        copying = asyncio.create_task(copy.to_the_end(state), name=f"copy {self._sidecar_id}")
-        counting = asyncio.create_task(
-            self._counting.go_on(lambda: copy.endpoint), name=f"count {self._sidecar_id}"
-        )
-        asked = asyncio.create_task(self.stop.wait(), name="stop asked")
-        stopping: asyncio.Task[bool] | None = None
         try:
-            await asyncio.wait({copying, asked}, timeout=self._time_left(), return_when=FIRST_COMPLETED)
-            overdue = not copying.done() and not asked.done()
-            if not copying.done():
-                stopping = asyncio.create_task(self._stop_agent(copy), name=f"stop {self._sidecar_id}")
-                await asyncio.wait({copying, stopping}, return_when=FIRST_COMPLETED)
-                if not copying.done() and stopping.result():
-                    await self._hear_out(copying)
-            if copying.done():
-                state = copying.result()
-                if overdue and state.status is SidecarStatus.CANCELLED:
-                    raise self._overdue()
-                return state
+            return await following.to_the_end(state)
         finally:
-            await cancel(copying, counting, asked, stopping)
-            self._counted = copy.endpoint
-        remark = "The workspace did not confirm the stop: the agent may still be at work there."
-        raise self._overdue(remark) if overdue else Lost("It was stopped.", Failure.BROKEN, remark)
-
-    async def _hear_out(self, copying: asyncio.Task[SessionState]) -> None:
-        """Let what an agent had said before it stopped be written, for as long as some of it still comes."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._retry_policy.stopping):
-                while not copying.done():
-                    before = self.record.cursor
-                    await asyncio.wait({copying}, timeout=self._retry_policy.stop)
-                    if self.record.cursor == before:
-                        return
-
-    def _time_left(self) -> float:
-        began = self._session.started_at
-        # Waiting for a provider without a place is no work.
-        spent = (now() - began).total_seconds() - (self._session.waited or 0.0) if began else 0.0
-        return max(0.0, min(self._time_limit, self._limit_seconds) - spent)
-
-    @property
-    def _limit_seconds(self) -> float:
-        """For how long the session's own limit lets it run."""
-        minutes = self._session.limit_minutes
-        return math.inf if minutes is None else minutes * 60.0
-
-    def _overdue(self, remark: str = "") -> Lost:
-        if self._limit_seconds > self._time_limit:
-            reason = f"It ran for longer than {self._time_limit / 60:.0f} min and was stopped."
-            return Lost(reason, Failure.BROKEN, remark)
-        reason = f"It has run for the {self._session.limit_minutes} min that it may take. {_RAISE}"
-        return Lost(reason, Failure.BUDGET_EXHAUSTED, remark)
-
-    async def _stop_agent(self, copy: Copy) -> bool:
-        """Ask the agent to stop until it has; tell whether it has, or its sidecar is silent for too long.
-
-        It is asked wherever it answers: the workspace may have been started again elsewhere, before
-        the copy has noticed.
-        """
-        clock = asyncio.get_running_loop().time
-        began = heard = clock()
-        while clock() - began < self._retry_policy.stopping:
-            try:
-                async with asyncio.timeout(self._retry_policy.stop):
-                    await self._agent.stop(copy.endpoint, self._sidecar_id)
-                return True
-            except NotFound:
-                return True
-            except (VibeError, TimeoutError) as error:
-                log.info("session %s: stopping: %s", self._session.id, error)
-            try:
-                async with asyncio.timeout_at(began + self._retry_policy.stopping):
-                    copy.endpoint = await self._ready()
-                async with asyncio.timeout(1.0):
-                    await self._agent.state(copy.endpoint, self._sidecar_id)
-                heard = clock()
-            except (VibeError, TimeoutError):
-                if clock() - heard > self._retry_policy.stop:
-                    return False
-            await asyncio.sleep(self._retry_policy.reconnect)
-        return False
+            self._counted = following.endpoint
 
     async def _conclude(self, state: SessionState) -> None:
         await self._count_the_rest()
-        self._heard = self._heard or state.heard
+        self._attempt.heard = self._attempt.heard or state.heard
         if state.status is SidecarStatus.COMPLETED:
             await self._end(SessionStatus.COMPLETED, usage=state.usage, state=state)
         elif state.status is SidecarStatus.CANCELLED or self.stop.is_set():
@@ -476,13 +372,13 @@ class Run:
         # stopped was asked to end for as long as they wait for that.
         first = self._begun and not self.stop.is_set()
         if state is None and first:
-            heard = await self._silence()
+            heard = await self._attempt.silence()
         if self.stop.is_set():
             await self._end(SessionStatus.CANCELLED, usage=usage, remark=lost.remark, state=state)
         else:
             await self._end(SessionStatus.FAILED, reason, failure, usage, lost.remark, state)
         if state is None and not first:
-            heard = await self._silence()
+            heard = await self._attempt.silence()
         await self._settle(heard)
 
     async def _count_the_rest(self) -> None:
@@ -490,34 +386,10 @@ class Run:
         if counted is not None:
             await self._counting.finish(counted)
 
-    @property
-    def _unsettled(self) -> bool:
-        """Whether its agent may have had its message without this being known here."""
-        return self._told and not self._heard
-
     async def _settle(self, heard: bool | None) -> None:
         """Note whether the agent had what it was to say, where that was not known at the end."""
-        if self._unsettled and heard is not None:
+        if self._attempt.unsettled and heard is not None:
             await self.record.settle(heard)
-
-    async def _silence(self) -> bool | None:
-        """End what the agent may still be doing, where its sidecar can be reached in a moment.
-
-        Returns:
-            Whether the agent had what it was to say; None where that cannot be said, and the job of
-            `runs.orphans` will see.
-        """
-        if not self._may_work:
-            return None
-        try:
-            async with asyncio.timeout(self._retry_policy.stop):
-                endpoint = await self._workspaces.ensure(self._project.id)
-                return (await self._agent.stop(endpoint, self._sidecar_id)).heard
-        except NotFound:
-            return False
-        except (VibeError, TimeoutError) as error:
-            log.info("session %s: it cannot be stopped: %s", self._session.id, error)
-            return None
 
     async def _unless_stopped(self, work: Awaitable[Result]) -> Result:
         """Return what `work` returns, unless a person asks for the end first.
@@ -531,7 +403,7 @@ class Run:
 
         async def enough() -> None:
             await self.stop.wait()
-            if self._may_work:
+            if self._attempt.may_work:
                 await asyncio.sleep(self._retry_policy.stop)
 
         task = asyncio.ensure_future(work)
