@@ -28,6 +28,7 @@ from vibe_app.changes.forgetting import Forgetting
 from vibe_app.changes.joining import Joining
 from vibe_app.changes.remotes import Remotes
 from vibe_app.changes.requests import Requests
+from vibe_app.changes.standing import Standings
 from vibe_app.changes.texts import Texts
 from vibe_app.changes.trees import Trees
 from vibe_app.changes.upkeep import Upkeep
@@ -227,6 +228,7 @@ def jobs_of(parts: Services) -> list[Job]:
         parts.decisions.job,
         Upkeep(parts.database, parts.workspaces, git, parts.agent).job,
         Forgetting(parts.database, parts.workspaces, git).job,
+        Standings(parts.database, parts.workspaces, git).job,
         parts.requests.job,
     ]
     if parts.settings.compress_after_days:

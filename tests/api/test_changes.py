@@ -18,15 +18,18 @@ from tests.waiting import eventually
 from tests.workspace_services.git.rooms import made, own_git, sound
 from vibe_app.api import changes as routes
 from vibe_app.board.changes import queries as change_queries
+from vibe_app.changes.standing import Standings
 from vibe_app.changes.upkeep import Upkeep
 from vibe_app.clients.git import GitClient
 from vibe_app.runs.orphans import Orphans
 from vibe_app.wire import Failure, StartSession
-from vibe_app.wire.git import MoveBase, Person, PlanMerge
+from vibe_app.wire.git import AskStandings, MoveBase, Person, PlanMerge, Standing
+from vibe_app.wire.git import Standings as Found
 from vibe_app.wiring import Services
 from vibe_app.workspace_services.common.serving import Listening
 from vibe_app.workspace_services.file_browser.app import Config, create_app
 from vibe_app.workspace_services.git.hub import Hub
+from vibe_app.workspaces.runtimes.base import Endpoint
 
 Work = Callable[[Path, StartSession], Script | None]
 
@@ -297,6 +300,69 @@ async def test_conflicts_change_nothing_and_are_named(board: Board, agent: Agent
     assert (found["conflicts"], found["base"]["behind"]) == ([], 2)
     accepted = await board.editor.post(f"{task}/change/accept", json={"revision": revision})
     assert accepted.status_code == 200, accepted.text
+
+
+async def test_what_conflicts_is_known_before_somebody_accepts(
+    board: Board, agent: Agent, hub: Hub, parts: Services
+) -> None:
+    first, second, third = [await board.task() for _ in range(3)]
+    written = {
+        first: {"app__py": "one\n2\nthree\n"},
+        second: {"app__py": "one\nII\nthree\n"},
+        third: {"new": ""},
+    }
+    for task, files in written.items():
+        agent.work = writes(**files)
+        await run(board, task)
+    standings = Standings(parts.database, parts.workspaces, GitClient(parts.workspace_client))
+    asked = {"revision": (await change(board, first))["revision"], "strategy": "merge"}
+    accepted = await board.editor.post(f"{first}/change/accept", json=asked)
+    assert accepted.status_code == 200, accepted.text
+    await standings.look()
+    assert await stands(board, second) == (["app.py"], 2)
+    assert await stands(board, third) == ([], 2)
+    assert (await board.viewer.get(second)).json()["change"]["conflicts"]
+    # So that the agent can be asked at once.
+    asked = {"revision": (await change(board, second))["revision"]}
+    agent.work = writes(app__py="one\n2\nthree\n")
+    solving = await board.editor.post(f"{second}/change/solve", json=asked)
+    assert solving.status_code == 200, solving.text
+    await board.session_is(second, "completed")
+    # It has not brought the base in; what it wrote fits there all the same.
+    assert await stands(board, second) == ([], 2)
+
+
+async def test_how_a_change_stood_before_its_base_moved_again_is_not_noted(
+    board: Board, agent: Agent, hub: Hub, parts: Services
+) -> None:
+    task = await board.task()
+    agent.work = writes(app__py="one\n2\nthree\n")
+    await run(board, task)
+
+    async def saved(text: str) -> None:
+        where = {"path": "app.py", "overwrite": True}
+        answer = await board.editor.put(f"{board.path}/files/content", params=where, content=text)
+        assert answer.is_success, answer.text
+
+    class Slow(GitClient):
+        async def standings(self, endpoint: Endpoint, asked: AskStandings) -> Found:
+            found = await super().standings(endpoint, asked)
+            if found.changes[0] == Standing(behind=1, conflicts=["app.py"]):
+                await saved("one\ntwo\nthree\n")
+            return found
+
+    standings = Standings(parts.database, parts.workspaces, Slow(parts.workspace_client))
+    await saved("one\nzwei\nthree\n")
+    await standings.look()
+    assert await stands(board, task) == ([], 2)
+    await saved("one\nII\nthree\n")
+    await standings.look()
+    assert await stands(board, task) == (["app.py"], 3)
+
+
+async def stands(board: Board, task: str) -> tuple[list[str], int]:
+    found = await change(board, task)
+    return found["conflicts"], found["base"]["behind"]
 
 
 async def test_what_is_discarded_can_be_restored(board: Board, agent: Agent, hub: Hub) -> None:

@@ -82,6 +82,7 @@ class Kept:
         behind: By how many commits the base branch has moved on since.
         brings: How many commits of the remote's it has that the base branch has not.
         round: What differs from the checkpoint before the session.
+        conflicts: Files in which it conflicts with the base branch as it is.
     """
 
     revision: str | None
@@ -92,6 +93,7 @@ class Kept:
     behind: int = 0
     brings: int = 0
     round: Diff = field(default_factory=lambda: _NOTHING)
+    conflicts: Sequence[str] = ()
 
 
 _NOTHING = Diff(files=list[ChangedFile](), count=0, additions=0, deletions=0)
@@ -204,7 +206,7 @@ def columns_of(kept: Kept) -> dict[str, Any]:
         "additions": kept.diff.additions,
         "deletions": kept.diff.deletions,
         "left_out": [each.model_dump() for each in kept.left_out],
-        "conflicts": [],
+        "conflicts": list(kept.conflicts),
         "problem": None,
     }
 
@@ -224,7 +226,9 @@ async def read_change(git: GitClient, endpoint: Endpoint, taken: Checkpoint, bef
     if before is not None and before != base:
         round_ = await git.diff(endpoint, AskDiff(base=before, revision=revision))
     packed = await asyncio.to_thread(content.pack_patches, patches.patches)
-    return Kept(revision, diff, packed, taken.left_out, base, taken.behind, taken.brings, round_)
+    return Kept(
+        revision, diff, packed, taken.left_out, base, taken.behind, taken.brings, round_, taken.conflicts
+    )
 
 
 def _checkpoint(

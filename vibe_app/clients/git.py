@@ -108,6 +108,10 @@ class GitClient:
         """
         return await self._told(wire.MergePlan, endpoint, "POST", "/merges", wanted)
 
+    async def standings(self, endpoint: Endpoint, asked: wire.AskStandings) -> wire.Standings:
+        """Tell how changes stand to the base branch as it is now."""
+        return await self._told(wire.Standings, endpoint, "POST", "/standings", asked)
+
     async def move_base(self, endpoint: Endpoint, wanted: wire.MoveBase) -> wire.Moved:
         """Move the base branch from one commit to another, and its folder with it.
 

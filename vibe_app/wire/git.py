@@ -30,6 +30,9 @@ LARGEST_TEXT = 1 << 20
 MOST_FILES = 20_000
 """Of a change that are listed; of more only the number is told."""
 
+MOST_STANDINGS = 100
+"""Changes of which may be asked at once how they stand to the base branch."""
+
 
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -117,6 +120,9 @@ class Checkpoint(_Message):
     behind: Amount = Field(default=0, description="Commits of the base branch since then")
     brings: Amount = Field(
         default=0, description="Commits of the remote's that it has and the base branch has not"
+    )
+    conflicts: list[files.Path] = Field(
+        default_factory=list[str], description="Files in which it conflicts with the base branch as it is"
     )
     number: Amount = Field(default=0, description="Which checkpoint of the card it is, from 1")
     written: bool = False
@@ -240,6 +246,27 @@ class MergePlan(_Message):
         default=None, description="The commit to move it to; None where there are conflicts"
     )
     conflicts: list[files.Path] = Field(default_factory=list[str])
+
+
+class AskStandings(_Message):
+    """Body of `POST /git/standings`: how do these changes stand to the base branch as it is now?"""
+
+    changes: list[AskDiff] = Field(max_length=MOST_STANDINGS)
+
+
+class Standing(_Message):
+    """How one change stands to the base branch."""
+
+    behind: Amount = Field(description="Commits of the base branch since the change's base")
+    conflicts: list[files.Path] = Field(
+        default_factory=list[str], description="Files in which it conflicts with the base branch"
+    )
+
+
+class Standings(_Message):
+    """Answer of it, in the order of the question; None for a change whose commits are not in the hub."""
+
+    changes: list[Standing | None]
 
 
 class MoveBase(_Message):

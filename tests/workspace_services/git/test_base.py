@@ -109,6 +109,40 @@ async def test_conflicts_are_listed_and_change_nothing(hub: Hub) -> None:
     assert await hub.head() == head
 
 
+async def test_how_changes_stand_is_told_without_moving_anything(hub: Hub) -> None:
+    commits: list[tuple[str, str]] = []
+    for number, text in ((2, "one\nzwei\nthree\n"), (3, "one\ntwo\nthree\nfour\n")):
+        folder = await tree(hub, number)
+        (folder / "a.txt").write_text(text)
+        kept = await checkpoint(hub, number)
+        assert (kept.behind, kept.conflicts) == (0, [])
+        commits.append((kept.base, kept.revision or ""))
+    await move(hub, await planned(hub, 1, "1\n2\nthree\n", "merge"))
+    gone = ("0" * 39 + "1", commits[0][1])
+    references = (await hub.git("for-each-ref")).out
+    asked = [wire.AskDiff(base=of, revision=revision) for of, revision in (*commits, gone)]
+    found = await base.standings(hub, wire.AskStandings(changes=asked))
+    # Of an accept as a merge there are two commits more.
+    assert found.changes == [
+        wire.Standing(behind=2, conflicts=["a.txt"]),
+        wire.Standing(behind=2),
+        None,
+    ]
+    assert (await hub.git("for-each-ref")).out == references
+
+
+async def test_a_checkpoint_tells_what_conflicts(hub: Hub) -> None:
+    folder = await tree(hub, 2)
+    await move(hub, await planned(hub, 1, "one\n2\nthree\n"))
+    (folder / "a.txt").write_text("one\nzwei\nthree\n")
+    for _ in range(2):
+        kept = await checkpoint(hub, 2)
+        assert (kept.behind, kept.conflicts) == (1, ["a.txt"])
+    (folder / "a.txt").write_text("one\ntwo\nthree\n")
+    kept = await checkpoint(hub, 2)
+    assert (kept.behind, kept.conflicts) == (1, [])
+
+
 async def test_a_conflict_that_the_agent_solved_is_joined(hub: Hub) -> None:
     folder = await tree(hub, 2)
     (folder / "a.txt").write_text("one\nzwei\nthree\n")

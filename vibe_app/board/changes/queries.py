@@ -21,6 +21,8 @@ from vibe_app.wire import now
 
 CHANGES = "changes"
 """Is announced where somebody has said what is to be done with a change."""
+BASES = "bases"
+"""Is announced where a base branch has moved on while changes are open."""
 REQUESTS = "requests"
 """Is announced where a host is to be asked at once how a pull request is."""
 FRESH = timedelta(minutes=1)
@@ -87,10 +89,10 @@ async def write(db: AsyncSession, change_id: UUID, *where: ColumnElement[bool], 
     return rows_changed(done) == 1
 
 
-async def base_moved(db: AsyncSession, project_id: UUID, commits: int, but: UUID | None = None) -> None:
+async def base_moved(db: Transaction, project_id: UUID, commits: int, but: UUID | None = None) -> None:
     """Note that a project's base branch has moved on: its open changes are behind by so much more.
 
-    What conflicted with it may fit by now, or the other way round: that is asked again with the next accept.
+    What conflicted with it may fit by now, or the other way round: `changes.standing` asks for that.
 
     Args:
         db: The transaction.
@@ -101,12 +103,14 @@ async def base_moved(db: AsyncSession, project_id: UUID, commits: int, but: UUID
     others = [col(Change.project_id) == project_id, is_open]
     if but is not None:
         others.append(col(Change.id) != but)
-    await db.execute(
+    moved = await db.execute(
         update(Change)
         .where(*others)
         .values(behind=col(Change.behind) + commits, conflicts=[])
         .execution_options(synchronize_session=False)
     )
+    if rows_changed(moved):
+        db.announce(BASES)
 
 
 async def ask_now(db: Transaction, *where: ColumnElement[bool]) -> None:

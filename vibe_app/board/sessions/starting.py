@@ -247,7 +247,7 @@ class Starts:
         if change.solves >= SOLVES:
             raise InvalidRequest(
                 f"The agent has tried that {SOLVES} times. Tell it in your own words what to do, or solve "
-                "the conflict in the files yourself.",
+                "the conflict in the card's files yourself and accept it.",
                 "solved_too_often",
             )
         asked = FollowUp(message=solve_prompt(change.base_branch, change.conflicts), revision=revision)

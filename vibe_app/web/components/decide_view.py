@@ -102,10 +102,16 @@ def accept_words() -> Any:
 
 
 def _accept_dialog() -> rx.Component:
+    conflicts: Any = ChangesState.conflicts
     behind = rx.cond(
-        ChangesState.behind > 0,
-        f" What has come to “{ChangesState.branch}” meanwhile stays: the two are joined.",
-        "",
+        conflicts.length() > 0,
+        " It conflicted when that was last looked at. That is looked at again, and if it still does, nothing"
+        " is changed.",
+        rx.cond(
+            ChangesState.behind > 0,
+            f" What has come to “{ChangesState.branch}” meanwhile stays: the two are joined.",
+            "",
+        ),
     )
     return rx.alert_dialog.root(
         rx.alert_dialog.content(
@@ -163,7 +169,6 @@ def decision_bar(task_id: Any, talks: Any, can_edit: Any) -> rx.Component:
             rx.icon("check", size=16, aria_hidden="true"),
             "Accept",
             color_scheme="green",
-            disabled=ChangesState.conflicts.length() > 0,  # pyright: ignore
             on_click=DecideState.ask("accept"),
         ),
         class_name="v-row v-end v-decisions",
@@ -230,9 +235,7 @@ def _fit(can_edit: Any) -> rx.Component:
 
 
 def _problem(can_edit: Any) -> rx.Component:
-    """Say why the last decision was not carried out."""
-    conflicts: Any = ChangesState.conflicts
-    conflicting = conflicts.length() > 0
+    """Say why the last decision was not carried out; what conflicts is said above, as it is now."""
     again: Any = rx.match(
         ChangesState.tried,
         ("accept", _button("Accept anyway", DecideState.again)),
@@ -240,7 +243,7 @@ def _problem(can_edit: Any) -> rx.Component:
         rx.fragment(),
     )
     return rx.cond(
-        (ChangesState.problem != "") & ~(conflicting & (ChangesState.problem_code == "conflicts")),
+        (ChangesState.problem != "") & (ChangesState.problem_code != "conflicts"),
         _sentence(
             "red",
             "circle-x",

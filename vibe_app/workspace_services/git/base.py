@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from vibe_app.errors import Conflict, InvalidRequest
+from vibe_app.errors import Conflict, InvalidRequest, NotFound
 from vibe_app.wire import git as wire
 from vibe_app.workspace_services.common.names import raw, shown
 from vibe_app.workspace_services.git.hub import VIBE, Hub
@@ -71,6 +71,28 @@ async def joined(hub: Hub, ours: str, theirs: str) -> tuple[str, list[str]]:
         return words[0].decode(), []
     names = sorted(dict.fromkeys(words[1:]))
     return words[0].decode(), [shown(name) for name in names[:_MOST_CONFLICTS]]
+
+
+async def standings(hub: Hub, asked: wire.AskStandings) -> wire.Standings:
+    """Tell how changes stand to the base branch; nothing is moved, and no reference is made."""
+    head = await hub.head()
+    found: list[wire.Standing | None] = []
+    for each in asked.changes:
+        try:
+            await hub.require(each.base, each.revision)
+        except NotFound:
+            found.append(None)
+        else:
+            found.append(await standing(hub, head, each.base, each.revision))
+    return wire.Standings(changes=found)
+
+
+async def standing(hub: Hub, head: str, base: str, revision: str) -> wire.Standing:
+    """Tell how a change from one commit to another stands to the base branch's head."""
+    if base == head:
+        return wire.Standing(behind=0)
+    _, conflicts = await joined(hub, head, revision)
+    return wire.Standing(behind=await hub.count(base, head), conflicts=conflicts)
 
 
 async def move(hub: Hub, asked: wire.MoveBase) -> wire.Moved:

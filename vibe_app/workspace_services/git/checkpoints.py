@@ -16,6 +16,7 @@ from pathlib import Path
 from vibe_app.errors import NotFound, Unavailable
 from vibe_app.wire import git as wire
 from vibe_app.workspace_services.common.names import shown
+from vibe_app.workspace_services.git.base import standing
 from vibe_app.workspace_services.git.brought import brought
 from vibe_app.workspace_services.git.hub import AGENT, NOTHING, Hub
 
@@ -67,32 +68,31 @@ async def keep(hub: Hub, number: int, asked: wire.TakeCheckpoint) -> wire.Checkp
         await asyncio.wait([beside])
     (base, theirs), head, kept = beside.result()
     left_out = [*found.left_out, *await _nested(hub, hub.tree(number), base, found.tree)][:_NAMED]
-    behind = 0 if base == head else await hub.count(base, head)
-    brings = await hub.count(head, theirs) if theirs else 0
     parents = [before]
     # What was brought into the tree of the base: from now on the change is what differs from there. What
     # was of its remote: with the change it joins the base branch.
     for brought_in in filter(None, (base, theirs)):
         if brought_in != before and not await hub.contains(before, brought_in):
             parents.append(brought_in)
-    if len(parents) == 1 and found.tree == await hub.tree_of(before):
-        at = next((k for k, commit in reversed(kept) if commit == asked.revision), 0)
-        revision = asked.revision
-        return wire.Checkpoint(
-            base=base, behind=behind, brings=brings, revision=revision, number=at, left_out=left_out
-        )
-    number_of_it, commit = kept[-1] if kept else (0, "")
-    if not commit or not await _is(hub, commit, found.tree, parents):
-        commit = await hub.commit(found.tree, parents, asked.message, AGENT)
-        number_of_it += 1
-        await hub.git("update-ref", f"refs/vibe/{number}/{number_of_it}", commit, NOTHING)
+    written, at, commit = False, 0, asked.revision
+    if len(parents) > 1 or found.tree != await hub.tree_of(before):
+        written = True
+        at, commit = kept[-1] if kept else (0, "")
+        if not commit or not await _is(hub, commit, found.tree, parents):
+            commit = await hub.commit(found.tree, parents, asked.message, AGENT)
+            at += 1
+            await hub.git("update-ref", f"refs/vibe/{number}/{at}", commit, NOTHING)
+    elif asked.revision is not None:
+        at = next((k for k, known in reversed(kept) if known == asked.revision), 0)
+    stands = await standing(hub, head, base, commit or base)
     return wire.Checkpoint(
         base=base,
-        behind=behind,
-        brings=brings,
+        behind=stands.behind,
+        brings=await hub.count(head, theirs) if theirs else 0,
+        conflicts=stands.conflicts,
         revision=commit,
-        number=number_of_it,
-        written=True,
+        number=at,
+        written=written,
         left_out=left_out,
     )
 

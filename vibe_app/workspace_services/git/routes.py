@@ -14,6 +14,7 @@ What is asked and answered is in `wire.git`.
 | `GET /git/diff/file?base=&revision=&path=&old_path=&context=&offset=` | one file of a change |
 | `GET /git/blob?commit=&path=` | a file of a commit, as bytes |
 | `POST /git/merges` | plans the joining of a change |
+| `POST /git/standings` | tells how changes stand to the base branch |
 | `POST /git/base` | moves the base branch, by compare-and-swap |
 | `POST /git/base/saves` | makes what was written in its folder a commit |
 | `POST /git/fetch` | brings the base branch to where its remote is |
@@ -65,6 +66,7 @@ class Routes:
             self._route("/git/diff/file", "GET", self._file),
             self._route("/git/blob", "GET", self._blob),
             self._route("/git/merges", "POST", self._plan),
+            self._route("/git/standings", "POST", self._standings),
             self._route("/git/base", "POST", self._move),
             self._route("/git/base/saves", "POST", self._save),
             self._route("/git/fetch", "POST", self._fetch),
@@ -125,6 +127,9 @@ class Routes:
 
     async def _plan(self, request: Request) -> Response:
         return told(await base.plan(self._hub, await body(request, wire.PlanMerge)))
+
+    async def _standings(self, request: Request) -> Response:
+        return told(await base.standings(self._hub, await body(request, wire.AskStandings)))
 
     async def _move(self, request: Request) -> Response:
         return told(await base.move(self._hub, await body(request, wire.MoveBase)))
