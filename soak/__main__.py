@@ -76,6 +76,19 @@ async def of_rounds(seed: str, rounds: int) -> Outcome:
         return await soak_rounds(Rounds("rounds", seed, rounds, rounds // 2), url, say)
 
 
+async def of_rounds_on_postgresql(seed: str, rounds: int) -> Outcome:
+    """The same on a PostgreSQL of its own."""
+    server = postgres.Server(postgres.bring())
+    try:
+        server.start()
+        with server.database() as url:
+            migrate(url)
+            course = Rounds("rounds-postgresql", seed, rounds, rounds // 2)
+            return await soak_rounds(course, f"{url}&application_name=soak", say)
+    finally:
+        server.close()
+
+
 async def with_opencode(seed: str, seconds: float) -> Outcome:
     """Soak three replicas on PostgreSQL around the real agent with the rehearsal model."""
     server = postgres.Server(postgres.bring())
@@ -111,18 +124,23 @@ def show(name: str, outcome: Outcome) -> None:
 def main() -> int:
     """Soak; return the exit status: 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
-    parser.add_argument("names", nargs="*", help="postgresql, sqlite, opencode, rounds (default: all)")
+    parser.add_argument("names", nargs="*", help="which soaks (default: all of them)")
     parser.add_argument("--seed", default="", help="of an earlier soak, to have the same dice")
     parser.add_argument("--share", type=float, default=1.0, help="of the full length (default: 1)")
     given = parser.parse_args()
     seed = given.seed or token_hex(4)
     # That the database is away is what is done here.
     logging.basicConfig(level="ERROR")
+    rounds = max(1, round(200 * given.share))
     soaks: Mapping[str, tuple[str, Callable[[], Awaitable[Outcome]]]] = {
         "postgresql": ("Three replicas on PostgreSQL", partial(on_postgresql, seed, 600 * given.share)),
         "sqlite": ("One process on SQLite", partial(on_sqlite, seed, max(1, round(30 * given.share)))),
         "opencode": ("Three replicas around OpenCode", partial(with_opencode, seed, 120 * given.share)),
-        "rounds": ("From a run to a result", partial(of_rounds, seed, max(1, round(200 * given.share)))),
+        "rounds": ("From a run to a result", partial(of_rounds, seed, rounds)),
+        "rounds-postgresql": (
+            "From a run to a result, on PostgreSQL",
+            partial(of_rounds_on_postgresql, seed, rounds),
+        ),
     }
     if unknown := set(given.names) - soaks.keys():
         parser.error(f"there is no soak {', '.join(sorted(unknown))}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from os import urandom
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -426,6 +427,28 @@ async def test_whoever_reads_a_long_text_of_a_workspace_that_sleeps_is_told_to_c
         return (await board.viewer.get(board.path)).json()["workspace"]["status"] == "ready"
 
     await eventually(awake)
+
+
+async def test_lines_with_comments_are_found_again_in_a_file_behind_more_than_is_kept(
+    board: Board, agent: Agent, hub: Hub
+) -> None:
+    """Long random texts: what is kept of the first one leaves no room for the second."""
+    long = "\n".join(urandom(500).hex() for _ in range(7000))
+    late = [urandom(500).hex() for _ in range(1500)]
+    task = await board.task()
+    agent.work = writes(a__txt=long, z__txt="\n".join(late))
+    await run(board, task)
+    revision = (await change(board, task))["revision"]
+    for line in (700, 701):
+        where = {"revision": revision, "path": "z.txt", "line": line, "quote": late[line - 1]}
+        comment = where | {"body": "Why?"}
+        answer = await board.viewer.post(f"{task}/change/comments", json=comment)
+        assert answer.status_code == 201, answer.text
+    late[700] = "another"
+    agent.work = writes(z__txt="\n".join(["a new first line", *late]))
+    await follow(board, task, message="Go on", revision=revision)
+    comments = (await board.viewer.get(f"{task}/change/comments")).json()["comments"]
+    assert [(each["now_line"], each["outdated"]) for each in comments] == [(701, False), (None, True)]
 
 
 async def test_seen_is_lost_when_the_file_changes(board: Board, agent: Agent, hub: Hub) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,7 @@ from vibe_app.db import Database
 from vibe_app.errors import LeaseLost
 from vibe_app.wire.git import (
     AskDiff,
+    AskFile,
     AskPatches,
     ChangedFile,
     Checkpoint,
@@ -178,7 +179,8 @@ class Trees:
             found[2].number,
             _checkpoint(change, task, session_id, title, session.revision_before),
         )
-        return await read_change(self._git, endpoint, taken, session.revision_before)
+        said = await self._commented(change)
+        return await read_change(self._git, endpoint, taken, session.revision_before, said)
 
     async def keep_now(self, endpoint: Endpoint, change: Change, task: Task) -> Kept:
         """Make what is in a tree now a checkpoint, outside of any session, and read what it changes.
@@ -190,7 +192,12 @@ class Trees:
         taken = await self._git.checkpoint(
             endpoint, task.number or 0, _checkpoint(change, task, None, "As it was when it was decided about")
         )
-        return await read_change(self._git, endpoint, taken, None)
+        return await read_change(self._git, endpoint, taken, None, await self._commented(change))
+
+    async def _commented(self, change: Change) -> list[str]:
+        """The files of a change on which there are comments that somebody still looks for."""
+        async with self._database.read() as db:
+            return await change_queries.commented(db, change.id)
 
 
 def columns_of(kept: Kept) -> dict[str, Any]:
@@ -211,8 +218,22 @@ def columns_of(kept: Kept) -> dict[str, Any]:
     }
 
 
-async def read_change(git: GitClient, endpoint: Endpoint, taken: Checkpoint, before: str | None) -> Kept:
+async def read_change(
+    git: GitClient,
+    endpoint: Endpoint,
+    taken: Checkpoint,
+    before: str | None,
+    commented: Sequence[str] = (),
+) -> Kept:
     """Read what a checkpoint changes of its base, and of the checkpoint before.
+
+    Args:
+        git: Asks the workspace's repository.
+        endpoint: The workspace.
+        taken: The checkpoint.
+        before: The one before the session, where it is of one.
+        commented: Files whose texts are kept before all others, however far behind they come: it is by these
+            that the lines of comments are found.
 
     Raises:
         VibeError: The workspace cannot do it.
@@ -225,10 +246,33 @@ async def read_change(git: GitClient, endpoint: Endpoint, taken: Checkpoint, bef
     round_ = diff
     if before is not None and before != base:
         round_ = await git.diff(endpoint, AskDiff(base=before, revision=revision))
-    packed = await asyncio.to_thread(content.pack_patches, patches.patches)
+    files = [file for file in diff.files if file.path in commented and not file.binary]
+    first = await _texts(git, endpoint, files, taken, patches.patches)
+    packed = await asyncio.to_thread(content.pack_patches, first | patches.patches)
     return Kept(
         revision, diff, packed, taken.left_out, base, taken.behind, taken.brings, round_, taken.conflicts
     )
+
+
+async def _texts(
+    git: GitClient,
+    endpoint: Endpoint,
+    files: Sequence[ChangedFile],
+    taken: Checkpoint,
+    known: Mapping[str, str],
+) -> dict[str, str]:
+    """Return the whole patches of some files of a checkpoint; one too long to be kept at all is missing."""
+    found: dict[str, str] = {}
+    for file in files:
+        patch, offset = known.get(file.path, ""), 0 if file.path not in known else None
+        while offset is not None and len(patch) <= _PATCHES:
+            where = {"path": file.path, "old_path": file.old_path, "offset": offset}
+            asked = AskFile.model_validate({"base": taken.base, "revision": taken.revision} | where)
+            part = await git.file(endpoint, asked)
+            patch, offset = patch + part.patch, part.next_offset
+        if offset is None:
+            found[file.path] = patch
+    return found
 
 
 def _checkpoint(

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -27,6 +27,9 @@ REQUESTS = "requests"
 """Is announced where a host is to be asked at once how a pull request is."""
 FRESH = timedelta(minutes=1)
 """For how long what was looked up of a pull request is good enough for whoever asks."""
+
+# Files with comments whose texts come before others.
+_COMMENTED = 200
 
 is_open: ColumnElement[bool] = col(Change.state).in_(sorted(map(str, OPEN_CHANGE)))
 
@@ -151,6 +154,18 @@ async def attach_comments(
         .order_by(col(Comment.path), col(Comment.line), col(Comment.created_at))
     )
     return list(rows)
+
+
+async def commented(db: AsyncSession, change_id: UUID) -> list[str]:
+    """Return the files of a change that have comments which are not resolved, most recent ones first."""
+    rows = await db.execute(
+        select(col(Comment.path))
+        .where(col(Comment.change_id) == change_id, col(Comment.state) != str(CommentState.RESOLVED))
+        .group_by(col(Comment.path))
+        .order_by(func.max(col(Comment.created_at)).desc())
+        .limit(_COMMENTED)
+    )
+    return list(rows.scalars())
 
 
 async def is_checkpoint(db: AsyncSession, change: Change, revision: str) -> bool:
