@@ -15,17 +15,20 @@ from sqlmodel import col
 
 from tests.api.conftest import Board, serving
 from tests.api.test_changes import Agent, change, committed, run, writes
+from tests.api.test_forgetting import pass_by
 from tests.conftest import settings_for
 from tests.fakes import FakeRuntime
 from tests.hosts import KINDS, TOKEN, PlayedHost, played_host, said
 from tests.scripted import ScriptedSidecar
 from tests.waiting import eventually
-from tests.workspace_services.git.rooms import made, own_git, sound
+from tests.workspace_services.git.rooms import made, own_git, put_on_base, sound
 from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change
+from vibe_app.changes.forgetting import SETTLED, Forgetting
+from vibe_app.clients.git import GitClient
 from vibe_app.clients.hosts import api
 from vibe_app.settings import Settings
-from vibe_app.wire import now
+from vibe_app.wire import StartSession, now
 from vibe_app.wiring import Services
 from vibe_app.workspace_services.common.serving import Listening
 from vibe_app.workspace_services.file_browser.app import Config, create_app
@@ -132,6 +135,11 @@ async def is_request(board: Board, task: str, state: str) -> None:
     await eventually(stands)
 
 
+def kept_commits(hub: Hub) -> list[str]:
+    """The accepted commits that the hub keeps for their delivery."""
+    return committed(hub, "for-each-ref", "--format=%(objectname)", "refs/vibe-accepted/").split()
+
+
 async def look_now(parts: Services) -> None:
     """Have every open request looked up at once, as if time had passed."""
 
@@ -178,6 +186,12 @@ async def test_accept_opens_a_request_and_the_base_follows_its_merge(
     await eventually(lambda: committed(hub, "rev-parse", "main") == host.branches()["main"])
     await eventually(lambda: (agent.root / "base" / "app.py").read_text() == "one\n2\nthree\n")
     assert host.posted() == 1
+    # What was kept for the delivery is not needed any more, and delivering again does nothing.
+    await eventually(lambda: kept_commits(hub) == [])
+    own_git(host.repository, "branch", "-D", BRANCH)
+    again = await board.editor.post(f"{task}/change/deliver")
+    assert (again.status_code, again.json()["delivery"]["request"]["state"]) == (200, "merged")
+    assert set(host.branches()) == {"main"}
     # It is decided about: nobody asks any more.
     asked = len(host.asked)
     await look_now(parts)
@@ -188,11 +202,16 @@ async def test_accept_opens_a_request_and_the_base_follows_its_merge(
     await sound(hub)
 
 
-async def test_nothing_is_saved_on_the_base(board: Board, agent: Agent, hub: Hub, host: PlayedHost) -> None:
-    task = await ready(board, agent)
+async def test_what_would_be_a_commit_of_the_base_is_not_saved_there(
+    board: Board, agent: Agent, hub: Hub, host: PlayedHost
+) -> None:
+    await ready(board, agent)
     files, before = f"{board.path}/files", committed(hub, "rev-parse", "main")
     for answer in (
         await board.editor.put(f"{files}/content", params={"path": "notes.md"}, content="x\n"),
+        await board.editor.put(
+            f"{files}/content", params={"path": "app.py", "overwrite": True}, content="x\n"
+        ),
         await board.editor.post(f"{files}/folder", json={"path": "docs"}),
         await board.editor.post(f"{files}/move", json={"path": "app.py", "to": "main.py"}),
         await board.editor.delete(files, params={"path": "app.py"}),
@@ -200,14 +219,63 @@ async def test_nothing_is_saved_on_the_base(board: Board, agent: Agent, hub: Hub
         assert (answer.status_code, answer.json()["code"]) == (409, "delivers_by_request")
         assert "Make the change in a card's files" in answer.json()["error"]
     assert committed(hub, "rev-parse", "main") == before
-    assert not (agent.root / "base" / "notes.md").exists()
+    assert sorted(path.name for path in (agent.root / "base").iterdir()) == ["README.md", "app.py"]
     # A card's files are its own.
     where = {"path": "notes.md", "task": 1}
     assert (await board.editor.put(f"{files}/content", params=where, content="x\n")).status_code == 201
-    assert task
     assert (await board.owner.patch(board.path, json={"delivery": None})).json()["delivery"] == "none"
     saved = await board.editor.put(f"{files}/content", params={"path": "notes.md"}, content="x\n")
     assert saved.status_code == 201
+    assert committed(hub, "log", "-1", "--format=%an %s", "main") == "Editor Add notes.md"
+
+
+async def test_an_ignored_file_is_put_on_the_base_and_copied_into_a_card_s_files(
+    board: Board, agent: Agent, hub: Hub, host: PlayedHost
+) -> None:
+    await put_on_base(hub, {".gitignore": ".env\n.cache/\n"})
+    files, before = f"{board.path}/files", committed(hub, "rev-parse", "main")
+    copied = await board.owner.patch(board.path, json={"copied": [".env"]})
+    assert copied.status_code == 200, copied.text
+    where = {"path": ".env"}
+    viewer = await board.viewer.put(f"{files}/content", params=where, content="KEY=0\n")
+    assert viewer.status_code == 403
+    put = await board.editor.put(f"{files}/content", params=where, content="KEY=1\n")
+    assert put.status_code == 201, put.text
+    version = {"If-Match": put.headers["ETag"]}
+    again = await board.editor.put(f"{files}/content", params=where, content="KEY=2\n", headers=version)
+    assert again.status_code == 200
+    stale = await board.editor.put(f"{files}/content", params=where, content="KEY=3\n", headers=version)
+    assert (stale.status_code, stale.json()["code"]) == (409, "changed_meanwhile")
+    assert (await board.editor.post(f"{files}/folder", json={"path": ".cache"})).status_code == 201
+    moved = {"path": ".cache", "to": "lib/.cache", "parents": True}
+    assert (await board.editor.post(f"{files}/move", json=moved)).status_code == 200
+    assert (await board.editor.delete(files, params={"path": "lib/.cache"})).status_code == 204
+    listed = (await board.viewer.get(files, params={"git": True})).json()["entries"]
+    assert {each["name"]: each["git"] for each in listed} == {
+        "lib": "untracked",
+        ".env": "ignored",
+        ".gitignore": "tracked",
+        "README.md": "tracked",
+        "app.py": "tracked",
+    }
+    seen: list[str] = []
+
+    def work(tree: Path, start: StartSession) -> None:
+        seen.append((tree / ".env").read_text())
+        (tree / "app.py").write_text("one\n2\nthree\n")
+
+    agent.work = work
+    task = await board.task("Make two a number")
+    await run(board, task)
+    assert seen == ["KEY=2\n"]
+    await accept(board, task)
+    delivery = await delivered(board, task)
+    assert own_git(host.repository, "ls-tree", "--name-only", delivery["branch"]).split() == [
+        ".gitignore",
+        "README.md",
+        "app.py",
+    ]
+    assert committed(hub, "rev-parse", "main") == before
 
 
 async def test_what_moved_there_meanwhile_is_fetched_before_the_plan(
@@ -247,12 +315,13 @@ async def test_a_request_that_was_closed_can_be_opened_anew(
 ) -> None:
     task = await ready(board, agent)
     await accept(board, task)
-    await delivered(board, task)
+    delivery = await delivered(board, task)
     host.pulls[0].state = "closed"
     own_git(host.repository, "branch", "-D", BRANCH)
     await look_now(parts)
     await is_request(board, task, "closed")
     assert await board.status(task) == "DONE"
+    assert kept_commits(hub) == [delivery["commit"]]
     refused = await board.viewer.post(f"{task}/change/deliver")
     assert refused.status_code == 403
     again = await board.editor.post(f"{task}/change/deliver")
@@ -261,6 +330,21 @@ async def test_a_request_that_was_closed_can_be_opened_anew(
     delivery = await delivered(board, task)
     assert (delivery["request"]["number"], delivery["branch"]) == (2, BRANCH)
     assert host.branches()[BRANCH] == delivery["commit"]
+
+
+async def test_what_is_kept_for_a_delivery_goes_with_its_card(
+    board: Board, agent: Agent, hub: Hub, host: PlayedHost, parts: Services
+) -> None:
+    task, other = await ready(board, agent), await ready(board, agent, "Another", "II")
+    stays = [(await accept(board, each))["commit"] for each in (task, other)][1]
+    for each in (task, other):
+        await delivered(board, each)
+    await eventually(lambda: not list((agent.root / "tasks").iterdir()))
+    assert (await board.editor.delete(task)).status_code == 204
+    await pass_by(parts, 2 * SETTLED)
+    forgetting = Forgetting(parts.database, parts.workspaces, GitClient(parts.workspace_client))
+    assert await forgetting.look() == 1
+    assert kept_commits(hub) == [stays]
 
 
 async def test_a_branch_of_somebody_else_is_left_alone(

@@ -37,7 +37,7 @@ from vibe_app.db import Database, Transaction
 from vibe_app.errors import Conflict, IllegalMove, NotFound, Unavailable, VibeError
 from vibe_app.jobs.registry import Hold, Job
 from vibe_app.wire import now
-from vibe_app.wire.git import AdoptFound, DropTree, MoveBase, WantTree
+from vibe_app.wire.git import AdoptFound, DropTree, Forget, MoveBase, WantTree
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
 
@@ -341,7 +341,7 @@ class Decisions:
             is_open = found.request is not None and found.request.state == "open"
             values |= {"delivery": found.kept(), "asks_at": now() + EVERY if is_open else None}
             if found.request is not None and found.request.state == "merged":
-                await self._remotes.fetch(endpoint, project)
+                await self._merged(endpoint, project, change, task)
         else:
             if delivers(project):
                 await self._write(change, delivery=Delivery().kept())
@@ -357,8 +357,15 @@ class Decisions:
         async with self._database.read() as db:
             project = await db.get(Project, change.project_id)
         if project is not None:
-            await self._remotes.fetch(await self._at(change), project)
+            await self._merged(await self._at(change), project, change, task)
         await self._write(change, col(Change.intent) == "fetch", intent=None)
+
+    async def _merged(self, endpoint: Endpoint, project: Project, change: Change, task: Task) -> None:
+        """Fetch what was merged; the commit that was kept for its delivery is not needed any more."""
+        await self._remotes.fetch(endpoint, project)
+        if task.number is not None and change.revision is not None:
+            delivered = Forget(revision=change.revision, accepted=True)
+            await self._git.forget(endpoint, task.number, delivered)
 
     async def _tidy(self, change: Change, task: Task) -> None:
         """Remove the tree of a change that is accepted: all that it held stands in the hub."""

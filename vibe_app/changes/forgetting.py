@@ -139,5 +139,5 @@ class Forgetting:
         except VibeError as error:
             log.info("project %s: card %s: its checkpoints stay for now: %s", project_id, number, error)
             return False
-        log.info("project %s: card %s: %s checkpoints are dropped", project_id, number, gone.count)
+        log.info("project %s: card %s: %s references are dropped", project_id, number, gone.count)
         return True

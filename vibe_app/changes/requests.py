@@ -133,6 +133,9 @@ class Requests:
         so_far = delivery_of(change).but(mode="request", state="waiting", commit=change.merge_new)
         if change.merge_new == change.merge_old:
             return so_far.but(state="nothing", at=now())
+        if so_far.request is not None and so_far.request.state == "merged":
+            # Delivered; a branch that somebody has removed since does not come again.
+            return so_far.but(state="opened", at=so_far.at)
         try:
             remote = await self._remotes.of(project)
             if remote is None:

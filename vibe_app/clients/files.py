@@ -16,7 +16,7 @@ import httpx
 from pydantic import BaseModel
 
 from vibe_app.clients.services import Answer, Call, Endpoint, WorkspaceClient, lasting
-from vibe_app.errors import Unavailable, VibeError
+from vibe_app.errors import Conflict, Unavailable, VibeError
 from vibe_app.wire import files as wire
 
 _CONTENT = frozenset({200, 206, 416})
@@ -28,6 +28,7 @@ _LONGEST = 32 * 1024 * 1024
 
 Told = TypeVar("Told", bound=BaseModel)
 Saved = Callable[[Sequence[str], str], Awaitable[None]]
+_Writes = wire.OneFile | wire.NewFolder | wire.MoveFile
 
 
 class FileReader:
@@ -145,7 +146,8 @@ class FileWriter(FileReader):
         held: Makes what is entered for a call that lasts, and left at its end.
         saved: Makes what was just changed of the base branch's files a commit: takes the paths, and what
             was done in words; None where nothing is to be made of it.
-        refused: Why none of the base branch's files may be changed, raised by each verb; None where they may.
+        refused: Why the base branch may not be changed, raised where a verb would; what git ignores of its
+            files is written all the same. None where it may.
     """
 
     def __init__(
@@ -160,12 +162,20 @@ class FileWriter(FileReader):
         self._saved = saved
         self._refused = refused
 
-    def _check(self, task: int | None) -> None:
-        if self._refused is not None and task is None:
-            raise self._refused
+    def _call(self, method: str, path: str, asked: _Writes, headers: Mapping[str, str] | None = None) -> Call:
+        below = "" if self._refused is None or asked.task is not None else "/uncommitted"
+        return _call(method, below + path, asked, headers)
+
+    async def _ask(self, call: Call) -> Answer:
+        try:
+            return await super()._ask(call)
+        except Conflict as error:
+            if self._refused is not None and error.code == wire.NOT_IGNORED:
+                raise self._refused from error
+            raise
 
     async def _save(self, task: int | None, words: str, *paths: str) -> None:
-        if self._saved is not None and task is None:
+        if self._saved is not None and self._refused is None and task is None:
             await self._saved(paths, words)
 
     async def write(
@@ -187,9 +197,8 @@ class FileWriter(FileReader):
             TooLarge: It is larger than the limit.
             Unavailable: As always, or the disk is full.
         """
-        self._check(asked.task)
         headers = {} if version is None else {"If-Match": wire.tag(version)}
-        call = replace(_call("PUT", "/files/content", asked, headers), content=content, silence=_WRITTEN)
+        call = replace(self._call("PUT", "/files/content", asked, headers), content=content, silence=_WRITTEN)
         async with self._held():
             done = await _read(wire.FilePut, await self._ask(call))
             await self._save(asked.task, f"{'Add' if done.created else 'Change'} {done.path}", done.path)
@@ -203,8 +212,7 @@ class FileWriter(FileReader):
             InvalidRequest: The path leaves the workspace.
             NotFound: A folder on the way is missing.
         """
-        self._check(asked.task)
-        return await self._told(wire.FilePath, "POST", "/files/folder", asked)
+        return await _read(wire.FilePath, await self._ask(self._call("POST", "/files/folder", asked)))
 
     async def move(self, asked: wire.MoveFile) -> wire.FilePath:
         """Give a file or folder another name or place and say where it is.
@@ -214,9 +222,8 @@ class FileWriter(FileReader):
             InvalidRequest: A path leaves the workspace.
             NotFound: There is nothing to move, or no folder to move it to.
         """
-        self._check(asked.task)
         async with self._held():
-            done = await self._told(wire.FilePath, "POST", "/files/move", asked)
+            done = await _read(wire.FilePath, await self._ask(self._call("POST", "/files/move", asked)))
             await self._save(asked.task, f"Rename {asked.path} to {done.path}", asked.path, done.path)
             return done
 
@@ -227,9 +234,8 @@ class FileWriter(FileReader):
             InvalidRequest: The path leaves the workspace, or is the workspace.
             NotFound: There is no such thing.
         """
-        self._check(asked.task)
         async with self._held():
-            answer = await self._ask(_call("DELETE", "/files", asked))
+            answer = await self._ask(self._call("DELETE", "/files", asked))
             await answer.close()
             if answer.status != 204:
                 raise _strange()

@@ -21,7 +21,12 @@ _FARTHEST = 2**62
 _VERSION = r"[0-9a-f]{32}"
 _TAG = re.compile(rf'(?:W/)?"({_VERSION})"')
 
+NOT_IGNORED = "not_ignored"
+"""Code of the refusal of what would change the base branch, where only what git ignores may be written."""
+
 Kind = Literal["file", "directory", "symlink", "other"]
+GitState = Literal["tracked", "untracked", "ignored"]
+"""It is in the base branch, or something in it is; in no commit; in none and ignored, with all it holds."""
 Path = Annotated[str, AfterValidator(unicode_text)]
 """Relative to the base's folder or a card's tree; a byte that is no UTF-8, or of a control character, as
 `\\xNN`, a backslash as two.
@@ -66,6 +71,9 @@ class ListFolder(OneFolder):
 
     page: int = Field(default=1, ge=1, le=1_000_000, description="Which page, from 1")
     page_size: int = Field(default=PAGE_SIZE, ge=1, le=5000, description="How many on a page")
+    git: bool = Field(
+        default=False, description="Say of each entry of the base branch how it stands with git"
+    )
 
 
 class ReadFile(OneFile):
@@ -152,6 +160,7 @@ class FileEntry(_Told):
     leads_to: Literal["file", "directory"] | None = Field(
         default=None, description="What a link leads to; null where it leads out of the workspace, or nowhere"
     )
+    git: GitState | None = Field(default=None, description="Null where it was not asked for")
 
 
 class FileList(_Told):

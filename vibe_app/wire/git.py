@@ -303,7 +303,8 @@ class Forget(_Message):
     """Body of `POST /git/trees/{number}/forget`: let go of checkpoints of a card.
 
     Of one change: those that lead to `revision` and to nothing in `kept` or in the base branch. Without
-    `revision`: all of them. What is gone already is no fault.
+    `revision`: all of them. What was kept of an accept of the change goes with them, or alone. What is gone
+    already is no fault.
     """
 
     revision: Commit | None = None
@@ -312,10 +313,13 @@ class Forget(_Message):
         max_length=1000,
         description="Newest ones of the card's other changes",
     )
+    accepted: bool = Field(
+        default=False, description="The checkpoints stay: only the commit goes that it was accepted as"
+    )
 
 
 class Forgotten(_Message):
-    """Answer of it: how many checkpoints went."""
+    """Answer of it: how many references went."""
 
     count: Amount
 

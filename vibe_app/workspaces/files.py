@@ -57,8 +57,8 @@ class Files:
     async def writing(self, actor: Actor, project_id: UUID) -> FileWriter:
         """Return the verbs that an editor has.
 
-        Of a project that delivers by request nothing of the base branch's files is changed: each verb then
-        raises `Conflict` (`delivers_by_request`) but for a card's files.
+        Of a project that delivers by request only what git ignores is changed of the base branch's files:
+        for anything else there each verb raises `Conflict` (`delivers_by_request`).
         """
         endpoint = await self._at(actor, project_id, ProjectRole.EDITOR)
         held = partial(self._workspaces.held, project_id)

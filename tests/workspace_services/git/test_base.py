@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.workspace_services.git.rooms import (
 )
 from vibe_app.errors import InvalidRequest
 from vibe_app.wire import git as wire
-from vibe_app.workspace_services.git import base, trees
+from vibe_app.workspace_services.git import aside, base, trees
 from vibe_app.workspace_services.git.hub import Hub
 from vibe_app.workspace_services.git.making import make_workspace
 
@@ -194,6 +195,74 @@ async def test_the_folder_follows_after_a_death_and_keeps_what_git_ignores(hub: 
     assert (hub.base / "a.txt").read_text() == "1\n"
     assert (hub.base / "debug.log").read_text() == "ignored"
     assert (hub.base / "untracked").read_text() == "mine"
+
+
+async def put_upstream(hub: Hub, files: dict[str, str]) -> None:
+    """Move the base branch, and not its folder, to a commit that has these files too: a fetch that died."""
+    head, index = await hub.head(), hub.index("draft")
+    await hub.git("read-tree", head, index=index)
+    for name, text in files.items():
+        blob = (await hub.git("hash-object", "-w", "--stdin", given=text.encode())).word
+        await hub.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", index=index)
+    new = await hub.commit((await hub.git("write-tree", index=index)).word, [head], "Theirs", PERSON)
+    index.unlink()
+    await hub.git("update-ref", hub.reference, new, head)
+
+
+async def is_clean(hub: Hub, *others: str) -> None:
+    """Make sure that the folder is as the base branch's head, beside these files."""
+    how = ("--porcelain", "-z", "--untracked-files=all", "--ignored")
+    said = await hub.git("status", *how, tree=hub.base, index=hub.index("base"))
+    assert sorted(os.fsdecode(line[3:]) for line in said.out.split(b"\0") if line) == sorted(others)
+
+
+async def test_what_a_person_put_there_outlives_a_file_that_comes_to_its_place(hub: Hub) -> None:
+    (hub.base / "x.log").write_text("mine")
+    (hub.base / "logs").mkdir()
+    (hub.base / "logs/y.log").write_text("mine too")
+    (hub.base / "z.log").write_text("a file, where a folder comes")
+    (hub.base / "quiet.log").write_text("nothing comes here")
+    await put_upstream(hub, {"x.log": "theirs", "logs": "a file", "z.log/inner": "theirs"})
+    short = (await hub.head())[:7]
+    await base.follow(hub)
+    assert (hub.base / "x.log").read_text() == "theirs"
+    assert (hub.base / f"x.log.before-{short}").read_text() == "mine"
+    assert (hub.base / f"logs.before-{short}/y.log").read_text() == "mine too"
+    assert (hub.base / "logs").read_text() == "a file"
+    assert (hub.base / f"z.log.before-{short}").read_text().startswith("a file")
+    assert (hub.base / "z.log/inner").read_text() == "theirs"
+    assert (hub.base / "quiet.log").read_text() == "nothing comes here"
+    await sound(hub)
+
+
+async def test_folders_of_the_branch_that_become_files_and_back_leave_nothing_behind(hub: Hub) -> None:
+    await put_on_base(hub, {"d/one": "1", "d/deep/two": "2"})
+    for files in ({"d": "a file"}, {"d/one": "1", "d/three": "3"}):
+        head, index = await hub.head(), hub.index("draft")
+        await hub.git("read-tree", head, index=index)
+        await hub.git("rm", "-r", "--cached", "-q", "d", index=index, tree=hub.base)
+        tree = (await hub.git("write-tree", index=index)).word
+        await hub.git("update-ref", hub.reference, await hub.commit(tree, [head], "Gone", PERSON), head)
+        await put_upstream(hub, files)
+        await base.follow(hub)
+        await is_clean(hub)
+
+
+async def test_what_git_had_half_written_when_it_died_is_nobodys(hub: Hub) -> None:
+    (hub.base / "x.log").write_text("mine")
+    await put_upstream(hub, {"new": "theirs", "x.log": "theirs"})
+    first = (await hub.head())[:7]
+    has = (await hub.git("write-tree", index=hub.index("base"))).word
+    await aside.make_way(hub, has, await hub.head())
+    (hub.base / "new").write_text("the")
+    (hub.base / "x.log").write_text("th")
+    # It died, and the branch moved on before anybody looked at the folder.
+    await put_upstream(hub, {"newer": "theirs"})
+    await base.follow(hub)
+    assert {(hub.base / name).read_text() for name in ("new", "newer", "x.log")} == {"theirs"}
+    assert (hub.base / f"x.log.before-{first}").read_text() == "mine"
+    await is_clean(hub, f"x.log.before-{first}")
+    assert not aside.begun(hub).exists()
 
 
 async def test_a_workspace_that_is_started_again_brings_its_folder_up_to_date(hub: Hub) -> None:

@@ -53,10 +53,10 @@ def changed(project: Project, given: Mapping[str, Any]) -> None:
 
 
 def base_refusal() -> Conflict:
-    """Return why nothing is written on the base branch of a project that delivers by request."""
+    """Return why a file is not saved on the base branch of a project that delivers by request."""
     return Conflict(
         "This project delivers by pull request: its base branch moves only when what was merged at the"
-        " repository is fetched, so nothing is saved on it here. Make the change in a card's files and accept"
-        " it, or push it to the repository.",
+        " repository is fetched, so only files that git ignores are saved on it here. Make the change in a"
+        " card's files and accept it, or push it to the repository.",
         "delivers_by_request",
     )

@@ -15,6 +15,7 @@ and `archive`. Each may be of a card's files (`&task=<number>`), else it is of t
 | `POST /files/folder?path=&parents=` | makes a folder |
 | `POST /files/move?path=&to=&parents=` | renames or moves |
 | `DELETE /files?path=` | deletes a file, or a folder with all it holds |
+| `PUT`, `POST`, `DELETE /uncommitted/files…` | the same in the base, as far as no commit would come of it |
 | `/git…` | the workspace's repository: see `workspace_services.git.routes` |
 | `GET /health` `GET /ready` | alive; the workspace is there and can be written |
 
@@ -45,16 +46,19 @@ from vibe_app.errors import InvalidRequest, NotFound, TooLarge, Unavailable, Vib
 from vibe_app.wire import files as wire
 from vibe_app.wire import whole
 from vibe_app.workspace_services.common.asking import query, told
-from vibe_app.workspace_services.common.names import shown
+from vibe_app.workspace_services.common.names import raw, shown
 from vibe_app.workspace_services.common.serving import Environment, Listening, Stream, answer, application
-from vibe_app.workspace_services.file_browser import reading, removing, writing
+from vibe_app.workspace_services.file_browser import reading, removing, touching, writing
 from vibe_app.workspace_services.file_browser.archive import archive_of
 from vibe_app.workspace_services.file_browser.places import Workspace
 from vibe_app.workspace_services.file_browser.search import changed, search
+from vibe_app.workspace_services.git import ignored
 from vibe_app.workspace_services.git.checkpoints import is_folder
 from vibe_app.workspace_services.git.hub import Hub
+from vibe_app.workspace_services.git.ignored import Touched, only_ignored
 from vibe_app.workspace_services.git.maintenance import tidy_quietly
 from vibe_app.workspace_services.git.routes import Routes as GitRoutes
+from vibe_app.workspace_services.git.routes import git_in_words
 
 MIB = 1024 * 1024
 _MARKS = ("VIBE_INSTALLATION", "VIBE_PROJECT_ID")
@@ -128,6 +132,7 @@ def create_app(config: Config) -> Starlette:
             Route("/files/changed", routes.changed, methods=["GET"]),
             Route("/files/folder", routes.make_folder, methods=["POST"]),
             Route("/files/move", routes.move, methods=["POST"]),
+            *routes.uncommitted(),
             *GitRoutes(hub).routes(),
         ],
         config.listening,
@@ -151,6 +156,18 @@ class _Routes:
             # Readiness and each write say it better.
             return
 
+    def uncommitted(self) -> list[Route]:
+        verbs = (
+            ("", self.delete, "DELETE"),
+            ("/content", self.write, "PUT"),
+            ("/folder", self.make_folder, "POST"),
+            ("/move", self.move, "POST"),
+        )
+        return [
+            Route(f"/uncommitted/files{path}", partial(verb, uncommitted=True), methods=[method])
+            for path, verb, method in verbs
+        ]
+
     async def health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
@@ -161,14 +178,24 @@ class _Routes:
 
     async def listing(self, request: Request) -> Response:
         asked = query(request, wire.ListFolder)
-        return _told(await self._do(asked.task, reading.list_folder, asked.path, asked.page, asked.page_size))
+        found = await self._do(asked.task, reading.list_folder, asked.path, asked.page, asked.page_size)
+        if asked.git and asked.task is None and self._hub.exists:
+            names = [raw(entry.path) + b"/" * (entry.type == "directory") for entry in found.entries]
+            with git_in_words():
+                states = await ignored.states(self._hub, raw(found.path), names)
+            entries = [
+                entry.model_copy(update={"git": state})
+                for entry, state in zip(found.entries, states, strict=True)
+            ]
+            found = found.model_copy(update={"entries": entries})
+        return _told(found)
 
     async def read(self, request: Request) -> Response:
         asked, limit = query(request, wire.ReadFile), self._config.largest_read
         found = await self._do(asked.task, reading.read_file, asked.path, limit, asked.offset, asked.length)
         return _told(found, version=found.version)
 
-    async def write(self, request: Request) -> Response:
+    async def write(self, request: Request, uncommitted: bool = False) -> Response:
         asked, limit = query(request, wire.WriteFile), self._config.largest_upload
         version = wire.version_in(request.headers.get("if-match"))
         announced = request.headers.get("content-length", "0")
@@ -176,7 +203,11 @@ class _Routes:
             raise TooLarge(f"The file is larger than {limit // MIB} MiB, which is the limit here.")
         draft = await self._do(asked.task, writing.Draft, limit)
         try:
-            done = await _written(request, draft, asked, version)
+            await _received(request, draft)
+            async with self._careful(uncommitted, touching.writing, asked.path):
+                done = await asyncio.to_thread(
+                    draft.put, asked.path, version=version, overwrite=asked.overwrite, parents=asked.parents
+                )
         except ClientDisconnect:
             # Nobody is there to be answered; what came is dropped below.
             return Response(status_code=400)
@@ -229,20 +260,38 @@ class _Routes:
         async with self._searches:
             return _told(await changed(self._at(asked.task), asked.since / 1000, until))
 
-    async def make_folder(self, request: Request) -> Response:
+    async def make_folder(self, request: Request, uncommitted: bool = False) -> Response:
         asked = query(request, wire.NewFolder)
-        return _told(await self._do(asked.task, writing.make_folder, asked.path, asked.parents), 201)
+        async with self._careful(uncommitted, touching.making_folder, asked.path):
+            made = await self._do(asked.task, writing.make_folder, asked.path, asked.parents)
+        return _told(made, 201)
 
-    async def move(self, request: Request) -> Response:
+    async def move(self, request: Request, uncommitted: bool = False) -> Response:
         asked = query(request, wire.MoveFile)
         if not asked.to:
             raise InvalidRequest('The query parameter "to" is missing.')
-        return _told(await self._do(asked.task, writing.move, asked.path, asked.to, asked.parents))
+        async with self._careful(uncommitted, touching.moving, asked.path, asked.to):
+            return _told(await self._do(asked.task, writing.move, asked.path, asked.to, asked.parents))
 
-    async def delete(self, request: Request) -> Response:
+    async def delete(self, request: Request, uncommitted: bool = False) -> Response:
         asked = query(request, wire.OneFile)
-        await self._do(asked.task, removing.delete, asked.path)
+        async with self._careful(uncommitted, touching.deleting, asked.path):
+            await self._do(asked.task, removing.delete, asked.path)
         return Response(status_code=204)
+
+    @asynccontextmanager
+    async def _careful(
+        self, uncommitted: bool, touches: Callable[Concatenate[Workspace, ...], Touched], *paths: str
+    ) -> AsyncGenerator[None]:
+        """Let something be done; where it is to be no commit, once it is known that it would be none."""
+        if not uncommitted:
+            yield
+            return
+        if not self._hub.exists:
+            raise NotFound("This workspace has no repository of cards: restart it.", "no_hub")
+        with git_in_words():
+            async with only_ignored(self._hub, partial(touches, self._at(None), *paths)):
+                yield
 
     async def _do(
         self,
@@ -270,9 +319,7 @@ class _Routes:
         return Workspace(self._hub.tree(task), self._config.workspace)
 
 
-async def _written(
-    request: Request, draft: writing.Draft, asked: wire.WriteFile, version: str | None
-) -> wire.FilePut:
+async def _received(request: Request, draft: writing.Draft) -> None:
     pending = bytearray()
     async for chunk in request.stream():
         pending += chunk
@@ -280,9 +327,6 @@ async def _written(
             await asyncio.to_thread(draft.write, bytes(pending))
             pending.clear()
     await asyncio.to_thread(draft.write, bytes(pending))
-    return await asyncio.to_thread(
-        draft.put, asked.path, version=version, overwrite=asked.overwrite, parents=asked.parents
-    )
 
 
 async def _part(descriptor: int, begin: int, end: int) -> AsyncGenerator[bytes]:

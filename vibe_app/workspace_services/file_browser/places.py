@@ -151,6 +151,31 @@ class Workspace:
             finally:
                 os.close(place.folder)
 
+    def way(self, path: str, *, follow: bool = True) -> bytes:
+        """Return the names that lead to a place, without links; nothing is made.
+
+        Folders on the way may be missing.
+
+        Args:
+            path: From the workspace's root, written as `names.shown` writes it.
+            follow: Whether a link at its end is followed.
+
+        Raises:
+            InvalidRequest: The path leaves the workspace, itself or by a link.
+            NotFound: It leads to what is hidden.
+        """
+        parts = raw(path).split(b"/")
+        for known in range(len(parts), 0, -1):
+            try:
+                with self.at(shown(b"/".join(parts[:known])), follow=follow or known < len(parts)) as place:
+                    return b"/".join(
+                        part for part in (*place.parts, *parts[known:]) if part not in (b"", b".")
+                    )
+            except NotFound as error:
+                if error.code == "hidden":
+                    raise
+        return b"/".join(parts)
+
 
 class _Walk:
     """One way through a workspace."""

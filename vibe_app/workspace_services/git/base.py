@@ -9,18 +9,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 from vibe_app.errors import Conflict, InvalidRequest, NotFound
 from vibe_app.wire import git as wire
 from vibe_app.workspace_services.common.names import raw, shown
+from vibe_app.workspace_services.git.aside import begun, make_way
 from vibe_app.workspace_services.git.hub import VIBE, Hub
 from vibe_app.workspace_services.git.program import Failed
 
 _MOST_CONFLICTS = 1000
-_KEPT = "refs/vibe-accepted/"
+ACCEPTED = "refs/vibe-accepted/"
+"""Below it, by card and checkpoint: commits of accepted changes that the base branch does not get here."""
 
 
 async def plan(hub: Hub, asked: wire.PlanMerge) -> wire.MergePlan:
@@ -43,7 +44,7 @@ async def plan(hub: Hub, asked: wire.PlanMerge) -> wire.MergePlan:
     parents = [old, *theirs] if asked.strategy == "squash" else [old, asked.revision]
     new = await hub.commit(tree, parents, asked.message, asked.author)
     if asked.keep:
-        await hub.git("update-ref", f"{_KEPT}{asked.number}/{new}", new)
+        await hub.git("update-ref", f"{ACCEPTED}{asked.number}/{asked.revision}/{new}", new)
     return wire.MergePlan(old=old, new=new)
 
 
@@ -120,7 +121,8 @@ async def move(hub: Hub, asked: wire.MoveBase) -> wire.Moved:
 
 
 async def follow(hub: Hub) -> None:
-    """Bring the base's folder to the base branch's head; what git ignores there stays.
+    """Bring the base's folder to the base branch's head; what git ignores there stays, if need be under
+    another name.
 
     Its index tells which commit's files it has: it is written when they are all there. `base` is locked.
     """
@@ -131,10 +133,14 @@ async def follow(hub: Hub) -> None:
         has = (await hub.git("write-tree", index=index)).word
         if has == await hub.tree_of(head):
             return
-        with suppress(Failed):
+        await make_way(hub, has, head)
+        try:
             # Keeps what was written there and is no commit yet, where the move does not touch it.
             await hub.git("read-tree", "-m", "-u", has, head, tree=hub.base, index=index)
-            return
+        except Failed:
+            await hub.git("read-tree", "--reset", "-u", head, tree=hub.base, index=index)
+        begun(hub).unlink(missing_ok=True)
+        return
     await hub.git("read-tree", "--reset", "-u", head, tree=hub.base, index=index)
 
 

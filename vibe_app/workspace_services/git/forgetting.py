@@ -1,4 +1,5 @@
-"""Lets go of checkpoints that nobody can ask for any more: of what was discarded long ago, of deleted cards.
+"""Lets go of what nobody can ask for any more: checkpoints of what was discarded long ago and of deleted
+cards, and commits that were accepted and have been delivered.
 
 Only references go, by compare-and-swap; what they led to is removed with the next packing that may prune.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vibe_app.wire import git as wire
+from vibe_app.workspace_services.git.base import ACCEPTED
 from vibe_app.workspace_services.git.checkpoints import kept_of
 from vibe_app.workspace_services.git.hub import Hub
 
@@ -18,17 +20,21 @@ async def forget(hub: Hub, number: int, asked: wire.Forget) -> wire.Forgotten:
     Args:
         hub: The hub.
         number: The card's.
-        asked: Of which change, and what of the others is to stay; or all of them.
+        asked: Of which change, and what of the others is to stay; or of all of them.
     """
     async with hub.locked(number):
-        kept = await kept_of(hub, number)
+        kept = [] if asked.accepted else await kept_of(hub, number)
         if kept and asked.revision is not None:
             going = await _leading(hub, asked.revision, asked.kept)
             kept = [(k, commit) for k, commit in kept if commit in going]
-        if kept:
-            words = (f"delete refs/vibe/{number}/{k} {commit}\n" for k, commit in kept)
+        gone = [(f"refs/vibe/{number}/{k}", commit) for k, commit in kept]
+        below = f"{ACCEPTED}{number}/" + (f"{asked.revision}/" if asked.revision else "")
+        listed = (await hub.git("for-each-ref", "--format=%(refname) %(objectname)", below)).out.decode()
+        gone += [(name, commit) for name, commit in map(str.split, listed.splitlines())]
+        if gone:
+            words = (f"delete {name} {commit}\n" for name, commit in gone)
             await hub.git("update-ref", "--stdin", given="".join(words).encode())
-        return wire.Forgotten(count=len(kept))
+        return wire.Forgotten(count=len(gone))
 
 
 async def _leading(hub: Hub, revision: str, kept: Sequence[str]) -> set[str]:

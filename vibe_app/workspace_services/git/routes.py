@@ -24,7 +24,8 @@ What is asked and answered is in `wire.git`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from functools import wraps
 
 from starlette.requests import Request
@@ -41,6 +42,25 @@ from vibe_app.workspace_services.git.hub import Hub
 from vibe_app.workspace_services.git.program import Failed
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+@contextmanager
+def git_in_words() -> Generator[None]:
+    """Turn what git and its disk refuse into a sentence.
+
+    Raises:
+        Unavailable: They refused something.
+    """
+    try:
+        yield
+    except Failed as error:
+        raise Unavailable(f"git could not do this: {error}", "git_failed") from error
+    except OSError as error:
+        if means_full(error):
+            raise disk_full("The workspace's repository could not be written.") from error
+        raise Unavailable(
+            f"The workspace's files cannot be used: {error.strerror or error}.", "disk_fault"
+        ) from error
 
 
 class Routes:
@@ -79,16 +99,8 @@ class Routes:
         async def in_words(request: Request) -> Response:
             if not self._hub.exists:
                 raise NotFound("This workspace has no repository of cards: restart it.", "no_hub")
-            try:
+            with git_in_words():
                 return await handler(request)
-            except Failed as error:
-                raise Unavailable(f"git could not do this: {error}", "git_failed") from error
-            except OSError as error:
-                if means_full(error):
-                    raise disk_full("The workspace's repository could not be written.") from error
-                raise Unavailable(
-                    f"The workspace's files cannot be used: {error.strerror or error}.", "disk_fault"
-                ) from error
 
         return Route(path, in_words, methods=[method])
 
