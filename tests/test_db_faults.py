@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
+from psycopg import AsyncConnection, IsolationLevel
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, text, update
 from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -199,6 +202,35 @@ async def test_whoever_is_cancelled_leaves_no_transaction_open(database: Databas
             return await db.scalar(text(query)) == 0
 
     await eventually(none_open)
+
+
+async def test_whoever_is_cancelled_while_a_connection_is_prepared_gives_it_back(
+    database: Database, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a busy process the driver lets others go first (`psycopg.waiting`), though it waits for nothing."""
+    preparing = asyncio.Event()
+    prepare = AsyncConnection[Any].set_isolation_level
+
+    async def let_others_go_first(self: AsyncConnection[Any], value: IsolationLevel | None) -> None:
+        preparing.set()
+        await asyncio.sleep(0)
+        await prepare(self, value)
+
+    other = Database(empty_database)
+    await ids(other)
+    gc.collect()
+    monkeypatch.setattr(AsyncConnection, "set_isolation_level", let_others_go_first)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        reading = asyncio.create_task(ids(other))
+        await preparing.wait()
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        assert reading.cancelled()
+        await other.close()
+        del reading
+        gc.collect()
+    assert [str(warning.message) for warning in warned] == []
 
 
 async def test_who_falls_silent_in_mid_transaction_does_not_hold_the_others_up(

@@ -220,7 +220,7 @@ class Database:
             raise Unavailable("The server is being stopped.", "database_unavailable")
         try:
             pool = engine.pool
-            if isinstance(pool, AsyncAdaptedQueuePool) and not pool.checkedin():
+            if not self.sqlite or (isinstance(pool, AsyncAdaptedQueuePool) and not pool.checkedin()):
                 await self._make_connection(db)
             try:
                 yield
@@ -232,10 +232,12 @@ class Database:
             raise
 
     async def _make_connection(self, db: AsyncSession) -> None:
-        """Connect a handle by a connection that may have to be made for it.
+        """Connect a handle by a connection that may have to be made for it, or prepared.
 
-        SQLAlchemy forgets a connection, open as it is, whose user is cancelled while it is being made.
-        So it is made apart, and closed once it is there where nobody waits for it any more.
+        SQLAlchemy forgets a connection, open as it is, whose user is cancelled while it is being made. So it
+        does with one of its pool that is being prepared for a reading: the engine's options are set when it
+        has left the pool and belongs to nobody yet, and psycopg may let others go first with each of them.
+        So it is had apart, and given back once it is there where nobody waits for it any more.
         """
         connecting = asyncio.ensure_future(db.connection())
         try:
