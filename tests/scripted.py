@@ -179,6 +179,7 @@ class ScriptedSidecar:
         readers: How many streams of a session are being read now.
         most_readers: The most of them at one time.
         trusting: Whether any token will do, for an app in another process, which derives its own.
+        said: Which conversations have what was said for which session of the board.
     """
 
     def __init__(
@@ -200,6 +201,7 @@ class ScriptedSidecar:
         self.readers: Counter[str] = Counter()
         self.most_readers: Counter[str] = Counter()
         self.sessions: dict[str, ScriptedSession] = {}
+        self.said: set[tuple[str, str]] = set()
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
@@ -318,6 +320,9 @@ class ScriptedSidecar:
             live = [s.state().model_dump(mode="json") for s in self.sessions.values() if not s.final]
             kept = [name for name, s in self.sessions.items() if s.final]
             return await send_json(writer, 200, {"sessions": live, "kept": kept})
+        if request.method == "GET" and parts[0] == "conversations":
+            [said_for] = request.query["session"]
+            return await send_json(writer, 200, {"heard": (parts[1], said_for) in self.said})
         if request.method == "DELETE" and parts[0] == "trees":
             return await send_json(writer, 200, {"message": "Let go."})
         session = self.sessions.get(parts[1]) if len(parts) > 1 and parts[0] == "sessions" else None
@@ -356,6 +361,7 @@ class ScriptedSidecar:
         script = self.script(start) if callable(self.script) else self.script
         session = self.sessions[start.session_id] = self.make_session(start, script)
         self.started.append(start)
+        self.said.add((session.state().conversation, start.spends_for or ""))
         session.task = asyncio.create_task(session.play(), name=f"script of {start.session_id}")
         self._knock()
         return session

@@ -53,11 +53,14 @@ class Agent:
 
 
 class Unheard(ScriptedSidecar):
-    """Takes a follow-up on, or not, without an answer; while it is `mute` nothing that ends one either."""
+    """Takes a follow-up on, or not, without an answer; while it is `mute` nothing that ends one either.
+
+    It may also know nothing of one whose message the conversation has all the same.
+    """
 
     def __init__(self, agent: Agent) -> None:
         super().__init__(agent)
-        self.accepts = self.drops = self.mute = False
+        self.accepts = self.forgets = self.drops = self.mute = False
 
     async def answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
         """Serve one request."""
@@ -65,6 +68,8 @@ class Unheard(ScriptedSidecar):
             start = StartSession.model_validate_json(request.body)
             if self.accepts and start.session_id not in self.sessions:
                 self.begin(start)
+            if self.forgets:
+                self.said.add((start.conversation or "", start.spends_for or ""))
             raise ConnectionResetError
         if self.mute and request.path.endswith("/stop"):
             raise ConnectionResetError
@@ -591,9 +596,9 @@ async def test_comments_of_a_follow_up_that_never_began_are_free_again(
 
 
 @pytest.mark.parametrize("mute", [False, True], ids=["found at once", "found later"])
-@pytest.mark.parametrize("accepts", [False, True], ids=["never had", "had"])
+@pytest.mark.parametrize("had", ["never", "and works on it", "and nobody knows of it"])
 async def test_comments_of_a_run_that_was_given_up_are_sent_if_the_agent_had_them(
-    board: Board, agent: Agent, hub: Hub, parts: Services, runtime: FakeRuntime, accepts: bool, mute: bool
+    board: Board, agent: Agent, hub: Hub, parts: Services, runtime: FakeRuntime, had: str, mute: bool
 ) -> None:
     agent.work = writes(app__py="one\n2\nthree\n")
     task = await board.task()
@@ -603,7 +608,8 @@ async def test_comments_of_a_run_that_was_given_up_are_sent_if_the_agent_had_the
     made = (await board.viewer.post(f"{task}/change/comments", json=comment)).json()
     [sidecar] = runtime.sidecars.values()
     assert isinstance(sidecar, Unheard)
-    sidecar.drops, sidecar.accepts, sidecar.mute = True, accepts, mute
+    sidecar.drops, sidecar.mute = True, mute
+    sidecar.accepts, sidecar.forgets = had == "and works on it", had == "and nobody knows of it"
     agent.work = writes(app__py="one\nzwei\nthree\n")
     asked = {"comment_ids": [made["id"]], "revision": revision}
     assert (await board.editor.post(f"{task}/follow-up", json=asked)).status_code == 502
@@ -616,9 +622,9 @@ async def test_comments_of_a_run_that_was_given_up_are_sent_if_the_agent_had_the
         assert await comments() == ("open", True)
         sidecar.mute = False
         await Orphans(parts.database, parts.workspaces, parts.agent).end_all()
-    expected = ("sent", True) if accepts else ("open", False)
+    expected = ("open", False) if had == "never" else ("sent", True)
     await eventually(lambda: is_so(comments, expected))
-    if accepts:
+    if sidecar.accepts:
         # What the agent did is kept, although its run was over before.
         await eventually(lambda: has_two_checkpoints(board, task, revision))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import contextmanager
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from vibe_app.clients.pool import Endpoint, Pool, signed, together, told
 from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, TooLarge, Unavailable, VibeError
-from vibe_app.wire import Event, EventType, LiveSessions, SessionState, StartSession
+from vibe_app.wire import Event, EventType, Heard, LiveSessions, SessionState, StartSession
 
 AWAY = "sidecar_away"
 """The code of an `Unavailable` where nothing was sent, as nobody listens."""
@@ -106,6 +107,20 @@ class Agent(Pool):
             Unavailable: The sidecar does not answer.
         """
         return await self._state(endpoint, "POST", f"/sessions/{session_id}/stop", session_id)
+
+    async def heard(self, endpoint: Endpoint, conversation: str, session_id: UUID) -> bool:
+        """Tell whether a conversation has what was said for a session of the board.
+
+        Raises:
+            Unavailable: The sidecar, or OpenCode behind it, does not answer.
+        """
+        path = f"/conversations/{quote(conversation, safe='')}/heard?session={session_id}"
+        try:
+            content = await self._call(endpoint, "GET", path)
+        except NotFound:
+            return False  # a sidecar of an earlier version
+        with _translated(endpoint):
+            return Heard.model_validate_json(content).heard
 
     async def stream(
         self, endpoint: Endpoint, session_id: UUID | str, after: int = 0

@@ -108,12 +108,37 @@ class Attempt:
         try:
             async with asyncio.timeout(self._retry_policy.stop):
                 endpoint = await self._workspaces.ensure(self._session.project_id)
-                return (await self._agent.stop(endpoint, self.sidecar_id)).heard
-        except NotFound:
-            return False
+                return await ended(self._agent, endpoint, self._session, self.sidecar_id)
         except (VibeError, TimeoutError) as error:
             log.info("session %s: it cannot be stopped: %s", self._session.id, error)
             return None
+
+
+async def ended(agent: Agent, endpoint: Endpoint, session: Session, sidecar_id: str) -> bool:
+    """End what a sidecar may still do of an attempt; tell whether its agent had what it was to say.
+
+    Where the sidecar does not know that it had, the conversation itself is asked: a sidecar may have given up
+    waiting for OpenCode, or died, just while that took the message.
+
+    Args:
+        agent: Talks to the sidecar.
+        endpoint: Where that is.
+        session: The session, with the conversation that it goes on with.
+        sidecar_id: Which attempt of it.
+
+    Raises:
+        Unavailable: The sidecar, or OpenCode, does not answer.
+    """
+    conversation = session.conversation_id
+    try:
+        state = await agent.stop(endpoint, sidecar_id)
+    except NotFound:
+        pass
+    else:
+        if state.heard:
+            return True
+        conversation = state.conversation or conversation
+    return conversation is not None and await agent.heard(endpoint, conversation, session.id)
 
 
 def sidecar_id_of(session_id: UUID, attempt: int) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from uuid import UUID
 
 from sqlalchemy import select
@@ -29,7 +30,7 @@ from vibe_app.clients.sidecar import Agent
 from vibe_app.db import Database
 from vibe_app.errors import NotFound, VibeError
 from vibe_app.jobs.registry import Hold, Job
-from vibe_app.runs.attempt import sidecar_id_of
+from vibe_app.runs.attempt import ended, sidecar_id_of
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
 
@@ -81,7 +82,8 @@ class Orphans:
                 known = await self._agent.known(endpoint)
                 for sidecar_id in await _over(self._database, (each.session_id for each in known.sessions)):
                     log.warning("session %s is over, but its workspace works on it: ending it", sidecar_id)
-                    await _end(self._agent, endpoint, sidecar_id)
+                    with suppress(NotFound):
+                        await self._agent.stop(endpoint, sidecar_id)
                 kept = known.kept[:_DROPPED_AT_ONCE]
                 await self._settle(
                     project_id, endpoint, [*kept, *(each.session_id for each in known.sessions)]
@@ -97,21 +99,14 @@ class Orphans:
             known = [session_id for session_id, _ in dict(filter(None, map(_attempt, sidecar_ids))).values()]
             heard = dict.fromkeys(await session_queries.over_before_they_started(db, known), True)
             unsettled = await change_queries.unsettled(db, project_id)
-        for session_id, attempt in unsettled:
-            if session_id not in heard:
-                heard[session_id] = await _end(self._agent, endpoint, sidecar_id_of(session_id, attempt))
+        for session in unsettled:
+            if session.id not in heard:
+                sidecar_id = sidecar_id_of(session.id, session.attempt)
+                heard[session.id] = await ended(self._agent, endpoint, session, sidecar_id)
         for session_id, had in heard.items():
             async with self._database.transaction() as db:
                 await change_queries.settle(db, session_id, had)
                 db.announce(f"session:{session_id}")
-
-
-async def _end(agent: Agent, endpoint: Endpoint, sidecar_id: str) -> bool:
-    """End a session of a sidecar; tell whether its agent had what it was to say."""
-    try:
-        return (await agent.stop(endpoint, sidecar_id)).heard
-    except NotFound:
-        return False
 
 
 async def _over(database: Database, sidecar_ids: Iterable[str]) -> list[str]:

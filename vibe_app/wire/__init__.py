@@ -156,6 +156,12 @@ class SessionState(BaseModel):
     summary: str = Field(default="", description="The agent's last message, as Markdown")
 
 
+class Heard(BaseModel):
+    """Answer of `GET /conversations/{id}/heard?session=`: does it hold what was said for that session?"""
+
+    heard: bool
+
+
 class Refusal(TypedDict, total=False):
     """What a service of a workspace answers with a status of 400 and above."""
 

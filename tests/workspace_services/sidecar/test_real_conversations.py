@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -226,6 +227,32 @@ async def test_a_message_is_said_whole_until_its_conversation_has_it(
     assert output(await asking.events(again)) == "Done.\n"
     assert "Go on." in asked(provider)[-1]
     assert sum("See to PRIMROSE." in text for text in asked(provider)) == 1
+
+
+async def test_a_conversation_tells_whether_it_has_what_was_said_for_a_session(
+    asking: Stack, provider: Provider
+) -> None:
+    """The sidecar has nothing of it any more, and its tree is gone."""
+    conversation = await first(asking, provider, 15)
+    provider.reset(lambda *_: says("Done."))
+    more = {"tree": 15, "conversation": conversation, "spends_for": "the-session"}
+    session = await asking.begin("See to PRIMROSE.", **more)
+    await asking.events(session)
+
+    async def heard(of: str, said_for: str) -> bool:
+        async with asking.client() as client:
+            answer = await client.get(f"/conversations/{of}/heard", params={"session": said_for})
+            assert answer.status_code == 200, answer.text
+            return answer.json()["heard"]
+
+    async with asking.client() as client:
+        assert (await client.delete(f"/sessions/{session}")).status_code == 200
+        assert (await client.delete("/trees/15")).status_code == 200
+    shutil.rmtree(asking.tree(15))
+    assert await heard(conversation, "the-session")
+    assert not await heard(conversation, "another-session")
+    assert not await heard("ses_0000000000000000000000000", "the-session")
+    assert not await heard("no-conversation", "the-session")
 
 
 async def test_a_repeated_message_is_not_taken_for_that_of_another_session(

@@ -187,22 +187,22 @@ async def release_comments(db: AsyncSession, session_id: UUID) -> None:
     await _move_comments(db, session_id, session_id=None)
 
 
-async def unsettled(db: AsyncSession, project_id: UUID) -> list[tuple[UUID, int]]:
-    """Sessions of a project that are over, and it is not known whether the agent has their comments.
-
-    Each with the number of its last attempt.
-    """
-    rows = await db.execute(
-        select(col(Session.id), col(Session.attempt))
-        .join(Comment, col(Comment.session_id) == col(Session.id))
-        .where(
-            col(Comment.project_id) == project_id,
-            col(Comment.state) == str(CommentState.OPEN),
+async def unsettled(db: AsyncSession, project_id: UUID) -> list[Session]:
+    """Sessions of a project that are over, and it is not known whether the agent has their comments."""
+    rows = await db.scalars(
+        select(Session).where(
+            col(Session.project_id) == project_id,
             col(Session.status).not_in(sorted(map(str, LIVE))),
+            col(Session.id).in_(
+                select(col(Comment.session_id)).where(
+                    col(Comment.project_id) == project_id,
+                    col(Comment.state) == str(CommentState.OPEN),
+                    col(Comment.session_id).is_not(None),
+                )
+            ),
         )
-        .distinct()
     )
-    return [(session_id, attempt) for session_id, attempt in rows.all()]
+    return list(rows)
 
 
 async def settle(db: Transaction, session_id: UUID, heard: bool) -> None:

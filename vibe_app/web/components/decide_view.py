@@ -128,9 +128,7 @@ def _accept_dialog() -> rx.Component:
             _lost(),
             rx.el.div(
                 rx.alert_dialog.cancel(rx.button("Cancel", variant="soft", color_scheme="gray")),
-                rx.alert_dialog.action(
-                    rx.button("Accept", color_scheme="green", on_click=DecideState.accept)
-                ),
+                rx.alert_dialog.action(rx.button("Accept", on_click=DecideState.accept)),
                 class_name="v-row v-end",
             ),
             max_width="440px",
@@ -168,7 +166,6 @@ def decision_bar(task_id: Any, talks: Any, can_edit: Any) -> rx.Component:
         rx.button(
             rx.icon("check", size=16, aria_hidden="true"),
             "Accept",
-            color_scheme="green",
             on_click=DecideState.ask("accept"),
         ),
         class_name="v-row v-end v-decisions",
@@ -407,9 +404,7 @@ def dropped_dialog(project_path: Any) -> rx.Component:
                         ],
                     )
                 ),
-                rx.alert_dialog.action(
-                    rx.button("Accept", color_scheme="green", on_click=DecideState.decide_dropped("accept"))
-                ),
+                rx.alert_dialog.action(rx.button("Accept", on_click=DecideState.decide_dropped("accept"))),
                 class_name="v-row v-end",
             ),
             max_width="480px",

@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Send
 
 from vibe_app import errors
-from vibe_app.wire import Event, LiveSessions, SessionState, StartSession, iso, whole
+from vibe_app.wire import Event, Heard, LiveSessions, SessionState, StartSession, iso, whole
 from vibe_app.workspace_services.common.serving import Proving
 from vibe_app.workspace_services.sidecar.gateway import Gateway
 from vibe_app.workspace_services.sidecar.opencode import OpenCode
@@ -143,6 +143,7 @@ def create_app(config: Config) -> FastAPI:
     app.add_exception_handler(Exception, _fault)
     _health(app, service)
     app.include_router(_session_routes(service), dependencies=[_bearer(config.token)])
+    app.include_router(_conversation_routes(service), dependencies=[_bearer(config.token)])
     app.include_router(_tree_routes(service), dependencies=[_bearer(config.token)])
     app.include_router(_output_routes(service), dependencies=[_bearer(config.token)])
     if config.rehearsal_key:
@@ -206,6 +207,16 @@ def _session_routes(service: Service) -> APIRouter:
                 )
             after = whole(last_event_id)
         return _EventStream(_frames(session, after), media_type="text/event-stream", headers=_STREAM_HEADERS)
+
+    return router
+
+
+def _conversation_routes(service: Service) -> APIRouter:
+    router = APIRouter(prefix="/conversations")
+
+    @router.get("/{conversation}/heard")
+    async def heard(conversation: str, session: str) -> Heard:
+        return Heard(heard=await service.heard(conversation, session))
 
     return router
 

@@ -19,7 +19,12 @@ from vibe_app.workspace_services.sidecar.commands import Commands
 from vibe_app.workspace_services.sidecar.gateway import Gateway
 from vibe_app.workspace_services.sidecar.instances import Instances
 from vibe_app.workspace_services.sidecar.journal import End
-from vibe_app.workspace_services.sidecar.opencode import OpenCode, OpenCodeError, OpenCodeGone
+from vibe_app.workspace_services.sidecar.opencode import (
+    OpenCode,
+    OpenCodeError,
+    OpenCodeGone,
+    OpenCodeMissing,
+)
 from vibe_app.workspace_services.sidecar.progress import SILENCE
 from vibe_app.workspace_services.sidecar.run import First, Run, Surroundings
 from vibe_app.workspace_services.sidecar.sessions import Session, SessionStore
@@ -27,6 +32,7 @@ from vibe_app.workspace_services.sidecar.sweep import Meant, end_command, open_c
 from vibe_app.workspace_services.sidecar.sweeper import commands_beside, end_beside, sweep_beside
 from vibe_app.workspace_services.sidecar.talks import begin
 from vibe_app.workspace_services.sidecar.tool_outputs import ToolOutputs
+from vibe_app.workspace_services.sidecar.turn import heard
 from vibe_app.workspace_services.sidecar.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -205,6 +211,25 @@ class Service:
         if run := self._runs.get(session_id):
             await run.stop()
         return session.state()
+
+    async def heard(self, conversation: str, session: str) -> bool:
+        """Tell whether a conversation has what was said for a session of the board.
+
+        A start that was given up leaves no session here, yet OpenCode may have taken its message.
+
+        Raises:
+            Unavailable: OpenCode does not say.
+        """
+        # OpenCode answers an id of another form with status 500.
+        if not conversation.startswith("ses_"):
+            return False
+        async with self._starting:
+            try:
+                return heard(await self._client.messages(conversation), session)
+            except OpenCodeMissing:
+                return False
+            except OpenCodeError as error:
+                raise Unavailable(f"{error}.", "opencode_not_ready") from error
 
     async def release(self, tree: int) -> None:
         """End OpenCode's instance of a card's tree, which is about to go.
