@@ -19,6 +19,7 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.errors import NotFound
 from vibe_app.runs import event_log as feed_module
+from vibe_app.runs.ending import Ending
 from vibe_app.runs.event_log import PAGE, Batch, Entry, EventLog, Lease
 from vibe_app.runs.queue import Queue
 from vibe_app.runs.record import Record
@@ -167,7 +168,7 @@ async def test_the_end_is_seen_behind_what_was_in_memory(rig: Rig) -> None:
     async with asyncio.timeout(2), aclosing(rig.event_log.follow(session.id)) as batches:
         await anext(batches)
         await rig.event_log.append(lease, entries(2))
-        await Record(lease, row, rig.database, rig.event_log).end(SessionStatus.CANCELLED)
+        await Record(lease, row, rig.database, rig.event_log).end(Ending(SessionStatus.CANCELLED))
         assert not (await anext(batches)).final
         last = await anext(batches)
     assert last.final

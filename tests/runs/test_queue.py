@@ -20,6 +20,7 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.schemas import SessionCard
 from vibe_app.db import db_clock
 from vibe_app.errors import LeaseLost
+from vibe_app.runs.ending import Ending
 from vibe_app.runs.event_log import Entry, Lease, Taken
 from vibe_app.runs.queue import Queue
 from vibe_app.runs.record import Record
@@ -54,7 +55,7 @@ async def change(rig: Rig, session: UUID, **values: object) -> None:
 
 
 async def finish(rig: Rig, lease: Lease, row: Session) -> None:
-    await Record(lease, row, rig.database, rig.event_log).end(SessionStatus.CANCELLED)
+    await Record(lease, row, rig.database, rig.event_log).end(Ending(SessionStatus.CANCELLED))
 
 
 async def test_the_order_is_priority_then_age(rig: Rig) -> None:
@@ -254,7 +255,7 @@ async def test_an_old_lease_writes_nothing(rig: Rig) -> None:
     for write in (
         record.started(),
         record.repeat(1.0, "no", "agent_lost", None),
-        record.end(SessionStatus.FAILED, "no"),
+        record.end(Ending(SessionStatus.FAILED, "no")),
     ):
         with pytest.raises(LeaseLost):
             await write

@@ -29,17 +29,17 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.board.spending import queries as spending_queries
 from vibe_app.board.spending.limits import MOST_USD, nano
 from vibe_app.board.tasks.models import Task
-from vibe_app.changes.trees import Kept, Prepared, columns_of
+from vibe_app.changes.trees import Prepared
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database, Transaction, db_clock, rows_changed
 from vibe_app.errors import LeaseLost, Unavailable
+from vibe_app.runs.ending import Ending
 from vibe_app.runs.event_log import EventLog
 from vibe_app.runs.writer import Entry, Lease, Taken, fence
 from vibe_app.wire import (
     Event,
     EventType,
     Failure,
-    SessionState,
     Steps,
     Usage,
     clean_text,
@@ -51,7 +51,6 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 REASON_CHARS = 2000
-SUMMARY_CHARS = 64 << 10
 _LOST = "This run belongs to somebody else now, or is over."
 
 
@@ -238,24 +237,11 @@ class Record:
         words = self._hide(plain_text(reason))[:REASON_CHARS].rstrip(" .")
         sentence = f"Attempt {attempt} failed: {words}. Trying again in {max(1, round(delay))} s."
         entry = Entry(EventType.STATUS, sentence, now())
-        values = {"attempt": attempt + 1, "failure": failure, "cursor": 0}
 
         async def write() -> None:
             async with self._database.transaction() as db:
                 await self._event_log.append_in(db, self.lease, [entry])
-                await db.execute(
-                    update(Session)
-                    .where(fence(self.lease))
-                    .values(
-                        owner=None,
-                        lease_until=0.0,
-                        not_before=db_clock() + delay,
-                        **values,
-                        **await self._spent(db, usage),
-                    )
-                    .execution_options(synchronize_session=False)
-                )
-                db.announce("queue", *self._topics)
+                await self._put_back(db, delay, usage, failure=failure)
 
         await self.insist(write)
 
@@ -273,63 +259,52 @@ class Record:
         self.closing = True
         words = self._hide(plain_text(reason))[:REASON_CHARS].rstrip()
         sentence = f"{words} The run starts anew then; its place is free for others meanwhile."
-        values = {
-            "attempt": self._session.attempt + 1,
-            "failure": Failure.PROVIDER_WAIT.value,
-            "cursor": 0,
-            "waits": (self._session.waits or 0) + 1,
-        }
+        waits = (self._session.waits or 0) + 1
 
         async def write() -> None:
             async with self._database.transaction() as db:
                 await self._event_log.append_in(db, self.lease, [Entry(EventType.STATUS, sentence, now())])
-                await db.execute(
-                    update(Session)
-                    .where(fence(self.lease))
-                    .values(
-                        owner=None,
-                        lease_until=0.0,
-                        not_before=db_clock() + delay,
-                        wait_from=db_clock(),
-                        **values,
-                        **await self._spent(db, usage),
-                    )
-                    .execution_options(synchronize_session=False)
-                )
-                db.announce("queue", *self._topics)
+                failure = Failure.PROVIDER_WAIT.value
+                await self._put_back(db, delay, usage, failure=failure, waits=waits, wait_from=db_clock())
 
         await self.insist(write)
 
-    async def end(
-        self,
-        target: SessionStatus,
-        reason: str | None = None,
-        failure: str | None = None,
-        usage: Usage | None = None,
-        remark: str = "",
-        state: SessionState | None = None,
-        kept: Kept | None = None,
-        unkept: bool = False,
-        unsettled: bool = False,
-    ) -> None:
+    async def _put_back(self, db: Transaction, delay: float, usage: Usage | None, **values: Any) -> None:
+        """Have the session claimed again after `delay` seconds, as the next attempt.
+
+        Args:
+            db: The transaction to do it in.
+            delay: Seconds until then.
+            usage: What this attempt consumed.
+            values: More columns to set.
+        """
+        await db.execute(
+            update(Session)
+            .where(fence(self.lease))
+            .values(
+                owner=None,
+                lease_until=0.0,
+                not_before=db_clock() + delay,
+                attempt=self._session.attempt + 1,
+                cursor=0,
+                **values,
+                **await self._spent(db, usage),
+            )
+            .execution_options(synchronize_session=False)
+        )
+        db.announce("queue", *self._topics)
+
+    async def end(self, ending: Ending) -> None:
         """End the session, write its last line and move its card, in one transaction.
 
         Args:
-            target: One of the final statuses.
-            reason: Why it failed.
-            failure: The kind of the failure.
-            usage: What this attempt consumed.
-            remark: An error of the engine's own to write before the last line.
-            state: What the sidecar says of it at its end.
-            kept: What it left in its tree.
-            unkept: Whether that is still to be kept, as it could not be just now.
-            unsettled: Whether it is not known yet if the agent had what it was to say.
+            ending: How it ends.
 
         Raises:
             LeaseLost: The lease does not hold any more.
         """
         self.closing = True
-        error = self._hide(plain_text(reason))[:REASON_CHARS] if reason else None
+        error = self._hide(plain_text(ending.reason))[:REASON_CHARS] if ending.reason else None
         words = {
             SessionStatus.COMPLETED: "Session completed",
             SessionStatus.CANCELLED: "Session cancelled",
@@ -339,40 +314,40 @@ class Record:
         async def write() -> None:
             output = await self._event_log.output_text(self.lease.session_id)
             async with self._database.transaction() as db:
-                if remark:
+                if ending.remark:
                     await self._event_log.append_in(
-                        db, self.lease, [Entry(EventType.ERROR, self._hide(remark), now())]
+                        db, self.lease, [Entry(EventType.ERROR, self._hide(ending.remark), now())]
                     )
                 session = await db.scalar(select(Session).where(fence(self.lease)))
                 if session is None:
                     raise LeaseLost(_LOST)
-                if state is not None and state.heard:
+                if ending.state is not None and ending.state.heard:
                     await change_queries.comments_sent(db, self.lease.session_id)
                 await end_session(
                     db,
                     session,
-                    target,
+                    ending.target,
                     fence(self.lease),
                     error=error,
-                    final_text=words[target],
-                    failure=failure,
+                    final_text=words[ending.target],
+                    failure=ending.failure,
                     output=output,
-                    unsettled=unsettled,
-                    asking=state.asking if state and target is SessionStatus.COMPLETED else None,
-                    **self._said(state),
-                    **(_of_round(kept) if kept else {}),
-                    **await self._spent(db, usage),
+                    unsettled=ending.unsettled,
+                    **ending.of_session(self._hide),
+                    **await self._spent(db, ending.usage),
                 )
                 if session.change_id is not None:
-                    await self._write_change(db, session.change_id, state, kept)
-                    if unkept:
-                        waits = col(Change.intent).is_(None)
-                        await change_queries.write(
-                            db, session.change_id, waits, intent="keep", intent_at=now()
-                        )
-                        db.announce(change_queries.CHANGES)
+                    await self._write_change(db, session.change_id, ending)
 
         await self.insist(write)
+
+    async def _write_change(self, db: Transaction, change_id: UUID, ending: Ending) -> None:
+        if values := ending.of_change():
+            await change_queries.write(db, change_id, **values)
+        if ending.unkept:
+            waits = col(Change.intent).is_(None)
+            await change_queries.write(db, change_id, waits, intent="keep", intent_at=now())
+            db.announce(change_queries.CHANGES)
 
     async def settle(self, heard: bool) -> None:
         """Note of the session, which is over, whether the agent had what it was to say."""
@@ -383,28 +358,6 @@ class Record:
                 db.announce(*self._topics)
 
         await self.insist(write)
-
-    def _said(self, state: SessionState | None) -> dict[str, Any]:
-        """What the sidecar says of a session at its end, as columns."""
-        if state is None:
-            return {}
-        values: dict[str, Any] = {}
-        if state.summary:
-            values["summary"] = self._hide(clean_text(state.summary))[:SUMMARY_CHARS]
-        if state.steps:
-            values["steps"] = state.steps.model_dump()
-        return values
-
-    async def _write_change(
-        self, db: Transaction, change_id: UUID, state: SessionState | None, kept: Kept | None
-    ) -> None:
-        values: dict[str, Any] = {}
-        if state is not None and state.prepared:
-            values["prepared"] = True
-        if kept is not None:
-            values |= columns_of(kept)
-        if values:
-            await change_queries.write(db, change_id, **values)
 
     def _hide(self, text: str) -> str:
         return hide(text, self.hidden)
@@ -443,12 +396,3 @@ class Record:
                 log.warning("session %s waits for the database: %s", self.lease.session_id, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
-
-
-def _of_round(kept: Kept) -> dict[str, Any]:
-    return {
-        "revision_after": kept.revision,
-        "round_files": kept.round.count,
-        "round_additions": kept.round.additions,
-        "round_deletions": kept.round.deletions,
-    }

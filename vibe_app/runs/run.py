@@ -12,6 +12,7 @@ import logging
 import random
 from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -39,11 +40,12 @@ from vibe_app.errors import (
 )
 from vibe_app.runs.attempt import Attempt
 from vibe_app.runs.copying import Lost
+from vibe_app.runs.ending import Ending
 from vibe_app.runs.following import Following
 from vibe_app.runs.record import Record
 from vibe_app.runs.retry_policy import MAX_CRASHES, MAX_REPEATS, TRIES, WAITS, RetryPolicy
 from vibe_app.runs.spending import Counting
-from vibe_app.wire import RETRYABLE, Failure, SessionState, SidecarStatus, StartSession, Usage, now
+from vibe_app.wire import RETRYABLE, Failure, SessionState, SidecarStatus, StartSession, now
 from vibe_app.workspaces.runtimes.base import Endpoint
 from vibe_app.workspaces.service import Workspaces
 
@@ -151,7 +153,7 @@ class Run:
             state = await self._follow(state)
         except _Stopped:
             heard = await self._attempt.silence()
-            await self._end(SessionStatus.CANCELLED)
+            await self._end(Ending(SessionStatus.CANCELLED))
             await self._settle(heard)
         except Lost as lost:
             await self._give_up(lost)
@@ -249,26 +251,16 @@ class Run:
                     raise
             await asyncio.sleep(self._retry_policy.reconnect)
 
-    async def _end(
-        self,
-        target: SessionStatus,
-        reason: str | None = None,
-        failure: str | None = None,
-        usage: Usage | None = None,
-        remark: str = "",
-        state: SessionState | None = None,
-    ) -> None:
-        """Keep what is in the tree, then end the session; `Record.end` has the arguments."""
-        kept, unkept = None, False
+    async def _end(self, ending: Ending) -> None:
+        """Keep what is in the tree, then end the session."""
         if self._begun:
             try:
-                kept = await self._keep()
+                ending = replace(ending, kept=await self._keep())
             except VibeError as error:
                 log.warning("session %s: what it left was not kept: %s", self._session.id, error)
                 said = f"What it changed is not kept as a checkpoint yet: {error.message} It is in the tree."
-                remark, unkept = f"{remark} {said}".strip(), True
-        unsettled = self._attempt.unsettled
-        await self.record.end(target, reason, failure, usage, remark, state, kept, unkept, unsettled)
+                ending = replace(ending, remark=f"{ending.remark} {said}".strip(), unkept=True)
+        await self.record.end(replace(ending, unsettled=self._attempt.unsettled))
 
     async def _hand_over(self) -> None:
         """Tell the gateway what the session may spend, before anything that costs begins."""
@@ -331,9 +323,9 @@ class Run:
         await self._count_the_rest()
         self._attempt.heard = self._attempt.heard or state.heard
         if state.status is SidecarStatus.COMPLETED:
-            await self._end(SessionStatus.COMPLETED, usage=state.usage, state=state)
+            await self._end(Ending(SessionStatus.COMPLETED, usage=state.usage, state=state))
         elif state.status is SidecarStatus.CANCELLED or self.stop.is_set():
-            await self._end(SessionStatus.CANCELLED, usage=state.usage, state=state)
+            await self._end(Ending(SessionStatus.CANCELLED, usage=state.usage, state=state))
             await self._settle(state.heard)
         else:
             reason = state.error or "The agent failed without saying why."
@@ -374,9 +366,10 @@ class Run:
         if state is None and first:
             heard = await self._attempt.silence()
         if self.stop.is_set():
-            await self._end(SessionStatus.CANCELLED, usage=usage, remark=lost.remark, state=state)
+            ending = Ending(SessionStatus.CANCELLED, usage=usage, remark=lost.remark, state=state)
         else:
-            await self._end(SessionStatus.FAILED, reason, failure, usage, lost.remark, state)
+            ending = Ending(SessionStatus.FAILED, reason, failure, usage, lost.remark, state)
+        await self._end(ending)
         if state is None and not first:
             heard = await self._attempt.silence()
         await self._settle(heard)
