@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from secrets import token_hex
 
@@ -41,17 +42,24 @@ def migrate(url: str) -> None:
     subprocess.run([sys.executable, "-c", upgrade, "db", "upgrade"], cwd=ROOT, env=environment, check=True)
 
 
-async def on_postgresql(seed: str, seconds: float) -> Outcome:
-    """Soak three replicas on a PostgreSQL of their own."""
+@contextmanager
+def own_postgresql() -> Generator[tuple[postgres.Server, str]]:
+    """A PostgreSQL of one's own for as long as this lasts, and a migrated database of it."""
     server = postgres.Server(postgres.bring())
     try:
         server.start()
         with server.database() as url:
             migrate(url)
-            course = Course("postgresql", 3, seed, plans.scripted, FAULTS, seconds, sessions=_least(seconds))
-            return await soak(course, f"{url}&application_name=soak", say, server)
+            yield server, f"{url}&application_name=soak"
     finally:
         server.close()
+
+
+async def on_postgresql(seed: str, seconds: float) -> Outcome:
+    """Soak three replicas on a PostgreSQL of their own."""
+    with own_postgresql() as (server, url):
+        course = Course("postgresql", 3, seed, plans.scripted, FAULTS, seconds, sessions=_least(seconds))
+        return await soak(course, url, say, server)
 
 
 def _least(seconds: float) -> int:
@@ -78,31 +86,18 @@ async def of_rounds(seed: str, rounds: int) -> Outcome:
 
 async def of_rounds_on_postgresql(seed: str, rounds: int) -> Outcome:
     """The same on a PostgreSQL of its own."""
-    server = postgres.Server(postgres.bring())
-    try:
-        server.start()
-        with server.database() as url:
-            migrate(url)
-            course = Rounds("rounds-postgresql", seed, rounds, rounds // 2)
-            return await soak_rounds(course, f"{url}&application_name=soak", say)
-    finally:
-        server.close()
+    with own_postgresql() as (_, url):
+        return await soak_rounds(Rounds("rounds-postgresql", seed, rounds, rounds // 2), url, say)
 
 
 async def with_opencode(seed: str, seconds: float) -> Outcome:
     """Soak three replicas on PostgreSQL around the real agent with the rehearsal model."""
-    server = postgres.Server(postgres.bring())
-    try:
-        server.start()
-        with server.database() as url:
-            migrate(url)
-            course = Course(
-                "opencode", 3, seed, plans.rehearsed, FAULTS, seconds,
-                pause=(3.0, 8.0), limits=(2, 3), installation_limit=4, hands=6,
-            )  # fmt: skip
-            return await soak_opencode(course, f"{url}&application_name=soak", say, server)
-    finally:
-        server.close()
+    with own_postgresql() as (server, url):
+        course = Course(
+            "opencode", 3, seed, plans.rehearsed, FAULTS, seconds,
+            pause=(3.0, 8.0), limits=(2, 3), installation_limit=4, hands=6,
+        )  # fmt: skip
+        return await soak_opencode(course, url, say, server)
 
 
 def show(name: str, outcome: Outcome) -> None:
