@@ -24,12 +24,14 @@ test: setup ## Set up what is missing, then check style and types and run the te
 test-browser: setup ## Try the pages in a real browser, with real servers and the real OpenCode
 	@$(BIN)/vibe setup
 	@$(BIN)/python tools/chromium.py
+	@$(BIN)/python tools/sshd.py
 	@$(BIN)/python tools/check.py browser
 
 test-cluster: setup ## Try pods with their real processes, the container image and the wheel (needs root; brings podman)
 	@$(BIN)/vibe setup
 	@$(BIN)/python tools/chromium.py
 	@$(BIN)/python tools/podman.py
+	@$(BIN)/python tools/sshd.py
 	@$(BIN)/python tools/check.py cluster
 
 test-replicas: setup ## Try several servers and workers, and the soaks in short: replicas killed, frozen and cut off

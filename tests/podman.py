@@ -125,6 +125,11 @@ class Podman:
         """What podman says of a container or an image."""
         return json.loads(self("inspect", what))[0]
 
+    @property
+    def gateway(self) -> str:
+        """This machine's end of the network that containers are in; it is there while one of them runs."""
+        return json.loads(self("network", "inspect", "podman"))[0]["subnets"][0]["gateway"]
+
     def base(self) -> str:
         """Have the image that everything is built from, and return where it is from.
 

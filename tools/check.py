@@ -43,6 +43,7 @@ APART = {
         "tests/e2e/test_cluster.py",
         "tests/workspaces/runtimes/kubernetes/test_pods.py",
         "tests/workspaces/runtimes/kubernetes/test_pod_sessions.py",
+        "tests/workspaces/runtimes/kubernetes/test_pod_keys.py",
         "tests/image",
         "tests/cli/test_wheel.py",
     ],

@@ -194,16 +194,17 @@ def _reaches(rules: list[dict[str, Any]], address: str, port: int) -> bool:
     return False
 
 
-def test_workspaces_reach_https_outside_and_no_private_range():
+def test_workspaces_reach_https_and_ssh_outside_and_no_private_range():
     rules = the(BASE, "NetworkPolicy", "workspaces")["spec"]["egress"]
     assert all(rule.get("to") and rule.get("ports") for rule in rules)
     for address in ("1.1.1.1", "140.82.121.4", "2606:4700::1111"):
         assert _reaches(rules, address, 443)
+        assert _reaches(rules, address, 22)
         assert not _reaches(rules, address, 80)
-        assert not _reaches(rules, address, 22)
     private = ["10.0.0.1", "172.16.0.1", "172.31.255.254", "192.168.1.1", "100.64.0.1", "169.254.169.254"]
     for address in (*private, "127.0.0.1", "fd00::1", "fe80::1", "::1", "::ffff:10.0.0.1", "224.0.0.1"):
         assert not _reaches(rules, address, 443), address
+        assert not _reaches(rules, address, 22), address
     assert _reaches(rules, "169.254.20.10", 53)
 
 

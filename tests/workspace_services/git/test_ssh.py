@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from vibe_app.configuration import deploy_keys
 from vibe_app.errors import InvalidRequest, Unavailable
 from vibe_app.networks import networks
 from vibe_app.wire import git as wire
-from vibe_app.workspace_services.git import host_keys, remotes
+from vibe_app.workspace_services.git import host_keys, remotes, ssh
 from vibe_app.workspace_services.git.hub import Hub
 from vibe_app.workspace_services.git.making import make_workspace
 from vibe_app.workspaces.runtimes.base import WorkspaceSpec
@@ -134,6 +135,29 @@ async def test_the_key_is_in_no_command_no_environment_and_no_folder(
     # Two files for each of two gits, which nobody else may read, and which have no name anywhere.
     assert set(files.read_text().splitlines()) == {"600 0"}
     assert secret_of(team.key).encode() not in written(tmp_path / "ws")
+
+
+async def test_a_user_without_a_name_is_given_one(
+    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As containers run under whatever number they are told."""
+
+    def nobody(number: int) -> pwd.struct_passwd:
+        raise KeyError(number)
+
+    seen, url = tmp_path / "seen", team.url
+    monkeypatch.setattr(Team, "url", url)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    ssh_that_looks(tmp_path, monkeypatch, f"id -un >>{seen}")
+    hub = await cloned(team, tmp_path / "ws", team.credential())
+    assert (hub.base / "a.txt").read_text() == "one\n"
+    assert set(seen.read_text().splitlines()) == {"vibe"}
+
+
+def test_where_none_can_be_given_it_is_said_what_to_do() -> None:
+    said = ssh.refusal("No user exists for uid 12345\r\nfatal: Could not read from remote", "example.org")
+    assert "install nss_wrapper" in said
+    assert "(Debian: libnss-wrapper)" in said
 
 
 async def test_a_key_that_is_not_let_in(team: Team, tmp_path: Path) -> None:

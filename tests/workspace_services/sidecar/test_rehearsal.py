@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vibe_app.board.changes.wording import solve_prompt
+from vibe_app.board.changes.wording import join_prompt, solve_prompt
 from vibe_app.workspace_services.sidecar.rehearsal import Answer, Lines, answer, content, target
 from vibe_app.workspace_services.sidecar.rehearsal_api import Rehearsal
 
@@ -66,6 +66,16 @@ def test_told_to_solve_a_conflict_it_brings_the_branch_in_and_keeps_both_sides()
     assert bring.arguments["command"].endswith("git fetch origin && git merge --no-edit origin/release/2.x")
     assert "--diff-filter=U" in solve.arguments["command"]
     assert "git commit --no-edit" in finish.arguments["command"]
+    assert done.only_text
+
+
+def test_told_to_bring_a_branch_together_with_its_remote_it_merges_what_was_fetched() -> None:
+    bring, solve, finish, done = play(join_prompt("release/2.x", 1, 2), ["CONFLICT", "ok", "ok"])
+    fetched = "git fetch origin refs/remotes/origin/release/2.x && git merge --no-edit --no-ff FETCH_HEAD"
+    assert bring.arguments["command"].endswith(fetched)
+    assert "--diff-filter=U" in solve.arguments["command"]
+    assert "git commit --no-edit" in finish.arguments["command"]
+    assert "origin/release/2.x is in" in "".join(map(str, done.texts))
     assert done.only_text
 
 

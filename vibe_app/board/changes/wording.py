@@ -76,8 +76,8 @@ def join_prompt(branch: str, ahead: int, behind: int) -> str:
     """
     return (
         f"The branch `{branch}` and the repository that it comes from have gone different ways: {ahead} "
-        f"commits are only here, {behind} only there, and they conflict. Bring them together in this folder:"
-        f"\n\n"
+        f"{'commit is' if ahead == 1 else 'commits are'} only here, {behind} only there, and they conflict. "
+        f"Bring them together in this folder:\n\n"
         f"1. `git fetch origin refs/remotes/origin/{branch}` gets what is there. It needs no network.\n"
         f"2. `git merge --no-ff FETCH_HEAD`, and solve the conflicts so that what both sides wanted stays "
         f"true. Leave no conflict markers.\n"

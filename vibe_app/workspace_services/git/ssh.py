@@ -4,10 +4,16 @@ Key and host keys are files without a name in memory (memfd_create(2)), which th
 no disk, in no environment and in no command line, and gone with it. ssh closes what it inherits when it
 begins, so it opens them by the path of its parent, which is git: `/proc/$PPID/fd/…`, as the shell has it
 that git starts ssh by. They are of mode 0600, as ssh demands of a key.
+
+ssh refuses to run as a user without a name, which is what many containers run as. There a third file says a
+name, and nss_wrapper (Debian: libnss-wrapper), loaded into this one ssh, has it read in place of /etc/passwd:
+nss_wrapper(1).
 """
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 import sys
 
@@ -15,8 +21,8 @@ from vibe_app.addresses import Address, Credential
 from vibe_app.errors import InvalidRequest
 from vibe_app.networks import Number
 
-KEY, HOSTS = "VIBE_KEY_FD", "VIBE_HOSTS_FD"
-"""Variables that say which descriptors hold the key and the host keys."""
+KEY, HOSTS, USER = "VIBE_KEY_FD", "VIBE_HOSTS_FD", "VIBE_USER_FD"
+"""Variables that say which descriptors hold the key, the host keys, and the name of a user without one."""
 _OPTIONS = (
     "BatchMode=yes",
     "IdentitiesOnly=yes",
@@ -66,7 +72,20 @@ def handed(address: Address, credential: Credential | None, number: Number) -> t
     for name, variable in (("IdentityFile", KEY), ("UserKnownHostsFile", HOSTS)):
         words += ["-o", f'"{name}=/proc/$PPID/fd/${variable}"']
     known = "".join(f"{address.host} {line}\n" for line in credential.host_keys)
-    return " ".join(words), {KEY: credential.token.encode(), HOSTS: known.encode()}
+    held = {KEY: credential.token.encode(), HOSTS: known.encode()}
+    if _nameless():
+        named = ("LD_PRELOAD=libnss_wrapper.so", f"NSS_WRAPPER_PASSWD=/proc/$PPID/fd/${USER}")
+        words = [*named, "NSS_WRAPPER_GROUP=/dev/null", *words]
+        held[USER] = f"vibe:x:{os.getuid()}:{os.getgid()}::/nonexistent:/usr/sbin/nologin\n".encode()
+    return " ".join(words), held
+
+
+def _nameless() -> bool:
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        return True
+    return False
 
 
 def refusal(errors: str, host: str) -> str:
@@ -85,7 +104,10 @@ def refusal(errors: str, host: str) -> str:
             "what is accepted is to be pushed."
         )
     if "No user exists for uid" in errors:
-        return "ssh does not run as a user without a name: run the container as its own user (10001)."
+        return (
+            f"ssh does not run as a user without a name, and {os.getuid()} has none: install nss_wrapper,"
+            " which says one (Debian: libnss-wrapper), or run Vibe as a user that has one."
+        )
     if "cannot run ssh" in errors or "ssh: not found" in errors:
         return "There is no ssh on this machine: install it (Debian: openssh-client)."
     return ""

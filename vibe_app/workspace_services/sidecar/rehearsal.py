@@ -3,7 +3,8 @@
 It plays a language model for the real OpenCode: from the conversation so far it decides
 the next answer, always the same for the same conversation. It looks around, writes the
 file that the task names, checks it and sums up, and says plainly what it is. Told to bring another branch
-in (`git merge origin/main`), it does, and keeps both sides of what conflicts.
+in (`git merge origin/main`), or what was fetched (`git merge --no-ff FETCH_HEAD`), it does, and keeps both
+sides of what conflicts.
 
 A task may also direct it, one line each, in plain words; the steps are played in order:
 
@@ -37,7 +38,8 @@ _FILE = re.compile(
     r"(?<![\w/.-])((?:[\w-][\w.-]*/)*[\w-][\w.-]*"
     r"\.(?:md|txt|py|json|html|css|js|ts|sh|ya?ml|toml|csv|sql|rs|go|java|c|h|cpp|rb))(?![\w/-])"
 )
-_MERGE = re.compile(r"`git merge (origin/[\w./+-]+)`")
+_FETCH = re.compile(r"`git fetch (origin refs/remotes/(origin/[\w./+-]+))`")
+_MERGE = re.compile(r"`git merge (origin/[\w./+-]+|--no-ff FETCH_HEAD)`")
 _DIRECTIVE = re.compile(r"^\s*rehearse:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE)
 # Files that people name by their purpose.
 _WORDS: Mapping[str, str] = {
@@ -98,8 +100,11 @@ def answer(messages: Sequence[Mapping[str, Any]]) -> Answer:
     turn = sum(message.get("role") == "assistant" for message in since)
     results = [_text(message) for message in since if message.get("role") == "tool"]
     if not (directives := _DIRECTIVE.findall(task)):
-        merge = _MERGE.search(task)
-        return _merging(merge[1], turn) if merge else _story(task, turn, results)
+        fetch, merge = _FETCH.search(task), _MERGE.search(task)
+        if merge is None:
+            return _story(task, turn, results)
+        fetched, branch = (fetch[1], fetch[2]) if fetch else ("origin", merge[1])
+        return _merging(fetched, branch, merge[1], turn)
     steps = _steps(map(_directive, directives))
     return steps[turn] if turn < len(steps) else Answer(("The rehearsal is over.",))
 
@@ -196,11 +201,11 @@ def _story(task: str, turn: int, results: Sequence[str]) -> Answer:
     )
 
 
-def _merging(branch: str, turn: int) -> Answer:
+def _merging(fetched: str, branch: str, merged: str, turn: int) -> Answer:
     """Bring a branch in, keep both sides of what conflicts, finish: one step for each turn."""
     if turn == 0:
         kept = "git add --all && git commit --quiet --message 'What I have so far'"
-        bring = _bash(f"{kept}; git fetch origin && git merge --no-edit {branch}", f"Bring {branch} in")
+        bring = _bash(f"{kept}; git fetch {fetched} && git merge --no-edit {merged}", f"Bring {branch} in")
         return replace(bring, texts=(_HELLO, f"I commit what I have, and bring {branch} in.\n"))
     if turn == 1:
         solve = _bash(
