@@ -10,8 +10,8 @@ import click
 from rich.text import Text
 
 from vibe_app.cli.asking import asking_options, client_for, project_id
+from vibe_app.cli.following import EXIT_STATUS, Session
 from vibe_app.cli.options import Fault, console
-from vibe_app.cli.run import EXIT_STATUS, Session
 from vibe_app.wire import clean_text, plain_text
 
 if TYPE_CHECKING:
