@@ -41,8 +41,9 @@ SETTINGS = (
     ("user.email", "vibe@localhost"),
 )
 """What every git is told, whatever the configuration says that it reads."""
-# Whom to trust is no credential: an installation may have a certificate authority of its own.
-_PASSED = ("PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
+# Whom to trust is no credential: an installation may have a certificate authority of its own. A git that is
+# built with GnuTLS, as Debian's, goes by its own names alone.
+_AUTHORITIES = {"GIT_SSL_CAINFO": "SSL_CERT_FILE", "GIT_SSL_CAPATH": "SSL_CERT_DIR"}
 
 
 @dataclass(frozen=True)
@@ -202,25 +203,36 @@ def _in_memory(content: bytes) -> int:
     return descriptor
 
 
+def authorities() -> dict[str, str]:
+    """The variables that say whose certificates are trusted, as far as this process has them."""
+    found = {name: value for name in _AUTHORITIES.values() if (value := os.environ.get(name))}
+    named = ((name, os.environ.get(name) or found.get(usual)) for name, usual in _AUTHORITIES.items())
+    return found | {name: value for name, value in named if value}
+
+
 def environment() -> dict[str, str]:
-    """The variables of every git: nothing of this process's own but how programs are found."""
-    env = {name: os.environ[name] for name in _PASSED if name in os.environ}
-    return env | {
-        # No home: libcurl would take a user's own for want of a name, and find `.netrc` there.
-        "HOME": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "",
-        "SSH_ASKPASS": "",
-        "SSH_ASKPASS_REQUIRE": "never",
-        "GIT_EDITOR": "true",
-        "GIT_PAGER": "cat",
-        # No protocol, unless the call names one.
-        "GIT_ALLOW_PROTOCOL": "none",
-        "LC_ALL": "C",
-    }
+    """The variables of every git; of this process only how programs are found, and whom to trust."""
+    found = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
+    return (
+        found
+        | authorities()
+        | {
+            # No home: libcurl would take a user's own for want of a name, and find `.netrc` there.
+            "HOME": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ASKPASS": "",
+            "SSH_ASKPASS": "",
+            "SSH_ASKPASS_REQUIRE": "never",
+            "GIT_EDITOR": "true",
+            "GIT_PAGER": "cat",
+            # No protocol, unless the call names one.
+            "GIT_ALLOW_PROTOCOL": "none",
+            "LC_ALL": "C",
+        }
+    )
 
 
 async def kill(process: asyncio.subprocess.Process) -> None:

@@ -25,6 +25,7 @@ import vibe_app
 from vibe_app.errors import Unavailable
 from vibe_app.settings import Settings
 from vibe_app.workspace_services.git import checkout, takeover
+from vibe_app.workspace_services.git.program import authorities
 from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.protection import notice
 from vibe_app.workspaces.runtimes import hermetic
@@ -285,6 +286,7 @@ class Services:
             "BUBBLEWRAP": self.bubblewrap,
             "FILES_UPLOAD_MIB": str(self._settings.upload_mib),
             "FILES_ARCHIVE_MIB": str(self._settings.archive_mib),
+            **authorities(),
         }
 
     def found(self) -> set[UUID]:
