@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from uuid import UUID
 
 from sqlalchemy import select
@@ -86,18 +86,64 @@ class Starts:
             Forbidden: The actor may not execute.
         """
         extra = rules.clean_body(instructions, "instructions")
-        _check_key(idempotency_key)
+
+        async def insert(db: Transaction, project: Project, task: Task) -> Session:
+            return await self._insert(db, actor, project, task, extra, idempotency_key)
+
+        return await self._once(actor, project_id, task_id, idempotency_key, "already_active", insert)
+
+    async def _once(
+        self,
+        actor: Actor,
+        project_id: UUID,
+        task_id: UUID,
+        key: str | None,
+        code: str,
+        insert: Callable[[Transaction, Project, Task], Awaitable[Session]],
+    ) -> SessionCard:
+        """Begin a session of a card that the actor may execute, or return the one that the key has begun.
+
+        Args:
+            actor: Who asks.
+            project_id: The board.
+            task_id: The card.
+            key: The idempotency key, if there is one.
+            code: What the conflict is called where another session is live.
+            insert: Begins the session, in the transaction that has checked all this.
+
+        Raises:
+            Conflict: A session of the task is live already, or the key's session was deleted.
+            InvalidRequest: The key is too long.
+            Forbidden: The actor may not execute.
+        """
+        _check_key(key)
         try:
             async with self._database.transaction() as db:
                 project, _ = await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
                 actor.need_execution()
+                # Not locked: who deletes the project holds that first, and would wait for this.
                 task = await task_of(db, project_id, task_id)
-                if idempotency_key and (known := await _by_key(db, task_id, idempotency_key)):
+                if key and (known := await _by_key(db, task_id, key)):
                     return session_view(SessionCard, known, {})
-                session = await self._insert(db, actor, project, task, extra, idempotency_key)
+                session = await insert(db, project, task)
         except IntegrityError as error:
-            return await self._other(error, project_id, task_id, idempotency_key, "already_active")
+            return await self._other(error, project_id, task_id, key, code)
         return session_view(SessionCard, session, {})
+
+    async def _other(
+        self, error: IntegrityError, project_id: UUID, task_id: UUID, key: str | None, code: str
+    ) -> SessionCard:
+        """Return the session that the same key has begun at the same moment.
+
+        Raises:
+            Conflict: It is another one that has begun.
+            NotFound: The card was deleted meanwhile.
+        """
+        async with self._database.read() as db:
+            if key and (known := await _by_key(db, task_id, key)):
+                return session_view(SessionCard, known, {})
+            await task_of(db, project_id, task_id)
+        raise Conflict(_ACTIVE, code) from error
 
     async def _insert(
         self,
@@ -202,34 +248,11 @@ class Starts:
         """
         if not asked.message.strip() and not asked.comment_ids:
             raise InvalidRequest("Write what the agent is to do, or choose comments.", "nothing_to_say")
-        _check_key(idempotency_key)
-        try:
-            async with self._database.transaction() as db:
-                project, _ = await require(db, actor, project_id, ProjectRole.EDITOR, Scope.RUN)
-                actor.need_execution()
-                # Not locked: who deletes the project holds that first, and would wait for this.
-                task = await task_of(db, project_id, task_id)
-                if idempotency_key and (known := await _by_key(db, task_id, idempotency_key)):
-                    return session_view(SessionCard, known, {})
-                session = await self._follow(db, actor, project, task, asked, kind, idempotency_key)
-        except IntegrityError as error:
-            return await self._other(error, project_id, task_id, idempotency_key, "session_live")
-        return session_view(SessionCard, session, {})
 
-    async def _other(
-        self, error: IntegrityError, project_id: UUID, task_id: UUID, key: str | None, code: str
-    ) -> SessionCard:
-        """Return the session that the same key has begun at the same moment.
+        async def insert(db: Transaction, project: Project, task: Task) -> Session:
+            return await self._follow(db, actor, project, task, asked, kind, idempotency_key)
 
-        Raises:
-            Conflict: It is another one that has begun.
-            NotFound: The card was deleted meanwhile.
-        """
-        async with self._database.read() as db:
-            if key and (known := await _by_key(db, task_id, key)):
-                return session_view(SessionCard, known, {})
-            await task_of(db, project_id, task_id)
-        raise Conflict(_ACTIVE, code) from error
+        return await self._once(actor, project_id, task_id, idempotency_key, "session_live", insert)
 
     async def solve(self, actor: Actor, project_id: UUID, task_id: UUID, revision: str | None) -> SessionCard:
         """Have the agent bring the base branch into a card's tree, and solve what conflicts.
