@@ -17,6 +17,7 @@ from vibe_app.errors import Forbidden, NotFound, Unavailable, VibeError
 from vibe_app.wire import now
 from vibe_app.wire.gateway import Budget, Ended, Provider, Tokens, UsageEntry, UsagePage
 from vibe_app.workspace_services.gateway.conversations import Conversations, Kind, conversation_record
+from vibe_app.workspace_services.gateway.entries import Entries
 from vibe_app.workspace_services.gateway.estimates import NOTHING, Estimate, crowded, estimated
 from vibe_app.workspace_services.gateway.journal import Journal, Record
 from vibe_app.workspace_services.gateway.records import (
@@ -28,6 +29,8 @@ from vibe_app.workspace_services.gateway.records import (
     reserved_record,
     seen_record,
     session_record,
+    usage_of,
+    used_record,
 )
 from vibe_app.workspace_services.gateway.wording import exhausted
 
@@ -71,8 +74,8 @@ class Ledger:
         self._accounts: dict[str, Account] = {}
         self._conversations = Conversations(self._accounts)
         self._open: dict[int, Reservation] = {}
-        self._entries: list[UsageEntry] = []
-        self._dropped = self._last = self._confirmed = self._request = self._kept_size = 0
+        self._entries = Entries()
+        self._request = self._kept_size = 0
         self.refused = 0
         self.told = False
         """Whether the sidecar has said since this process's start whose the live conversations are."""
@@ -91,7 +94,7 @@ class Ledger:
     @property
     def last(self) -> int:
         """The number of the newest entry."""
-        return self._last
+        return self._entries.last
 
     @property
     def sessions(self) -> tuple[str, ...]:
@@ -114,7 +117,7 @@ class Ledger:
             Unavailable: The journal cannot be written.
         """
         spent, known = budget.spent, self._accounts.get(session)
-        same = budget.journal == self.journal_id and self._dropped <= budget.after <= self._last
+        same = budget.journal == self.journal_id and self._entries.reach(budget.after)
         if known is not None and not same:
             spent = known.spent
         else:
@@ -288,31 +291,20 @@ class Ledger:
         """
         if reservation.settled:
             return
-        used = tokens or Tokens()
-        cost = None
-        if reservation.free or (tokens is not None and used.total == 0):
-            cost = 0
-        elif tokens is not None:
-            cost = self._prices.nanodollars(reservation.catalogue, reservation.model, used)
-        moment = now()
-        entry = UsageEntry(
-            seq=self._last + 1,
-            session_id=reservation.session or None,
-            conversation=reservation.conversation,
-            provider=reservation.provider,
-            model=reservation.model,
-            status=status,
-            usage=("whole" if tokens is not None else "none") if whole else "part",
-            nanodollars=cost,
-            started_at=reservation.started_at,
-            seconds=max((moment - reservation.started_at).total_seconds(), 0),
-            **used.model_dump(),
+        entry = usage_of(
+            reservation, self.last + 1, status, tokens, self._cost(reservation, tokens), now(), whole=whole
         )
-        self._journal.append(
-            {"kind": "used", "request": reservation.number, "entry": entry.model_dump(mode="json")}
-        )
+        self._journal.append(used_record(reservation, entry))
         reservation.settled = True
         self._used(reservation.number, entry)
+
+    def _cost(self, reservation: Reservation, tokens: Tokens | None) -> int | None:
+        """Return what a request cost in nanodollars; None where that is not known."""
+        if reservation.free or (tokens is not None and tokens.total == 0):
+            return 0
+        if tokens is None:
+            return None
+        return self._prices.nanodollars(reservation.catalogue, reservation.model, tokens)
 
     def release(self, reservation: Reservation) -> None:
         """Take a request back that never left: it does not count.
@@ -341,13 +333,12 @@ class Ledger:
         """
         if journal != self.journal_id:
             after = 0
-        after = min(after, self._last)
-        self._confirmed = max(self._confirmed, after)
+        after = min(after, self.last)
+        self._entries.confirm(after)
         if self._journal.size > max(_COMPACT_FROM, 2 * self._kept_size):
             self._compact()
-        skipped = max(after - self._dropped, 0)
-        found = tuple(self._entries[skipped : skipped + _PAGE])
-        return UsagePage(journal=self.journal_id, entries=found, last=self._last)
+        found = self._entries.after(after, _PAGE)
+        return UsagePage(journal=self.journal_id, entries=found, last=self.last)
 
     def _learn(self, conversation: str, kind: Kind, name: str) -> None:
         if not self._conversations.is_known(conversation, kind, name):
@@ -379,25 +370,21 @@ class Ledger:
     def _used(self, number: int, entry: UsageEntry) -> None:
         if account := self._accounts.get(entry.session_id or TALKS):
             account.spent = added(account.spent, entry)
-        self._keep(entry)
+        self._entries.add(entry)
         self._unreserve(number)
-
-    def _keep(self, entry: UsageEntry) -> None:
-        self._entries.append(entry)
-        self._last = entry.seq
 
     def _compact(self) -> None:
         """Write the journal anew without what is confirmed, or was said again since."""
-        kept = self._entries[self._confirmed - self._dropped :]
         try:
-            self._journal.rewrite(self._snapshot(kept))
+            self._journal.rewrite(self._snapshot())
         except OSError as error:
             _log.warning("The journal cannot be written anew and stays as it is: %s", error.strerror)
             return
-        self._entries, self._dropped, self._kept_size = kept, self._confirmed, self._journal.size
+        self._entries.drop_confirmed()
+        self._kept_size = self._journal.size
 
-    def _snapshot(self, kept: list[UsageEntry]) -> Iterator[Record]:
-        yield {"kind": "dropped", "upto": self._confirmed, "request": self._request}
+    def _snapshot(self) -> Iterator[Record]:
+        yield {"kind": "dropped", "upto": self._entries.confirmed, "request": self._request}
         for account in self._accounts.values():
             yield session_record(account)
         yield from self._conversations.records()
@@ -405,7 +392,7 @@ class Ledger:
             yield reserved_record(reservation)
             if reservation.seen is not None:
                 yield seen_record(reservation)
-        for entry in kept:
+        for entry in self._entries.unconfirmed():
             # Sums hold it already.
             yield {"kind": "kept", "entry": entry.model_dump(mode="json")}
 
@@ -436,9 +423,9 @@ class Ledger:
             case "used":
                 self._used(record["request"], UsageEntry.model_validate(record["entry"]))
             case "kept":
-                self._keep(UsageEntry.model_validate(record["entry"]))
+                self._entries.add(UsageEntry.model_validate(record["entry"]))
             case "dropped":
-                self._dropped = self._last = self._confirmed = record["upto"]
+                self._entries.begin_after(record["upto"])
                 self._request = record["request"]
             case _:
                 pass

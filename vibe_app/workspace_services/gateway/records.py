@@ -110,3 +110,45 @@ def reservation_of(record: Record) -> Reservation:
         model=record["model"],
         started_at=datetime.fromisoformat(record["started_at"]),
     )
+
+
+def usage_of(
+    reservation: Reservation,
+    number: int,
+    status: int,
+    tokens: Tokens | None,
+    cost: int | None,
+    moment: datetime,
+    *,
+    whole: bool,
+) -> UsageEntry:
+    """Return the entry of a request that is over.
+
+    Args:
+        reservation: The request.
+        number: The entry's.
+        status: The provider's; 0 where it gave none.
+        tokens: Its figures; None where there were none.
+        cost: Nanodollars; None where that is not known.
+        moment: When it ended.
+        whole: Whether the answer came to its end.
+    """
+    used = tokens or Tokens()
+    return UsageEntry(
+        seq=number,
+        session_id=reservation.session or None,
+        conversation=reservation.conversation,
+        provider=reservation.provider,
+        model=reservation.model,
+        status=status,
+        usage=("whole" if tokens is not None else "none") if whole else "part",
+        nanodollars=cost,
+        started_at=reservation.started_at,
+        seconds=max((moment - reservation.started_at).total_seconds(), 0),
+        **used.model_dump(),
+    )
+
+
+def used_record(reservation: Reservation, entry: UsageEntry) -> Record:
+    """Write what a request used."""
+    return {"kind": "used", "request": reservation.number, "entry": entry.model_dump(mode="json")}
