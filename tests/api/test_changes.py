@@ -629,6 +629,30 @@ async def test_comments_of_a_run_that_was_given_up_are_sent_if_the_agent_had_the
         await eventually(lambda: has_two_checkpoints(board, task, revision))
 
 
+async def test_a_follow_up_goes_on_in_a_conversation_that_was_begun_without_an_answer(
+    board: Board, agent: Agent, hub: Hub, parts: Services, runtime: FakeRuntime
+) -> None:
+    await parts.workspaces.ensure(UUID(board.project))
+    [sidecar] = runtime.sidecars.values()
+    assert isinstance(sidecar, Unheard)
+    sidecar.drops = sidecar.accepts = True
+    agent.work = writes(app__py="one\n2\nthree\n")
+    task = await board.task()
+    assert (await board.editor.post(f"{task}/execute")).status_code == 502
+    await Orphans(parts.database, parts.workspaces, parts.agent).end_all()
+
+    async def kept() -> bool:
+        return (await change(board, task))["revision"] is not None
+
+    await eventually(kept)
+    sidecar.drops = False
+    await follow(board, task, message="Go on", revision=(await change(board, task))["revision"])
+    first, second = agent.told
+    assert second.conversation == f"ses_{first.session_id[:8]}"
+    sessions = (await board.viewer.get(f"{task}/sessions")).json()["sessions"]
+    assert [each["conversation_id"] for each in sessions] == [second.conversation] * 2
+
+
 async def is_so(found: Callable[[], Awaitable[object]], expected: object) -> bool:
     return await found() == expected
 

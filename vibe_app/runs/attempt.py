@@ -10,6 +10,7 @@ import asyncio
 import logging
 from uuid import UUID
 
+from vibe_app.board.changes.queries import Told
 from vibe_app.board.sessions.models import Session
 from vibe_app.clients.sidecar import AWAY, Agent
 from vibe_app.errors import NotFound, Unavailable, VibeError
@@ -96,12 +97,11 @@ class Attempt:
         except NotFound:
             return
 
-    async def silence(self) -> bool | None:
+    async def silence(self) -> Told | None:
         """End what the agent may still be doing, where its sidecar can be reached in a moment.
 
         Returns:
-            Whether the agent had what it was to say; None where that cannot be said, and the job of
-            `runs.orphans` will see.
+            What it was told; None where that cannot be said, and the job of `runs.orphans` will see.
         """
         if not self.may_work:
             return None
@@ -114,7 +114,7 @@ class Attempt:
             return None
 
 
-async def ended(agent: Agent, endpoint: Endpoint, session: Session, sidecar_id: str) -> bool:
+async def ended(agent: Agent, endpoint: Endpoint, session: Session, sidecar_id: str) -> Told:
     """End what a sidecar may still do of an attempt; tell whether its agent had what it was to say.
 
     Where the sidecar does not know that it had, the conversation itself is asked: a sidecar may have given up
@@ -129,16 +129,16 @@ async def ended(agent: Agent, endpoint: Endpoint, session: Session, sidecar_id: 
     Raises:
         Unavailable: The sidecar, or OpenCode, does not answer.
     """
-    conversation = session.conversation_id
+    conversation = session.conversation_id or ""
     try:
         state = await agent.stop(endpoint, sidecar_id)
     except NotFound:
         pass
     else:
-        if state.heard:
-            return True
         conversation = state.conversation or conversation
-    return conversation is not None and await agent.heard(endpoint, conversation, session.id)
+        if state.heard:
+            return Told(True, conversation)
+    return Told(conversation != "" and await agent.heard(endpoint, conversation, session.id), conversation)
 
 
 def sidecar_id_of(session_id: UUID, attempt: int) -> str:

@@ -97,16 +97,14 @@ class Orphans:
         """Note whether agents had what they were to say, where that was not known at a session's end."""
         async with self._database.read() as db:
             known = [session_id for session_id, _ in dict(filter(None, map(_attempt, sidecar_ids))).values()]
-            heard = dict.fromkeys(await session_queries.over_before_they_started(db, known), True)
-            unsettled = await change_queries.unsettled(db, project_id)
-        for session in unsettled:
-            if session.id not in heard:
-                sidecar_id = sidecar_id_of(session.id, session.attempt)
-                heard[session.id] = await ended(self._agent, endpoint, session, sidecar_id)
-        for session_id, had in heard.items():
+            over = await session_queries.over_before_they_started(db, known)
+            over += await change_queries.unsettled(db, project_id)
+        for session in {each.id: each for each in over}.values():
+            sidecar_id = sidecar_id_of(session.id, session.attempt)
+            told = await ended(self._agent, endpoint, session, sidecar_id)
             async with self._database.transaction() as db:
-                await change_queries.settle(db, session_id, had)
-                db.announce(f"session:{session_id}")
+                await change_queries.settle(db, session.id, told)
+                db.announce(f"session:{session.id}")
 
 
 async def _over(database: Database, sidecar_ids: Iterable[str]) -> list[str]:

@@ -349,12 +349,12 @@ class Record:
             await change_queries.write(db, change_id, waits, intent="keep", intent_at=now())
             db.announce(change_queries.CHANGES)
 
-    async def settle(self, heard: bool) -> None:
+    async def settle(self, told: change_queries.Told) -> None:
         """Note of the session, which is over, whether the agent had what it was to say."""
 
         async def write() -> None:
             async with self._database.transaction() as db:
-                await change_queries.settle(db, self.lease.session_id, heard)
+                await change_queries.settle(db, self.lease.session_id, told)
                 db.announce(*self._topics)
 
         await self.insist(write)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from vibe_app.aio import cancel
+from vibe_app.board.changes.queries import Told
 from vibe_app.board.changes.wording import INTERRUPTED, lost_prompt
 from vibe_app.board.lifecycle import SessionKind, SessionStatus
 from vibe_app.board.projects.models import Project
@@ -152,9 +153,9 @@ class Run:
             await self.record.started(state.conversation, state.heard)
             state = await self._follow(state)
         except _Stopped:
-            heard = await self._attempt.silence()
+            told = await self._attempt.silence()
             await self._end(Ending(SessionStatus.CANCELLED))
-            await self._settle(heard)
+            await self._settle(None, told)
         except Lost as lost:
             await self._give_up(lost)
         else:
@@ -326,7 +327,7 @@ class Run:
             await self._end(Ending(SessionStatus.COMPLETED, usage=state.usage, state=state))
         elif state.status is SidecarStatus.CANCELLED or self.stop.is_set():
             await self._end(Ending(SessionStatus.CANCELLED, usage=state.usage, state=state))
-            await self._settle(state.heard)
+            await self._settle(state)
         else:
             reason = state.error or "The agent failed without saying why."
             await self._give_up(Lost(reason, state.failure or Failure.BROKEN), state)
@@ -359,30 +360,39 @@ class Run:
             delay = self._retry_policy.repeat * 2 ** (attempt - 1) * random.uniform(1.0, 1.5)
             await self.record.repeat(delay, reason, failure, usage)
             return
-        heard = state.heard if state else None
+        told: Told | None = None
         # Before what is in the tree is kept, so that nothing is written there afterwards. Whom somebody has
         # stopped was asked to end for as long as they wait for that.
         first = self._begun and not self.stop.is_set()
         if state is None and first:
-            heard = await self._attempt.silence()
+            told = await self._attempt.silence()
         if self.stop.is_set():
             ending = Ending(SessionStatus.CANCELLED, usage=usage, remark=lost.remark, state=state)
         else:
             ending = Ending(SessionStatus.FAILED, reason, failure, usage, lost.remark, state)
         await self._end(ending)
         if state is None and not first:
-            heard = await self._attempt.silence()
-        await self._settle(heard)
+            told = await self._attempt.silence()
+        await self._settle(state, told)
 
     async def _count_the_rest(self) -> None:
         counted, self._counted = self._counted, None
         if counted is not None:
             await self._counting.finish(counted)
 
-    async def _settle(self, heard: bool | None) -> None:
-        """Note whether the agent had what it was to say, where that was not known at the end."""
-        if self._attempt.unsettled and heard is not None:
-            await self.record.settle(heard)
+    async def _settle(self, state: SessionState | None, told: Told | None = None) -> None:
+        """Note whether the agent had what it was to say, where that was not known at the end.
+
+        Args:
+            state: How its sidecar says that it ended, if it does.
+            told: What was found out without that.
+        """
+        if not self._attempt.unsettled:
+            return
+        if state is not None:
+            told = Told(True, state.conversation) if state.heard else await self._attempt.silence()
+        if told is not None:
+            await self.record.settle(told)
 
     async def _unless_stopped(self, work: Awaitable[Result]) -> Result:
         """Return what `work` returns, unless a person asks for the end first.

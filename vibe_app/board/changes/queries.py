@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select, update
@@ -205,15 +205,32 @@ async def unsettled(db: AsyncSession, project_id: UUID) -> list[Session]:
     return list(rows)
 
 
-async def settle(db: Transaction, session_id: UUID, heard: bool) -> None:
+class Told(NamedTuple):
+    """What is known of a session's message once nothing is at work on it any more.
+
+    Args:
+        heard: Whether a conversation has it.
+        conversation: Which, or which it was meant for; empty for none.
+    """
+
+    heard: bool
+    conversation: str
+
+
+async def settle(db: Transaction, session_id: UUID, told: Told) -> None:
     """Note of a session that is over whether the agent had what it was to say.
 
-    If so its comments are sent, and what it did in its card's tree meanwhile is kept; else they are free.
+    If so its comments are sent, what it did in its card's tree meanwhile is kept, and the next follow-up goes
+    on with that conversation, unless another session of the card has begun; else they are free.
     """
-    if not heard:
+    if not told.heard:
         await release_comments(db, session_id)
     else:
         await comments_sent(db, session_id)
+        if told.conversation:
+            known = {"conversation_id": told.conversation}
+            await db.execute(update(Session).where(col(Session.id) == session_id).values(known))
+            await db.execute(update(Task).where(col(Task.last_session_id) == session_id).values(known))
         change_id = await db.scalar(select(col(Session.change_id)).where(col(Session.id) == session_id))
         if change_id is not None:
             undecided = col(Change.intent).is_(None)

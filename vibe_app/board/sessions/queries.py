@@ -181,9 +181,9 @@ async def output_tail(db: AsyncSession, session_id: UUID, chars: int | None = No
     return tail if chars is None else tail[-chars:]
 
 
-async def over_before_they_started(db: AsyncSession, session_ids: Sequence[UUID]) -> list[UUID]:
+async def over_before_they_started(db: AsyncSession, session_ids: Sequence[UUID]) -> list[Session]:
     """Return those sessions that were over before it was known here that their agent had begun."""
-    query = select(col(Session.id)).where(
+    query = select(Session).where(
         col(Session.id).in_(session_ids),
         col(Session.started_at).is_(None),
         col(Session.status).not_in(sorted(map(str, LIVE))),
