@@ -168,13 +168,16 @@ async def _stopped(project: Project) -> None:
 
 
 async def _emptied(project: Project, server: Installation) -> None:
-    """Remove the cards, and what lies in the workspace."""
+    """Remove the cards, what lies in the workspace, and where it came from."""
 
     async def over() -> bool:
         live = await project.api("GET", f"{project.path}/sessions", params={"active": "true"})
         return not live["sessions"]
 
     await eventually(over, seconds=20)
+    if (await project.api("GET", project.path))["repo_url"]:
+        # Its files would come from there, and could not be deleted while it delivers by request.
+        await project.api("PATCH", project.path, json={"delivery": None, "repo_url": None})
     for task in (await project.api("GET", f"{project.path}/tasks"))["tasks"]:
         await project.api("DELETE", f"{project.path}/tasks/{task['id']}")
     if server.base(project.id).exists():

@@ -9,8 +9,11 @@ from playwright.async_api import expect
 
 from tests.e2e.browser import PHONE
 from tests.e2e.conftest import Project, Visit
+from tests.e2e.explorer import explore
+from tests.e2e.installation import Installation
 from tests.e2e.test_access_for_all import Look
 from tests.e2e.test_changes import Seed, seeded
+from tests.waiting import eventually
 
 __all__ = ["seeded"]
 
@@ -86,3 +89,58 @@ async def test_one_that_was_closed_offers_another_to_editors(
         await expect(board.drawer.get_by_text("was closed without being merged")).to_be_visible()
         await expect(board.drawer.get_by_role("button", name="Open a new one")).to_have_count(offered)
         assert await board.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+async def test_the_base_s_files_offer_only_what_can_be_saved(
+    project: Project, visit: Visit, server: Installation
+) -> None:
+    files = f"{project.path}/files/content"
+    for path, text in ((".gitignore", ".env\n.cache/\n"), ("notes.txt", "first line\n"), (".env", "KEY=1\n")):
+        await project.api("PUT", files, params={"path": path}, content=text.encode())
+    explorer = await explore(visit, project, server, address="/notes.txt", refused=(409,))
+    page = explorer.page
+    # Somebody is writing while the project is switched: the words stay, and can be copied.
+    await explorer.type("typed, ")
+    values = {"repo_url": REPOSITORY, "delivery": "request"}
+    await project.api("PATCH", project.path, json=values)
+    await expect(page.get_by_text("This file cannot be saved here any more.")).to_be_visible()
+    await expect(explorer.button("Save")).to_be_disabled()
+    await expect(explorer.text).to_contain_text("typed, first line")
+    look = Look(page)
+    await look.at("words that cannot be saved any more")
+    await explorer.button("Discard").click()
+    why = page.get_by_role("note")
+    await expect(why).to_contain_text("change the rest in a card’s files")
+    await expect(explorer.button("Edit")).to_have_count(0)
+    for name in ("Rename", "Delete"):
+        await expect(explorer.button(name)).to_have_count(0)
+    await look.at("a file of the base that is not saved there")
+
+    # What git ignores is written as ever.
+    await explorer.open()
+    await expect(why).to_be_visible()
+    await expect(explorer.button("New folder")).to_have_count(0)
+    await look.at("a folder of the base in which little is saved")
+    await explorer.button("New file that git ignores").click()
+    await explorer.board.dialog.get_by_label("Name").fill("README.md")
+    await explorer.board.dialog.get_by_role("button", name="Create").click()
+    refusal = explorer.board.dialog.get_by_role("alert")
+    await expect(refusal).to_contain_text("only files that git ignores are saved on it here")
+    await expect(explorer.board.dialog.get_by_label("Name")).to_have_value("README.md")
+    await explorer.board.dialog.get_by_label("Name").fill(".cache/one.txt")
+    await explorer.board.dialog.get_by_role("button", name="Create").click()
+    await expect(explorer.button("Save")).to_be_visible()
+    await explorer.text.click()
+    await page.keyboard.type("kept")
+    await explorer.button("Save").click()
+    await expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
+    await explorer.open("/.cache")
+    await expect(explorer.button("New folder")).to_be_visible()
+    await expect(why).to_have_count(0)
+    await explorer.open("/.env")
+    await explorer.type("# mine\n")
+    await explorer.button("Save").click()
+    await eventually(lambda: (explorer.folder / ".env").read_text() == "# mine\nKEY=1\n")
+    assert (explorer.folder / ".cache/one.txt").read_text() == "kept"
+    assert not (explorer.folder / "README.md").exists()
+    look.nothing_found()

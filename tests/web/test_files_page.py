@@ -10,7 +10,7 @@ from tests.fakes import FakeRuntime, Script
 from tests.seeding import seed_change
 from tests.waiting import eventually
 from tests.web.conftest import Open, Tab
-from vibe_app.board.projects.schemas import ProjectView
+from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
 from vibe_app.board.tasks.models import Task
 from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.web.pages import files
@@ -48,6 +48,21 @@ async def test_a_member_sees_whose_files_they_are(
     assert someone.var("FilesState", "limit_mib") == parts.settings.upload_mib
     assert bool(someone.var("FilesState", "can_edit")) is can_edit
     assert not someone.var("FilesState", "changed")
+
+
+async def test_the_base_of_a_project_that_delivers_by_request_is_told_apart_from_cards(
+    parts: Services, tokens: dict[str, str], project: ProjectView, tab: Open
+):
+    owner = await parts.accounts.who(tokens["owner"])
+    someone: Tab = await tab("editor", f"/p/{project.id}/files")
+    await someone.send("FilesState.watch")
+    await shown(someone, by_request=False, name=project.name)
+    patch = ProjectPatch(repo_url="https://github.com/team/app.git", delivery="request")
+    await parts.projects.change(owner, project.id, patch)
+    await shown(someone, by_request=True)
+    card: Tab = await tab("editor", f"/p/{project.id}/trees/1/files")
+    await card.call("FilesState.arrive")
+    assert not card.var("FilesState", "by_request")
 
 
 async def test_files_are_followed_although_the_subscriber_comes_before_the_arrival(

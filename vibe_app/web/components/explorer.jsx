@@ -33,14 +33,14 @@ export function FileExplorer(props) {
   return props.projectId && here ? <Explorer key={props.base} {...props} /> : <Skeleton />;
 }
 
-function Explorer({ projectId, base, tree, canEdit, workspace, reason, changed, changeHref, changeWords, live, look, limitMib, onWake }) {
+function Explorer({ projectId, base, tree, canEdit, byRequest, cards, workspace, reason, changed, changeHref, changeWords, live, look, limitMib, onWake }) {
   const [shown, setShown] = useState(false);
   useEffect(() => {
     if (workspace === "ready") setShown(true);
   }, [workspace]);
   // Once it was there, it stays on the screen: what is asked of a sleeping workspace wakes it.
   if (!shown) return <Waiting workspace={workspace} reason={reason} onWake={onWake} />;
-  return <Browser {...{ projectId, base, tree, canEdit, changed, changeHref, changeWords, live, look, limitMib }} />;
+  return <Browser {...{ projectId, base, tree, canEdit, byRequest, cards, changed, changeHref, changeWords, live, look, limitMib }} />;
 }
 
 function Waiting({ workspace, reason, onWake }) {
@@ -71,10 +71,11 @@ function Waiting({ workspace, reason, onWake }) {
   );
 }
 
-function Browser({ projectId, base, tree, canEdit, changed, changeHref, changeWords, live, look, limitMib }) {
+function Browser({ projectId, base, tree, canEdit, byRequest, cards, changed, changeHref, changeWords, live, look, limitMib }) {
   const place = useLocation();
   const navigate = useNavigate();
   const rest = useMemo(() => new Rest(projectId, tree), [projectId, tree]);
+  rest.git = byRequest;
   const folders = useMemo(() => new Folders(rest), [rest]);
   const version = useFolders(folders);
   const path = pathIn(base, place.pathname);
@@ -102,6 +103,13 @@ function Browser({ projectId, base, tree, canEdit, changed, changeHref, changeWo
   if (entry) seen.current = kindOf(entry) === "directory" ? "" : path;
   const unsure = Boolean(path) && !entry && seen.current !== path && sought !== path;
   const gone = Boolean(path) && !entry && Boolean(complete);
+  // What would be a commit of a base that moves elsewhere is not offered.
+  const mayWrite = (each) => canEdit && (!byRequest || each?.git === "ignored");
+  const mayMove = (each) => canEdit && (!byRequest || ["ignored", "untracked"].includes(each?.git));
+  const within = kind === "directory" ? entry : path ? folders.entry(parentOf(folder), nameOf(folder)) : null;
+  const anything = mayWrite(within);
+  const newFile = anything ? "New file" : "New file that git ignores";
+  const uploading = anything ? "Upload files" : "Upload files that git ignores";
   const uploads = useUploads(rest, limitMib, useCallback((where) => void folders.refresh(where), [folders]));
 
   useEffect(() => {
@@ -122,7 +130,7 @@ function Browser({ projectId, base, tree, canEdit, changed, changeHref, changeWo
   }, [folders]);
   useEffect(() => {
     if (look) lookAgain();
-  }, [look, lookAgain]);
+  }, [look, lookAgain, byRequest]);
   useEffect(() => {
     const seen = () => lookAgain();
     document.addEventListener("visibilitychange", seen);
@@ -154,9 +162,9 @@ function Browser({ projectId, base, tree, canEdit, changed, changeHref, changeWo
 
   const makeFile = () =>
     setNaming({
-      title: "New file",
+      title: newFile,
       label: "Name",
-      hint: folder ? `In ${folder}. A / makes folders on the way.` : "A / makes folders on the way.",
+      hint: (anything ? "" : "A name that git ignores, such as .env. ") + (folder ? `In ${folder}. ` : "") + "A / makes folders on the way.",
       verb: "Create",
       act: async (name) => {
         const made = await rest.write(joined(folder, name), "", { parents: true });
@@ -182,7 +190,7 @@ function Browser({ projectId, base, tree, canEdit, changed, changeHref, changeWo
     setNaming({
       title: `Rename ${each.name.slice(0, 80)}`,
       label: "New name",
-      hint: "With a / in it, it moves into a folder beside it.",
+      hint: `${byRequest ? "Another name that git ignores. " : ""}With a / in it, it moves into a folder beside it.`,
       verb: "Rename",
       initial: each.name,
       act: async (name) => {
@@ -216,7 +224,7 @@ function Browser({ projectId, base, tree, canEdit, changed, changeHref, changeWo
     });
 
   const press = (key, each) => {
-    if (!canEdit || dirty) return;
+    if (!mayMove(each) || dirty) return;
     if (key === "F2") rename(each);
     else remove(each);
   };
@@ -236,7 +244,7 @@ function Browser({ projectId, base, tree, canEdit, changed, changeHref, changeWo
 
   // One that its folder is too long to name has at least its path.
   const here = entry ?? { name: nameOf(path), path, type: kind || "file" };
-  const edits = canEdit && path && !gone && (
+  const edits = mayMove(here) && path && !gone && (
     <>
       <Tool icon={Pencil} label="Rename" onClick={() => rename(here)} />
       <Tool icon={Trash} label="Delete" onClick={() => remove(here)} />
@@ -251,9 +259,9 @@ function Browser({ projectId, base, tree, canEdit, changed, changeHref, changeWo
         {...{ folders, path, base, changed: marked, canEdit, limitMib, known: folders.get(path) }}
         actions={
           <>
-            {canEdit && <Tool icon={FilePlus} label="New file" onClick={makeFile} />}
-            {canEdit && <Tool icon={FolderPlus} label="New folder" onClick={makeFolder} />}
-            {canEdit && <Tool icon={Upload} label="Upload files" onClick={() => picker.current.click()} />}
+            {canEdit && <Tool icon={FilePlus} label={newFile} onClick={makeFile} />}
+            {anything && <Tool icon={FolderPlus} label="New folder" onClick={makeFolder} />}
+            {canEdit && <Tool icon={Upload} label={uploading} onClick={() => picker.current.click()} />}
             <Tool icon={Download} label="Download folder" href={rest.link("/archive", { path })} />
             {edits}
           </>
@@ -261,9 +269,9 @@ function Browser({ projectId, base, tree, canEdit, changed, changeHref, changeWo
         start={
           canEdit && (
             <>
-              <Button onClick={makeFile}>New file</Button>
+              <Button onClick={makeFile}>{newFile}</Button>
               <Button variant="soft" onClick={() => picker.current.click()}>
-                Upload files
+                {uploading}
               </Button>
             </>
           )
@@ -287,7 +295,8 @@ function Browser({ projectId, base, tree, canEdit, changed, changeHref, changeWo
     view = (
       <FileView
         key={path}
-        {...{ rest, path, entry, canEdit, live }}
+        {...{ rest, path, entry, live }}
+        canEdit={mayWrite(entry)}
         gone={gone}
         line={Number(/^#L(\d+)$/.exec(place.hash)?.[1] ?? 0)}
         startEditing={place.state?.edit}
@@ -343,6 +352,12 @@ function Browser({ projectId, base, tree, canEdit, changed, changeHref, changeWo
       </nav>
       <div className="ve-main">
         {!listing && <Crumbs base={base} path={path} />}
+        {byRequest && canEdit && !listing && !mayWrite(entry) && (
+          <p className="ve-hint v-quiet" role="note">
+            As this project delivers by pull request, only what git ignores is changed here: change the rest in a card&rsquo;s files,{" "}
+            {cards ? "which you choose at the top." : "which it has once it was executed."}
+          </p>
+        )}
         {view}
         {over && <div className="ve-drop">Drop to upload into {folder || "the workspace"}</div>}
       </div>

@@ -56,6 +56,10 @@ class FileExplorer(rx.NoSSRComponent):
     tree: rx.Var[int]
     """Number of the card whose files are shown; 0 for the base branch's."""
     can_edit: rx.Var[bool]
+    by_request: rx.Var[bool]
+    """Whether only what git ignores can be saved, as the base branch moves elsewhere."""
+    cards: rx.Var[bool]
+    """Whether a card has files of its own, which could be chosen."""
     workspace: rx.Var[str]
     """The workspace's status; its files are asked for once it is `ready`."""
     reason: rx.Var[str]

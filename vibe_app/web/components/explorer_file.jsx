@@ -228,7 +228,7 @@ export function FileView({ rest, path, entry, gone, canEdit, live, line, startEd
           wrap={wrap}
           line={line}
           onDirty={setDirty}
-          onSave={() => editing && save()}
+          onSave={() => editing && canEdit && save()}
         />
       </Suspense>
     );
@@ -246,7 +246,7 @@ export function FileView({ rest, path, entry, gone, canEdit, live, line, startEd
         <div className="v-row ve-buttons">
           {editing ? (
             <>
-              <Button onClick={() => save()} disabled={saving || !dirty} title="Ctrl+S">
+              <Button onClick={() => save()} disabled={saving || !dirty || !canEdit} title="Ctrl+S">
                 {saving ? "Saving…" : "Save"}
               </Button>
               <Button variant="soft" color="gray" onClick={stop} disabled={saving}>
@@ -278,6 +278,11 @@ export function FileView({ rest, path, entry, gone, canEdit, live, line, startEd
       {editing && (
         <p className="ve-hint v-quiet">
           {live && "A run is live: the agent may change this file. "}Esc, then Tab leaves the text.
+        </p>
+      )}
+      {editing && !canEdit && (
+        <p className="ve-banner v-amber" role="status">
+          This file cannot be saved here any more. Your text is still here: copy what you need into a card&rsquo;s files.
         </p>
       )}
       {gone && file && !theirs && (

@@ -27,6 +27,8 @@ export class Rest {
   constructor(projectId, tree) {
     this.base = `/api/projects/${projectId}/files`;
     this.tree = tree || undefined;
+    // Whether folders are to say how their entries stand with git.
+    this.git = false;
   }
 
   url(call, query = {}) {
@@ -54,7 +56,7 @@ export class Rest {
     return body;
   }
 
-  list = (path, page, pageSize) => this.ask("GET", "", { path, page, page_size: pageSize });
+  list = (path, page, pageSize) => this.ask("GET", "", { path, page, page_size: pageSize, git: this.git });
   read = (path, offset, length) => this.ask("GET", "/content", { path, offset, length });
   search = (query, text, ignored, signal) =>
     this.ask("GET", "/search", { query, text, ignored }, { signal });

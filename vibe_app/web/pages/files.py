@@ -64,6 +64,7 @@ class FilesState(rx.State):
     trees: list[dict[str, str]] = []
     name: str = ""
     can_edit: bool = False
+    by_request: bool = False
     workspace: str = "stopped"
     workspace_reason: str = ""
     notices: list[str] = []
@@ -202,6 +203,7 @@ def _show_project(state: FilesState, project: ProjectView) -> None:
     values = {
         "name": project.name,
         "can_edit": project.role.covers(ProjectRole.EDITOR),
+        "by_request": project.delivery == "request" and not state.tree,
         "workspace": project.workspace.status,
         "workspace_reason": project.workspace.reason or "",
         "notices": project.workspace.notices,
@@ -273,6 +275,8 @@ def files_page() -> rx.Component:
                 base=FilesState.base,
                 tree=FilesState.tree,
                 can_edit=FilesState.can_edit,
+                by_request=FilesState.by_request,
+                cards=FilesState.trees.length() > 0,
                 workspace=FilesState.workspace,
                 reason=FilesState.workspace_reason,
                 changed=FilesState.changed,
