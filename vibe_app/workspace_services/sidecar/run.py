@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from vibe_app.wire import EventType, Failure, SidecarStatus, Usage
 from vibe_app.workspace_services.sidecar import verdict as verdicts
-from vibe_app.workspace_services.sidecar.changes import changed_since
 from vibe_app.workspace_services.sidecar.commands import Commands
+from vibe_app.workspace_services.sidecar.headway import Headway
 from vibe_app.workspace_services.sidecar.journal import LARGEST_SUMMARY, End
 from vibe_app.workspace_services.sidecar.opencode import (
     OpenCode,
@@ -27,30 +27,25 @@ from vibe_app.workspace_services.sidecar.opencode import (
     OpenCodeMissing,
 )
 from vibe_app.workspace_services.sidecar.opencode_json import Event, Message, Part, Request
-from vibe_app.workspace_services.sidecar.progress import Progress
+from vibe_app.workspace_services.sidecar.outbox import Outbox
 from vibe_app.workspace_services.sidecar.sessions import PREPARED, Session
 from vibe_app.workspace_services.sidecar.setting_up import SettingUp
 from vibe_app.workspace_services.sidecar.steps import fingerprint, steps
 from vibe_app.workspace_services.sidecar.sweep import Meant
 from vibe_app.workspace_services.sidecar.tool_outputs import ToolOutputs
-from vibe_app.workspace_services.sidecar.translate import Emission, Translator, merged
+from vibe_app.workspace_services.sidecar.translate import Emission, Translator
 from vibe_app.workspace_services.sidecar.turn import Turn, heard
 from vibe_app.workspace_services.sidecar.verdict import Verdict
-from vibe_app.workspace_services.sidecar.waiting import Waits
 from vibe_app.workspace_services.sidecar.watch import Signal, Watch
 
 logger = logging.getLogger(__name__)
 
-_COALESCE = 0.05
-_LARGEST_BATCH = 32 * 1024
 _QUIET = 10.0
 _SOON = 0.1
 # An idle OpenCode session whose transcript has no end: seconds until that counts as lost.
 _SETTLING = 3.0
 _SETTLING_AFTER_ABORT = 0.3
 _FAULTS = 5
-# Times that changed files excuse repetitions: a server that writes its log changes some for ever.
-_PARDONS = 20
 _NOBODY = "Nobody can be asked during this run. Go on without it, or in another way."
 
 
@@ -110,14 +105,10 @@ class Run:
         self._opencode = session.header.opencode_session
         self._turn = Turn(session.header.after, session.header.stale)
         self._summary = ""
-        self._workspace = str(client.folder)
-        self._translator = Translator(self._opencode, self._workspace, session.marks)
-        self._progress = Progress(self._workspace, time.monotonic(), around.silence)
-        self._pardons = 0
-        self._waits = Waits()
-        self._buffer: list[Emission] = []
-        self._buffered = 0
-        self._flush_at = 0.0
+        workspace = str(client.folder)
+        self._translator = Translator(self._opencode, workspace, session.marks)
+        self._headway = Headway(workspace, around.silence)
+        self._outbox = Outbox(session.append, asyncio.get_running_loop().time)
         self._check_at = 0.0
         self._idle_since: float | None = None
         self._behind = False
@@ -175,7 +166,7 @@ class Run:
             verdict = verdicts.CANCELLED if self._loop.cancelled() else self._loop.result()
         except OSError as error:
             logger.error("session %s: cannot be written: %s", self.session.id, error)
-            self._buffer.clear()
+            self._outbox.clear()
             verdict = verdicts.unwritable(error)
         finally:
             self._loop.cancel()
@@ -198,7 +189,7 @@ class Run:
         self._ended += await self._sweep() + self._commands.forget(self.session.id)
         for event in self._early:
             if not self._turn.is_earlier(event):
-                self._take(self._translator.feed(event, time.time() * 1000))
+                self._outbox.put(self._translator.feed(event, time.time() * 1000))
         notes: list[Emission] = []
         if self._ended:
             text = f"Ended what the run had left running: {', '.join(sorted(set(self._ended)))}"
@@ -207,9 +198,9 @@ class Run:
             notes += self._translator.note(EventType.STATUS, verdicts.usage_words(usage))
         if verdict.error:
             notes += self._translator.note(EventType.ERROR, verdict.error)
-        self._take(notes)
+        self._outbox.put(notes)
         with contextlib.suppress(OSError):  # the disk may be the very reason; the end is told all the same
-            self._flush()
+            self._outbox.flush()
         end = End(
             status=verdict.status,
             heard=self.session.heard,
@@ -238,18 +229,18 @@ class Run:
                 self._translator.gap()
                 self._behind = True
             elif isinstance(item, Signal):
-                self._take(self._translator.settle())
+                self._outbox.put(self._translator.settle())
             elif self._behind:
                 self._early.append(item)
                 if asyncio.get_running_loop().time() < self._check_at:
                     continue
             else:
                 await self._handle(item)
-                if stuck := await self._stuck():
+                if stuck := await self._headway.verdict(self._name):
                     return stuck
                 if not self._is_idle(item):
                     continue
-            if found := await self._check() or await self._stuck():
+            if found := await self._check() or await self._headway.verdict(self._name):
                 return found
             pause = _SOON if self._idle_since or self._behind else _QUIET
             if await self._catch_up():
@@ -265,8 +256,8 @@ class Run:
         setting_up = SettingUp(self._client, self.session.header.setup, self._first.command, self._say)
         if found := await setting_up.run(self._inbox):
             return found
-        self._take([Emission(EventType.STATUS, "The card's tree is prepared", {PREPARED: 1})])
-        self._flush()
+        self._outbox.put([Emission(EventType.STATUS, "The card's tree is prepared", {PREPARED: 1})])
+        self._outbox.flush()
         try:
             await self._first.prompt()
             self.session.heard = True
@@ -278,8 +269,8 @@ class Run:
 
     def _say(self, lines: list[str]) -> None:
         for line in lines:
-            self._take(self._translator.note(EventType.STATUS, line))
-        self._flush()
+            self._outbox.put(self._translator.note(EventType.STATUS, line))
+        self._outbox.flush()
 
     async def _catch_up(self) -> bool:
         """Tell what happened while it was not known what was missed; tell whether that may be the end."""
@@ -294,32 +285,17 @@ class Run:
         """Return what happened next; whatever is ready to be shown is shown before waiting for it."""
         clock = asyncio.get_running_loop().time
         while True:
-            if self._buffer and (self._buffered > _LARGEST_BATCH or clock() >= self._flush_at):
-                self._flush()
+            if self._outbox.is_due:
+                self._outbox.flush()
             if not self._inbox.empty():
                 return self._inbox.get_nowait()
-            if self._buffer and not self._mid_line():
-                self._flush()
-            until = self._flush_at if self._buffer else self._check_at
-            if until <= clock() and not self._buffer:
+            if self._outbox and not self._outbox.is_mid_line:
+                self._outbox.flush()
+            until = self._outbox.due_at if self._outbox else self._check_at
+            if until <= clock() and not self._outbox:
                 return Signal.CHECK
             with contextlib.suppress(TimeoutError):
                 return await asyncio.wait_for(self._inbox.get(), max(0.0, until - clock()))
-
-    def _mid_line(self) -> bool:
-        last = self._buffer[-1]
-        return last.type is EventType.OUTPUT and not last.text.endswith("\n")
-
-    def _take(self, emissions: list[Emission]) -> None:
-        if emissions and not self._buffer:
-            self._flush_at = asyncio.get_running_loop().time() + _COALESCE
-        self._buffer += emissions
-        self._buffered += sum(len(emission.text) for emission in emissions)
-
-    def _flush(self) -> None:
-        entries, self._buffer, self._buffered = list(merged(self._buffer)), [], 0
-        if entries:
-            self.session.append(entries)
 
     async def _handle(self, event: Event) -> None:
         if self._turn.is_earlier(event):
@@ -328,42 +304,17 @@ class Run:
         properties = event.get("properties") or {}
         if kind == "message.part.updated":
             await self._complete(properties.get("part") or {})
-        self._take(self._translator.feed(event, time.time() * 1000))
+        self._outbox.put(self._translator.feed(event, time.time() * 1000))
         session = properties.get("sessionID", "")
         if not self._translator.owns(session):
             return
-        self._progress.feed(event, time.monotonic())
-        if kind == "session.status":
-            self._waits.status(session, properties.get("status") or {}, time.monotonic())
-        elif kind == "message.part.updated":
-            self._waits.answered(session)
-        elif kind == "todo.updated" and session == self._opencode:
-            self.session.steps = steps(properties.get("todos") or [])
+        self._headway.feed(event)
         if kind == "message.part.updated":
             self._commands.saw(self.session.id, properties.get("part") or {})
+        elif kind == "todo.updated" and session == self._opencode:
+            self.session.steps = steps(properties.get("todos") or [])
         elif kind in ("permission.asked", "question.asked"):
             await self._answer(kind.partition(".")[0], properties)
-
-    async def _stuck(self) -> Verdict | None:
-        """Return how a run ends that does not get on, None for one that does."""
-        clock = time.monotonic()
-        if waits := self._waits.verdict(clock, time.time()):
-            return waits
-        stuck = self._progress.stuck(clock)
-        if stuck is None:
-            return None
-        if stuck.unless_files_change and self._pardons < _PARDONS:
-            began = time.time() - (clock - stuck.since)
-            if await asyncio.to_thread(changed_since, self._workspace, began):
-                self._pardons += 1
-                self._progress.moved_on(clock)
-                return None
-        words = stuck.words
-        if title := self._translator.children.get(stuck.session):
-            words = f"Sub-agent {title}: {words[:1].lower()}{words[1:]}"
-        if stuck.failure is Failure.NO_PROGRESS:
-            words = f"{words}. The run was stopped since it makes no progress; what it changed is kept."
-        return verdicts.failed(stuck.failure, words)
 
     async def _answer(self, kind: str, request: Request) -> None:
         key = request.get("id", "")
@@ -373,6 +324,10 @@ class Run:
             else:
                 answers = [[_NOBODY] for _ in request.get("questions") or [None]]
                 await self._client.answer_question(key, answers)
+
+    def _name(self, opencode_session: str) -> str | None:
+        """What a sub-agent is called."""
+        return self._translator.children.get(opencode_session)
 
     def _is_idle(self, event: Event) -> bool:
         properties = event.get("properties") or {}
@@ -419,7 +374,9 @@ class Run:
     async def _transcripts(self) -> list[Message]:
         messages = await self._fresh(self._opencode)
         for info in await self._client.children(self._opencode):
-            self._take(self._translator.feed({"type": "session.updated", "properties": {"info": {**info}}}))
+            self._outbox.put(
+                self._translator.feed({"type": "session.updated", "properties": {"info": {**info}}})
+            )
             if child := info.get("id"):
                 await self._read(child, await self._fresh(child))
         await self._read(self._opencode, messages)
@@ -440,8 +397,8 @@ class Run:
             for part in message.get("parts") or []:
                 self._commands.saw(self.session.id, part)
                 await self._complete(part)
-        self._take(self._translator.transcript(messages))
-        self._progress.transcript(opencode_session, messages, time.monotonic())
+        self._outbox.put(self._translator.transcript(messages))
+        self._headway.transcript(opencode_session, messages)
 
     async def _complete(self, part: Part) -> None:
         if self._translator.awaits(part):
