@@ -21,7 +21,7 @@ from tests.workspaces.runtimes.kubernetes.kube.restricted import violations
 from tests.workspaces.runtimes.kubernetes.test_manifests import VERSIONS
 from vibe_app.errors import Unavailable
 from vibe_app.settings import Settings, load_settings, variable
-from vibe_app.workspaces.runtimes.kubernetes import manifests
+from vibe_app.workspaces.runtimes.kubernetes import containers, manifests, names
 
 DOCS = DEPLOY.parent / "docs" / "deployment.md"
 BASE = list(resources(DEPLOY / "base"))
@@ -103,7 +103,7 @@ def test_everything_that_runs_is_restricted_and_the_board_alone_has_a_token():
 def test_the_names_are_those_that_the_app_uses():
     namespace = Settings.model_fields["kubernetes_namespace"].default
     assert the(BASE, "Role", "vibe")["metadata"]["namespace"] == namespace
-    assert the(BASE, "ServiceAccount", manifests.SERVICE_ACCOUNT)["metadata"]["namespace"] == namespace
+    assert the(BASE, "ServiceAccount", names.SERVICE_ACCOUNT)["metadata"]["namespace"] == namespace
     known = {variable(name) for name in Settings.model_fields} | NOT_INSTALLATION
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
     ours = [each for _, template in pods(BASE) for each in template["spec"]["containers"]]
@@ -168,7 +168,7 @@ async def test_the_rights_are_what_the_runtime_uses_and_no_more(
 
 def earlier(manifest: dict[str, Any]) -> dict[str, Any]:
     """What a version made that did not say whose it is."""
-    del manifest["metadata"]["labels"][manifests.INSTALLATION_LABEL]
+    del manifest["metadata"]["labels"][names.INSTALLATION_LABEL]
     return manifest
 
 
@@ -213,7 +213,7 @@ def test_the_board_alone_reaches_the_services_of_workspaces():
     assert policy["metadata"]["namespace"] == the(BASE, "Role", "vibe")["metadata"]["namespace"]
     assert policy["spec"]["podSelector"] == {}
     (rule,) = policy["spec"]["ingress"]
-    services = {manifests.FILES, manifests.PROXY, manifests.SIDECAR, manifests.GATEWAY}
+    services = {containers.FILES, containers.PROXY, containers.SIDECAR, containers.GATEWAY}
     assert {each["port"] for each in rule["ports"]} == services
     (peer,) = rule["from"]
     assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "vibe"}

@@ -20,7 +20,7 @@ from tests.workspaces.runtimes.kubernetes.kube.api import FakeApi
 from tests.workspaces.runtimes.kubernetes.kube.containers import why_not
 from tests.workspaces.runtimes.kubernetes.kube.houses import KEY
 from vibe_app.settings import load_settings
-from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name, pod_name
+from vibe_app.workspaces.runtimes.kubernetes.names import claim_name, pod_name
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=f"NO REAL PODS ON THIS MACHINE: {why_not()}"),

@@ -27,7 +27,7 @@ from vibe_app.configuration import deploy_keys
 from vibe_app.settings import load_settings
 from vibe_app.wire.git import Push, Remote
 from vibe_app.workspaces.runtimes.base import Endpoint
-from vibe_app.workspaces.runtimes.kubernetes import manifests
+from vibe_app.workspaces.runtimes.kubernetes import containers, manifests
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=f"THE CONTAINER IMAGE IS NOT TESTED: {why_not()}"),
@@ -92,8 +92,8 @@ async def test_a_workspace_s_pod_clones_fetches_and_pushes(
         assert (base / "a.txt").read_text() == "one\n"
         newer = theirs(server, a__txt="two\n")
         host = f"http://{pod.ip}"
-        await _answers(f"{host}:{manifests.FILES}/ready", keys_of(project).token)
-        endpoint = Endpoint("", keys_of(project).token, files_url=f"{host}:{manifests.FILES}")
+        await _answers(f"{host}:{containers.FILES}/ready", keys_of(project).token)
+        endpoint = Endpoint("", keys_of(project).token, files_url=f"{host}:{containers.FILES}")
         async with WorkspaceClient() as client:
             fetched = await GitClient(client).fetch(endpoint, remote)
             assert (fetched.outcome, fetched.head) == ("forwarded", newer)

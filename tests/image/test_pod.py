@@ -17,7 +17,7 @@ from tests.specs import INSTALLATION, keys_of, spec_of
 from tests.waiting import eventually
 from vibe_app.settings import load_settings
 from vibe_app.workspaces.runtimes.base import Endpoint
-from vibe_app.workspaces.runtimes.kubernetes import manifests
+from vibe_app.workspaces.runtimes.kubernetes import containers, manifests
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=f"THE CONTAINER IMAGE IS NOT TESTED: {why_not()}"),
@@ -67,24 +67,24 @@ async def test_all_services_work_and_no_command_of_the_agent_reads_a_secret(
                 return False
 
         try:
-            await eventually(lambda: answers(manifests.SIDECAR, "/ready"), seconds=90)
-            await eventually(lambda: answers(manifests.FILES, "/ready"), seconds=30)
-            await eventually(lambda: answers(manifests.PROXY, "/ready"), seconds=30)
+            await eventually(lambda: answers(containers.SIDECAR, "/ready"), seconds=90)
+            await eventually(lambda: answers(containers.FILES, "/ready"), seconds=30)
+            await eventually(lambda: answers(containers.PROXY, "/ready"), seconds=30)
         except TimeoutError:
             pytest.fail(last_words(podman, pod))
 
         address = Endpoint(
-            f"{host}:{manifests.SIDECAR}",
+            f"{host}:{containers.SIDECAR}",
             secrets.token,
-            gateway_url=f"{host}:{manifests.GATEWAY}",
+            gateway_url=f"{host}:{containers.GATEWAY}",
             rehearsal_key=secrets.rehearsal_key,
         )
-        await let_rehearse(address, f"http://127.0.0.1:{manifests.SIDECAR}")
-        tree = await client.put(f"{host}:{manifests.FILES}/git/trees/1", json={})
+        await let_rehearse(address, f"http://127.0.0.1:{containers.SIDECAR}")
+        tree = await client.put(f"{host}:{containers.FILES}/git/trees/1", json={})
         assert tree.json()["made"], tree.text
-        assert await answers(manifests.PROXY, "/session?task=1")
+        assert await answers(containers.PROXY, "/session?task=1")
         session = {"session_id": str(uuid4()), "prompt": "Add a README file", "tree": 1}
-        sidecar = f"{host}:{manifests.SIDECAR}"
+        sidecar = f"{host}:{containers.SIDECAR}"
         assert (await client.post(f"{sidecar}/sessions", json=session)).status_code == 200
 
         async def over() -> bool:
@@ -93,7 +93,7 @@ async def test_all_services_work_and_no_command_of_the_agent_reads_a_secret(
             return found["status"] == "completed"
 
         await eventually(over, seconds=90)
-        listed = (await client.get(f"{host}:{manifests.FILES}/files", params={"task": "1"})).text
+        listed = (await client.get(f"{host}:{containers.FILES}/files", params={"task": "1"})).text
         assert "README.md" in listed
 
     # The first process and OpenCode hold the secrets; a command of the agent runs as the same user.

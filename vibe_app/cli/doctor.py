@@ -189,7 +189,7 @@ def _first_account(settings: Settings) -> Iterator[Finding]:
 
 def _cluster(settings: Settings) -> Finding:
     from vibe_app.workspaces.runtimes.kubernetes.cluster import Cluster
-    from vibe_app.workspaces.runtimes.kubernetes.manifests import APP
+    from vibe_app.workspaces.runtimes.kubernetes.names import APP
 
     async def workspaces() -> int:
         cluster = Cluster(settings.kubernetes_namespace, settings.kubeconfig, timeout=_CLUSTER_TIMEOUT)

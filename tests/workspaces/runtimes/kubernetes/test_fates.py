@@ -23,7 +23,7 @@ from vibe_app.errors import Unavailable
 from vibe_app.workspaces.runtimes.base import FILES_GONE
 from vibe_app.workspaces.runtimes.kubernetes import manifests
 from vibe_app.workspaces.runtimes.kubernetes.ending import Ending
-from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name, pod_name, secret_name
+from vibe_app.workspaces.runtimes.kubernetes.names import claim_name, pod_name, secret_name
 
 EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory. "}
 

@@ -11,7 +11,7 @@ from tests.workspaces.runtimes.kubernetes.kube.acts import heir
 from vibe_app.errors import CannotStart
 from vibe_app.workspaces.keys import ServiceKeys
 from vibe_app.workspaces.runtimes.base import Tenancy, WorkspaceSpec
-from vibe_app.workspaces.runtimes.kubernetes.manifests import INSTALLATION_LABEL, PROOF_MARK, pod_name
+from vibe_app.workspaces.runtimes.kubernetes.names import INSTALLATION_LABEL, PROOF_MARK, pod_name
 
 ANOTHER = UUID(int=0xBAD)
 

@@ -17,7 +17,7 @@ from tests.specs import keys_of, spec_of
 from tests.workspaces.runtimes.kubernetes.kube.restricted import violations
 from vibe_app.addresses import Credential
 from vibe_app.settings import load_settings
-from vibe_app.workspaces.runtimes.kubernetes import manifests
+from vibe_app.workspaces.runtimes.kubernetes import containers, manifests, names
 
 PROJECT = UUID("0b8f7c5e-6c0f-4d0a-9b0e-7d3c2a1b4e5f")
 MODEL_KEY = "sk-the-provider-s-key"
@@ -184,7 +184,7 @@ def test_no_two_services_of_a_pod_want_the_same_port():
         *("OPENCODE", "FILES", "PROXY", "SIDECAR", "MODEL", "GATEWAY", "NETWORK", "SWEEPER"),
         *("SERVER", "MODEL_DOOR"),
     )
-    assert len({getattr(manifests, name) for name in names}) == len(names)
+    assert len({getattr(containers, name) for name in names}) == len(names)
 
 
 def test_no_secret_is_in_the_pod_itself():
@@ -250,7 +250,7 @@ def test_containers_share_no_processes_and_no_temporary_files():
 
 def test_everything_names_the_installation_that_it_is_of():
     for manifest in everything():
-        assert manifest["metadata"]["labels"][manifests.INSTALLATION_LABEL] == str(INSTALLATION)
+        assert manifest["metadata"]["labels"][names.INSTALLATION_LABEL] == str(INSTALLATION)
 
 
 def marks(**more: Any) -> dict[str, str]:
@@ -263,12 +263,12 @@ def test_a_pod_says_with_which_settings_and_in_which_epoch_it_was_started():
         {"opencode_server_image": "another"},
         {"opencode_limits": "cpu=1"},
     ):
-        assert marks(**change)[manifests.SETTINGS_MARK] != marks()[manifests.SETTINGS_MARK]
-        assert marks(**change)[manifests.KEYS_MARK] == marks()[manifests.KEYS_MARK]
+        assert marks(**change)[names.SETTINGS_MARK] != marks()[names.SETTINGS_MARK]
+        assert marks(**change)[names.KEYS_MARK] == marks()[names.KEYS_MARK]
     later = manifests.pod(spec_of(PROJECT, epoch=2), settings(), INSTALLATION)["metadata"]["annotations"]
-    assert later[manifests.EPOCH_MARK] == "2"
-    assert later[manifests.KEYS_MARK] != marks()[manifests.KEYS_MARK]
-    assert later[manifests.SETTINGS_MARK] == marks()[manifests.SETTINGS_MARK]
+    assert later[names.EPOCH_MARK] == "2"
+    assert later[names.KEYS_MARK] != marks()[names.KEYS_MARK]
+    assert later[names.SETTINGS_MARK] == marks()[names.SETTINGS_MARK]
 
 
 def test_the_app_s_start_on_this_machine_does_not_pay_for_the_cluster():

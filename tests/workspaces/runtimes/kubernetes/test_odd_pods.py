@@ -11,7 +11,7 @@ import pytest
 
 from vibe_app.workspaces.runtimes.kubernetes import pods
 from vibe_app.workspaces.runtimes.kubernetes.cluster_json import Raw
-from vibe_app.workspaces.runtimes.kubernetes.manifests import EPOCH_MARK, PROJECT_LABEL
+from vibe_app.workspaces.runtimes.kubernetes.names import EPOCH_MARK, PROJECT_LABEL
 
 PROJECT = uuid4()
 ODD = [None, True, -1, 10**400, 10**5000, float("nan"), "word", [], [None, [None]], {}, {"x": None}]

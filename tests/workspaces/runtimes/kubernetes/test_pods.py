@@ -27,7 +27,7 @@ from vibe_app.wire import Event, EventType, SidecarStatus, StartSession
 from vibe_app.wire.gateway import Configuration, Provider
 from vibe_app.wire.git import WantTree
 from vibe_app.workspaces.runtimes.base import Endpoint
-from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name, pod_name
+from vibe_app.workspaces.runtimes.kubernetes.names import claim_name, pod_name
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

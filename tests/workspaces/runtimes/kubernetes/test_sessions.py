@@ -25,7 +25,7 @@ from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.settings import Settings
 from vibe_app.wiring import Services, build
 from vibe_app.workspaces.runtimes.kubernetes import events
-from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name, pod_name
+from vibe_app.workspaces.runtimes.kubernetes.names import claim_name, pod_name
 
 QUICK = RetryPolicy(pause=0.02, lost=0.4, reconnect=0.02, stop=0.5, stopping=1.5, repeat=0.02)
 

@@ -24,7 +24,7 @@ from tests.workspaces.runtimes.kubernetes.kube.pretend import running, waiting
 from vibe_app.aio import cancel
 from vibe_app.errors import CannotStart, InvalidRequest
 from vibe_app.workspaces.runtimes.kubernetes import events
-from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name
+from vibe_app.workspaces.runtimes.kubernetes.names import claim_name
 
 
 async def test_no_request_asks_the_api_for_an_address(house):

@@ -7,7 +7,7 @@ import logging
 from uuid import UUID
 
 from vibe_app.errors import Unavailable
-from vibe_app.workspaces.runtimes.kubernetes import manifests
+from vibe_app.workspaces.runtimes.kubernetes import manifests, names
 from vibe_app.workspaces.runtimes.kubernetes.cluster_json import meta
 from vibe_app.workspaces.runtimes.kubernetes.objects import Objects
 from vibe_app.workspaces.runtimes.kubernetes.pod_cache import PodCache
@@ -52,7 +52,7 @@ class Ending:
             Unavailable: It does not end.
         """
         clock = asyncio.get_running_loop().time
-        name = manifests.pod_name(project_id)
+        name = names.pod_name(project_id)
         limit = manifests.GRACE + _GRACE_MARGIN
         for forced in (False, True):
             deadline = clock() + limit

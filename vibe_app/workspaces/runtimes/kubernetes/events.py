@@ -14,7 +14,7 @@ from vibe_app.shapes import shaped
 from vibe_app.wire import plain_text
 from vibe_app.workspaces.runtimes.kubernetes.cluster import ApiError, Cluster
 from vibe_app.workspaces.runtimes.kubernetes.cluster_json import ClaimObject, EventObject
-from vibe_app.workspaces.runtimes.kubernetes.manifests import claim_name
+from vibe_app.workspaces.runtimes.kubernetes.names import claim_name
 from vibe_app.workspaces.runtimes.kubernetes.pods import Pod
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from vibe_app.shapes import shaped
 from vibe_app.wire import Refusal
-from vibe_app.workspaces.runtimes.kubernetes.manifests import SIDECAR
+from vibe_app.workspaces.runtimes.kubernetes.containers import SIDECAR
 
 _SECONDS = 2.0
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from vibe_app.errors import CannotStart, Unavailable
 from vibe_app.settings import Settings
 from vibe_app.workspaces.runtimes.base import Tenancy, WorkspaceSpec
-from vibe_app.workspaces.runtimes.kubernetes import manifests, pods
+from vibe_app.workspaces.runtimes.kubernetes import manifests, names, pods
 from vibe_app.workspaces.runtimes.kubernetes.cluster import Cluster, Kind
 from vibe_app.workspaces.runtimes.kubernetes.cluster_json import Raw, meta
 
@@ -57,7 +57,7 @@ class Objects:
     @property
     def labels(self) -> str:
         """The selector of everything that is this installation's."""
-        return f"app={manifests.APP},{manifests.INSTALLATION_LABEL}={self._tenancy.installation}"
+        return f"app={names.APP},{names.INSTALLATION_LABEL}={self._tenancy.installation}"
 
     async def adopt(self) -> None:
         """Label what an earlier version made without the installation's id, of our projects alone.
@@ -65,7 +65,7 @@ class Objects:
         Raises:
             ApiError: It cannot be found or labelled.
         """
-        unlabelled = f"app={manifests.APP},!{manifests.INSTALLATION_LABEL}"
+        unlabelled = f"app={names.APP},!{names.INSTALLATION_LABEL}"
         for kind in _KINDS:
             for raw in (await self._cluster.list(kind, labels=unlabelled))[0]:
                 if pods.project_of(raw) in self._tenancy.projects:
@@ -99,7 +99,7 @@ class Objects:
             CannotStart: It is another installation's.
             ApiError: Nobody can tell.
         """
-        raw = await self._cluster.read("pods", manifests.pod_name(project_id))
+        raw = await self._cluster.read("pods", names.pod_name(project_id))
         return None if raw is None else self._ours(raw)
 
     async def end_pod(self, project_id: UUID, *, forced: bool = False) -> None:
@@ -108,7 +108,7 @@ class Objects:
         Raises:
             ApiError: The cluster refuses.
         """
-        await self._cluster.delete("pods", manifests.pod_name(project_id), grace=0 if forced else None)
+        await self._cluster.delete("pods", names.pod_name(project_id), grace=0 if forced else None)
 
     async def erase(self, project_id: UUID) -> None:
         """Delete what a workspace keeps between two pods, and return once it is gone.
@@ -117,11 +117,11 @@ class Objects:
             CannotStart: It is another installation's.
             Unavailable: The cluster refuses, or does not let go of it.
         """
-        names: tuple[tuple[Kind, str], ...] = (
-            ("secrets", manifests.secret_name(project_id)),
-            ("persistentvolumeclaims", manifests.claim_name(project_id)),
+        kept: tuple[tuple[Kind, str], ...] = (
+            ("secrets", names.secret_name(project_id)),
+            ("persistentvolumeclaims", names.claim_name(project_id)),
         )
-        for kind, name in names:
+        for kind, name in kept:
             if (raw := await self._cluster.read(kind, name)) is not None:
                 self._ours(raw)
                 await self._cluster.delete(kind, name)
@@ -156,7 +156,7 @@ class Objects:
         """Return the fingerprint of the settings with which a project's pod would be started now."""
         if project_id not in self._marks:
             wanted = self._pod(WorkspaceSpec(project_id))
-            self._marks[project_id] = wanted["metadata"]["annotations"][manifests.SETTINGS_MARK]
+            self._marks[project_id] = wanted["metadata"]["annotations"][names.SETTINGS_MARK]
         return self._marks[project_id]
 
     def _pod(self, spec: WorkspaceSpec) -> dict[str, Any]:
@@ -165,16 +165,16 @@ class Objects:
     async def _label(self, kind: Kind, raw: Raw) -> Raw:
         """Label an object as this installation's, where it bears no label yet; return it as it is then."""
         known = meta(self._ours(raw))
-        if manifests.INSTALLATION_LABEL in (known.get("labels") or {}):
+        if names.INSTALLATION_LABEL in (known.get("labels") or {}):
             return raw
-        label = {manifests.INSTALLATION_LABEL: str(self._tenancy.installation)}
+        label = {names.INSTALLATION_LABEL: str(self._tenancy.installation)}
         change = {"metadata": {"labels": label}}
         return await self._cluster.patch(kind, known.get("name", ""), change) or raw
 
     def _ours(self, raw: Raw) -> Raw:
         """Return an object that is this installation's or bears no label."""
         ours, known = str(self._tenancy.installation), meta(raw)
-        if (known.get("labels") or {}).get(manifests.INSTALLATION_LABEL, ours) == ours:
+        if (known.get("labels") or {}).get(names.INSTALLATION_LABEL, ours) == ours:
             return raw
         raise CannotStart(
             f"In the cluster, {known.get('name')} belongs to another installation of Vibe."

@@ -19,8 +19,8 @@ from vibe_app.workspaces.runtimes.kubernetes.cluster_json import (
     Terminated,
     meta,
 )
-from vibe_app.workspaces.runtimes.kubernetes.manifests import (
-    CHECKOUT,
+from vibe_app.workspaces.runtimes.kubernetes.containers import CHECKOUT
+from vibe_app.workspaces.runtimes.kubernetes.names import (
     EPOCH_MARK,
     KEYS_MARK,
     PROJECT_LABEL,

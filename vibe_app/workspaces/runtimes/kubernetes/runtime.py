@@ -27,7 +27,7 @@ from vibe_app.workspaces.runtimes.base import (
     Tenancy,
     WorkspaceSpec,
 )
-from vibe_app.workspaces.runtimes.kubernetes import manifests, pods
+from vibe_app.workspaces.runtimes.kubernetes import containers, names, pods
 from vibe_app.workspaces.runtimes.kubernetes.cluster import ApiError, Cluster
 from vibe_app.workspaces.runtimes.kubernetes.ending import Ending
 from vibe_app.workspaces.runtimes.kubernetes.events import Causes, with_cause, without_volume
@@ -232,12 +232,12 @@ class KubernetesRuntime:
         host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
         remade = (FILES_GONE,) if pod.project_id in self._remade else ()
         return Endpoint(
-            url=f"http://{host}:{manifests.SIDECAR}",
+            url=f"http://{host}:{containers.SIDECAR}",
             token=keys.token,
-            files_url=f"http://{host}:{manifests.FILES}",
-            proxy_url=f"http://{host}:{manifests.PROXY}",
+            files_url=f"http://{host}:{containers.FILES}",
+            proxy_url=f"http://{host}:{containers.PROXY}",
             notices=remade + pod.notices,
-            gateway_url=f"http://{host}:{manifests.GATEWAY}",
+            gateway_url=f"http://{host}:{containers.GATEWAY}",
             rehearsal_key=keys.rehearsal_key,
             proves=pod.proves,
             trees=pod.trees,
@@ -317,7 +317,7 @@ class KubernetesRuntime:
 
     async def _cloning(self, pod: Pod) -> str:
         """What the container that makes the files says of its progress."""
-        line = await self._cluster.last_line(manifests.pod_name(pod.project_id), manifests.CHECKOUT)
+        line = await self._cluster.last_line(names.pod_name(pod.project_id), containers.CHECKOUT)
         return plain_text(line).strip().rstrip(".")
 
     async def _overdue(self, pod: Pod, causes: Causes, said: str) -> Unavailable:

@@ -19,9 +19,9 @@ from tests.workspaces.runtimes.kubernetes.kube.api import FakeApi
 from tests.workspaces.runtimes.kubernetes.kube.pretend import PretendNode
 from vibe_app.settings import Settings, load_settings
 from vibe_app.workspaces.runtimes.base import Endpoint
-from vibe_app.workspaces.runtimes.kubernetes import manifests
+from vibe_app.workspaces.runtimes.kubernetes import manifests, names
 from vibe_app.workspaces.runtimes.kubernetes.cluster import Cluster
-from vibe_app.workspaces.runtimes.kubernetes.manifests import pod_name
+from vibe_app.workspaces.runtimes.kubernetes.names import pod_name
 from vibe_app.workspaces.runtimes.kubernetes.runtime import KubernetesRuntime
 from vibe_app.workspaces.states import WorkspaceStatus
 
@@ -80,7 +80,7 @@ class PretendHouse:
         }
         for kind, manifest in left.items():
             if not labelled:
-                del manifest["metadata"]["labels"][manifests.INSTALLATION_LABEL]
+                del manifest["metadata"]["labels"][names.INSTALLATION_LABEL]
                 manifest["metadata"]["annotations"] = {}
             self.api.put(kind, manifest)
         name = pod_name(project)

@@ -16,7 +16,7 @@ from tests.scripted import Request, Script, ScriptedSidecar, send_json, send_pro
 from tests.workspaces.runtimes.kubernetes.kube.api import Change, FakeApi
 from vibe_app.wire import proof
 from vibe_app.wire.gateway import GatewayState, Limits, Spending, Spent, UsagePage
-from vibe_app.workspaces.runtimes.kubernetes import manifests
+from vibe_app.workspaces.runtimes.kubernetes import containers, names
 
 Json = dict[str, Any]
 
@@ -32,7 +32,7 @@ class PodSidecar(ScriptedSidecar):
     def __init__(self, host: str, token: str, script: Script | None) -> None:
         super().__init__(script, token=token)
         self.host = host
-        self.port = manifests.SIDECAR
+        self.port = containers.SIDECAR
         self.ready = True
 
     async def revive(self) -> None:
@@ -51,7 +51,7 @@ class PodGateway(PodSidecar):
 
     def __init__(self, host: str, token: str) -> None:
         super().__init__(host, token, None)
-        self.port = manifests.GATEWAY
+        self.port = containers.GATEWAY
 
     async def answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
         if request.path == proof.PATH:
@@ -107,7 +107,7 @@ class PretendNode:
         name, uid = change.object["metadata"]["name"], change.object["metadata"]["uid"]
         if change.type == "ADDED" and self.auto:
             # There is no repository in it, and so no card has a tree.
-            self.api.objects["pods"][name]["metadata"]["annotations"].pop(manifests.TREES_MARK, None)
+            self.api.objects["pods"][name]["metadata"]["annotations"].pop(names.TREES_MARK, None)
             await self.run(name)
             await self.become_ready(name)
         elif change.object["metadata"].get("deletionTimestamp") and self.ends:
