@@ -11,11 +11,11 @@ needs to write repository and issue.
 from __future__ import annotations
 
 from typing import TypedDict
-from urllib.parse import quote
 
 from vibe_app.addresses import Address
 from vibe_app.clients.hosts.api import Api
-from vibe_app.clients.hosts.contract import PullRequest, RequestState, strange, told
+from vibe_app.clients.hosts.contract import PullRequest
+from vibe_app.clients.hosts.pulls import Pull, Pulls
 from vibe_app.errors import Conflict
 from vibe_app.networks import Network
 from vibe_app.shapes import shaped
@@ -28,11 +28,7 @@ class _Branch(TypedDict, total=False):
     label: str
 
 
-class _Pull(TypedDict, total=False):
-    number: int
-    html_url: str
-    state: str
-    merged: bool
+class _Pull(Pull, total=False):
     head: _Branch
     base: _Branch
 
@@ -54,15 +50,15 @@ class Gitea:
         self, address: Address, owner: str, name: str, token: str, private: tuple[Network, ...]
     ) -> None:
         headers = {"Accept": "application/json", "Authorization": f"token {token}"}
-        self._pulls = f"/repos/{quote(owner, safe='')}/{quote(name, safe='')}/pulls"
-        self._api = Api(address, address.host, "/api/v1", headers, token, RIGHTS, private)
+        api = Api(address, address.host, "/api/v1", headers, token, RIGHTS, private)
+        self._pulls = Pulls(api, owner, name)
 
     async def find(self, branch: str, target: str) -> list[PullRequest]:
         """Return the requests to take `branch` into `target`, the newest first."""
         query = {"state": "all", "sort": "recentupdate", "limit": "50"}
-        found = shaped(list[_Pull], await self._api.ask("GET", self._pulls, query))
+        found = shaped(list[_Pull], await self._pulls.api.ask("GET", self._pulls.path, query))
         ours = [
-            self._read(each)
+            self._pulls.read(each)
             for each in found
             # Once its branch is deleted, a request's `ref` is that of the request, and `label` is the branch.
             if branch in (each.get("head", {}).get("ref"), each.get("head", {}).get("label"))
@@ -76,22 +72,11 @@ class Gitea:
         Raises:
             Conflict: There is an open one already.
         """
-        asked = {"title": title, "head": branch, "base": target, "body": body}
         try:
-            return self._read(shaped(_Pull, await self._api.ask("POST", self._pulls, body=asked)))
+            return await self._pulls.open(branch, target, title, body)
         except Conflict as error:
             raise Conflict(error.message, "request_exists") from error
 
     async def look(self, number: int) -> PullRequest:
         """Return how a request is now."""
-        return self._read(shaped(_Pull, await self._api.ask("GET", f"{self._pulls}/{number}")))
-
-    def _read(self, pull: _Pull) -> PullRequest:
-        state: RequestState
-        if pull.get("merged"):
-            state = "merged"
-        elif pull.get("state") in ("open", "closed"):
-            state = "open" if pull.get("state") == "open" else "closed"
-        else:
-            raise strange(self._api.host)
-        return told(self._api.host, pull.get("number"), pull.get("html_url"), state)
+        return await self._pulls.look(number)

@@ -9,26 +9,16 @@ at api.github.com. A fine-grained token needs "Pull requests" and "Contents", bo
 
 from __future__ import annotations
 
-from typing import TypedDict
-from urllib.parse import quote
-
 from vibe_app.addresses import Address
 from vibe_app.clients.hosts.api import Api
-from vibe_app.clients.hosts.contract import PullRequest, RequestState, strange, told
+from vibe_app.clients.hosts.contract import PullRequest
+from vibe_app.clients.hosts.pulls import Pull, Pulls
 from vibe_app.errors import Conflict, InvalidRequest
 from vibe_app.networks import Network
 from vibe_app.shapes import shaped
 
 RIGHTS = "to read and write contents and pull requests (a classic token: the scope repo)"
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
-
-
-class _Pull(TypedDict, total=False):
-    number: int
-    html_url: str
-    state: str
-    merged: bool
-    merged_at: str
 
 
 class GitHub:
@@ -51,14 +41,14 @@ class GitHub:
         headers = {**_HEADERS, "Authorization": f"Bearer {token}"}
         host = "api.github.com" if public else address.host
         self._owner = owner
-        self._pulls = f"/repos/{quote(owner, safe='')}/{quote(name, safe='')}/pulls"
-        self._api = Api(address, host, "" if public else "/api/v3", headers, token, RIGHTS, private)
+        api = Api(address, host, "" if public else "/api/v3", headers, token, RIGHTS, private)
+        self._pulls = Pulls(api, owner, name)
 
     async def find(self, branch: str, target: str) -> list[PullRequest]:
         """Return the requests to take `branch` into `target`, the newest first."""
         query = {"head": f"{self._owner}:{branch}", "base": target, "state": "all", "per_page": "20"}
-        found = shaped(list[_Pull], await self._api.ask("GET", self._pulls, query))
-        return [self._read(each) for each in found]
+        found = shaped(list[Pull], await self._pulls.api.ask("GET", self._pulls.path, query))
+        return [self._pulls.read(each) for each in found]
 
     async def open(self, branch: str, target: str, title: str, body: str) -> PullRequest:
         """Open a request.
@@ -66,9 +56,8 @@ class GitHub:
         Raises:
             Conflict: There is an open one already.
         """
-        asked = {"title": title, "head": branch, "base": target, "body": body}
         try:
-            return self._read(shaped(_Pull, await self._api.ask("POST", self._pulls, body=asked)))
+            return await self._pulls.open(branch, target, title, body)
         except InvalidRequest as error:
             if "already exists" in error.message:
                 raise Conflict(error.message, "request_exists") from error
@@ -76,14 +65,4 @@ class GitHub:
 
     async def look(self, number: int) -> PullRequest:
         """Return how a request is now."""
-        return self._read(shaped(_Pull, await self._api.ask("GET", f"{self._pulls}/{number}")))
-
-    def _read(self, pull: _Pull) -> PullRequest:
-        state: RequestState
-        if pull.get("merged") or pull.get("merged_at"):
-            state = "merged"
-        elif pull.get("state") in ("open", "closed"):
-            state = "open" if pull.get("state") == "open" else "closed"
-        else:
-            raise strange(self._api.host)
-        return told(self._api.host, pull.get("number"), pull.get("html_url"), state)
+        return await self._pulls.look(number)

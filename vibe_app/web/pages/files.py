@@ -276,7 +276,7 @@ def files_page() -> rx.Component:
                 tree=FilesState.tree,
                 can_edit=FilesState.can_edit,
                 by_request=FilesState.by_request,
-                cards=FilesState.trees.length() > 0,
+                cards=rx.cond(FilesState.trees, True, False),
                 workspace=FilesState.workspace,
                 reason=FilesState.workspace_reason,
                 changed=FilesState.changed,
