@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from uuid import uuid4
 
@@ -137,21 +138,24 @@ async def test_the_key_is_in_no_command_no_environment_and_no_folder(
     assert secret_of(team.key).encode() not in written(tmp_path / "ws")
 
 
-async def test_a_user_without_a_name_is_given_one(
-    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As containers run under whatever number they are told."""
+def test_a_user_without_a_name_is_given_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As containers run under whatever number they are told; tests/image and pods try it for real."""
 
     def nobody(number: int) -> pwd.struct_passwd:
         raise KeyError(number)
 
-    seen, url = tmp_path / "seen", team.url
-    monkeypatch.setattr(Team, "url", url)
+    address, credential = (
+        parse("git@example.org:team/app.git"),
+        Credential("", "a key", ("ssh-ed25519 AAAA",)),
+    )
+    number = ip_address("192.0.2.1")
+    usual, held = ssh.handed(address, credential, number)
+    assert set(held) == {ssh.KEY, ssh.HOSTS}
     monkeypatch.setattr(pwd, "getpwuid", nobody)
-    ssh_that_looks(tmp_path, monkeypatch, f"id -un >>{seen}")
-    hub = await cloned(team, tmp_path / "ws", team.credential())
-    assert (hub.base / "a.txt").read_text() == "one\n"
-    assert set(seen.read_text().splitlines()) == {"vibe"}
+    command, held = ssh.handed(address, credential, number)
+    names = f"LD_PRELOAD=libnss_wrapper.so NSS_WRAPPER_PASSWD=/proc/$PPID/fd/${ssh.USER}"
+    assert command == f"{names} NSS_WRAPPER_GROUP=/dev/null {usual}"
+    assert held[ssh.USER].startswith(f"vibe:x:{os.getuid()}:{os.getgid()}:".encode())
 
 
 def test_where_none_can_be_given_it_is_said_what_to_do() -> None:
