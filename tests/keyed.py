@@ -91,10 +91,15 @@ async def _accepted(api: Api, card: str) -> None:
     change = await api("GET", f"{card}/change")
     accepted = await api("POST", f"{card}/change/accept", json={"revision": change["revision"]})
     assert accepted["state"] == "accepted", accepted
+    await pushed(api, card)
 
-    async def pushed() -> bool:
+
+async def pushed(api: Api, card: str) -> None:
+    """Return once what was accepted is at the server."""
+
+    async def delivered() -> bool:
         delivery = (await api("GET", f"{card}/change"))["delivery"]
         assert delivery is None or delivery["state"] != "failed", delivery
         return delivery is not None and delivery["state"] == "pushed"
 
-    await eventually(pushed, seconds=60)
+    await eventually(delivered, seconds=60)

@@ -39,10 +39,12 @@ class Newcomer:
         await self.page.get_by_role("button", name="Create account").click()
         await expect(self.page).to_have_url(f"{self.installation.url}/")
 
-    async def begin_project(self, name: str) -> Board:
-        """Create a project and return its board."""
+    async def begin_project(self, name: str, repository: str = "") -> Board:
+        """Create a project, of a repository where one is given, and return its board."""
         await self.page.get_by_role("button", name="New project").first.click()
         await self.page.get_by_role("dialog").get_by_label("Name").fill(name)
+        if repository:
+            await self.page.get_by_role("dialog").get_by_label("Repository to clone").fill(repository)
         await self.page.get_by_role("button", name="Create project").click()
         await expect(self.page.get_by_role("heading", name=name, level=1)).to_be_visible()
         board = Board(self.page, self.installation.url, self.page.url.rpartition("/")[2])

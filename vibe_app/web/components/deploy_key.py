@@ -32,6 +32,7 @@ class DeployKeyState(rx.State):
     public_key: str = ""
     confirmed: list[Shown] = []
     found: list[Shown] = []
+    looking: bool = False
     shown: str = "0"
     _found: list[str] = []
     """The host keys themselves that were looked up, as they are confirmed."""
@@ -59,11 +60,18 @@ class DeployKeyState(rx.State):
         _show(self, await self._put(actor, asked))
         return rx.toast.success("Saved.")
 
-    @acts
+    @acts(background=True)
     async def look_up(self, actor: Actor):
         """Ask the server by which keys it is recognised."""
-        found = await services().deploy_keys.scan(actor, known(self.project_id))
-        self.found, self._found = _of(found), [each.key for each in found]
+        async with self:
+            self.looking = True
+        try:
+            found = await services().deploy_keys.scan(actor, known(self.project_id))
+            async with self:
+                self.found, self._found = _of(found), [each.key for each in found]
+        finally:
+            async with self:
+                self.looking = False
 
     @acts
     async def confirm(self, actor: Actor):
@@ -86,8 +94,16 @@ def _of(keys: list[HostKey]) -> list[Shown]:
     return [Shown(each.key.split()[0], each.fingerprint) for each in keys]
 
 
-def _button(label: str, on_click: Any) -> rx.Component:
-    return rx.button(label, type="button", variant="soft", color_scheme="gray", on_click=on_click)
+def _button(label: str, on_click: Any, **more: Any) -> rx.Component:
+    return rx.button(
+        label,
+        type="button",
+        variant="soft",
+        color_scheme="gray",
+        align_self="start",
+        on_click=on_click,
+        **more,
+    )
 
 
 def _keys(keys: Any) -> rx.Component:
@@ -113,7 +129,7 @@ def _host() -> rx.Component:
                 rx.box(_keys(DeployKeyState.found)),
                 _button("It is the same: confirm", DeployKeyState.confirm),
             ),
-            _button("Look up the server's keys", DeployKeyState.look_up),
+            _button("Look up the server's keys", DeployKeyState.look_up, loading=DeployKeyState.looking),
         ),
         align="stretch",
     )
@@ -126,7 +142,7 @@ def _key() -> rx.Component:
             rx.text("Deploy key", size="2", weight="medium"),
             rx.el.code(DeployKeyState.public_key, class_name="v-wrap"),
             rx.hstack(
-                _button("Copy", rx.set_clipboard(DeployKeyState.public_key)),
+                _button("Copy", [rx.set_clipboard(DeployKeyState.public_key), rx.toast.success("Copied.")]),
                 ask(
                     "Replace the deploy key?",
                     "The repository refuses this board until its server has been given the new key.",
@@ -186,5 +202,5 @@ def deploy_key_part(project_id: Any) -> rx.Component:
         key=project_id,
         spacing="4",
         align="stretch",
-        padding_top="16px",
+        class_name="v-apart",
     )

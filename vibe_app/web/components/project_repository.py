@@ -68,14 +68,18 @@ def repository_of(form: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
-def sign_in_fields(hint: str, branch: Any = "") -> list[rx.Component]:
-    """Fields for a branch and for what signs in."""
+def branch_field(branch: Any = "") -> rx.Component:
+    """The field for a branch."""
+    return field(
+        "Branch",
+        rx.input(name="branch", default_value=branch, auto_complete="off"),
+        "Leave it empty for the repository's own choice.",
+    )
+
+
+def token_fields(hint: str) -> list[rx.Component]:
+    """Fields for what signs in at an https:// address."""
     return [
-        field(
-            "Branch",
-            rx.input(name="branch", default_value=branch, auto_complete="off"),
-            "Leave it empty for the repository's own choice.",
-        ),
         field(
             "User for the token",
             rx.input(name="username", placeholder="git", auto_complete="off"),
@@ -112,10 +116,16 @@ def _form() -> rx.Component:
                 "It counts for a workspace that is made from now on. One that exists keeps its files, "
                 "its history and its origin.",
             ),
-            *sign_in_fields(
-                "It is kept encrypted and shown to nobody. Leave it empty to keep what is there. "
-                "With another server it is forgotten.",
-                RepositoryState.branch,
+            branch_field(RepositoryState.branch),
+            rx.cond(
+                RepositoryState.over_ssh,
+                rx.text("An ssh address signs in with the project's deploy key.", class_name="v-hint"),
+                rx.fragment(
+                    *token_fields(
+                        "It is kept encrypted and shown to nobody. Leave it empty to keep what is there. "
+                        "With another server it is forgotten."
+                    )
+                ),
             ),
             rx.cond(
                 RepositoryState.has_credential,

@@ -159,7 +159,7 @@ def remote_part() -> rx.Component:
         rx.el.div(
             rx.el.span(
                 RemoteState.words,
-                rx.cond(RemoteState.at > 0, rx.fragment(" ", ago(RemoteState.at))),
+                rx.cond(RemoteState.at > 0, rx.fragment(" Asked ", ago(RemoteState.at), ".")),
                 class_name="v-grow",
             ),
             rx.cond(RemoteState.can_edit, fetch_button(RemoteState.project_id)),

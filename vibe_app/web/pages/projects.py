@@ -14,7 +14,7 @@ from vibe_app.web.auth import acts, asker
 from vibe_app.web.components.card import epoch_ms
 from vibe_app.web.components.moment import ago
 from vibe_app.web.components.parts import empty_state, field, icon_button, skeleton
-from vibe_app.web.components.project_repository import repository_of, sign_in_fields
+from vibe_app.web.components.project_repository import branch_field, repository_of, token_fields
 from vibe_app.web.components.project_settings import ProjectSettingsState, project_settings_dialog
 from vibe_app.web.forms import words
 from vibe_app.web.layout import RailProject, RailState, framed, show_rail, top_bar
@@ -130,7 +130,8 @@ def _new_project() -> rx.Component:
                     rx.el.details(
                         rx.el.summary("Branch and token"),
                         rx.el.div(
-                            *sign_in_fields("It is kept encrypted and shown to nobody."),
+                            branch_field(),
+                            *token_fields("It is kept encrypted and shown to nobody."),
                             class_name="v-fields",
                             style={"margin_top": "12px"},
                         ),
