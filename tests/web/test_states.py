@@ -23,6 +23,8 @@ from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
 from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.web.components import board
+from vibe_app.web.components.output import kind_of
+from vibe_app.wire import Event, EventType, now
 from vibe_app.wiring import Services
 
 ANYBODY = {
@@ -517,6 +519,27 @@ class TestOutput:
         await other.send("OutputState.follow", session_id=str(session), last_seq=0)
         await eventually(lambda: self.ended(other))
         assert len(viewer.deltas) == got
+
+    async def test_who_has_left_the_card_is_told_nothing_of_it(
+        self, project: ProjectView, session: UUID, tab: Open
+    ):
+        viewer: Tab = await tab("viewer", f"/p/{project.id}")
+        await viewer.call("OutputState.follow", session_id=str(session), last_seq=0)
+        await viewer.call("OutputState.arrive")
+        assert self.batches(viewer) == []
+        assert "toast" not in viewer.told
+
+    @pytest.mark.parametrize(
+        ("kind", "text", "letter"),
+        [
+            (EventType.DONE, "Session completed", "d"),
+            (EventType.DONE, "Session failed: The agent gave up.", "f"),
+            (EventType.DONE, "Session cancelled", "c"),
+            (EventType.OUTPUT, "Session failed", "o"),
+        ],
+    )
+    def test_an_end_that_is_no_success_has_a_colour_of_its_own(self, kind: EventType, text: str, letter: str):
+        assert kind_of(Event(seq=1, type=kind, text=text, timestamp=now())) == letter
 
     @pytest.mark.parametrize("role", ["stranger", None])
     async def test_who_may_not_read_gets_nothing(

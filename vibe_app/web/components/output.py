@@ -20,7 +20,7 @@ from vibe_app.web.auth import acts
 from vibe_app.web.components.card import epoch_ms
 from vibe_app.web.components.terminal import Batch, terminal
 from vibe_app.web.place import known, place_of
-from vibe_app.wire import Event
+from vibe_app.wire import Event, EventType
 from vibe_app.wiring import services
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class OutputState(rx.State):
         """Send everything after event number `last_seq`, then whatever comes, until the session is over."""
         place, tab = place_of(self), self.router.session
         if place.project is None or place.task is None:
-            raise NotFound("This address names no task.")
+            return  # the card was left, and the terminal has not heard yet
         session = known(session_id)
         try:
             await services().sessions.glance(actor, place.project, place.task, session)
@@ -79,7 +79,16 @@ def nobody_follows() -> Batch:
 
 
 def _compact(event: Event) -> list[Any]:
-    return [event.seq, event.type.value[0], epoch_ms(event.timestamp), event.text]
+    return [event.seq, kind_of(event), epoch_ms(event.timestamp), event.text]
+
+
+def kind_of(event: Event) -> str:
+    """Return the letter by which the terminal colours an event: an end is not always a success."""
+    if event.type is EventType.DONE:
+        for words, letter in (("Session failed", "f"), ("Session cancelled", "c")):
+            if event.text.startswith(words):
+                return letter
+    return event.type.value[0]
 
 
 def is_connected(client_token: str, socket: str) -> bool:

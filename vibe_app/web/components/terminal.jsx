@@ -17,7 +17,14 @@ const ASK_AGAIN_MS = 5000;
 const RESET = "\x1b[0m";
 const rgb = (hex) => `\x1b[38;2;${[1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)).join(";")}m`;
 const TIME_COLOUR = rgb("#9ca3af");
-const COLOURS = { o: "", e: rgb("#f87171"), s: rgb("#60a5fa"), d: rgb("#4ade80") };
+const COLOURS = {
+  o: "",
+  e: rgb("#f87171"),
+  s: rgb("#60a5fa"),
+  d: rgb("#4ade80"),
+  f: rgb("#f87171"),
+  c: rgb("#9ca3af"),
+};
 
 const THEME = {
   background: "#1e1e1e",
