@@ -209,6 +209,12 @@ async def test_a_follow_up_goes_on_in_the_same_tree_and_conversation(
     assert await board.status(task) == "AI_REVIEW"
     since = (await board.viewer.get(f"{task}/change", params={"since": revision})).json()
     assert [each["path"] for each in since["files"]] == ["app.py"]
+    blob = {"path": "app.py", "side": "old"}
+    for given, before in (({}, "one\ntwo\nthree\n"), ({"since": revision}, "one\n2\nthree\n")):
+        answer = await board.viewer.get(f"{task}/change/blob", params=blob | given)
+        assert (answer.status_code, answer.text) == (200, before)
+    other = await board.viewer.get(f"{task}/change/blob", params=blob | {"since": "0" * 40})
+    assert (other.status_code, other.json()["code"]) == (400, "unknown_revision")
 
 
 async def test_a_follow_up_with_the_same_key_is_the_same(board: Board, agent: Agent, hub: Hub) -> None:

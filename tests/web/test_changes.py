@@ -48,6 +48,12 @@ async def comment(parts: Services, tokens: dict[str, str], task: TaskView, **val
     return (await parts.comments.add(owner, task.project_id, task.id, new)).id
 
 
+async def select(someone: Tab, item: str, start: tuple[str, int], end: tuple[str, int]) -> None:
+    """Select lines of a file by their numbers."""
+    ends = {"side": start[0], "line": start[1], "end_side": end[0], "end_line": end[1]}
+    await someone.call("ReviewState.select", item=item, **ends)
+
+
 @pytest.mark.parametrize(
     ("status", "changes", "tab"),
     [
@@ -155,7 +161,7 @@ async def test_a_tick_is_ones_own_and_goes_when_the_file_changes(parts: Services
 
 async def test_a_viewer_comments_on_lines_and_sees_it_before_it_is_written_down(tab: Open, task: TaskView):
     viewer = await looking(tab, "viewer", task)
-    await viewer.call("ReviewState.select", item="a.py", side="new", first=1, last=2)
+    await select(viewer, "a.py", ("new", 2), ("new", 1))
     await viewer.call("ReviewState.add", form={"body": "Why **three**?"})
     shown = [rows[-1] for rows in viewer.all_of("ReviewState", "comments") if rows]
     assert [row["saving"] for row in shown] == [True, False]
@@ -165,11 +171,30 @@ async def test_a_viewer_comments_on_lines_and_sees_it_before_it_is_written_down(
     assert not viewer.var("ReviewState", "writing")
 
 
+async def test_lines_from_before_and_after_the_change_are_commented_on_as_those_after_it(
+    tab: Open, task: TaskView
+):
+    viewer = await looking(tab, "viewer", task)
+    await select(viewer, "a.py", ("old", 2), ("new", 2))
+    assert viewer.var("ReviewState", "writing") == ["a.py", "new", 2, 2]
+    await select(viewer, "a.py", ("new", 2), ("old", 1))
+    assert viewer.var("ReviewState", "writing") == ["a.py", "new", 1, 2]
+
+
+async def test_a_comment_that_is_too_long_is_refused_in_words_and_not_cut(tab: Open, task: TaskView):
+    viewer = await looking(tab, "viewer", task)
+    await select(viewer, "a.py", ("new", 2), ("new", 2))
+    await viewer.call("ReviewState.add", form={"body": "y" * 65_537})
+    assert "shorten it to 65,536" in viewer.told
+    assert viewer.var("ReviewState", "writing") == ["a.py", "new", 2, 2]
+    assert "removeItem" not in viewer.told
+
+
 async def test_a_comment_that_is_refused_goes_again_and_its_words_stay(
     parts: Services, tab: Open, task: TaskView
 ):
     viewer = await looking(tab, "viewer", task)
-    await viewer.call("ReviewState.select", item="a.py", side="new", first=2, last=2)
+    await select(viewer, "a.py", ("new", 2), ("new", 2))
     await seed_change(parts.database, task.id, {"b.py": TEXTS["b.py"]}, TWO)
     await viewer.call("ReviewState.add", form={"body": "Why?"})
     assert "The change has no such file." in viewer.told
@@ -205,8 +230,18 @@ async def test_a_comment_whose_lines_are_gone_is_shown_with_its_quote(
     await comment(parts, tokens, task)
     await seed_change(parts.database, task.id, {"a.py": ("one\ntwo\n", "one\nfour\n")}, TWO)
     viewer = await looking(tab, "viewer", task)
-    assert [row["quote"] for row in viewer.var("ReviewState", "outdated")] == ["three"]
+    assert [row["quote"] for row in viewer.var("ReviewState", "apart")] == ["three"]
     assert all(not note["comments"] for note in viewer.var("ReviewState", "notes") or [])
+
+
+async def test_a_comment_on_a_line_that_is_in_no_hunk_is_shown_too(
+    parts: Services, tokens: dict[str, str], tab: Open, task: TaskView
+):
+    await comment(parts, tokens, task, line=400, quote="far below")
+    await comment(parts, tokens, task)
+    viewer = await looking(tab, "viewer", task)
+    assert [row["quote"] for row in viewer.var("ReviewState", "apart")] == ["far below"]
+    assert [note["line"] for note in viewer.var("ReviewState", "notes") if note["comments"]] == [2]
 
 
 async def test_keys_lead_from_one_changed_line_to_the_next(tab: Open, task: TaskView):
@@ -294,6 +329,19 @@ async def test_a_message_takes_the_open_comments_along_that_were_not_held_back(
     assert {str(each.id) for each in comments if each.session_id} == {sent}
 
 
+@pytest.mark.parametrize("words", ["Please greet in French", ""])
+async def test_a_second_press_on_send_says_nothing_new(
+    parts: Services, tokens: dict[str, str], tab: Open, task: TaskView, words: str
+):
+    await comment(parts, tokens, task)
+    editor = await looking(tab, "editor", task)
+    for _ in range(2):
+        await editor.call("DecideState.send", form={"message": words})
+    assert "toast" not in editor.told
+    await editor.call("DecideState.send", form={"message": "And in Spanish"})
+    assert "This task already has a running session." in editor.told
+
+
 async def test_a_message_about_what_has_moved_on_is_not_sent(parts: Services, tab: Open, task: TaskView):
     editor = await looking(tab, "editor", task)
     await seed_change(parts.database, task.id, {"c.py": (None, "c\n")}, TWO)
@@ -362,7 +410,7 @@ async def test_a_long_text_is_shown_part_by_part(parts: Services, tab: Open, tas
     assert [file["path"] for file in viewer.var("ReviewState", "files")] == ["a.txt", "a.txt", "b.txt"]
     # A comment on a line of the second part stands there.
     item = viewer.var("ReviewState", "files")[1]["id"]
-    await viewer.call("ReviewState.select", item=item, side="new", first=5999, last=6000)
+    await select(viewer, item, ("new", 5999), ("new", 6000))
     await viewer.call("ReviewState.add", form={"body": "The end"})
     (note,) = [note for note in viewer.var("ReviewState", "notes") if note["comments"]]
     assert (note["item"], note["line"]) == (item, 6000)
@@ -371,13 +419,14 @@ async def test_a_long_text_is_shown_part_by_part(parts: Services, tab: Open, tas
 
 async def test_nobody_but_its_own_page_names_lines(tab: Open, task: TaskView):
     viewer = await looking(tab, "viewer", task)
-    for item, side, first, last in (
-        ("nothing", "new", 1, 1),
-        ("a.py", "both", 1, 1),
-        ("a.py", "new", 2, 1),
-        ("a.py", "new", 1, 2**40),
+    for item, start, end in (
+        ("nothing", ("new", 1), ("new", 1)),
+        ("a.py", ("both", 1), ("both", 1)),
+        ("a.py", ("new", 0), ("new", 1)),
+        ("a.py", ("new", 1), ("new", 2**40)),
+        ("a.py", ("old", 1), ("new", 9)),
     ):
-        await viewer.call("ReviewState.select", item=item, side=side, first=first, last=last)
+        await select(viewer, item, start, end)
         await viewer.call("ReviewState.add", form={"body": "Here"})
     assert "went wrong" not in viewer.told
     assert not viewer.var("ReviewState", "comments")

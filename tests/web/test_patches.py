@@ -7,10 +7,11 @@ import random
 import pytest
 
 from tests.seeding import changed
-from vibe_app.web.components.change_rows import FileRow
+from vibe_app.web.components.change_rows import CommentRow, FileRow, apart
 from vibe_app.web.components.change_texts import FIRST, MORE, begin, go_on
 from vibe_app.web.components.change_texts import changed as changed_lines
-from vibe_app.web.components.patches import LONGEST_LINE, At, lines_of, piece, quote_of, starts
+from vibe_app.web.components.diff_viewer import DiffFile
+from vibe_app.web.components.patches import LONGEST_LINE, At, between, lines_of, piece, quote_of, starts
 from vibe_app.wire.git import FileDiff
 
 PATCH = (
@@ -75,6 +76,47 @@ def test_a_quote_is_the_text_of_the_lines():
     assert quote_of(PATCH, "old", 2, 2) == "b"
     assert quote_of("@@ -0,0 +1,1 @@\n+crlf\r\n", "new", 1, 1) == "crlf"
     assert quote_of(PATCH, "new", 100, 200) == ""
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "lines"),
+    [
+        (("new", 5), ("new", 3), ("new", 3, 5)),
+        (("old", 6), ("old", 6), ("old", 6, 6)),
+        (("old", 2), ("new", 3), ("new", 2, 3)),
+        (("new", 2), ("old", 1), ("new", 1, 2)),
+        (("old", 1), ("new", 12), ("new", 1, 12)),
+        (("old", 1), ("new", 7), None),
+        (("old", 99), ("new", 1), None),
+    ],
+)
+def test_lines_between_two_of_either_side(
+    start: tuple[str, int], end: tuple[str, int], lines: tuple[str, int, int] | None
+):
+    patch = "@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n@@ -11,2 +11,2 @@\n-a\n+b\n c\n"
+    assert between(patch, start, end) == lines
+
+
+def test_a_comment_stands_apart_only_where_its_line_cannot_be_shown():
+    patch = "@@ -1,2 +1,2 @@\n one\n-two\n+2\n"
+    files = [DiffFile("a", "a", patch), DiffFile("long", "long", patch), DiffFile("pic", "pic", "")]
+    gone, far, far_side = said("a", 0), said("a", 9), said("a", 9, "old")
+    rows = [gone, far, far_side, said("a", 2), said("a", 2, "old"), said("long", 9), said("elsewhere", 9)]
+    assert apart(files, [*rows, said("pic", 1)], {"long"}) == [gone, far, far_side, said("pic", 1)]
+
+
+def said(path: str, line: int, side: str = "new") -> CommentRow:
+    """A comment on a line, or on one that is gone."""
+    rest = {
+        "where": "",
+        "quote": "",
+        "body": "",
+        "state": "open",
+        "taken": False,
+        "created": 0,
+        "edited": False,
+    }
+    return CommentRow(id="", author="", mine=True, path=path, side=side, line=line, **rest)  # pyright: ignore
 
 
 def test_changed_lines_come_in_the_order_in_which_they_are_shown():
@@ -146,3 +188,12 @@ def test_a_picture_is_shown_before_and_after(mark: str, sides: list[bool]):
     assert fact is not None
     assert [bool(fact.old_picture), bool(fact.new_picture)] == sides
     assert "path=a%20b%26c.png" in fact.old_picture + fact.new_picture
+    assert "since" not in fact.old_picture + fact.new_picture
+
+
+def test_a_picture_since_a_checkpoint_is_that_of_the_checkpoint():
+    picture = row(path="new.png", old="old.png", mark="R", text=False, picture=True, kind="binary")
+    _, fact, _ = begin(picture, None, "/blob?v=1", "a" * 40)
+    assert fact is not None
+    assert fact.old_picture == "/blob?v=1&path=old.png&side=old&since=" + "a" * 40
+    assert fact.new_picture == "/blob?v=1&path=new.png&side=new&since=" + "a" * 40

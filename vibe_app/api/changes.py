@@ -58,6 +58,10 @@ class AskPicture(BaseModel):
 
     path: str = Field(min_length=1, max_length=20_000)
     side: Literal["new", "old"] = "new"
+    since: schemas.Revision | None = Field(
+        default=None,
+        description="The checkpoint that `old` is, where it is not the base; with its path there",
+    )
 
 
 @changes.get("/change", responses=errors(202, 400, 404, 429, 502))
@@ -100,7 +104,7 @@ async def read_changed_blob(
     actor: Asker, project_id: UUID, task_id: UUID, asked: Annotated[AskPicture, Query()]
 ) -> Response:
     """Return a file of the change as it was before, or is after it; a picture as one."""
-    answer = await services().texts.blob(actor, project_id, task_id, asked.path, asked.side)
+    answer = await services().texts.blob(actor, project_id, task_id, asked.path, asked.side, asked.since)
     kind = PICTURES.get(PurePosixPath(asked.path).suffix.lower(), "application/octet-stream")
     return Forwarded(answer, ("content-length",), media_type=kind)
 

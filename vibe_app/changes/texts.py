@@ -139,19 +139,31 @@ class Texts:
         )
         return await self._git.file(await self._at(actor, project_id, patience), asked)
 
-    async def blob(self, actor: Actor, project_id: UUID, task_id: UUID, path: str, side: str) -> Answer:
+    async def blob(
+        self, actor: Actor, project_id: UUID, task_id: UUID, path: str, side: str, since: str | None = None
+    ) -> Answer:
         """Return a file of a card's change as bytes, before (`old`) or after it (`new`). Close the answer.
+
+        Args:
+            actor: Who asks; a viewer.
+            project_id: The board.
+            task_id: The card.
+            path: The file, as the change names it; since a checkpoint, as it is called on that side.
+            side: `old` or `new`.
+            since: The checkpoint that is before; the base where it is not given.
 
         Raises:
             NotFound: The change has no such file, or it was not there on that side.
         """
         async with self._database.read() as db:
             change = await self._change(db, actor, project_id, task_id)
+            base = await _known(db, change, since) if since else change.base_commit
         listed = content.find_file(change.files, path)
-        commit = change.base_commit if side == "old" else change.revision
-        if listed is None or commit is None:
+        commit = base if side == "old" else change.revision
+        if commit is None or (listed is None and since is None):
             raise NotFound("The change has no such file.", "file_not_found")
-        named = listed.old_path or path if side == "old" else path
+        renamed = listed.old_path if listed and side == "old" and since is None else None
+        named = renamed or path
         held = partial(self._workspaces.held, project_id)
         asked = self._git.blob(await self._at(actor, project_id), AskBlob(commit=commit, path=named))
         return await lasting(held(), asked)

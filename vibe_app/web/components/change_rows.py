@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -158,6 +158,28 @@ def file_type(row: FileRow) -> str:
     kinds = {"A": "new", "D": "deleted"}
     renamed = "rename-changed" if row.additions + row.deletions else "rename-pure"
     return renamed if row.mark == "R" else kinds.get(row.mark, "change")
+
+
+def apart(
+    files: Sequence[DiffFile], comments: Sequence[CommentRow], going_on: Collection[str]
+) -> list[CommentRow]:
+    """Return the comments that stand below no line: theirs is gone, or is in no hunk of a file that is shown.
+
+    Args:
+        files: The files, or parts of them, that are shown.
+        comments: All comments.
+        going_on: The paths of the files whose texts go on, where a line may be still to come.
+    """
+    texts: dict[str, list[str]] = {}
+    for file in files:
+        if file.path not in going_on:
+            texts.setdefault(file.path, []).append(file.text)
+
+    def is_shown(row: CommentRow) -> bool:
+        parts = texts.get(row.path)
+        return parts is None or any(row.line == at for part in parts for at, *_ in lines_of(part, row.side))
+
+    return [each for each in comments if not each.line or not is_shown(each)]
 
 
 def placed(

@@ -30,18 +30,22 @@ class Rest:
     parts: int = 0
 
 
-def begin(row: FileRow, text: str | None, blob: str) -> tuple[DiffFile, Note | None, Rest | None]:
+def begin(
+    row: FileRow, text: str | None, blob: str, since: str | None = None
+) -> tuple[DiffFile, Note | None, Rest | None]:
     """Make the first part of a file.
 
     Args:
         row: The file.
         text: Its patch, if that is at hand.
         blob: The address of what it holds, to which `&path=` and `&side=` are added.
+        since: The checkpoint that it is compared with; None for the base.
 
     Returns:
         The part; what is said instead of a text, or below one that goes on; where it goes on.
     """
     file = DiffFile(row.path, row.path, "", file_type(row), row.old)
+    file.additions, file.deletions = row.additions, row.deletions
     if row.text and text is not None:
         found = piece(text, FIRST)
         file.text = found.text
@@ -53,7 +57,10 @@ def begin(row: FileRow, text: str | None, blob: str) -> tuple[DiffFile, Note | N
     if not row.picture:
         return file, replace(fact, words=_instead(row)), None
     for side in {"A": ("new",), "D": ("old",)}.get(row.mark, ("old", "new")):
-        setattr(fact, f"{side}_picture", f"{blob}&path={quote(row.path)}&side={side}")
+        # The change knows what its files were called at the base, but not at every checkpoint.
+        path = row.old if since and side == "old" and row.old else row.path
+        address = f"{blob}&path={quote(path)}&side={side}"
+        setattr(fact, f"{side}_picture", f"{address}&since={since}" if since else address)
     return file, fact, None
 
 

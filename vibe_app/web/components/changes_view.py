@@ -13,7 +13,7 @@ from vibe_app.web.components.changes import PAGE, ChangesState
 from vibe_app.web.components.diff_viewer import DiffFile, diff_viewer
 from vibe_app.web.components.parts import empty_state, skeleton
 from vibe_app.web.components.review import ReviewState
-from vibe_app.web.components.review_view import note_view, outdated_list
+from vibe_app.web.components.review_view import apart_list, note_view
 
 _MARKS = {"A": "green", "M": "amber", "D": "red", "R": "blue", "T": "gray"}
 
@@ -63,7 +63,8 @@ def changed_file(row: rx.Var[FileRow], on: rx.Var[bool]) -> rx.Component:
 @rx.memo
 def file_end(file: rx.Var[DiffFile]) -> rx.Component:
     """What stands at the end of a file's head in the viewer."""
-    return rx.fragment()
+    shown: Any = file
+    return rx.cond(shown.additions + shown.deletions > 0, counts(shown.additions, shown.deletions))
 
 
 def _summary() -> rx.Component:
@@ -184,7 +185,7 @@ def changes_tab(sentences: rx.Component, bar: rx.Component, wide: Any) -> rx.Com
         sentences,
         rx.cond(
             ChangesState.count > 0,
-            rx.fragment(_files(), _pager(), _lines(wide), outdated_list()),
+            rx.fragment(_files(), _pager(), _lines(wide), apart_list()),
             rx.el.p(
                 rx.cond(
                     ChangesState.since,

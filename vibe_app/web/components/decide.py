@@ -13,7 +13,7 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.board.changes.schemas import AcceptChange, FollowUp, NameRevision
-from vibe_app.errors import Conflict, NotFound, RevisionChanged
+from vibe_app.errors import Conflict, NotFound, RevisionChanged, VibeError
 from vibe_app.web.auth import acts
 from vibe_app.web.components.changes import ChangesState
 from vibe_app.web.components.draft import forget
@@ -37,6 +37,8 @@ class DecideState(rx.State):
     """A card that was to be called done though nobody has decided about its change."""
     dropped_title: str = ""
     _dropped_revision: str = ""
+    _told: tuple[str, ...] = ()
+    """What the agent was told last: the card, the revision, the words. A second press tells nothing new."""
 
     @rx.event
     def ask(self, what: str):
@@ -113,7 +115,13 @@ class DecideState(rx.State):
         """Have the agent solve what conflicts."""
         project_id, task_id = self._card()
         revision = (await self.get_state(ChangesState)).revision or None
-        await services().starts.solve(actor, project_id, task_id, revision)
+        told = (str(task_id), revision or "")
+        try:
+            await services().starts.solve(actor, project_id, task_id, revision)
+        except Conflict as error:
+            if error.code != "session_live" or self._told != told:
+                raise
+        self._told = told
         return rx.redirect(f"/p/{project_id}/t/{task_id}/output")
 
     @acts
@@ -123,15 +131,19 @@ class DecideState(rx.State):
         changes, review = await self.get_state(ChangesState), await self.get_state(ReviewState)
         revision = changes.revision or None
         asked = FollowUp(message=words(form, "message"), comment_ids=chosen(review), revision=revision)
+        told = (str(task_id), revision or "", asked.message)
         try:
             await services().starts.follow_up(actor, project_id, task_id, asked)
-        except Conflict as error:
+        except VibeError as error:
+            # Comments went with the first press, so that the second may have none.
+            if error.code in ("session_live", "nothing_to_say") and self._told == told:
+                return None
             if error.code != "revision_changed":
                 raise
             view = await services().changes.read(actor, project_id, task_id)
             changes.newest = view.revision or ""
             return rx.toast.error(error.message)
-        review.held = []
+        review.held, self._told = [], told
         return [forget(box_name(task_id)), rx.redirect(f"/p/{project_id}/t/{task_id}/output")]
 
     @acts

@@ -41,7 +41,6 @@ def follow_up_box(task_id: Any, talks: Any, can_edit: Any) -> rx.Component:
                 placeholder="Tell the agent what to change",
                 rows="1",
                 required=ReviewState.sending == 0,
-                max_length=60_000,
             ),
             rx.button(send, type="submit", title="Ctrl+Enter"),
             on_submit=DecideState.send,

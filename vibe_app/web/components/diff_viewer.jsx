@@ -84,11 +84,12 @@ export function DiffViewer(props) {
       stickyHeaders: true,
       lineHoverHighlight: "number",
       enableLineSelection: true,
+      // A head's own counts are of what is shown of the file; `renderHead` says those of the file.
+      unsafeCSS: "[data-additions-count], [data-deletions-count] { display: none; }",
       onLineSelectionEnd: (range, { item }) => {
         if (!range) return;
-        const side = range.side === "deletions" ? "old" : "new";
-        const last = (range.endSide ?? range.side) === range.side ? range.end : range.start;
-        tell.current?.(item.id, side, Math.min(range.start, last), Math.max(range.start, last));
+        const named = (side) => (side === "deletions" ? "old" : "new");
+        tell.current?.(item.id, named(range.side), range.start, named(range.endSide ?? range.side), range.end);
       },
     }),
     [dark, split, wide],

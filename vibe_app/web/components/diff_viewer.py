@@ -33,6 +33,8 @@ class DiffFile:
     type: str = "change"
     old: str = ""
     folded: bool = False
+    additions: int = 0
+    deletions: int = 0
 
 
 @dataclass
@@ -45,15 +47,18 @@ class Target:
     n: int = 0
 
 
-def _lines(item: rx.Var[str], side: rx.Var[str], first: rx.Var[int], last: rx.Var[int]) -> list[rx.Var[Any]]:
-    return [item, side, first, last]
+def _lines(
+    item: rx.Var[str], side: rx.Var[str], line: rx.Var[int], end_side: rx.Var[str], end_line: rx.Var[int]
+) -> list[rx.Var[Any]]:
+    return [item, side, line, end_side, end_line]
 
 
 class DiffViewer(rx.NoSSRComponent):
     """Files below each other, in a window that scrolls.
 
-    `on_lines(item, side, first, last)` fires when lines were selected by their numbers; `side` is `new` or
-    `old`. A note is an object with at least `item`, `side` and `line`.
+    `on_lines(item, side, line, end_side, end_line)` fires when lines were selected by their numbers, from
+    where that began to where it ended, which may be above; a side is `new` or `old`. A note is an object with
+    at least `item`, `side` and `line`.
     """
 
     library = _SOURCE.importable_path

@@ -88,6 +88,39 @@ def lines_of(patch: str, side: str) -> Iterator[tuple[int, str, bool]]:
             at += 1
 
 
+def between(patch: str, start: tuple[str, int], end: tuple[str, int]) -> tuple[str, int, int] | None:
+    """Return the lines of one side that lie between two lines: the side, the first and the last.
+
+    Args:
+        patch: Hunks, with or without the lines that git writes before them.
+        start: A side and a line of it.
+        end: The same, above or below. Where it is of the other side, the lines are those of `new`.
+
+    Returns:
+        None where one of two sides is not in the patch.
+    """
+    if start[0] == end[0]:
+        return start[0], min(start[1], end[1]), max(start[1], end[1])
+    rows = list(_rows(patch))
+    places = [index for index, row in enumerate(rows) if start in row or end in row]
+    if not any(start in row for row in rows) or not any(end in row for row in rows):
+        return None
+    new = [line for row in rows[places[0] : places[-1] + 1] for side, line in row if side == "new"]
+    return "new", new[0], new[-1]
+
+
+def _rows(patch: str) -> Iterator[tuple[tuple[str, int], ...]]:
+    """Yield each line of a patch as what it is called: by a side and its number there, or by both."""
+    at: At | None = None
+    for line in patch.split("\n"):
+        if start := starts(line):
+            at = start
+        elif at is not None and line[:1] in (" ", "+", "-"):
+            old, new = line[0] != "+", line[0] != "-"
+            yield (("old", at.old),) * old + (("new", at.new),) * new
+            at = At(at.old + old, at.new + new)
+
+
 def quote_of(patch: str, side: str, first: int, last: int) -> str:
     """Return the text of some lines of a patch, as far as they are in it."""
     return "\n".join(text.removesuffix("\r") for at, text, _ in lines_of(patch, side) if first <= at <= last)

@@ -18,12 +18,12 @@ from vibe_app.board.changes.schemas import CommentPatch, NewComment
 from vibe_app.errors import VibeError
 from vibe_app.web.auth import acts
 from vibe_app.web.components.card import epoch_ms
-from vibe_app.web.components.change_rows import CommentRow, Note, comment_row, placed
+from vibe_app.web.components.change_rows import CommentRow, Note, apart, comment_row, placed
 from vibe_app.web.components.change_texts import PART, Rest, begin, changed, go_on, tail
 from vibe_app.web.components.changes import ChangesState, ReadChange, files_of_page, page_of
 from vibe_app.web.components.diff_viewer import DiffFile, Target
 from vibe_app.web.components.draft import forget
-from vibe_app.web.components.patches import quote_of
+from vibe_app.web.components.patches import between, quote_of
 from vibe_app.web.forms import words
 from vibe_app.web.place import known, place_of
 from vibe_app.wire import now
@@ -43,6 +43,8 @@ class ReviewState(rx.State):
     shown: str = ""
     """Which texts they are; see `ChangesState.wanted`."""
     loading: bool = False
+    apart: list[CommentRow] = []
+    """Comments that stand below no line: theirs are gone, or not in the change."""
     target: Target = Target()
     writing: list[Any] = []
     """Item, side, first and last line of a comment that is being written."""
@@ -55,6 +57,8 @@ class ReviewState(rx.State):
     """What is said of a file instead of its text, or below a text that goes on, by item."""
     _rest: dict[str, Rest] = {}
     _selected: tuple[str, str, int] | None = None
+    _round: bool = False
+    """Only what the last round has changed is shown, so that lines are missing that belong to the change."""
 
     @rx.var
     def open_count(self) -> int:
@@ -69,11 +73,6 @@ class ReviewState(rx.State):
             for each in self.comments
             if each.state == "open" and not each.taken and each.id not in self.held
         )
-
-    @rx.var
-    def outdated(self) -> list[CommentRow]:
-        """Comments whose lines are not there any more."""
-        return [each for each in self.comments if not each.line]
 
     @acts
     async def load(self, actor: Actor):
@@ -96,10 +95,11 @@ class ReviewState(rx.State):
         # Where their lines are, or whether they are gone, depends on the revision.
         self.comments = [comment_row(each, names, actor.user_id, changes.revision) for each in said]
         self._rest, self._facts, self._selected, self.writing = {}, {}, None, []
+        self._round = since is not None
         blob = f"/api/projects/{place.project}/tasks/{place.task}/change/blob"
         files = list[DiffFile]()
         for row in rows:
-            file, fact, rest = begin(row, texts.get(row.path), f"{blob}?v={changes.revision[:12]}")
+            file, fact, rest = begin(row, texts.get(row.path), f"{blob}?v={changes.revision[:12]}", since)
             files.append(file)
             self._facts |= {file.id: fact} if fact else {}
             self._rest |= {file.path: rest} if rest else {}
@@ -141,13 +141,21 @@ class ReviewState(rx.State):
         return ReviewState.load
 
     @acts
-    async def select(self, actor: Actor, item: str, side: str, first: int, last: int):
-        """Begin a comment on some lines."""
+    async def select(self, actor: Actor, item: str, side: str, line: int, end_side: str, end_line: int):
+        """Begin a comment on the lines from one to another, whichever is above."""
         changes = await self.get_state(ChangesState)
-        if changes.state != "open" or not any(file.id == item for file in self.files):
+        file = next((each for each in self.files if each.id == item), None)
+        if changes.state != "open" or file is None:
             return None
-        if side not in ("new", "old") or not 1 <= first <= last < 2**31:
+        if (
+            not {side, end_side} <= {"new", "old"}
+            or not 1 <= min(line, end_line) <= max(line, end_line) < 2**31
+        ):
             return None
+        lines = between(file.text, (side, line), (end_side, end_line))
+        if lines is None:
+            return None
+        side, first, last = lines
         if changes.since and side == "old":
             return rx.toast.error("To comment on lines from before the change, show the whole change.")
         self._selected = (item, side, last)
@@ -260,7 +268,7 @@ class ReviewState(rx.State):
         if self._selected is None:
             return None
         item, side, line = self._selected
-        return ReviewState.select(item, side, line, line)
+        return ReviewState.select(item, side, line, side, line)
 
 
 def chosen(state: ReviewState) -> list[UUID]:
@@ -322,6 +330,8 @@ def _place(state: ReviewState) -> None:
         key = (fact.item, fact.side, fact.line)
         same = notes.get(key)
         notes[key] = replace(fact, comments=same.comments, writing=same.writing) if same else replace(fact)
+    files = list[DiffFile]() if state._round else _plain(state.files)
+    state.apart = apart(files, _plain(state.comments), set(state._rest))
     # React tells notes apart by their order: the form that somebody types into stays the first.
     state.notes = sorted(notes.values(), key=lambda note: not note.writing)
 

@@ -8,9 +8,11 @@ import reflex as rx
 
 from vibe_app.web.components.change_rows import CommentRow, Note
 from vibe_app.web.components.draft import draft, typed
+from vibe_app.web.components.drawer import DrawerState
 from vibe_app.web.components.markdown import markdown
 from vibe_app.web.components.moment import ago
 from vibe_app.web.components.review import ReviewState
+from vibe_app.web.layout import RailState
 
 # Keys in a box of text: what is typed is sent by Ctrl+Enter, on a Mac by Cmd+Enter.
 _SEND = rx.call_function(
@@ -54,7 +56,6 @@ def _form(name: Any, words: Any, verb: str, on_submit: Any, label: str) -> rx.Co
                 rows="3",
                 auto_focus=True,
                 required=True,
-                max_length=60_000,
             ),
             rx.el.div(
                 rx.button(verb, type="submit", size="2"),
@@ -94,10 +95,11 @@ def _state(row: Any) -> rx.Component:
 
 def _actions(row: Any) -> rx.Component:
     own = (row.state == "open") & ~row.taken
+    may_send = DrawerState.can_edit & RailState.may_execute
     held = ReviewState.held.contains(row.id)  # pyright: ignore
     return rx.el.div(
         rx.cond(
-            own,
+            own & may_send,
             rx.el.label(
                 rx.el.input(type="checkbox", checked=~held, on_change=ReviewState.hold(row.id, ~held)),
                 "Goes with the next message",
@@ -179,14 +181,15 @@ def note_view(note: rx.Var[Note]) -> rx.Component:
     )
 
 
-def outdated_list() -> rx.Component:
-    """Comments whose lines are not there any more, each with what they were on."""
+def apart_list() -> rx.Component:
+    """Comments that stand below no line, each with what they are on."""
+    count: Any = ReviewState.apart.length()  # pyright: ignore
     return rx.cond(
-        ReviewState.outdated.length() > 0,  # pyright: ignore
+        count > 0,
         rx.el.details(
-            rx.el.summary("Comments on lines that are gone: ", ReviewState.outdated.length()),  # pyright: ignore
+            rx.el.summary("Comments on lines that are not in the change: ", count),
             rx.foreach(
-                ReviewState.outdated,
+                ReviewState.apart,
                 lambda row: rx.el.div(
                     rx.el.code(row.path),
                     rx.cond(row.quote != "", rx.el.pre(row.quote, class_name="v-pre", tab_index=0)),
@@ -195,6 +198,6 @@ def outdated_list() -> rx.Component:
                 ),
             ),
             open=True,
-            class_name="v-file-list v-outdated",
+            class_name="v-file-list v-apart",
         ),
     )
