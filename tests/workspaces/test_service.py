@@ -65,6 +65,20 @@ async def test_a_workspace_that_cannot_start_leaves_the_board_open(settings: Set
         assert row.reason == "There is no room."
 
 
+async def test_a_start_that_has_failed_since_is_the_answer_and_not_made_again(settings: Settings) -> None:
+    runtime = BrokenRuntime("There is no room.")
+    async with rigged(settings, runtime) as rig:
+        project, began = await rig.project(), now()
+        await rig.workspaces.opened(rig.actor, project)
+        await settled(rig, project, "failed")
+        with pytest.raises(Unavailable, match="no room"):
+            await rig.workspaces.ensure(project, since=began)
+        assert runtime.ensured[project] == 1
+        with pytest.raises(Unavailable, match="no room"):
+            await rig.workspaces.ensure(project, since=now())
+        assert runtime.ensured[project] == 2
+
+
 async def test_who_waits_is_told_each_step_and_where_it_answers(settings: Settings) -> None:
     runtime = SlowRuntime()
     async with rigged(settings, runtime) as rig:

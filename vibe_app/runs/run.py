@@ -75,6 +75,7 @@ class Run:
         start_limit: Seconds in which the agent must have been started, or found again.
         time_limit: Seconds after which the session is stopped.
         admins_only: Why only what admins have executed may begin; empty where all may.
+        claimed_at: When it was claimed, and with that a place for its workspace.
 
     Attributes:
         stop: Set once a person wants the end.
@@ -93,10 +94,12 @@ class Run:
         start_limit: float,
         time_limit: float,
         admins_only: str = "",
+        claimed_at: datetime | None = None,
     ) -> None:
         self.record = record
         self.stop = asyncio.Event()
         self._session = session
+        self._claimed_at = claimed_at
         self._workspaces = workspaces
         self._credentials = credentials
         self._agent = agent
@@ -282,8 +285,10 @@ class Run:
         async def progress(sentence: str) -> None:
             self._note_step(sentence)
 
+        # The start that came with the claim is the first one, also where it has failed by now.
+        since, self._claimed_at = self._claimed_at, None
         ensured = self._workspaces.ensure(
-            self._project.id, progress, session=self._session.id, doubted=self._doubted
+            self._project.id, progress, session=self._session.id, doubted=self._doubted, since=since
         )
         ready = asyncio.ensure_future(ensured)
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from vibe_app.aio import cancel, forever
@@ -26,6 +27,7 @@ from vibe_app.runs.retry_policy import RetryPolicy
 from vibe_app.runs.run import Run
 from vibe_app.runs.spending import Counting, Spending
 from vibe_app.settings import Settings
+from vibe_app.wire import now
 from vibe_app.workspaces.service import Workspaces
 
 log = logging.getLogger(__name__)
@@ -122,14 +124,15 @@ class Supervisor:
                 due = await self._queue.due(list(self._runs))
                 room = self._settings.installation_limit - len(self._runs)
                 if room > 0 and due is not None and due <= 0:
+                    began = now()
                     claimed = await self._queue.claim(room, list(self._runs))
                     for lease, session in claimed:
-                        self._begin(lease, session)
+                        self._begin(lease, session, began)
                     if claimed:
                         continue  # to see when the next one is due: leases of a dead owner end one by one
                 await changes.wait(min(due, POLL) if due is not None and due > 0 else POLL)
 
-    def _begin(self, lease: Lease, session: Session) -> None:
+    def _begin(self, lease: Lease, session: Session, claimed_at: datetime) -> None:
         record = Record(lease, session, self._database, self._event_log)
         run = Run(
             session,
@@ -143,6 +146,7 @@ class Supervisor:
             self._settings.start_timeout,
             self._settings.session_timeout,
             self._admins_only,
+            claimed_at,
         )
         task = asyncio.create_task(run.execute(), name=f"session {session.id}")
         self._runs[session.id] = _Live(run, task)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -137,6 +138,7 @@ class Workspaces:
         person: UUID | None = None,
         session: UUID | None = None,
         doubted: Endpoint | None = None,
+        since: datetime | None = None,
     ) -> Endpoint:
         """Want a workspace, wait until it is ready, and say where it answers.
 
@@ -147,6 +149,7 @@ class Workspaces:
             session: A session that is about to begin in it: one that runs with other settings than
                 those of now is started anew first, unless another session is at work there.
             doubted: Where it did not answer just now: it is looked at again, and mended.
+            since: A start that was asked for after this is the one that is meant, also where it has failed.
 
         Raises:
             Unavailable: It cannot be started, nobody looks after workspaces, or the database is away.
@@ -156,7 +159,8 @@ class Workspaces:
         clock = asyncio.get_running_loop().time
         end = clock() + PATIENCE
         with self._database.bus.subscribe(rows.TOPIC) as changes:
-            while (asked := await self._ask(project_id, person, session=session, doubted=doubted)) is None:
+            asks = partial(self._ask, project_id, person, session=session, doubted=doubted, since=since)
+            while (asked := await asks()) is None:
                 if clock() >= end:
                     raise self._no_place()
                 await changes.wait(LOOK)
@@ -251,6 +255,7 @@ class Workspaces:
         *,
         session: UUID | None = None,
         doubted: Endpoint | None = None,
+        since: datetime | None = None,
         wish: bool = True,
     ) -> int | None:
         """Write that a workspace is wanted, where it is not so already; return the wish's generation.
@@ -265,7 +270,7 @@ class Workspaces:
                 and row.outdated
                 and project_id not in await rows.with_running_session(db, other_than=session)
             )
-        if row is not None and not restart and self._stands(row, doubted):
+        if row is not None and not restart and self._stands(row, doubted, since):
             if now() - row.used_at > USED_EVERY:
                 await self._note_use(project_id)
             return row.generation
@@ -278,14 +283,14 @@ class Workspaces:
             row = await rows.read(db, project_id)
         return row.generation if row else 0
 
-    def _stands(self, row: Workspace, doubted: Endpoint | None) -> bool:
+    def _stands(self, row: Workspace, doubted: Endpoint | None, since: datetime | None) -> bool:
         """Whether a row already says that the workspace is wanted, and nothing speaks against it."""
         if row.desired != Desired.RUNNING:
             return False
         if row.generation != row.observed:
             return True
         if row.status == WorkspaceStatus.FAILED:
-            return False
+            return since is not None and row.used_at >= since
         return doubted is None or row.status != WorkspaceStatus.READY or self._endpoint(row) != doubted
 
     async def _note_use(self, project_id: UUID) -> None:
