@@ -170,16 +170,19 @@ def apart(
         comments: All comments.
         going_on: The paths of the files whose texts go on, where a line may be still to come.
     """
-    texts: dict[str, list[str]] = {}
+    asked = {(each.path, each.side) for each in comments}
+    shown: dict[tuple[str, str], set[int]] = {}
     for file in files:
-        if file.path not in going_on:
-            texts.setdefault(file.path, []).append(file.text)
-
-    def is_shown(row: CommentRow) -> bool:
-        parts = texts.get(row.path)
-        return parts is None or any(row.line == at for part in parts for at, *_ in lines_of(part, row.side))
-
-    return [each for each in comments if not each.line or not is_shown(each)]
+        for side in ("old", "new"):
+            if file.path not in going_on and (file.path, side) in asked:
+                lines = shown.setdefault((file.path, side), set())
+                lines.update(line for line, *_ in lines_of(file.text, side))
+    # Of a file that is not shown, or not to its end, nothing is known.
+    return [
+        each
+        for each in comments
+        if not each.line or each.line not in shown.get((each.path, each.side), {each.line})
+    ]
 
 
 def placed(
