@@ -7,8 +7,10 @@ import gc
 import random
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import pytest
 from psycopg import AsyncConnection, IsolationLevel
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select, text, update
@@ -202,6 +204,31 @@ async def test_whoever_is_cancelled_leaves_no_transaction_open(database: Databas
             return await db.scalar(text(query)) == 0
 
     await eventually(none_open)
+
+
+async def test_whoever_reads_has_a_connection_before_another_can_take_it(tmp_path: Path) -> None:
+    """Else one would be made at the first statement, and forgotten where its user is cancelled meanwhile."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/notes.db")
+    asked: list[str] = []
+    connect = aiosqlite.core.Connection._connect  # pyright: ignore[reportPrivateUsage]
+
+    async def counted(self: aiosqlite.Connection) -> aiosqlite.Connection:
+        asked.append("connect")
+        return await connect(self)
+
+    try:
+        await database.ping()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(aiosqlite.core.Connection, "_connect", counted)
+            async with database.read() as first:
+                assert asked == []
+                async with database.read() as second:
+                    assert asked == ["connect"]
+                    await second.execute(text("SELECT 1"))
+                    await first.execute(text("SELECT 1"))
+            assert asked == ["connect"]
+    finally:
+        await database.close()
 
 
 async def test_whoever_is_cancelled_while_a_connection_is_prepared_gives_it_back(

@@ -22,7 +22,6 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
@@ -191,7 +190,7 @@ class Database:
         db = Transaction(self._writer, expire_on_commit=False, autoflush=False)
         committing = False
         try:
-            async with self._connected(db, self._writer):
+            async with self._connected(db):
                 yield db
                 if self._replicas is not None and (topics := db.info.get("topics")):
                     await self._replicas.tell(db, topics)
@@ -210,18 +209,16 @@ class Database:
             Unavailable: The database does not answer.
         """
         db = AsyncSession(self._reader, expire_on_commit=False, autoflush=False)
-        async with self._connected(db, self._reader):
+        async with self._connected(db):
             yield db
 
     @asynccontextmanager
-    async def _connected(self, db: AsyncSession, engine: AsyncEngine) -> AsyncGenerator[None]:
+    async def _connected(self, db: AsyncSession) -> AsyncGenerator[None]:
         """Connect a handle for as long as the block lasts, and say in a sentence what the database lacks."""
         if self._closed:
             raise Unavailable("The server is being stopped.", "database_unavailable")
         try:
-            pool = engine.pool
-            if not self.sqlite or (isinstance(pool, AsyncAdaptedQueuePool) and not pool.checkedin()):
-                await self._make_connection(db)
+            await self._connect(db)
             try:
                 yield
             finally:
@@ -231,8 +228,8 @@ class Database:
                 raise Unavailable(sentence, "database_unavailable") from error
             raise
 
-    async def _make_connection(self, db: AsyncSession) -> None:
-        """Connect a handle by a connection that may have to be made for it, or prepared.
+    async def _connect(self, db: AsyncSession) -> None:
+        """Connect a handle: by a connection of the pool, or by one that is made for it.
 
         SQLAlchemy forgets a connection, open as it is, whose user is cancelled while it is being made. So it
         does with one of its pool that is being prepared for a reading: the engine's options are set when it

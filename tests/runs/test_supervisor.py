@@ -143,7 +143,8 @@ async def test_a_run_whose_lease_was_taken_lets_go(
                 )
             )
         await eventually(lambda: rig.supervisor.running == 0)
-        assert caplog.text.count("was lost") == 1
+        # A busy disk may cost a job its lease too, which is not what this is about.
+        assert caplog.text.count(f"the lease of session {session.id} was lost") == 1
         assert (await rig.read(session)).status == "running"
         assert len(await rig.logged(session)) == 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -133,7 +133,9 @@ class PodHouse:
         pod = self.node.pods[pod_name(self.project)]
         doomed = [pid for container in pod.containers.values() for pid in container.pids()]
         for pid in doomed:
-            os.kill(pid, signal.SIGKILL)
+            # What a container runs for a moment may have ended since.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         await eventually(lambda: not any(map(psutil.pid_exists, doomed)))
 
 
