@@ -31,12 +31,8 @@ class Look:
         self.found: list[str] = []
 
     async def at(self, where: str) -> None:
-        """Look at the page as it is now, with the mouse out of the way: it colours what it is over.
-
-        A toast is pale while it comes and goes, so those that are there are let go first.
-        """
+        """Look at the page as it is now, with the mouse out of the way: it colours what it is over."""
         await self.page.mouse.move(0, 0)
-        await expect(self.page.locator("[data-sonner-toast]")).to_have_count(0, timeout=20_000)
         await self.page.evaluate(AXE_SCRIPT)
         for size in SIZES:
             await self.page.set_viewport_size(size)

@@ -107,6 +107,8 @@ async def what_has_parted_is_brought_together(story: TwoCards, look: Look) -> No
     board = story.board
     line = board.page.locator(".v-remote")
     await expect(line).to_contain_text("main and its repository have diverged")
+    # A toast is pale while it goes.
+    await expect(board.toasts).to_have_count(0, timeout=20_000)
     await look.at("a branch that has parted")
     await line.get_by_role("button", name="Bring together").click()
     await expect(board.drawer).to_contain_text(TITLE)

@@ -132,8 +132,7 @@ async def test_sign_in_write_execute_watch_and_stop(
     await expect(other.card(title, "In progress")).to_be_visible(timeout=SOON)
     await expect(board.terminal.locator(".xterm-rows")).to_contain_text("rehearsal line", timeout=60_000)
     await board.drawer.get_by_role("button", name="Stop").click()
-    # What is in its tree is kept first, which takes its time on a busy machine.
-    await expect(board.card(title, "To do")).to_be_visible(timeout=20_000)
+    await expect(board.card(title, "To do")).to_be_visible(timeout=SOON)
     await expect(other.card(title, "To do")).to_be_visible(timeout=SOON)
     await expect(board.terminal.locator(".xterm-rows")).to_contain_text("Session cancelled")
     assert server.log().count("The board is at") == 1
