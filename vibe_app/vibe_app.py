@@ -11,9 +11,9 @@ from vibe_app.api.headers import SafeHeaders
 from vibe_app.log import Seldom
 from vibe_app.web.auth import OneReader
 from vibe_app.web.bounds import bound_socket
-from vibe_app.web.components.unreached import unreached
 from vibe_app.web.front import WITHOUT_PARTS, door
 from vibe_app.web.handshake import guard_socket
+from vibe_app.web.kit.unreached import unreached
 from vibe_app.web.packets import KnownPackets
 from vibe_app.web.pages import add_pages
 from vibe_app.web.tabs import share_tabs

@@ -12,10 +12,10 @@ from vibe_app.board.lifecycle import Priority, SessionStatus, TaskStatus, Worksp
 from vibe_app.board.sessions.schemas import SessionPreview
 from vibe_app.board.spending.limits import NO_LIMITS, LimitsView
 from vibe_app.board.tasks.schemas import TaskView
-from vibe_app.web.components.card import card_of, epoch_ms, run_words, spent, waiting_words
-from vibe_app.web.components.history import TEXT_CHARS, session_row, within_reason
-from vibe_app.web.components.status import COLUMNS, PRIORITY_LOOKS, session_look, workspace_look
+from vibe_app.web.card.history import TEXT_CHARS, session_row, within_reason
+from vibe_app.web.card.model import card_of, epoch_ms, run_words, spent, waiting_words
 from vibe_app.web.forms import split_labels, words
+from vibe_app.web.kit.status import COLUMNS, PRIORITY_LOOKS, session_look, workspace_look
 from vibe_app.web.place import Place, parse_place
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

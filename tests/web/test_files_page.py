@@ -13,7 +13,7 @@ from tests.web.conftest import Open, Tab
 from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
 from vibe_app.board.tasks.models import Task
 from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
-from vibe_app.web.pages import files
+from vibe_app.web.files import page as files
 from vibe_app.wiring import Services
 from vibe_app.workspaces.states import WorkspaceStatus
 from vibe_app.workspaces.usage import used

@@ -7,11 +7,11 @@ import random
 import pytest
 
 from tests.seeding import changed
-from vibe_app.web.components.change_rows import CommentRow, FileRow, apart
-from vibe_app.web.components.change_texts import FIRST, MORE, begin, go_on
-from vibe_app.web.components.change_texts import changed as changed_lines
-from vibe_app.web.components.diff_viewer import DiffFile
-from vibe_app.web.components.patches import LONGEST_LINE, At, between, lines_of, piece, quote_of, starts
+from vibe_app.web.changes.patches import LONGEST_LINE, At, between, lines_of, piece, quote_of, starts
+from vibe_app.web.changes.rows import CommentRow, FileRow, apart
+from vibe_app.web.changes.texts import FIRST, MORE, begin, go_on
+from vibe_app.web.changes.texts import changed as changed_lines
+from vibe_app.web.kit.diff_viewer import DiffFile
 from vibe_app.wire.git import FileDiff
 
 PATCH = (

@@ -15,9 +15,9 @@ from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.board.sessions.archive import BEGINNING
 from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.settings import Settings
-from vibe_app.web.components import board
-from vibe_app.web.components.card import card_of, epoch_ms
-from vibe_app.web.components.history import PREVIEW_CHARS, session_row
+from vibe_app.web.board import columns as board
+from vibe_app.web.card.history import PREVIEW_CHARS, session_row
+from vibe_app.web.card.model import card_of, epoch_ms
 from vibe_app.wiring import Services
 
 

@@ -12,7 +12,7 @@ from tests.waiting import eventually
 from tests.web.conftest import Open, Tab
 from vibe_app.board.projects.models import Project
 from vibe_app.board.projects.schemas import ProjectView
-from vibe_app.web.components.remote_line import remote_words
+from vibe_app.web.board.remote_line import remote_words
 from vibe_app.wiring import Services
 
 DIVERGED = {

@@ -22,8 +22,8 @@ from vibe_app.accounts.service import Grant
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
 from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
-from vibe_app.web.components import board
-from vibe_app.web.components.output import kind_of
+from vibe_app.web.board import columns as board
+from vibe_app.web.card.output import kind_of
 from vibe_app.wire import Event, EventType, now
 from vibe_app.wiring import Services
 

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from reflex.state import State
 
 from tests import redis_server
-from vibe_app.web.components.output import OutputState
+from vibe_app.web.card.output import OutputState
 from vibe_app.web.tabs import SharedTabs, renew
 
 

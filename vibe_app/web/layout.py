@@ -13,10 +13,10 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor, rights_of
 from vibe_app.web.auth import acts, asker
-from vibe_app.web.components.buttons import SignOut
-from vibe_app.web.components.frame import Frame, RailLink
-from vibe_app.web.components.fresh import fresh
-from vibe_app.web.components.parts import skeleton
+from vibe_app.web.kit.buttons import SignOut
+from vibe_app.web.kit.frame import Frame, RailLink
+from vibe_app.web.kit.fresh import fresh
+from vibe_app.web.kit.parts import skeleton
 from vibe_app.wiring import services
 
 

@@ -1,13 +1,14 @@
 """The look as Python knows it: the Radix theme and the stylesheet.
 
-Sizes, colours and everything else of the look are in `assets/vibe.css`.
+Sizes, colours and everything else of the look are in `assets/vibe.css` and, for each
+part of the pages, in a file of its own beside it.
 """
 
 from __future__ import annotations
 
 import reflex as rx
 
-STYLESHEETS = ["/vibe.css"]
+STYLESHEETS = [f"/{name}.css" for name in ("vibe", "home", "board", "card", "files", "settings")]
 
 
 def radix_theme() -> rx.Component:

@@ -6,7 +6,7 @@ import dataclasses
 
 import reflex as rx
 
-from vibe_app.web.components.kanban import kanban
+from vibe_app.web.kit.kanban import kanban
 
 STATUSES = ["TODO", "IN_PROGRESS", "AI_REVIEW", "HUMAN_REVIEW", "DONE"]
 COLUMNS = [{"status": s, "name": s.replace("_", " ").capitalize(), "hint": "Nothing here"} for s in STATUSES]

@@ -2,8 +2,8 @@
 
 import reflex as rx
 
-from vibe_app.web.components.markdown import markdown
 from vibe_app.web.front import door
+from vibe_app.web.kit.markdown import markdown
 
 from .board import board
 from .stream import StreamState, stream

@@ -8,7 +8,7 @@ from typing import Any
 
 import reflex as rx
 
-from vibe_app.web.components.terminal import terminal
+from vibe_app.web.kit.terminal import terminal
 
 EVENTS: dict[str, list[list[Any]]] = {}
 

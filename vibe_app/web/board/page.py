@@ -1,0 +1,204 @@
+"""A project's page: top bar, filters, board, and the drawer of the card that the address names.
+
+One route serves every address of the project (see `place`), so that opening a
+card leaves the board mounted where it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from vibe_app.web.board.bar import project_tabs
+from vibe_app.web.board.columns import BoardState, board_columns
+from vibe_app.web.board.composer import ComposerState, composer
+from vibe_app.web.board.remote_line import remote_line
+from vibe_app.web.board.workspace import workspace_chip
+from vibe_app.web.card.drawer import DrawerState
+from vibe_app.web.card.drawer_view import drawer
+from vibe_app.web.card.output import OutputState
+from vibe_app.web.changes.decide_view import dropped_dialog
+from vibe_app.web.kit.frame import Shortcuts
+from vibe_app.web.kit.kanban import ask_where
+from vibe_app.web.kit.parts import empty_state, icon_button, skeleton
+from vibe_app.web.kit.status import PRIORITY_LOOKS, missing_chip
+from vibe_app.web.layout import RailState, framed, top_bar
+from vibe_app.web.settings.project import ProjectSettingsState, project_settings_dialog
+
+# The pages below `/p` must call the project alike, and no State may have a var of that name.
+ROUTE = "/p/[in_project]/[[...splat]]"
+TITLE = rx.cond(BoardState.name != "", f"{BoardState.name} · Vibe", "Board · Vibe")
+ON_LOAD = [BoardState.arrive, DrawerState.arrive, OutputState.arrive, BoardState.watch]
+
+
+def _model_chip() -> rx.Component:
+    return rx.cond(
+        RailState.loaded,
+        rx.cond(
+            RailState.rehearsal,
+            rx.el.span(
+                rx.icon("drama", size=14, aria_hidden="true"),
+                "Rehearsal model: no AI provider configured",
+                class_name="v-chip v-amber",
+            ),
+            rx.el.span(
+                rx.icon("sparkles", size=14, aria_hidden="true"), RailState.model, class_name="v-chip"
+            ),
+        ),
+    )
+
+
+def _wall_chip() -> rx.Component:
+    return rx.cond(
+        RailState.unwalled != "",
+        rx.el.span(
+            rx.icon("shield-off", size=14, aria_hidden="true"),
+            "No wall around agents",
+            role="note",
+            aria_label=f"No wall around agents. {RailState.unwalled}",
+            class_name="v-chip v-amber",
+            title=RailState.unwalled,
+        ),
+    )
+
+
+def _bar() -> rx.Component:
+    return top_bar(
+        rx.cond(BoardState.name != "", BoardState.name, "Board"),
+        rx.cond(BoardState.name != "", project_tabs(BoardState.project_id, "board")),
+        rx.cond(
+            BoardState.name != "",
+            rx.el.div(
+                workspace_chip(BoardState.workspace, BoardState.workspace_reason, BoardState.can_edit),
+                missing_chip(BoardState.notices),
+                _model_chip(),
+                _wall_chip(),
+                class_name="v-top-chips",
+            ),
+        ),
+        rx.el.div(
+            rx.cond(
+                BoardState.name != "",
+                icon_button(
+                    "settings-2",
+                    "Project settings and members",
+                    on_click=ProjectSettingsState.open_for(BoardState.project_id),
+                ),
+            ),
+            rx.cond(
+                BoardState.can_edit,
+                rx.button(
+                    rx.icon("plus", size=16, aria_hidden="true"),
+                    rx.el.span("New task", class_name="v-wide"),
+                    aria_label="New task",
+                    on_click=ComposerState.set_opened(True),
+                ),
+            ),
+            class_name="v-top-end",
+        ),
+    )
+
+
+def _choice(
+    label: str, first: str, value: Any, on_change: rx.EventHandler, *items: rx.Component
+) -> rx.Component:
+    return rx.select.root(
+        rx.select.trigger(aria_label=label, variant="soft", color_scheme="gray"),
+        rx.select.content(rx.select.item(first, value="any"), *items),
+        value=value,
+        on_change=on_change,
+    )
+
+
+def _filters() -> rx.Component:
+    return rx.el.div(
+        rx.el.div(
+            rx.icon("search", size=15, aria_hidden="true"),
+            rx.el.input(
+                type="search",
+                placeholder="Search tasks",
+                aria_label="Search tasks",
+                default_value=BoardState.search,
+                key=BoardState.project_id,
+                on_change=BoardState.find.debounce(150),  # pyright: ignore[reportFunctionMemberAccess]
+                custom_attrs={"data-search": "true"},
+            ),
+            class_name="v-search",
+        ),
+        _choice(
+            "Priority",
+            "Any priority",
+            BoardState.priority,
+            BoardState.choose_priority,
+            *[rx.select.item(look.word, value=key) for key, look in reversed(PRIORITY_LOOKS.items())],
+        ),
+        rx.cond(
+            BoardState.has_labels,
+            _choice(
+                "Label",
+                "Any label",
+                BoardState.label,
+                BoardState.choose_label,
+                rx.foreach(BoardState.labels, lambda label: rx.select.item(label, value=label)),
+            ),
+        ),
+        rx.cond(
+            BoardState.filtered,
+            rx.fragment(
+                rx.el.span(
+                    f"{BoardState.shown} of {BoardState.total} tasks",
+                    class_name="v-quiet v-digits",
+                    role="status",
+                ),
+                rx.button(
+                    "Show all", variant="ghost", color_scheme="gray", on_click=BoardState.clear_filters
+                ),
+            ),
+        ),
+        class_name="v-bar",
+    )
+
+
+def _loading() -> rx.Component:
+    return rx.el.div(
+        *[rx.el.div(skeleton(4, height=64), class_name="kb-column v-loading") for _ in range(5)],
+        class_name="kb-columns",
+        aria_busy="true",
+    )
+
+
+def board_page() -> rx.Component:
+    """The page at `/p/<project>` and below."""
+    close = f"/p/{BoardState.project_id}"
+    missing = empty_state("search-x", "No board here", BoardState.missing, rx.link("All projects", href="/"))
+    board = rx.fragment(
+        remote_line(
+            BoardState.remote,
+            BoardState.remote_words,
+            BoardState.project_id,
+            BoardState.joining,
+            BoardState.can_edit,
+            RailState.may_execute,
+        ),
+        _filters(),
+        rx.cond(BoardState.loaded, board_columns(), _loading()),
+        drawer(
+            close,
+            BoardState.execute(DrawerState.task_id),
+            BoardState.stop(DrawerState.task_id),
+            ask_where(DrawerState.task_id),
+        ),
+    )
+    return framed(
+        _bar(),
+        rx.cond(BoardState.missing != "", missing, board),
+        composer(BoardState.project_id),
+        project_settings_dialog(),
+        dropped_dialog(close),
+        Shortcuts.create(
+            keys="n e s m j k c ?",
+            up=rx.cond(DrawerState.task_id != "", close, ""),
+            on_key=BoardState.key,
+        ),
+    )

@@ -1,0 +1,378 @@
+"""A card's drawer: its head, its output, its history, its details.
+
+What it shows is read by whoever watches the board; its own handlers change one
+thing each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+import reflex as rx
+
+from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.board.lifecycle import FOLLOW_UP_FROM, LIVE, OPEN_CHANGE, TaskStatus
+from vibe_app.board.sessions.schemas import SessionCard, SessionPreview
+from vibe_app.board.spending.wording import spent_words
+from vibe_app.board.tasks.schemas import TaskCard, TaskPatch, TaskView
+from vibe_app.errors import NotFound, VersionChanged
+from vibe_app.web.auth import acts
+from vibe_app.web.card.conflict import Both, both, seen, written
+from vibe_app.web.card.fields import facts_of, read_form, texts_of, values_of
+from vibe_app.web.card.history import HistoryPage, HistoryState, read_history, show_history
+from vibe_app.web.card.model import card_of, epoch_ms, is_live
+from vibe_app.web.changes.decide import DecideState
+from vibe_app.web.changes.review import ReviewState, show_comments
+from vibe_app.web.changes.state import ChangesState, ReadChange, read_change, show_change
+from vibe_app.web.kit.draft import forget
+from vibe_app.web.place import Place, place_of
+from vibe_app.wire import plain_text
+from vibe_app.wiring import services
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was read for a drawer. `missing` says why there is no task; `can_edit` is None where not asked.
+
+    `last` is the newest run with its summary, and `names` who made the card and who ran it.
+    """
+
+    place: Place
+    tab: str = ""
+    task: TaskCard | None = None
+    session: SessionCard | None = None
+    history: HistoryPage | None = None
+    change: ReadChange | None = None
+    last: SessionPreview | None = None
+    names: dict[UUID, str] = field(default_factory=dict[UUID, str])
+    can_edit: bool | None = None
+    missing: str = ""
+
+
+def tab_of(place: Place, task: TaskCard, shown: str = "", editing: bool = False) -> str:
+    """Return which tab of a card is shown.
+
+    Args:
+        place: The address; a tab that it names is shown.
+        task: The card, which says it where the address does not.
+        shown: What is shown so far: that stays, but for a run that begins.
+        editing: The card is being edited: then that stays too.
+    """
+    live = task.status is TaskStatus.IN_PROGRESS
+    if place.tab or (shown and not (live and shown == "overview" and not editing)):
+        return place.tab or shown
+    if live:
+        return "output"
+    if task.status in (TaskStatus.AI_REVIEW, TaskStatus.HUMAN_REVIEW):
+        return "changes" if task.change is not None and task.change.revision else "output"
+    return "overview"
+
+
+async def read_drawer(
+    actor: Actor,
+    place: Place,
+    page: int = 1,
+    open_id: str = "",
+    task: TaskCard | None = None,
+    tab: str = "",
+    editing: bool = False,
+) -> Shown:
+    """Read the task that an address names, the session that is to be seen, and what its tab shows.
+
+    Args:
+        actor: Who looks.
+        place: The address.
+        page: Which page of the history, where that is shown.
+        open_id: The session that is open there.
+        task: The task where it was just read with others, and nothing but what its session says has changed.
+        tab: What is shown so far; see `tab_of`.
+        editing: Whether the card is being edited.
+    """
+    if place.project is None or place.task is None:
+        return Shown(place, missing="This address names no task.")
+    if task is not None and task.session is not None and place.session in (None, task.session.id):
+        tab = tab_of(place, task, tab, editing)
+        history = await read_history(actor, place, page, open_id) if tab == "history" else None
+        return Shown(place, tab, task, task.session, history)
+    try:
+        task = await services().tasks.read(actor, place.project, place.task)
+        session = task.session
+        if place.session is not None and (session is None or session.id != place.session):
+            session = await services().sessions.glance(actor, place.project, place.task, place.session)
+    except NotFound as error:
+        return Shown(place, missing=error.message)
+    tab = tab_of(place, task, tab, editing)
+    history = await read_history(actor, place, page, open_id) if tab == "history" else None
+    change = await read_change(actor, place, task) if tab in ("output", "changes") else None
+    last = None
+    if tab == "overview" and session is not None:
+        runs = await services().sessions.history(actor, place.project, place.task, 1, 1)
+        last = next(iter(runs.items), None)
+    people = {task.created_by, last.created_by if last else None} - {None}
+    names = await services().accounts.names(filter(None, people))
+    project = await services().projects.read(actor, place.project)
+    return Shown(
+        place,
+        tab,
+        task,
+        session,
+        history,
+        change,
+        last,
+        {each: user.name for each, user in names.items()},
+        project.role.covers(ProjectRole.EDITOR),
+    )
+
+
+class DrawerState(rx.State):
+    """What the drawer shows of one task."""
+
+    task_id: str = ""
+    base: str = ""
+    outputs: str = ""
+    tab: str = ""
+    number: int = 0
+    missing: str = ""
+    version: int = 0
+    title: str = ""
+    description: str = ""
+    texts: dict[str, str] = {}
+    """With what the controls of the form begin, by field."""
+    facts: dict[str, str] = {}
+    """What is said of the fields that are short."""
+    status: str = ""
+    created: int = 0
+    author: str = ""
+    summary: str = ""
+    """What the agent said at the end of the last run, as Markdown."""
+    ran_by: str = ""
+    ran_at: int = 0
+    has_change: bool = False
+    request: int = 0
+    """The number of its pull request, with its address and state; 0 where there is none."""
+    request_url: str = ""
+    request_state: str = ""
+    talks: bool = False
+    """Whether the agent can be told to go on."""
+    can_edit: bool = False
+    locked: bool = False
+    run: str = ""
+    words: str = ""
+    spent: str = ""
+    """What the run that is shown has spent of what it may."""
+    since: int = 0
+    quiet: int = 0
+    session_id: str = ""
+    session_live: bool = False
+    older: bool = False
+    loaded: bool = False
+    seen: str = ""
+    """What a form that is begun now is founded on; see `conflict`."""
+    both: list[Both] = []
+    """What was to be saved on a card that somebody else had changed meanwhile, field by field."""
+    settled: int = 0
+    """How often that was decided."""
+    _mine: dict[str, Any] = {}
+    _ground: int = 0
+    wide: str = rx.LocalStorage("")
+    """Whether the drawer takes all of the page, "yes" or nothing; the browser keeps it."""
+    editing: str = rx.SessionStorage("")
+    """The task whose details are being edited; the browser keeps it, so that a new server knows."""
+
+    @acts
+    async def arrive(self, actor: Actor):
+        """Show the task that the address names, or close."""
+        place = place_of(self)
+        # A question about a change is about the one that was shown.
+        (await self.get_state(DecideState)).reset()
+        if place.task is None:
+            self.reset()
+            for kind in (ChangesState, ReviewState):
+                (await self.get_state(kind)).reset()
+            return HistoryState.forget
+        other = str(place.task) != self.task_id
+        editing, wide = self.editing, self.wide
+        if other:
+            self.reset()
+            self.wide = wide
+            self.task_id, self.base = str(place.task), f"/p/{place.project}/t/{place.task}"
+            self.outputs = f"/api/projects/{place.project}/files/outputs/"
+        self.editing = editing if place.tab in ("", "overview") and editing == self.task_id else ""
+        history = await self.get_state(HistoryState)
+        if other:
+            for kind in (HistoryState, ChangesState, ReviewState):
+                (await self.get_state(kind)).reset()
+        page, open_id, edits = history.page, history.open_id, bool(self.editing)
+        # Whoever comes to an address without a tab sees what the card is about now.
+        await show_drawer(self, await read_drawer(actor, place, page, open_id, editing=edits))
+        return ReviewState.load if self.tab == "changes" else None
+
+    @acts
+    async def save_title(self, actor: Actor, title: str, version: int):
+        """Keep a title that was edited in place, on top of the version on which that was begun."""
+        if title.strip() != self.title:
+            await _save(self, actor, version, {"title": plain_text(title)})
+
+    @rx.event
+    def widen(self):
+        """Take all of the page, or leave the board in sight."""
+        self.wide = "" if self.wide else "yes"
+
+    @rx.event
+    def edit(self, editing: bool):
+        """Show the form for the details, or the details."""
+        self.editing = self.task_id if editing else ""
+
+    @acts
+    async def save_details(self, actor: Actor, form: dict[str, Any]):
+        """Keep what was changed of the card's fields."""
+        version, changed = written(form.get("seen", self.seen), read_form(form))
+        if not await _save(self, actor, version, changed):
+            return None
+        self.editing = ""
+        return forget(draft_name(self.task_id))
+
+    @acts
+    async def choose(self, actor: Actor, field: str, choice: str):
+        """Keep mine or take theirs in a field that both changed; with the last choice, save."""
+        self.both = [replace(row, choice=choice) if row.field == field else row for row in _rows(self)]
+        if not self.both or not all(row.choice for row in self.both):
+            return None
+        mine = {row.field: self._mine[row.field] for row in _rows(self) if row.choice == "mine"}
+        details = any(row.field != "title" for row in _rows(self))
+        if not await _save(self, actor, self._ground, mine):
+            return None
+        self.both, self._mine = [], {}
+        self.settled += 1
+        if not details:
+            return None
+        self.editing = ""
+        return forget(draft_name(self.task_id))
+
+    @rx.event
+    def decide_later(self):
+        """Show again what was being written, as it was typed."""
+        self.both = []
+
+    @acts
+    async def delete(self, actor: Actor):
+        """Delete the task and go back to the board."""
+        place = place_of(self)
+        if place.project is None or place.task is None:
+            return None
+        await services().tasks.delete(actor, place.project, place.task)
+        return [rx.redirect(f"/p/{place.project}"), rx.toast.success("Task deleted.")]
+
+
+def _rows(state: DrawerState) -> list[Both]:
+    """Return the open choices themselves, not Reflex's proxies of them."""
+    return list(getattr(state.both, "__wrapped__", state.both))
+
+
+async def _save(state: DrawerState, actor: Actor, version: int, values: dict[str, Any]) -> bool:
+    """Write what was changed, or show it beside what somebody else has written meanwhile."""
+    place = place_of(state)
+    if place.project is None or place.task is None:
+        return False
+    saved = True
+    try:
+        if values:
+            await services().tasks.change(actor, place.project, place.task, version, TaskPatch(**values))
+    except VersionChanged as error:
+        saved = False
+        state.both, state._mine = both(error.yours, error.present), dict(error.yours)
+        state._ground = error.present.version
+    shown = await read_drawer(actor, place, tab=state.tab, editing=bool(state.editing))
+    await show_drawer(state, shown)
+    return saved
+
+
+def draft_name(task_id: Any) -> Any:
+    """Return the name under which the browser keeps what is typed into a task's details."""
+    return f"task:{task_id}"
+
+
+async def show_drawer(state: DrawerState, shown: Shown) -> None:
+    """Put what was read on the screen, unless the browser is elsewhere by now."""
+    if str(shown.place.task or "") != state.task_id:
+        return
+    if shown.history is not None:
+        show_history(await state.get_state(HistoryState), shown.history)
+    if shown.change is not None and shown.task is not None:
+        changes, review = await state.get_state(ChangesState), await state.get_state(ReviewState)
+        changes.project_id = review.project_id = str(shown.place.project)
+        changes.task_id = review.task_id = state.task_id
+        if state.tab != "changes" or shown.tab != "changes":
+            changes.revision, changes.since = (
+                "",
+                False,
+            )  # nobody is looking at it: what comes is what there is
+        show_change(changes, shown.change, shown.task)
+        show_comments(review, shown.change, changes.revision)
+    elif shown.tab == "changes" and shown.task is not None:
+        (await state.get_state(ChangesState)).loaded = True
+    values: dict[str, Any] = {"loaded": True, "missing": shown.missing}
+    if shown.tab:
+        values["tab"] = shown.tab
+    if shown.last is not None or shown.tab == "overview":
+        values |= _last_run(shown)
+    if shown.can_edit is not None or shown.missing:
+        values["can_edit"] = bool(shown.can_edit)
+    if shown.task is not None:
+        values |= _values(shown.task, shown.session)
+    for name, value in values.items():
+        # What is assigned travels: while there is output this comes every second.
+        if getattr(state, name) != value:
+            setattr(state, name, value)
+
+
+def _last_run(shown: Shown) -> dict[str, Any]:
+    """Return what the drawer says of who made the card, and of its last run."""
+    last, task = shown.last, shown.task
+    return {
+        "summary": (last.summary or "") if last else "",
+        "ran_by": (shown.names.get(last.created_by, "") if last.created_by else "") if last else "",
+        "ran_at": epoch_ms(last.created_at) if last else 0,
+        "author": shown.names.get(task.created_by, "") if task and task.created_by else "",
+    }
+
+
+def _values(task: TaskCard, session: SessionCard | None) -> dict[str, Any]:
+    """Return what the drawer says of a task, by the names of its vars."""
+    card = card_of(task)
+    texts: dict[str, Any] = {}
+    if isinstance(task, TaskView):  # in a list of cards there are no long texts, and these have not changed
+        texts = {
+            "description": task.description,
+            "texts": texts_of(task),
+            "facts": facts_of(task),
+            "seen": seen(task.version, values_of(task)),
+        }
+    return {
+        **texts,
+        "version": task.version,
+        "title": task.title,
+        "status": task.status.value,
+        "number": task.number or 0,
+        "has_change": task.change is not None,
+        "request": card.request,
+        "request_url": card.request_url,
+        "request_state": card.request_state,
+        "talks": task.status in FOLLOW_UP_FROM
+        and (
+            task.status is not TaskStatus.TODO
+            or (task.change is not None and task.change.state in OPEN_CHANGE)
+        ),
+        "created": epoch_ms(task.created_at),
+        "locked": task.status is TaskStatus.IN_PROGRESS,
+        "run": card.run,
+        "words": card.words,
+        "spent": spent_words(session) if session else "",
+        "quiet": card.quiet,
+        "session_id": str(session.id) if session else "",
+        "session_live": session is not None and session.status in LIVE,
+        "since": epoch_ms(session.started_at) if session and is_live(session) else 0,
+        "older": bool(session and task.session and session.id != task.session.id),
+    }

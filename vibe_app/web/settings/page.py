@@ -1,0 +1,144 @@
+"""The settings of a person, and of the installation for its admins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from vibe_app.accounts.roles import Actor
+from vibe_app.web.auth import acts
+from vibe_app.web.kit.sections import labelled, row_of, section
+from vibe_app.web.layout import RailState, framed, top_bar
+from vibe_app.web.settings.logins import LoginsState, logins
+from vibe_app.web.settings.people import UsersState, people
+from vibe_app.web.settings.tokens import TokensState, tokens
+from vibe_app.wiring import services
+
+
+class ProfileState(rx.State):
+    """One's own name, address and password."""
+
+    name: str = ""
+    email: str = ""
+    admin: bool = False
+
+    @acts
+    async def load(self, actor: Actor):
+        """Read one's own account."""
+        me = await services().accounts.me(actor)
+        self.name, self.email, self.admin = me.name, me.email, actor.is_admin
+
+    @acts
+    async def save_name(self, actor: Actor, form: dict[str, Any]):
+        """Change one's name."""
+        me = await services().accounts.change_me(actor, name=str(form.get("name", "")))
+        self.name = me.name
+        return rx.toast.success("Name saved.")
+
+    @acts
+    async def save_password(self, actor: Actor, form: dict[str, Any]):
+        """Change one's password; every login of the account ends, this one too."""
+        await services().accounts.change_me(
+            actor,
+            password=str(form.get("new", "")),
+            current_password=str(form.get("current", "")),
+            keep_tokens=bool(form.get("keep")),
+        )
+        return [
+            rx.toast.success("Password changed. Sign in with the new one."),
+            rx.call_script("setTimeout(() => location.assign('/login'), 1200)"),
+        ]
+
+
+LOAD = [
+    RailState.arrive,
+    ProfileState.load,
+    LoginsState.load,
+    TokensState.load,
+    UsersState.load,
+    RailState.watch,
+]
+
+
+def _profile() -> rx.Component:
+    return section(
+        "Profile",
+        "How others see you here.",
+        rx.el.form(
+            row_of(
+                labelled(
+                    "Name",
+                    rx.input(
+                        name="name",
+                        default_value=ProfileState.name,
+                        key=ProfileState.name,
+                        max_length=100,
+                        required=True,
+                        auto_complete="name",
+                    ),
+                ),
+                labelled("E-mail", rx.input(value=ProfileState.email, read_only=True)),
+                rx.button("Save name", type="submit", variant="soft"),
+            ),
+            on_submit=ProfileState.save_name,
+        ),
+    )
+
+
+def _password() -> rx.Component:
+    return section(
+        "Password",
+        "A new password ends every login of your account, this one too. Access tokens end with it unless "
+        "you keep them.",
+        rx.el.form(
+            # Password managers want to know whose password it is.
+            rx.el.input(
+                type="text",
+                value=ProfileState.email,
+                read_only=True,
+                auto_complete="username",
+                display="none",
+            ),
+            row_of(
+                labelled(
+                    "Current password",
+                    rx.input(
+                        name="current", type="password", required=True, auto_complete="current-password"
+                    ),
+                ),
+                labelled(
+                    "New password",
+                    rx.input(
+                        name="new",
+                        type="password",
+                        placeholder="At least 10 characters",
+                        required=True,
+                        min_length=10,
+                        auto_complete="new-password",
+                    ),
+                ),
+                rx.checkbox("Keep my access tokens", name="keep"),
+                rx.button("Change password", type="submit", variant="soft"),
+            ),
+            on_submit=ProfileState.save_password,
+        ),
+    )
+
+
+def settings_page() -> rx.Component:
+    """The page at `/settings`."""
+    return framed(
+        top_bar("Settings"),
+        rx.el.div(
+            rx.el.div(
+                _profile(),
+                _password(),
+                logins(),
+                tokens(),
+                rx.cond(ProfileState.admin, people()),
+                class_name="v-width v-narrow",
+            ),
+            class_name="v-scroll",
+        ),
+    )

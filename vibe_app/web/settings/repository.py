@@ -1,0 +1,148 @@
+"""A project's repository in its settings: address, branch and token. A part of their dialog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from vibe_app import addresses
+from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.board.projects.schemas import ProjectPatch, ProjectView, RepoCredential
+from vibe_app.web.auth import acts
+from vibe_app.web.board.remote_line import RemoteState, remote_part, show_remote
+from vibe_app.web.forms import words
+from vibe_app.web.kit.parts import field
+from vibe_app.web.kit.sections import for_owners
+from vibe_app.web.place import known
+from vibe_app.web.settings.deploy_key import deploy_key_part
+from vibe_app.wiring import services
+
+
+class RepositoryState(rx.State):
+    """What the part shows; a token is never among it."""
+
+    project_id: str = ""
+    url: str = ""
+    branch: str = ""
+    over_ssh: bool = False
+    has_credential: bool = False
+    looks_only: bool = True
+    shown: str = "0"
+
+    @acts
+    async def save(self, actor: Actor, form: dict[str, Any]):
+        """Keep what is in the form; an empty token leaves the one that is kept."""
+        patch = ProjectPatch(**repository_of(form))
+        project = await services().projects.change(actor, known(self.project_id), patch)
+        show(self, project)
+        show_remote(await self.get_state(RemoteState), project)
+        # A workspace that could not be made of the old address is made of this one.
+        await services().workspaces.opened(actor, known(self.project_id))
+        return rx.toast.success("Repository saved.")
+
+    @acts
+    async def forget_token(self, actor: Actor):
+        """Take the token away."""
+        patch = ProjectPatch(repo_credential=None)
+        show(self, await services().projects.change(actor, known(self.project_id), patch))
+        return rx.toast.success("Token removed.")
+
+
+def show(state: RepositoryState, project: ProjectView) -> None:
+    """Put a project's repository into the form."""
+    state.project_id, state.url, state.branch = str(project.id), project.repo_url or "", project.branch or ""
+    state.over_ssh = addresses.is_ssh(project.repo_url or "")
+    state.has_credential = project.has_credential and not state.over_ssh
+    state.looks_only = project.role is not ProjectRole.OWNER
+    # The form starts anew with what is kept, and without the token that was typed.
+    state.shown = str(int(state.shown) + 1)
+
+
+def repository_of(form: dict[str, Any]) -> dict[str, Any]:
+    """Return what a form says of a repository; of its credential nothing where no token was typed."""
+    said: dict[str, Any] = {name: words(form, name) or None for name in ("repo_url", "branch")}
+    if token := words(form, "token").strip():
+        username = words(form, "username").strip() or "git"
+        said["repo_credential"] = RepoCredential(username=username, token=token)
+    return said
+
+
+def branch_field(branch: Any = "") -> rx.Component:
+    """The field for a branch."""
+    return field(
+        "Branch",
+        rx.input(name="branch", default_value=branch, auto_complete="off"),
+        "Leave it empty for the repository's own choice.",
+    )
+
+
+def token_fields(hint: str) -> list[rx.Component]:
+    """Fields for what signs in at an https:// address."""
+    return [
+        field(
+            "User for the token",
+            rx.input(name="username", placeholder="git", auto_complete="off"),
+            "Most servers take any.",
+        ),
+        field("Token", rx.input(name="token", type="password", auto_complete="new-password"), hint),
+    ]
+
+
+def repository_part() -> rx.Component:
+    """The form; `show` fills it."""
+    return rx.fragment(
+        remote_part(),
+        _form(),
+        rx.cond(
+            RepositoryState.over_ssh & ~RepositoryState.looks_only,
+            deploy_key_part(RepositoryState.project_id),
+        ),
+    )
+
+
+def _form() -> rx.Component:
+    return rx.el.form(
+        for_owners(
+            RepositoryState.looks_only,
+            field(
+                "Address",
+                rx.input(
+                    name="repo_url",
+                    default_value=RepositoryState.url,
+                    placeholder="https://…",
+                    auto_complete="off",
+                ),
+                "It counts for a workspace that is made from now on. One that exists keeps its files, "
+                "its history and its origin.",
+            ),
+            branch_field(RepositoryState.branch),
+            rx.cond(
+                RepositoryState.over_ssh,
+                rx.text("An ssh address signs in with the project's deploy key.", class_name="v-hint"),
+                rx.fragment(
+                    *token_fields(
+                        "It is kept encrypted and shown to nobody. Leave it empty to keep what is there. "
+                        "With another server it is forgotten."
+                    )
+                ),
+            ),
+            rx.cond(
+                RepositoryState.has_credential,
+                rx.hstack(
+                    rx.text("A token is kept.", size="2"),
+                    rx.button(
+                        "Remove token",
+                        type="button",
+                        variant="soft",
+                        color_scheme="gray",
+                        on_click=RepositoryState.forget_token,
+                    ),
+                    align="center",
+                ),
+            ),
+            rx.button("Save repository", type="submit"),
+        ),
+        key=RepositoryState.shown,
+        on_submit=RepositoryState.save,
+    )

@@ -1,0 +1,137 @@
+"""How a project's trees are prepared, and what becomes of what is accepted. A part of its settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
+from vibe_app.web.auth import acts
+from vibe_app.web.forms import words
+from vibe_app.web.kit.parts import choice, field
+from vibe_app.web.kit.sections import for_owners
+from vibe_app.web.place import known
+from vibe_app.wiring import services
+
+_DELIVERIES = {
+    "none": "It stays in the workspace",
+    "push": "It is pushed to the project's repository",
+    "request": "It becomes a pull request",
+}
+_HOSTS = {
+    "auto": "By the repository's address",
+    "github": "GitHub",
+    "gitlab": "GitLab",
+    "gitea": "Gitea or Forgejo",
+    "none": "Another: push the branch alone",
+}
+
+
+class TreesState(rx.State):
+    """What the part shows."""
+
+    project_id: str = ""
+    setup: str = ""
+    copied: str = ""
+    delivery: str = "none"
+    host: str = "auto"
+    looks_only: bool = True
+    shown: str = "0"
+
+    @rx.event
+    def set_delivery(self, delivery: str):
+        """Note which is chosen."""
+        self.delivery = delivery if delivery in _DELIVERIES else "none"
+
+    @rx.event
+    def set_host(self, host: str):
+        """Note which kind of host is chosen."""
+        self.host = host if host in _HOSTS else "auto"
+
+    @acts
+    async def save(self, actor: Actor, form: dict[str, Any]):
+        """Keep what is in the form."""
+        copied = [line.strip() for line in words(form, "copied").splitlines() if line.strip()]
+        patch = ProjectPatch.model_validate(
+            {
+                "setup": words(form, "setup").strip() or None,
+                "copied": copied or None,
+                "delivery": self.delivery,
+                "delivery_host": self.host,
+            }
+        )
+        show_trees(self, await services().projects.change(actor, known(self.project_id), patch))
+        return rx.toast.success("Saved. It counts for the runs that begin from now on.")
+
+
+def show_trees(state: TreesState, project: ProjectView) -> None:
+    """Put a project's settings of its trees into the form."""
+    state.project_id = str(project.id)
+    state.setup = project.setup or ""
+    state.copied = "\n".join(project.copied or [])
+    state.delivery, state.host = project.delivery, project.delivery_host
+    state.looks_only = project.role is not ProjectRole.OWNER
+    state.shown = str(int(state.shown) + 1)
+
+
+def _request_fields() -> rx.Component:
+    return rx.fragment(
+        field(
+            "Kind of host",
+            choice("Kind of host", _HOSTS, value=TreesState.host, on_change=TreesState.set_host),
+            "github.com, gitlab.com and codeberg.org are known by their address. The repository's token "
+            "opens the request: it must be allowed to.",
+        ),
+        rx.el.p(
+            "Accept pushes a branch and opens a pull request into the project's branch. The files of the "
+            "project stay as they are until it is merged there, and nothing is saved on them here.",
+            class_name="v-quiet",
+        ),
+    )
+
+
+def trees_part() -> rx.Component:
+    """The form; `show_trees` fills it."""
+    return rx.el.form(
+        for_owners(
+            TreesState.looks_only,
+            field(
+                "Set-up command",
+                rx.text_area(
+                    name="setup",
+                    default_value=TreesState.setup,
+                    placeholder="npm ci",
+                    rows="3",
+                    spell_check=False,
+                ),
+                "Runs in each card's folder before its first run, where the agent's commands run; 10 minutes "
+                "at most. Where it fails, the run fails with its reason.",
+            ),
+            field(
+                "Files to copy",
+                rx.text_area(
+                    name="copied",
+                    default_value=TreesState.copied,
+                    placeholder=".env",
+                    rows="3",
+                    spell_check=False,
+                ),
+                "One a line: what each card's folder is given of the base's, though git ignores it.",
+            ),
+            field(
+                "What becomes of what is accepted",
+                choice(
+                    "What becomes of what is accepted",
+                    _DELIVERIES,
+                    value=TreesState.delivery,
+                    on_change=TreesState.set_delivery,
+                ),
+            ),
+            rx.cond(TreesState.delivery == "request", _request_fields()),
+            rx.button("Save", type="submit"),
+        ),
+        key=TreesState.shown,
+        on_submit=TreesState.save,
+    )
