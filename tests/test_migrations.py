@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, Table, delete, insert, inspect, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from alembic import command
@@ -364,3 +365,45 @@ async def test_what_was_counted_since_stays_as_a_cost_on_the_way_down(first: Fir
     await first.migrate(command.downgrade, "0010")
     assert await run(first.url, "SELECT cost FROM sessions WHERE status = 'completed'") == ["0.21"]
     assert set(await run(first.url, "SELECT cost FROM sessions WHERE status = 'failed'")) == {"None"}
+
+
+async def test_projects_are_given_keys_and_cards_without_a_number_theirs(first: First) -> None:
+    """An older server that still runs makes cards without one; they come after those that have one."""
+    await first.migrate(command.upgrade, "0017")
+    tasks, projects = first.tables["tasks"], first.tables["projects"]
+    (shop,) = await first.run(select(projects.c.id))
+    one, two = (task_row(shop.id, "TODO", created_at=LONG_AGO.replace(year=2027 + n)) for n in range(2))
+    await first.add("projects", project_row(name="Über uns"))
+    await first.add("tasks", two, one)
+    before = await first.everything()
+    await first.migrate(command.upgrade, "0018")
+    assert sorted(await run(first.url, "SELECT key FROM projects")) == ["SHO", "UU"]
+    numbers = "SELECT number FROM tasks ORDER BY created_at, number"
+    assert await run(first.url, numbers) == [str(n) for n in range(1, len(STATUSES) + 3)]
+    assert await run(first.url, "SELECT next_number FROM projects WHERE key = 'SHO'") == [
+        str(len(STATUSES) + 3)
+    ]
+    newest = select(tasks.c.id).order_by(tasks.c.created_at.desc()).limit(1)
+    assert [row.id for row in await first.run(newest)] == [first.values(two)["id"]]
+    await first.migrate(command.downgrade, "0017")
+    assert await first.everything() == before
+
+
+async def test_who_has_a_card_may_leave_and_the_card_stays(database_url: str) -> None:
+    """The reference to a person was added to the table of cards, whose conditions are still there."""
+    first = First(database_url)
+    project, person = project_row(), uuid4()
+    metadata = MetaData()
+    await first.do(metadata.reflect)
+    first.tables = dict(metadata.tables)
+    account = {"id": person, "email": "ada@example.org", "name": "Ada", "password_hash": "x", "role": "admin"}
+    account |= {"created_at": LONG_AGO, "updated_at": LONG_AGO}
+    await first.add("users", account)
+    await first.add("projects", project | {"next_number": 2})
+    task = task_row(project["id"], "TODO", assignee_id=person, version=1)
+    await first.add("tasks", task)
+    with pytest.raises(IntegrityError):
+        await first.add("tasks", task | {"id": uuid4(), "status": "NOWHERE"})
+    await first.run(delete(first.tables["users"]))
+    assert await run(database_url, "SELECT assignee_id FROM tasks") == ["None"]
+    await first.close()

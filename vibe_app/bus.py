@@ -1,6 +1,7 @@
 """The bus of changes: who waits for a topic is woken when it has changed.
 
-A message is only a hint: every listener re-reads, and re-reads at times unasked.
+A message is only a hint: every listener re-reads, and re-reads at times unasked. Whoever waits for a
+topic that ends with a star hears of each that begins so, by its own name.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ class Subscription:
 
     def __init__(self, topics: Iterable[str]) -> None:
         self.topics = frozenset(topics)
+        self._beginnings = tuple(topic[:-1] for topic in self.topics if topic.endswith("*"))
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
 
     def notify(self, topics: Iterable[str]) -> None:
         """Remember the topics that this listener asked for, and wake it."""
-        if hit := self.topics.intersection(topics):
+        hit = {each for each in topics if each in self.topics or each.startswith(self._beginnings)}
+        if hit:
             self._changed |= hit
             self._wake.set()
 

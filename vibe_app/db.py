@@ -16,12 +16,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import DateTime, Float, Integer, String, event, make_url, text
+from sqlalchemy import ColumnElement, DateTime, Float, Integer, String, event, make_url, text
 from sqlalchemy.engine import CursorResult, Dialect, ExceptionContext, Result
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import SQLColumnExpression
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
@@ -113,6 +114,12 @@ def _octets_postgresql(element: octets, compiler: Any, **options: Any) -> str:
 @compiles(octets, "sqlite")
 def _octets_sqlite(element: octets, compiler: Any, **options: Any) -> str:
     return f"length(CAST({compiler.process(element.clauses, **options)} AS BLOB))"
+
+
+def contains(column: SQLColumnExpression[str], text: str) -> ColumnElement[bool]:
+    """Return whether a column contains a text, in small letters or capitals."""
+    words = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return column.ilike(f"%{words}%", escape="\\")
 
 
 class db_clock(FunctionElement[float]):

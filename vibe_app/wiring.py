@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from vibe_app.accounts.lasting import Rights
+from vibe_app.accounts.people import PeopleRows
 from vibe_app.accounts.service import Accounts
 from vibe_app.board.changes.comments import Comments
 from vibe_app.board.changes.service import Changes
@@ -22,6 +23,7 @@ from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.sessions.starting import Starts
 from vibe_app.board.spending.limits import Limits, nano
 from vibe_app.board.tasks.service import Tasks
+from vibe_app.board.tasks.showing import Showing
 from vibe_app.changes.decisions import Decisions
 from vibe_app.changes.deploy_keys import DeployKeys
 from vibe_app.changes.forgetting import Forgetting
@@ -166,6 +168,8 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
     providers = Providers(database, keyring, settings)
     spending = Spending(database, workspaces, gateway, ModelAccess(providers, settings), limits)
     model = settings.model or "rehearsal"
+    people = PeopleRows()
+    showing = Showing(people, settings.installation_limit, settings.quiet_notice)
     return Services(
         settings=settings,
         protection=protected,
@@ -174,9 +178,9 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
         rights=Rights(database.bus),
         providers=providers,
         projects=Projects(
-            database, WorkspaceRows(), credentials, settings.project_limit, limits, settings.network
+            database, WorkspaceRows(), credentials, people, settings.project_limit, limits, settings.network
         ),
-        tasks=Tasks(database, settings.installation_limit, settings.quiet_notice),
+        tasks=Tasks(database, people, showing),
         starts=Starts(
             database,
             model,

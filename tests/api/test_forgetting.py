@@ -13,6 +13,7 @@ from tests.api.conftest import Board
 from tests.api.test_changes import Agent, change, committed, run, writes
 from vibe_app.board.changes.models import Change, DeletedCard
 from vibe_app.board.changes.service import KEPT_FOR
+from vibe_app.board.tasks.models import Task
 from vibe_app.changes.forgetting import SETTLED, Forgetting
 from vibe_app.clients.git import GitClient
 from vibe_app.wire import now
@@ -34,7 +35,7 @@ def kept(hub: Hub) -> list[str]:
 async def pass_by(parts: Services, time: timedelta) -> None:
     """Have all that was decided and deleted so far be older."""
     async with parts.database.transaction() as db:
-        for what in (Change.decided_at, DeletedCard.deleted_at):
+        for what in (Change.decided_at, DeletedCard.deleted_at, Task.deleted_at):
             model = col(what).class_
             stands = col(what).is_not(None)
             await db.execute(update(model).where(stands).values({col(what).key: now() - time}))
@@ -104,7 +105,15 @@ async def test_a_deleted_card_s_go_once_its_workspace_answers(
     await run(board, task)
     assert (await board.editor.delete(task)).status_code == 204
     assert (await board.editor.delete(untouched)).status_code == 204
+    await pass_by(parts, KEPT_FOR - SETTLED)
     assert await forgetting.look() == 0
+    assert (await board.editor.post(f"{task}/restore")).json()["change"]["state"] == "open"
+    assert (await board.editor.delete(task)).status_code == 204
+    await pass_by(parts, KEPT_FOR + SETTLED)
+    assert (await board.editor.post(f"{task}/restore")).status_code == 404
+    assert await forgetting.look() == 0
+    async with parts.database.read() as db:
+        assert list(await db.scalars(select(Task))) == []
     await pass_by(parts, 2 * SETTLED)
     away = hub.path.rename(hub.root / "away")
     assert await forgetting.look() == 0

@@ -132,4 +132,7 @@ async def test_a_new_card_is_cleaned_where_it_is_declared() -> None:
         "description": "",
         "priority": "normal",
         "labels": ["a"],
+        "assignee_id": None,
+        "due_on": None,
+        "needs": [],
     }

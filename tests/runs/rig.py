@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from tests.fakes import FakeRuntime
+from vibe_app.accounts.people import PeopleRows
 from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.service import Accounts
 from vibe_app.board.projects.schemas import NewProject, ProjectPatch
@@ -18,6 +19,7 @@ from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.sessions.starting import Starts
 from vibe_app.board.tasks.schemas import NewTask, TaskView
 from vibe_app.board.tasks.service import Tasks
+from vibe_app.board.tasks.showing import Showing
 from vibe_app.changes.remotes import Remotes
 from vibe_app.changes.trees import Trees
 from vibe_app.clients.gateway import GatewayClient
@@ -46,6 +48,7 @@ from vibe_app.workspaces.service import Workspaces
 from vibe_app.workspaces.usage import Usage
 
 KEYRING = Keyring(["a key for tests"])
+PEOPLE = PeopleRows()
 CREDENTIALS = Credentials(Secrets(KEYRING))
 QUICK = RetryPolicy(
     notice=0.02,
@@ -93,8 +96,8 @@ class Rig:
         runtime.on_status = self.reconciler.told
         self.orphans = Orphans(database, self.workspaces, self.agent)
         self.jobs.add(self.reconciler.job)
-        self.projects = Projects(database, WorkspaceRows(), CREDENTIALS)
-        self.tasks = Tasks(database, settings.installation_limit)
+        self.projects = Projects(database, WorkspaceRows(), CREDENTIALS, PEOPLE)
+        self.tasks = Tasks(database, PEOPLE, Showing(PEOPLE, settings.installation_limit))
         self.sessions = Sessions(database, settings.installation_limit)
         self.starts = Starts(database, "rehearsal")
         self.gateway = GatewayClient(connect=1, answer=1)

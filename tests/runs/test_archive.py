@@ -21,6 +21,8 @@ from tests.waiting import eventually
 from vibe_app.board.sessions import archive as form
 from vibe_app.board.sessions.models import Session, SessionArchive, SessionEvent
 from vibe_app.board.sessions.schemas import SessionView
+from vibe_app.board.tasks.models import Task
+from vibe_app.board.tasks.shelving import KEPT_FOR, purge
 from vibe_app.errors import NotFound, Unavailable
 from vibe_app.jobs.registry import Jobs
 from vibe_app.processes import process_name
@@ -161,11 +163,20 @@ async def test_a_deleted_session_is_compressed_and_stays_deleted(rig: Rig) -> No
         await rig.read(session)
 
 
+async def gone(rig: Rig, session: SessionView) -> None:
+    """Have the session's card be deleted, so long ago that it is not kept any more."""
+    await rig.tasks.delete(rig.actor, session.project_id, session.task_id)
+    async with rig.database.transaction() as db:
+        long_ago = now() - KEPT_FOR - timedelta(minutes=1)
+        await db.execute(update(Task).where(col(Task.id) == session.task_id).values(deleted_at=long_ago))
+    assert await purge(rig.database) == 1
+
+
 async def test_the_archive_goes_with_its_task(rig: Rig) -> None:
     session = await old(rig)
     await Archive(rig.database, 30).compress_due()
     await rig.tasks.move(rig.actor, session.project_id, session.task_id, "DONE")
-    await rig.tasks.delete(rig.actor, session.project_id, session.task_id)
+    await gone(rig, session)
     assert await count(rig, SessionArchive, session) == 0
 
 
@@ -230,7 +241,7 @@ async def test_deleted_while_it_is_compressed(rig: Rig, what: str, monkeypatch: 
     compressing = asyncio.create_task(Archive(rig.database, 30).compress_due())
     await eventually(lambda: count(rig, SessionArchive, session))
     if what == "task":
-        await rig.tasks.delete(rig.actor, session.project_id, session.task_id)
+        await gone(rig, session)
     else:
         await rig.sessions.delete(rig.actor, session.project_id, session.task_id, session.id)
     await compressing

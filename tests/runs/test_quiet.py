@@ -9,7 +9,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from tests.fakes import FakeRuntime
-from tests.runs.rig import Rig
+from tests.runs.rig import PEOPLE, Rig
 from tests.scripted import Script
 from tests.waiting import eventually
 from vibe_app.board.sessions import endings
@@ -19,6 +19,7 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.tasks.service import Tasks
+from vibe_app.board.tasks.showing import Showing
 from vibe_app.runs import writer
 from vibe_app.runs.event_log import Entry
 from vibe_app.wire import EventType, now
@@ -47,7 +48,7 @@ async def everywhere(rig: Rig, session: SessionView, notice: float = NOTICE) -> 
         await sessions.glance(*place, session.id),
         *(await sessions.history(*place)).items,
         *(await sessions.of_project(*place[:2], active=True)).items,
-        (await Tasks(rig.database, 9, notice).read(*place)).session,
+        (await Tasks(rig.database, PEOPLE, Showing(PEOPLE, 9, notice)).read(*place)).session,
     ]
     return {each.quiet_since for each in shown if each}
 

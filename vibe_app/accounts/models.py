@@ -1,4 +1,4 @@
-"""The tables of people: users, their logins, their access tokens, failed attempts."""
+"""The tables of people: users, their logins, their access tokens, links for passwords, failed attempts."""
 
 # pyright: reportAssignmentType=false
 # SQLModel declares `__tablename__` in a way that no plain string fits, though its documentation uses one.
@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, String, Uuid, true
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, String, Uuid, true
 from sqlmodel import Field, SQLModel
 
 from vibe_app.accounts.roles import UserRole
@@ -72,6 +72,19 @@ class AccessToken(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_column=Column(UtcDateTime, nullable=False))
     expires_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
     last_used_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+
+
+class PasswordLink(SQLModel, table=True):
+    """A one-time link by which somebody sets the password of their account: shown once, kept as a hash."""
+
+    __tablename__ = "password_links"
+    __table_args__ = (Index("password_links_user", "user_id"),)
+
+    id: UUID = Field(default_factory=uuid4, sa_column=Column(Uuid, primary_key=True))
+    user_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False))
+    token_hash: str = Field(sa_column=Column(String(64), nullable=False, unique=True))
+    created_at: datetime = Field(default_factory=now, sa_column=Column(UtcDateTime, nullable=False))
+    expires_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
 
 
 class LoginThrottle(SQLModel, table=True):

@@ -29,10 +29,13 @@ async def list_tasks(
     page: Page = 1,
     page_size: PageSize = 20,
     after: After = None,
+    archived: Annotated[bool, Query(description="The archive's cards, in place of the board's")] = False,
 ) -> schemas.TaskList:
     """List the cards of a board in their order. A page holds 1 MiB of text at most, and may end early."""
     column = parse_status(status) if status else None
-    found = await services().tasks.page(actor, project_id, column, text, page, page_size, after)
+    found = await services().tasks.page(
+        actor, project_id, column, text, page, page_size, after, archived=archived
+    )
     return schemas.TaskList(tasks=found.items, total_count=found.total_count, next=found.next)
 
 
@@ -97,8 +100,26 @@ def _tagged(view: schemas.TaskView, response: Response) -> schemas.TaskView:
 
 @tasks.delete("/{task_id}", status_code=204, responses=errors(400, 404, 409))
 async def delete_task(actor: Asker, project_id: UUID, task_id: UUID) -> None:
-    """Delete a card with its history, unless a session of it is live."""
+    """Delete a card with its history, unless a session of it is live. It can be restored for 30 days."""
     await services().tasks.delete(actor, project_id, task_id)
+
+
+@tasks.post("/{task_id}/restore", responses=errors(400, 404, 409))
+async def restore_task(actor: Asker, project_id: UUID, task_id: UUID) -> schemas.TaskView:
+    """Bring a deleted card back to its column, with its history and its change. For 30 days."""
+    return await services().tasks.restore(actor, project_id, task_id)
+
+
+@tasks.post("/{task_id}/archive", responses=errors(400, 404, 409))
+async def archive_task(actor: Asker, project_id: UUID, task_id: UUID) -> schemas.TaskView:
+    """Take a card off the board, into the archive, unless a session of it is live."""
+    return await services().tasks.archive(actor, project_id, task_id)
+
+
+@tasks.post("/{task_id}/unarchive", responses=errors(400, 404, 409))
+async def unarchive_task(actor: Asker, project_id: UUID, task_id: UUID) -> schemas.TaskView:
+    """Bring a card back from the archive, to where it was."""
+    return await services().tasks.unarchive(actor, project_id, task_id)
 
 
 @tasks.post("/{task_id}/move", responses=errors(400, 404, 409, 413))

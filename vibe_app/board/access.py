@@ -10,7 +10,7 @@ from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board.projects import queries as project_queries
 from vibe_app.board.projects.models import Project
 from vibe_app.board.tasks.models import Task
-from vibe_app.errors import Forbidden, NotFound
+from vibe_app.errors import Conflict, Forbidden, NotFound
 
 _NEEDS = {
     ProjectRole.VIEWER: "You are not a member of this project. Ask its owner to add you.",
@@ -66,13 +66,25 @@ async def require(
     return project, role
 
 
-async def task_of(db: AsyncSession, project_id: UUID, task_id: UUID, *, lock: bool = False) -> Task:
+async def task_of(
+    db: AsyncSession, project_id: UUID, task_id: UUID, *, lock: bool = False, deleted: bool = False
+) -> Task:
     """Return the project's task. With `lock` nobody else changes or executes it until the transaction ends.
 
     Raises:
-        NotFound: The project has no such task.
+        NotFound: The project has no such task, or it is deleted and `deleted` ones are not meant.
     """
     task = await db.get(Task, task_id, with_for_update=lock or None)
-    if task is None or task.project_id != project_id:
+    if task is None or task.project_id != project_id or (task.deleted_at is not None and not deleted):
         raise NotFound("There is no such task in this project. It may have been deleted.", "task_not_found")
     return task
+
+
+def on_board(task: Task) -> None:
+    """Return if a card is not in the archive.
+
+    Raises:
+        Conflict: It is.
+    """
+    if task.archived_at is not None:
+        raise Conflict("This card is archived. Take it out of the archive first.", "archived")

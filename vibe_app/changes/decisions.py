@@ -27,6 +27,7 @@ from vibe_app.board.projects.delivery import by_request
 from vibe_app.board.projects.models import Project
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
+from vibe_app.board.topics import card_topics
 from vibe_app.changes.merging import branch_of, conflicting, lost, plan_of
 from vibe_app.changes.remotes import Remotes, delivers
 from vibe_app.changes.requests import EVERY, Delivery, Requests, delivery_of
@@ -163,7 +164,7 @@ class Decisions:
     async def _write(self, change: Change, *where: Any, **values: Any) -> bool:
         async with self._database.transaction() as db:
             done = await change_queries.write(db, change.id, *where, **values)
-            db.announce(f"change:{change.id}", f"project:{change.project_id}")
+            db.announce(f"change:{change.id}", *card_topics(change.project_id, change.task_id))
         return done
 
     async def _at(self, change: Change) -> Endpoint:
@@ -258,7 +259,9 @@ class Decisions:
                 await self._put(db, task, TaskStatus.DONE)
                 if moves:
                     await change_queries.base_moved(db, change.project_id, 1, but=change.id)
-            db.announce(change_queries.CHANGES, f"change:{change.id}", f"project:{change.project_id}")
+            db.announce(
+                change_queries.CHANGES, f"change:{change.id}", *card_topics(change.project_id, change.task_id)
+            )
 
     async def _put(self, db: Transaction, task: Task, column: TaskStatus) -> None:
         """Move a card of which something was decided to the top of a column."""
@@ -288,7 +291,7 @@ class Decisions:
             )
             if done:
                 await self._put(db, task, column)
-            db.announce(f"change:{change.id}", f"project:{change.project_id}")
+            db.announce(f"change:{change.id}", *card_topics(change.project_id, change.task_id))
 
     async def _restore(self, change: Change, task: Task) -> None:
         endpoint = await self._at(change)

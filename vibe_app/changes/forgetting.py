@@ -1,8 +1,8 @@
-"""Has workspaces let go of what nobody can ask for any more: checkpoints of what was discarded long ago, and
-of deleted cards.
+"""Lets go of what nobody can ask for any more: cards that were deleted long ago, and in the workspaces the
+checkpoints of those, and of what was discarded as long ago.
 
-Only what is due is looked at, and only in workspaces that run: a workspace that sleeps is asked once it is
-awake for something else. What is due stays due until its workspace has answered, so all of it may be
+Only what is due is looked at, and checkpoints only in workspaces that run: one that sleeps is asked once it
+is awake for something else. What is due stays due until its workspace has answered, so all of it may be
 repeated.
 """
 
@@ -21,6 +21,8 @@ from vibe_app.board.changes.models import Change, DeletedCard
 from vibe_app.board.changes.service import KEPT_FOR
 from vibe_app.board.lifecycle import ChangeState
 from vibe_app.board.tasks.models import Task
+from vibe_app.board.tasks.shelving import AT_ONCE as AT_ONCE_GONE
+from vibe_app.board.tasks.shelving import purge
 from vibe_app.clients.git import GitClient
 from vibe_app.db import Database
 from vibe_app.errors import VibeError
@@ -36,7 +38,7 @@ PERIOD = 60.0
 AT_ONCE = 100
 """Of what is due, at one look."""
 SETTLED = timedelta(minutes=15)
-"""After a card was deleted, or the last moment in which a change could be restored: what was under way
+"""After a card was gone for good, or the last moment in which a change could be restored: what was under way
 then is over, on each replica and by each clock."""
 
 
@@ -64,11 +66,13 @@ class Forgetting:
         return Job("forget checkpoints", work, period=PERIOD)
 
     async def look(self) -> int:
-        """Ask the workspaces that are awake to let go of what is due; return of how many changes and cards.
+        """Let go of what is due, and ask the workspaces that are awake; return of how many changes and cards.
 
         Raises:
             Unavailable: The database does not answer.
         """
+        while await purge(self._database) == AT_ONCE_GONE:
+            pass
         ready = {project: at for project, at in (await self._workspaces.ready()).items() if at.trees}
         if not ready:
             return 0

@@ -12,6 +12,7 @@ from vibe_app.board.changes.wording import join_prompt
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
+from vibe_app.board.topics import card_topics
 from vibe_app.changes.remotes import Remotes
 from vibe_app.db import Database
 from vibe_app.errors import Conflict, InvalidRequest
@@ -75,7 +76,7 @@ class Joining:
         async with self._database.transaction() as db:
             project, _ = await require(db, actor, project_id, ProjectRole.EDITOR, Scope.WRITE, lock=True)
             known = await db.get(Task, project.joining_task_id) if project.joining_task_id else None
-            if known is not None and known.status is not TaskStatus.DONE:
+            if known is not None and known.status is not TaskStatus.DONE and known.deleted_at is None:
                 return known.id, False
             state = project.remote_state or {}
             if state.get("outcome") != "diverged":
@@ -95,5 +96,5 @@ class Joining:
             )
             db.add(task)
             project.joining_task_id = task.id
-            db.announce(f"project:{project_id}", "projects")
+            db.announce(*card_topics(project_id, task.id), "projects")
             return task.id, True

@@ -25,6 +25,7 @@ from vibe_app.board.changes.schemas import RequestView
 from vibe_app.board.lifecycle import ChangeState
 from vibe_app.board.projects.delivery import host_of as host_kind_of
 from vibe_app.board.projects.models import Project
+from vibe_app.board.topics import card_topics
 from vibe_app.changes.remotes import PUSHING, Remotes
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.hosts.contract import Host, PullRequest
@@ -244,7 +245,7 @@ class Requests:
             if done and merged:
                 db.announce(change_queries.CHANGES)
             if done and (found.request, found.error) != (before.request, before.error):
-                db.announce(f"change:{change.id}", f"project:{change.project_id}")
+                db.announce(f"change:{change.id}", *card_topics(change.project_id, change.task_id))
 
 
 async def _opened(host: Host, delivery: Delivery, target: str, words: tuple[str, str]) -> PullRequest:

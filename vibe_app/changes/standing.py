@@ -18,6 +18,7 @@ from sqlmodel import col
 from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change
 from vibe_app.board.lifecycle import ChangeState
+from vibe_app.board.topics import card_topics
 from vibe_app.clients.git import GitClient
 from vibe_app.db import Database
 from vibe_app.errors import VibeError
@@ -141,4 +142,4 @@ class Standings:
             values = {"behind": standing.behind, "conflicts": standing.conflicts}
             if await change_queries.write(db, change.id, *as_read, **values):
                 self._asked.add(replace(change, behind=standing.behind))
-                db.announce(f"change:{change.id}", f"project:{change.project_id}")
+                db.announce(f"change:{change.id}", *card_topics(row.project_id, row.task_id))

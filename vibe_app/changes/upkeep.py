@@ -23,6 +23,7 @@ from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
+from vibe_app.board.topics import card_topics
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.sidecar import Agent
 from vibe_app.db import Database
@@ -140,5 +141,5 @@ class Upkeep:
             db.add(task)
             await db.flush()
             db.add(change)
-            db.announce(change_queries.CHANGES, f"project:{project_id}", "projects")
+            db.announce(change_queries.CHANGES, *card_topics(project_id, task.id), "projects")
         log.info("project %s: its workspace held work that belongs to no card: it has one now", project_id)

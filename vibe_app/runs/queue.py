@@ -20,6 +20,7 @@ from sqlmodel import col
 from vibe_app.board.projects.models import Project
 from vibe_app.board.sessions import queries
 from vibe_app.board.sessions.models import Session
+from vibe_app.board.topics import card_topics
 from vibe_app.db import Database, Transaction, db_clock
 from vibe_app.errors import Unavailable
 from vibe_app.runs.event_log import Lease
@@ -175,8 +176,8 @@ class Queue:
             .execution_options(synchronize_session=False)
         )
         claimed = [(Lease(row.id, row.project_id, self._owner, row.epoch), row) for row in rows]
-        for lease, _ in claimed:
-            db.announce(f"session:{lease.session_id}", f"project:{lease.project_id}")
+        for lease, row in claimed:
+            db.announce(f"session:{lease.session_id}", *card_topics(lease.project_id, row.task_id))
         return claimed
 
     async def _choose(self, db: Transaction, claimable: ColumnElement[bool], at_most: int) -> list[UUID]:
@@ -241,14 +242,15 @@ class Queue:
             (col(Session.id).in_(lacking) & lacks.is_not(True), True),
             (col(Session.id).not_in(lacking) & lacks.is_(True), None),
         ):
-            done = await db.scalars(
+            done = await db.execute(
                 update(Session)
                 .where(waits, rows)
                 .values(lacks_place=value)
-                .returning(col(Session.project_id))
+                .returning(col(Session.project_id), col(Session.task_id))
                 .execution_options(synchronize_session=False)
             )
-            db.announce(*(f"project:{project}" for project in set(done)))
+            for project_id, task_id in done.all():
+                db.announce(*card_topics(project_id, task_id))
 
     async def _places(self, db: Transaction) -> _Places:
         held = await db.execute(

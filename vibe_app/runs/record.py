@@ -29,6 +29,7 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.board.spending import queries as spending_queries
 from vibe_app.board.spending.limits import MOST_USD, nano
 from vibe_app.board.tasks.models import Task
+from vibe_app.board.topics import card_topics
 from vibe_app.changes.trees import Prepared
 from vibe_app.configuration.credentials import Credentials
 from vibe_app.db import Database, Transaction, db_clock, rows_changed
@@ -363,8 +364,9 @@ class Record:
         return hide(text, self.hidden)
 
     @property
-    def _topics(self) -> tuple[str, str]:
-        return f"session:{self.lease.session_id}", f"project:{self.lease.project_id}"
+    def _topics(self) -> tuple[str, ...]:
+        of_card = card_topics(self.lease.project_id, self._session.task_id)
+        return f"session:{self.lease.session_id}", *of_card
 
     async def _spent(self, db: Transaction, usage: Usage | None) -> dict[str, int]:
         """Return what the session has spent, as columns.

@@ -31,6 +31,7 @@ from vibe_app.board.spending import queries as spending_queries
 from vibe_app.board.spending.limits import NO_LIMITS, Limits
 from vibe_app.board.spending.models import ModelRequest, ModelTotal
 from vibe_app.board.spending.queries import Copied
+from vibe_app.board.topics import card_topics
 from vibe_app.clients.gateway import GatewayClient
 from vibe_app.db import Database
 from vibe_app.errors import LeaseLost, Unavailable, VibeError
@@ -179,8 +180,10 @@ class Spending:
             known = await spending_queries.known_sessions(db, project_id, named)
             rows = [_row(project_id, page.journal, entry, known) for entry in entries]
             new = await spending_queries.insert(db, rows)
-            for session_id in await spending_queries.settle_over(db, new):
-                db.announce(f"session:{session_id}", f"project:{project_id}")
+            over = await spending_queries.settle_over(db, new)
+            of = select(col(Session.id), col(Session.task_id)).where(col(Session.id).in_(over))
+            for session_id, task_id in (await db.execute(of)).all():
+                db.announce(f"session:{session_id}", *card_topics(project_id, task_id))
         self._copied[project_id] = Copied(page.journal, entries[-1].seq)
         return page, page.last > entries[-1].seq
 
@@ -198,7 +201,8 @@ class Spending:
         async with self._database.transaction() as db:
             if not await spending_queries.settle(db, lease.session_id, fence(lease)):
                 raise LeaseLost("This run belongs to somebody else now, or is over.")
-            db.announce(f"session:{lease.session_id}", f"project:{lease.project_id}")
+            # The boards that show it read what runs; nothing else has changed.
+            db.announce(f"session:{lease.session_id}", f"activity:{lease.project_id}")
         return found
 
     async def totals(self) -> Sequence[ModelTotal]:

@@ -17,6 +17,7 @@ from vibe_app.board.changes.models import Change, Comment
 from vibe_app.board.changes.places import place
 from vibe_app.board.changes.schemas import CommentPatch, CommentView, NewComment
 from vibe_app.board.lifecycle import CommentState
+from vibe_app.board.topics import card_topics
 from vibe_app.db import Database
 from vibe_app.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from vibe_app.wire import now, plain_text
@@ -92,7 +93,7 @@ class Comments:
             )
             db.add(comment)
             await db.flush()
-            db.announce(f"change:{change.id}", f"project:{project_id}")
+            db.announce(f"change:{change.id}", *card_topics(project_id, task_id))
             return _view(comment, change, content.Patches(change.patches))
 
     async def change(
@@ -116,7 +117,7 @@ class Comments:
                 self._turn(actor, comment, CommentState(patch.state))
             comment.updated_at = now()
             await db.flush()
-            db.announce(f"change:{change.id}", f"project:{project_id}")
+            db.announce(f"change:{change.id}", *card_topics(project_id, task_id))
             return _view(comment, change, content.Patches(change.patches))
 
     async def delete(self, actor: Actor, project_id: UUID, task_id: UUID, comment_id: UUID) -> None:
@@ -133,7 +134,7 @@ class Comments:
                 self._need_author(actor, comment)
             self._need_unsent(comment)
             await db.delete(comment)
-            db.announce(f"change:{change.id}", f"project:{project_id}")
+            db.announce(f"change:{change.id}", *card_topics(project_id, task_id))
 
     async def _own(
         self, db: AsyncSession, actor: Actor, project_id: UUID, task_id: UUID, comment_id: UUID

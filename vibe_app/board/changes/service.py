@@ -31,7 +31,8 @@ from vibe_app.board.changes.schemas import (
 from vibe_app.board.lifecycle import OPEN_CHANGE, ChangeState, TaskStatus
 from vibe_app.board.projects.delivery import by_request
 from vibe_app.board.projects.models import Project
-from vibe_app.board.tasks.models import Task
+from vibe_app.board.tasks.models import Task, kept
+from vibe_app.board.topics import card_topics
 from vibe_app.db import Database, Transaction
 from vibe_app.errors import Conflict, InvalidRequest, NotFound, RevisionChanged
 from vibe_app.wire import now
@@ -85,7 +86,7 @@ class Changes:
             rows = await db.execute(
                 select(col(Task.number), col(Task.title))
                 .join(Change, col(Change.task_id) == col(Task.id))
-                .where(col(Change.project_id) == project_id, change_queries.is_open)
+                .where(col(Change.project_id) == project_id, change_queries.is_open, kept)
                 .order_by(col(Task.number).desc())
                 .limit(MOST_TREES)
             )
@@ -109,6 +110,7 @@ class Changes:
                         col(Task.project_id) == project_id,
                         col(Task.number) == number,
                         change_queries.is_open,
+                        kept,
                     )
                 )
             ).one_or_none()
@@ -172,7 +174,7 @@ class Changes:
             if change.intent is None:
                 change.intent, change.intent_by, change.intent_at = "deliver", actor.user_id, now()
                 change.delivery = {**(change.delivery or {}), "state": "waiting"}
-                db.announce(change_queries.CHANGES, f"project:{project_id}", f"change:{change.id}")
+                db.announce(change_queries.CHANGES, *card_topics(project_id, task_id), f"change:{change.id}")
             return change.id
 
     async def restore(self, actor: Actor, project_id: UUID, task_id: UUID) -> UUID:
@@ -229,7 +231,8 @@ class Changes:
             )
         change.intent, change.intent_details, change.problem = intent, details, None
         change.intent_by, change.intent_at = actor.user_id, now()
-        db.announce(change_queries.CHANGES, f"project:{change.project_id}", f"change:{change.id}")
+        topics = card_topics(change.project_id, change.task_id)
+        db.announce(change_queries.CHANGES, *topics, f"change:{change.id}")
 
     async def wait_until_done(self, actor: Actor, change_id: UUID) -> ChangeView:
         """Return a change once nothing is to be done with it, or as it is after `outcome_timeout` seconds.

@@ -33,6 +33,7 @@ class Project(SQLModel, table=True):
     `repo_url` holds no credential, which is a secret of the project; without `repo_branch` the
     branch is the one that the repository names itself.
 
+    `key` begins the names of its cards (`CAL-14`); NULL on a project that an older server has made.
     `next_number` is that of the next card. `setup` is a command that prepares each new tree, `copied` names
     what such a tree is given of the base's folder although git ignores it. `delivery` is what becomes of
     what is accepted, `remote_state` how the base branch stood to its remote when that was last looked at;
@@ -46,6 +47,7 @@ class Project(SQLModel, table=True):
     description: str = Field(default="", sa_column=Column(Text, nullable=False))
     repo_url: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     repo_branch: str | None = Field(default=None, sa_column=Column(String(255), nullable=True))
+    key: str | None = Field(default=None, sa_column=Column(String(5), nullable=True))
     session_limit: int = Field(default=2, nullable=False)
     next_number: int = Field(default=1, nullable=False)
     setup: str | None = Field(default=None, sa_column=Column(Text, nullable=True))

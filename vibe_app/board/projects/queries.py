@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.pages import window
+from vibe_app.board.projects.keys import key_of
 from vibe_app.board.projects.models import Member, Project
 from vibe_app.db import octets
 
@@ -34,6 +35,14 @@ async def roles(db: AsyncSession, project_ids: Collection[UUID], user_id: UUID) 
         )
     )
     return dict(rows.all())
+
+
+async def keys(db: AsyncSession, project_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return what the names of cards of these projects begin with."""
+    rows = await db.execute(
+        select(col(Project.id), col(Project.key), col(Project.name)).where(col(Project.id).in_(project_ids))
+    )
+    return {project_id: key or key_of(name) for project_id, key, name in rows}
 
 
 def visible_to(actor: Actor) -> list[ColumnElement[bool]]:
@@ -69,6 +78,7 @@ async def cards(db: AsyncSession, where: Sequence[ColumnElement[bool]], limit: i
         select(
             col(Project.id),
             col(Project.name),
+            col(Project.key),
             func.substr(col(Project.description), 1, CARD_CHARS).label("description"),
             col(Project.session_limit),
             col(Project.created_at),

@@ -13,6 +13,7 @@ from vibe_app.accounts.roles import ProjectRole
 from vibe_app.addresses import Credential
 from vibe_app.board.lifecycle import WorkspaceStatus
 from vibe_app.board.projects.delivery import DELIVERIES, HOSTS
+from vibe_app.board.projects.keys import clean_key
 from vibe_app.board.rules import Body, Name, RoleWord, clean_body
 from vibe_app.board.spending.limits import LimitsPatch, LimitsView
 from vibe_app.errors import InvalidRequest
@@ -141,10 +142,20 @@ _DeliveryHost = Annotated[
 ]
 
 
+_Key = Annotated[
+    Str,
+    AfterValidator(clean_key),
+    documented(
+        example="CAL", minLength=2, maxLength=5, description="What its cards' names begin with: `CAL-14`"
+    ),
+]
+
+
 class NewProject(Taken):
-    """A new project."""
+    """A new project. Its key is made of its name where none is given."""
 
     name: Name
+    key: _Key | None = None
     description: Body = ""
     repo_url: _RepoUrl | None = None
     branch: _Branch | None = None
@@ -164,6 +175,7 @@ class ProjectPatch(Patch):
     )
 
     name: Name | None = None
+    key: _Key | None = None
     description: Body | None = None
     session_limit: (
         Annotated[int, AfterValidator(_limit), documented(minimum=1, maximum=SESSION_LIMIT)] | None
@@ -196,6 +208,7 @@ class ProjectCard(View):
 
     id: UUID
     name: str
+    key: str = Field(description="What its cards' names begin with: `CAL-14`")
     description: str
     session_limit: int = Field(description="Sessions of it that may run at once")
     role: ProjectRole = Field(description="What the asker is in it")

@@ -16,8 +16,10 @@ from vibe_app import addresses
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope, rights_of
 from vibe_app.board.access import require
 from vibe_app.board.pages import Page
+from vibe_app.board.people import People
 from vibe_app.board.projects import delivery, remotes
 from vibe_app.board.projects import queries as project_queries
+from vibe_app.board.projects.keys import key_of
 from vibe_app.board.projects.models import Member, Project
 from vibe_app.board.projects.remotes import Credentials
 from vibe_app.board.projects.schemas import (
@@ -70,6 +72,7 @@ class Projects:
         database: Where they are kept.
         workspaces: Tells how their workspaces are, and has them erased.
         credentials: Where those of their repositories are kept.
+        people: Who there is.
         project_limit: How many sessions of a new project may run at once.
         limits: What a session of this installation may spend.
         network: Where agents' commands may go unless a project says otherwise.
@@ -80,6 +83,7 @@ class Projects:
         database: Database,
         workspaces: WorkspaceRows,
         credentials: Credentials,
+        people: People,
         project_limit: int = 1,
         limits: Limits = NO_LIMITS,
         network: str = "closed",
@@ -87,6 +91,7 @@ class Projects:
         self._database = database
         self._workspaces = workspaces
         self._credentials = credentials
+        self._people = people
         self._project_limit = project_limit
         self._limits = limits
         self._network = network
@@ -100,7 +105,12 @@ class Projects:
                 actor no admin.
         """
         _require_creation(actor)
-        project = Project(name=new.name, description=new.description, session_limit=self._project_limit)
+        project = Project(
+            name=new.name,
+            key=new.key or key_of(new.name),
+            description=new.description,
+            session_limit=self._project_limit,
+        )
         given = {name: value for name in remotes.FIELDS if (value := getattr(new, name)) is not None}
         _, credential = remotes.changed(actor, project, given)
         async with self._database.transaction() as db:
@@ -114,6 +124,7 @@ class Projects:
         _require_creation(actor)
         project = Project(
             name=SAMPLE_NAME,
+            key=key_of(SAMPLE_NAME),
             description="Two small cards to see the whole path once: press Execute on one.",
             session_limit=self._project_limit,
             next_number=len(SAMPLE_TASKS) + 1,
@@ -299,6 +310,8 @@ class Projects:
                 raise NotFound("This person is not a member of the project.", "member_not_found")
             await _keep_an_owner(db, member)
             await db.delete(member)
+            if not await self._people.admins(db, [user_id]):
+                await task_queries.unassign(db, project_id, user_id)
             db.announce(f"project:{project_id}", "projects", rights_of(user_id))
 
     async def _views(self, db: AsyncSession, actor: Actor, projects: Sequence[Project]) -> list[ProjectView]:
@@ -341,6 +354,7 @@ class Projects:
             ProjectCard(
                 id=row.id,
                 name=row.name,
+                key=row.key or key_of(row.name),
                 description=row.description,
                 session_limit=row.session_limit,
                 role=ProjectRole.OWNER if actor.is_admin else roles[row.id],

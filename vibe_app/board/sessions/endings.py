@@ -9,6 +9,7 @@ from vibe_app.board.lifecycle import TASK_AFTER, SessionStatus, TaskStatus
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session, SessionEvent
 from vibe_app.board.tasks import queries as task_queries
+from vibe_app.board.topics import card_topics
 from vibe_app.db import Transaction
 from vibe_app.wire import EventType, now
 
@@ -81,4 +82,5 @@ async def end_session(
     if position is None:
         position = await task_queries.top_of(db, session.project_id, column)
     await task_queries.move_task(db, session.task_id, [TaskStatus.IN_PROGRESS], column, position=position)
-    db.announce("queue", f"project:{session.project_id}", "projects", f"session:{session.id}")
+    topics = card_topics(session.project_id, session.task_id)
+    db.announce("queue", *topics, "projects", f"session:{session.id}")

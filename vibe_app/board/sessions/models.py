@@ -72,6 +72,7 @@ class Session(SQLModel, table=True):
         partial("sessions_task", "task_id", "created_at", where="deleted_at IS NULL"),
         partial("sessions_project", "project_id", "created_at", where="deleted_at IS NULL"),
         partial("sessions_status_live", "status", where="deleted_at IS NULL"),
+        partial("sessions_ended", "completed_at", where="deleted_at IS NULL"),
         partial("sessions_not_archived", "completed_at", where="archived_at IS NULL"),
     )
 

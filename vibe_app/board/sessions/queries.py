@@ -13,10 +13,14 @@ from sqlmodel import col
 from vibe_app.board.lifecycle import LIVE, SessionStatus, session_sources
 from vibe_app.board.sessions.archive import BEGINNING
 from vibe_app.board.sessions.models import Session, SessionEvent
-from vibe_app.board.tasks.models import Task
+from vibe_app.board.tasks.models import Task, kept
 from vibe_app.db import db_clock, octets, rows_changed
 from vibe_app.errors import IllegalMove
 from vibe_app.wire import now
+
+_DELETED = select(col(Task.id)).where(~kept)
+of_cards_that_are_there: ColumnElement[bool] = col(Session.task_id).not_in(_DELETED)
+"""Of sessions whose card is not deleted."""
 
 live: ColumnElement[bool] = col(Session.status).in_([str(status) for status in sorted(LIVE)]) & col(
     Session.deleted_at
@@ -153,6 +157,7 @@ async def newest_session(db: AsyncSession, project_id: UUID) -> Any | None:
                 col(Session.project_id) == project_id,
                 col(Session.deleted_at).is_(None),
                 col(Session.started_at).is_not(None),
+                of_cards_that_are_there,
             )
             .order_by(col(Session.started_at).desc(), col(Session.id))
             .limit(1)

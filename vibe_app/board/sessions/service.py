@@ -21,6 +21,8 @@ from vibe_app.board.sessions.endings import UNREACHABLE, end_session
 from vibe_app.board.sessions.line import queue_positions
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.schemas import SessionCard, SessionPreview, SessionView, session_view
+from vibe_app.board.tasks.activity import Kind, note
+from vibe_app.board.topics import card_topics
 from vibe_app.db import Database
 from vibe_app.errors import Conflict, DiskFull, InvalidRequest, NotFound, Unavailable
 from vibe_app.wire import Failure, now
@@ -98,7 +100,8 @@ class Sessions:
             waits = session.status == SessionStatus.PENDING or session.wait_from is not None
             if session.owner is None and waits:
                 await end_session(db, session, SessionStatus.CANCELLED, final_text="Session cancelled")
-            db.announce("stops", f"session:{session.id}", f"project:{project_id}", "queue")
+            note(db, task_id, Kind.STOPPED, actor)
+            db.announce("stops", f"session:{session.id}", *card_topics(project_id, task_id), "queue")
         view, _ = await self._glance(session.id)
         return view
 
@@ -128,7 +131,7 @@ class Sessions:
         """Return a project's sessions, newest first; only the live (or only the finished) ones if asked."""
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
-            where = [col(Session.project_id) == project_id]
+            where = [col(Session.project_id) == project_id, session_queries.of_cards_that_are_there]
             if active is not None:
                 where.append(session_queries.live if active else ~session_queries.live)
             return await self._previews(db, where, page, page_size)
@@ -201,7 +204,7 @@ class Sessions:
                 raise Conflict("This session is running. Stop it first.", "session_live")
             await db.execute(update(Session).where(col(Session.id) == session_id).values(deleted_at=now()))
             await session_queries.show_the_newest_left(db, task_id, session_id)
-            db.announce(f"project:{project_id}", f"session:{session_id}")
+            db.announce(*card_topics(project_id, task_id), f"session:{session_id}")
 
     async def _glance(self, session_id: UUID) -> tuple[SessionCard, bool]:
         """Return the session without its long texts, and whether its workspace is known to be starting."""

@@ -12,25 +12,29 @@ from sqlmodel import col
 
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board import rules
-from vibe_app.board.access import require, task_of
+from vibe_app.board.access import on_board, require, task_of
 from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change
 from vibe_app.board.changes.schemas import FollowUp
 from vibe_app.board.changes.service import MOVED_ON, view_of
 from vibe_app.board.changes.wording import follow_up_prompt, solve_prompt
 from vibe_app.board.lifecycle import FOLLOW_UP_FROM, SessionKind, TaskStatus
+from vibe_app.board.projects.keys import key_of, ref_of
 from vibe_app.board.projects.models import Project
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.schemas import SessionCard, session_view
 from vibe_app.board.spending.limits import NO_LIMITS, Limits
+from vibe_app.board.tasks import needs
 from vibe_app.board.tasks import queries as task_queries
-from vibe_app.board.tasks.models import Task
+from vibe_app.board.tasks.models import Task, shown
+from vibe_app.board.topics import card_topics
 from vibe_app.db import Database, Transaction
-from vibe_app.errors import Conflict, InvalidRequest, RevisionChanged
+from vibe_app.errors import Conflict, IllegalMove, InvalidRequest, RevisionChanged
 
 SOLVES = 3
 """Times that the agent is asked to solve the conflicts of one change; then it is a person's turn."""
 _LONGEST_KEY = 200
+_NAMED = 5
 _ACTIVE = "This task already has a running session."
 
 
@@ -81,7 +85,8 @@ class Starts:
             idempotency_key: Up to 200 characters chosen by the caller.
 
         Raises:
-            Conflict: A session of the task is live already, or the key's session was deleted.
+            Conflict: A session of the task is live already, it needs others that are not done, it is
+                archived, or the key's session was deleted.
             InvalidRequest: The card is not in TODO, or the instructions are too long.
             Forbidden: The actor may not execute.
         """
@@ -154,6 +159,7 @@ class Starts:
         extra: str,
         idempotency_key: str | None,
     ) -> Session:
+        on_board(task)
         if task.status == TaskStatus.IN_PROGRESS:
             raise Conflict(_ACTIVE, "already_active")
         if task.status != TaskStatus.TODO:
@@ -162,12 +168,30 @@ class Starts:
                 f"{task.status.column}. Move it to To do first.",
                 "not_in_todo",
             )
+        await self._unblocked(db, project, task)
         session = self._new(project, task, actor, compose_prompt(task.title, task.description, extra))
         session.idempotency_key = idempotency_key
         await self._begin(db, task, session, [TaskStatus.TODO])
         # Now that the card is held: whoever decides about its change holds it too.
         await self._undecided(db, task.id)
         return session
+
+    async def _unblocked(self, db: Transaction, project: Project, task: Task) -> None:
+        """Return if nothing that the card needs is left to do.
+
+        Raises:
+            Conflict: Something is; the sentence names it.
+        """
+        missing = await needs.open_ones(db, task.id)
+        if missing:
+            key = project.key or key_of(project.name)
+            named = [f"{ref_of(key, row.number)} “{row.title}”".strip() for row in missing[:_NAMED]]
+            rest = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+            raise Conflict(
+                f"This card needs others that are not done: {', '.join(named)}{rest}. Finish them first, or "
+                "take them out of what it needs.",
+                "blocked",
+            )
 
     def _new(self, project: Project, task: Task, actor: Actor, prompt: str) -> Session:
         limits = Limits.of(project).within(self._limits)
@@ -193,15 +217,16 @@ class Starts:
         await task_queries.number_of(db, task)
         db.add(session)
         await db.flush()
-        await task_queries.move_task(
-            db,
-            task.id,
-            sources,
-            TaskStatus.IN_PROGRESS,
-            position=await task_queries.bottom_of(db, task.project_id, TaskStatus.IN_PROGRESS),
-            last_session_id=session.id,
-        )
-        db.announce("queue", f"project:{task.project_id}", "projects", f"session:{session.id}")
+        position = await task_queries.bottom_of(db, task.project_id, TaskStatus.IN_PROGRESS)
+        values = {"position": position, "last_session_id": session.id}
+        try:
+            await task_queries.move_task(db, task.id, sources, TaskStatus.IN_PROGRESS, shown, **values)
+        except IllegalMove:
+            # Somebody may have deleted or archived it at the same moment.
+            await db.refresh(task)
+            on_board(await task_of(db, task.project_id, task.id))
+            raise
+        db.announce("queue", *card_topics(task.project_id, task.id), "projects", f"session:{session.id}")
 
     async def _undecided(self, db: Transaction, task_id: UUID) -> Change | None:
         """Return the card's open change, held until the transaction ends.
@@ -286,6 +311,7 @@ class Starts:
         kind: SessionKind,
         idempotency_key: str | None,
     ) -> Session:
+        on_board(task)
         if task.status is TaskStatus.IN_PROGRESS:
             raise Conflict(_ACTIVE, "session_live")
         change = await change_queries.open_change(db, task.id)

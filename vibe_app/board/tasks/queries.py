@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 from sqlmodel import col
@@ -18,34 +19,42 @@ from vibe_app.board.pages import window
 from vibe_app.board.projects.models import Project
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
-from vibe_app.board.tasks.models import Task
-from vibe_app.db import octets, rows_changed
+from vibe_app.board.tasks.models import Task, kept, shown
+from vibe_app.db import contains, octets, rows_changed
 from vibe_app.errors import IllegalMove
 from vibe_app.wire import now
 
 POSITION_GAP = 1024.0
+_NUMBER = re.compile(r"(?:[A-Za-z]{2,5}-|#)?([0-9]{1,9})")
 _DESCRIPTION: Any = Task.description
 
 
 async def unfinished(db: AsyncSession, task_ids: Sequence[UUID]) -> set[UUID]:
-    """Return those of some cards that are there and not done."""
+    """Return those of some cards that stand on a board and are not done."""
     if not task_ids:
         return set()
-    query = select(col(Task.id)).where(col(Task.id).in_(task_ids), col(Task.status) != str(TaskStatus.DONE))
+    query = select(col(Task.id)).where(
+        col(Task.id).in_(task_ids), col(Task.status) != str(TaskStatus.DONE), shown
+    )
     return set(await db.scalars(query))
 
 
 async def move_task(
-    db: AsyncSession, task_id: UUID, sources: Iterable[TaskStatus], target: TaskStatus, **values: Any
+    db: AsyncSession,
+    task_id: UUID,
+    sources: Iterable[TaskStatus],
+    target: TaskStatus,
+    *extra: ColumnElement[bool],
+    **values: Any,
 ) -> None:
-    """Move a card from one of `sources` to `target`, or raise.
+    """Move a card from one of `sources` to `target`, or raise. `extra` conditions are part of the rule.
 
     Raises:
         IllegalMove: The card is in none of the sources.
     """
     done = await db.execute(
         update(Task)
-        .where(col(Task.id) == task_id, col(Task.status).in_([str(status) for status in sources]))
+        .where(col(Task.id) == task_id, col(Task.status).in_([str(status) for status in sources]), *extra)
         .values(status=str(target), updated_at=now(), **values)
         .execution_options(synchronize_session=False)
     )
@@ -204,27 +213,48 @@ async def cards_page(
     return await cards(db, [col(Task.id).in_(ids)], whole=True), total or 0, following
 
 
-def chosen(project_id: UUID, status: TaskStatus | None, search: str) -> list[ColumnElement[bool]]:
-    """Return which of a project's tasks are meant: those of a column, those that contain a text."""
-    conditions = [col(Task.project_id) == project_id]
+def chosen(
+    project_id: UUID, status: TaskStatus | None, search: str, archived: bool = False
+) -> list[ColumnElement[bool]]:
+    """Return which of a project's tasks are meant.
+
+    Args:
+        project_id: The board.
+        status: Those of one column; None for all.
+        search: Those whose title or description contains it, or whose number it is.
+        archived: Those of the archive, in place of those on the board.
+    """
+    conditions = [col(Task.project_id) == project_id, kept]
+    conditions.append(col(Task.archived_at).is_not(None) if archived else col(Task.archived_at).is_(None))
     if status is not None:
         conditions.append(col(Task.status) == str(status))
     if search:
-        words = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        conditions.append(
-            or_(
-                col(Task.title).ilike(f"%{words}%", escape="\\"),
-                col(Task.description).ilike(f"%{words}%", escape="\\"),
-            )
-        )
+        conditions.append(containing(search))
     return conditions
 
 
+def containing(search: str) -> ColumnElement[bool]:
+    """Return whether a card's title or description contains a text, or it is the card's name or number."""
+    found = contains(col(Task.title), search) | contains(col(Task.description), search)
+    number = _NUMBER.fullmatch(search)
+    return found | (col(Task.number) == int(number[1])) if number else found
+
+
+async def unassign(db: AsyncSession, project_id: UUID, user_id: UUID) -> None:
+    """Have nobody be the assignee of a project's cards that somebody was it of."""
+    await db.execute(
+        update(Task)
+        .where(col(Task.project_id) == project_id, col(Task.assignee_id) == user_id)
+        .values(assignee_id=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def task_counts(db: AsyncSession, project_ids: Iterable[UUID]) -> dict[UUID, int]:
-    """Return how many cards each project has."""
+    """Return how many cards stand on the board of each project."""
     rows = await db.execute(
         select(col(Task.project_id), func.count())
-        .where(col(Task.project_id).in_(list(project_ids)))
+        .where(col(Task.project_id).in_(list(project_ids)), shown)
         .group_by(col(Task.project_id))
     )
     return dict(rows.all())

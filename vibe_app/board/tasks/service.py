@@ -1,35 +1,35 @@
-"""The verbs of cards: create, list, read, change, delete, move."""
+"""The verbs of cards: create, list, read, change, move."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, update
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from vibe_app.accounts.roles import Actor, ProjectRole
-from vibe_app.board.access import require, task_of
+from vibe_app.board.access import on_board, require, task_of
 from vibe_app.board.changes import queries as change_queries
-from vibe_app.board.changes.models import DeletedCard
 from vibe_app.board.changes.queries import CHANGES
-from vibe_app.board.lifecycle import TASK_MOVES, SessionStatus, TaskStatus
+from vibe_app.board.lifecycle import TASK_MOVES, TaskStatus
 from vibe_app.board.pages import Page
+from vibe_app.board.people import People
+from vibe_app.board.projects import queries as project_queries
 from vibe_app.board.sessions import queries as session_queries
-from vibe_app.board.sessions.line import queue_positions
 from vibe_app.board.sessions.models import Session
-from vibe_app.board.sessions.schemas import SessionCard, session_view
+from vibe_app.board.tasks import needs
 from vibe_app.board.tasks import queries as task_queries
-from vibe_app.board.tasks.models import Task
+from vibe_app.board.tasks.activity import Kind, note
+from vibe_app.board.tasks.models import Task, shown
 from vibe_app.board.tasks.schemas import NewTask, TaskCard, TaskPatch, TaskView
+from vibe_app.board.tasks.shelving import LIVE, Shelves
+from vibe_app.board.tasks.showing import Showing
+from vibe_app.board.topics import card_topics
 from vibe_app.db import Database, Transaction
 from vibe_app.errors import Conflict, IllegalMove, InvalidRequest, VersionChanged
 from vibe_app.wire import now, plain_text
-
-_LIVE = "A session of this task is running. Stop it first."
-
 
 _CHANGED = (
     "Somebody changed this task since you read it. Nothing was saved: look at both, and save again if yours "
@@ -40,39 +40,46 @@ _CHANGED = (
 # What the agent is given of a card: it stays as it is while a session is live.
 _PROMPT = frozenset({"title", "description"})
 
-_Kind = TypeVar("_Kind", bound=TaskCard)
 
-
-class Tasks:
-    """Cards of a board.
+class Tasks(Shelves):
+    """Cards of a board, and of its shelves.
 
     Args:
         database: Where they are kept.
-        installation_limit: How many sessions may run at once in all; for what a card waits for.
-        quiet_notice: Seconds without a word after which a running session is shown as quiet.
+        people: Who there is.
+        showing: Makes what is shown of them.
     """
 
-    def __init__(self, database: Database, installation_limit: int, quiet_notice: float = 300.0) -> None:
-        self._database = database
-        self._installation_limit = installation_limit
-        self._quiet_notice = quiet_notice
+    def __init__(self, database: Database, people: People, showing: Showing) -> None:
+        super().__init__(database, showing)
+        self._people = people
 
     async def create(self, actor: Actor, project_id: UUID, new: NewTask) -> TaskView:
-        """Put a new card at the bottom of TODO. For editors."""
-        task = Task(project_id=project_id, position=0.0, created_by=actor.user_id, **dict(new))
+        """Put a new card at the bottom of TODO. For editors.
+
+        Raises:
+            InvalidRequest: The assignee is no member, or a card that it needs is none on the board.
+        """
+        values = dict(new)
+        needed = values.pop("needs")
+        task = Task(project_id=project_id, position=0.0, created_by=actor.user_id, **values)
         async with self._database.transaction() as db:
             # Locked, so that the project is not deleted between the look and the commit.
             await require(db, actor, project_id, ProjectRole.EDITOR, lock=True)
+            await self._may_have(db, project_id, task.assignee_id)
             task.position = await task_queries.bottom_of(db, project_id, TaskStatus.TODO)
             task.number = await task_queries.next_number(db, project_id)
             db.add(task)
-            db.announce(f"project:{project_id}", "projects")
-        return TaskView.with_session(task, None, None)
+            await db.flush()
+            if needed:
+                await needs.replace(db, project_id, task.id, needed)
+            db.announce(*card_topics(project_id, task.id), "projects")
+            return await self._showing.whole(db, task)
 
     async def list(
         self, actor: Actor, project_id: UUID, status: TaskStatus | None = None, search: str = ""
     ) -> list[TaskCard]:
-        """Return the board's cards in their order, without their descriptions.
+        """Return all of the board's cards in their order, without their descriptions.
 
         Args:
             actor: Who asks; a viewer.
@@ -83,7 +90,7 @@ class Tasks:
         where = task_queries.chosen(project_id, status, plain_text(search).strip())
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
-            return await self._with_sessions(TaskCard, db, await task_queries.cards(db, where))
+            return await self._showing.all(TaskCard, db, await task_queries.cards(db, where))
 
     async def page(
         self,
@@ -94,17 +101,21 @@ class Tasks:
         page: int,
         page_size: int,
         after: str | None = None,
+        *,
+        archived: bool = False,
     ) -> Page[TaskView]:
         """Return one page of the board's cards, whole; it ends early where it would be larger than a page.
+
+        With `archived` it is a page of the archive.
 
         Raises:
             InvalidRequest: `after` is no cursor that a page of this list had as its `next`.
         """
-        where = task_queries.chosen(project_id, status, plain_text(search).strip())
+        where = task_queries.chosen(project_id, status, plain_text(search).strip(), archived)
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
             rows, total, following = await task_queries.cards_page(db, where, page, page_size, after)
-            return Page(await self._with_sessions(TaskView, db, rows), total, following)
+            return Page(await self._showing.all(TaskView, db, rows), total, following)
 
     async def read(self, actor: Actor, project_id: UUID, task_id: UUID) -> TaskView:
         """Return one card.
@@ -114,7 +125,7 @@ class Tasks:
         """
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
-            return await self._seen(db, await task_of(db, project_id, task_id))
+            return await self._showing.whole(db, await task_of(db, project_id, task_id))
 
     async def change(
         self, actor: Actor, project_id: UUID, task_id: UUID, version: int, patch: TaskPatch
@@ -133,51 +144,47 @@ class Tasks:
         Raises:
             VersionChanged: Somebody else has changed the card since that version.
             Conflict: A session is live and the change touches its prompt.
+            InvalidRequest: The assignee is no member, or a card that it needs cannot be needed.
         """
         wanted = patch.given()
         async with self._database.transaction() as db:
-            await require(db, actor, project_id, ProjectRole.EDITOR)
+            # Held where it is about other cards, so that no two begin to need each other at once.
+            await require(db, actor, project_id, ProjectRole.EDITOR, lock="needs" in wanted)
             task = await task_of(db, project_id, task_id)
-            values = {name: value for name, value in wanted.items() if value != getattr(task, name)}
+            present = {"needs": await self._needs(db, task_id)} if "needs" in wanted else {}
+            values = {
+                name: value
+                for name, value in wanted.items()
+                if (set(value) != present[name] if name in present else value != getattr(task, name))
+            }
+            await self._may_have(db, project_id, values.get("assignee_id"))
             if task.status is TaskStatus.IN_PROGRESS and _PROMPT & values.keys():
-                raise Conflict(_LIVE, "session_live")
+                raise Conflict(LIVE, "session_live")
             if values:
                 await self._write(db, task, version, wanted, values)
-                db.announce(f"project:{project_id}")
+                _note_change(db, actor, task_id, values)
+                db.announce(*card_topics(project_id, task_id))
         return await self.read(actor, project_id, task_id)
 
     async def _write(
-        self, db: AsyncSession, task: Task, version: int, wanted: dict[str, Any], values: dict[str, Any]
+        self, db: Transaction, task: Task, version: int, wanted: dict[str, Any], values: dict[str, Any]
     ) -> None:
         # The session before its card, as everywhere: two that lock in turn wait for each other for ever.
         if "priority" in values:
             waiting = (col(Session.task_id) == task.id) & session_queries.live
             await db.execute(update(Session).where(waiting).values(priority=values["priority"].rank))
         known = 0 < version < 2**31  # as the column holds it; no card has another
-        if known and await task_queries.rewrite_task(db, task.id, version, values, _PROMPT):
+        columns = {name: value for name, value in values.items() if name != "needs"}
+        if known and await task_queries.rewrite_task(db, task.id, version, columns, _PROMPT):
+            if "needs" in values:
+                await needs.replace(db, task.project_id, task.id, values["needs"])
             return
         project_id, task_id = task.project_id, task.id
         db.expire_all()
         task = await task_of(db, project_id, task_id)
         if task.version == version:
-            raise Conflict(_LIVE, "session_live")
-        raise VersionChanged(_CHANGED, wanted, await self._seen(db, task))
-
-    async def delete(self, actor: Actor, project_id: UUID, task_id: UUID) -> None:
-        """Delete a card with its sessions.
-
-        Raises:
-            Conflict: A session of it is live.
-        """
-        async with self._database.transaction() as db:
-            await require(db, actor, project_id, ProjectRole.EDITOR)
-            task = await task_of(db, project_id, task_id, lock=True)
-            if task.status == TaskStatus.IN_PROGRESS:
-                raise Conflict(_LIVE, "session_live")
-            if task.number is not None and task.change_id is not None:
-                db.add(DeletedCard(project_id=project_id, number=task.number))
-            await db.execute(delete(Task).where(col(Task.id) == task_id))
-            db.announce(f"project:{project_id}", "projects")
+            raise Conflict(LIVE, "session_live")
+        raise VersionChanged(_CHANGED, wanted, await self._showing.whole(db, task))
 
     async def move(
         self,
@@ -203,9 +210,10 @@ class Tasks:
         async with self._database.transaction() as db:
             await require(db, actor, project_id, ProjectRole.EDITOR)
             task = await task_of(db, project_id, task_id)
+            on_board(task)
             source = task.status
             if source is TaskStatus.IN_PROGRESS:
-                raise Conflict(_LIVE, "session_live")
+                raise Conflict(LIVE, "session_live")
             if target not in TASK_MOVES[source]:
                 raise IllegalMove(
                     "Only tasks with a running session are in progress. Press Execute on a task in To do.",
@@ -223,28 +231,37 @@ class Tasks:
                 position = await task_queries.position_after(db, project_id, target, after, task_id)
             else:
                 position = await task_queries.bottom_of(db, project_id, target)
-            await task_queries.move_task(db, task_id, [source], target, position=position)
-            db.announce(f"project:{project_id}")
+            await task_queries.move_task(db, task_id, [source], target, shown, position=position)
+            if source is not target:
+                note(db, task_id, Kind.MOVED, actor, to=str(target), **{"from": str(source)})
+            db.announce(*card_topics(project_id, task_id))
         return await self.read(actor, project_id, task_id)
 
-    async def _seen(self, db: AsyncSession, task: Task) -> TaskView:
-        rows = await task_queries.cards(db, [col(Task.id) == task.id], whole=True)
-        return (await self._with_sessions(TaskView, db, rows))[0]
+    async def _needs(self, db: AsyncSession, task_id: UUID) -> set[UUID]:
+        return {row.id for row in (await needs.of_cards(db, [task_id]))[task_id]}
 
-    async def _with_sessions(
-        self, kind: type[_Kind], db: AsyncSession, rows: Sequence[tuple[Task, Any]]
-    ) -> list[_Kind]:
-        waits: dict[UUID, tuple[int | None, str]] = {}
-        if any(task.status == TaskStatus.IN_PROGRESS and _may_wait(row) for task, row in rows):
-            waits = await queue_positions(db, self._installation_limit)
-        return [
-            kind.with_session(
-                task,
-                session_view(SessionCard, row, waits, self._quiet_notice) if row.id is not None else None,
-                change_queries.card_of(row),
+    async def _may_have(self, db: AsyncSession, project_id: UUID, user_id: UUID | None) -> None:
+        """Return if somebody may be the assignee of a project's cards.
+
+        Raises:
+            InvalidRequest: They are neither a member nor an admin.
+        """
+        if user_id is None or await project_queries.project_role(db, project_id, user_id) is not None:
+            return
+        if user_id not in await self._people.admins(db, [user_id]):
+            raise InvalidRequest(
+                "Only a member of the project can be the assignee of a card. Add the person first.",
+                "not_a_member",
             )
-            for task, row in rows
-        ]
+
+
+def _note_change(db: Transaction, actor: Actor, task_id: UUID, values: dict[str, Any]) -> None:
+    fields = sorted(values.keys() - {"assignee_id"})
+    if fields:
+        note(db, task_id, Kind.EDITED, actor, fields=fields)
+    if "assignee_id" in values:
+        person = values["assignee_id"]
+        note(db, task_id, Kind.ASSIGNED, actor, assignee_id=str(person) if person else None)
 
 
 async def _nothing_open(db: Transaction, task_id: UUID) -> None:
@@ -271,8 +288,3 @@ async def _neighbour(
     if task.status != status:
         raise InvalidRequest(f"The card to put it {where} is not in that column.", f"invalid_{where}_id")
     return task
-
-
-def _may_wait(session: Any) -> bool:
-    """Tell whether a live session may be one of those that wait; one with an owner that runs is not."""
-    return session.id is not None and (session.status == SessionStatus.PENDING or session.owner is None)
