@@ -119,7 +119,7 @@ async def lines_in_order(page: Page, count: int) -> int:
         await page.get_by_role("button", name="Download as text").click()
     text = await asyncio.to_thread((await (await waiting.value).path()).read_text)
     numbers = [int(number) for number in re.findall(r"\bL(\d+) ", text)]
-    written = int(await page.get_attribute(".vt", "data-lines") or 0)
+    written = int(await page.get_attribute(".vt-host", "data-lines") or 0)
     in_place = sum(found == wanted for found, wanted in zip(numbers, range(1, count + 1), strict=False))
     return in_place if len(numbers) == count and written >= count else min(in_place, written, count - 1)
 
@@ -170,7 +170,7 @@ async def flooded(served: App, sidecar: ScriptedSidecar, browser: Browser, count
     over.set()
     taken, most = await asyncio.gather(clicking, weighing)
     await status_is(served, task, "completed")
-    last = f"Number(document.querySelector('.vt').dataset.lastSeq) === {len(session.frames)}"
+    last = f"Number(document.querySelector('.vt-host').dataset.lastSeq) === {len(session.frames)}"
     await page.wait_for_function(last, timeout=10_000)
     lost = count - await lines_in_order(page, count)
     await context.close()

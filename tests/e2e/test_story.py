@@ -88,12 +88,12 @@ async def test_from_the_first_account_to_a_file_in_the_workspace(newcomer: Newco
     await expect(board.terminal.get_by_text("LIVE")).to_be_visible()
     rows = board.terminal.locator(".xterm-rows")
     await expect(rows).to_contain_text("I start by looking around the workspace.")
-    seen = int(await board.terminal.get_attribute("data-lines") or 0)
+    seen = int(await board.terminal.locator(".vt-host").get_attribute("data-lines") or 0)
     await expect(board.card(TITLE, "In progress")).to_be_visible()  # so the lines came during the run
     await expect(board.card(TITLE, "AI review")).to_be_visible(timeout=30_000)
     await expect(board.card(TITLE).locator(".v-run")).to_contain_text(re.compile(r"Finished in \d"))
     await expect(rows).to_contain_text("Session completed")
-    assert int(await board.terminal.get_attribute("data-lines") or 0) > seen
+    assert int(await board.terminal.locator(".vt-host").get_attribute("data-lines") or 0) > seen
     await expect(board.terminal.get_by_text("LIVE")).to_have_count(0)
 
     await board.drawer.get_by_role("link", name="History").click()
@@ -167,7 +167,9 @@ async def test_with_the_server_killed_and_restarted_in_the_middle(newcomer: Newc
     await expect(board.terminal.locator(".xterm-rows")).to_contain_text("Session completed")
     lines = [line for line in await board.output() if re.fullmatch(r"rehearsal line \d+ of 400", line)]
     assert lines == [f"rehearsal line {number} of 400" for number in range(1, 401)]
-    assert int(await board.terminal.get_attribute("data-lines") or 0) == len(await board.output())
+    assert int(await board.terminal.locator(".vt-host").get_attribute("data-lines") or 0) == len(
+        await board.output()
+    )
     # One run, not one for each life of the server.
     await board.drawer.get_by_role("link", name="History").click()
     await expect(board.drawer.locator(".v-session")).to_have_count(1)

@@ -105,7 +105,7 @@ def run_stream(page: Page, session: str, rate: int, total: int) -> None:
 
 
 def has_reached(page: Page, seq: int) -> None:
-    expect(page.locator(".vt")).to_have_attribute("data-last-seq", str(seq), timeout=60_000)
+    expect(page.locator(".vt-host")).to_have_attribute("data-last-seq", str(seq), timeout=60_000)
 
 
 def saved_text(page: Page) -> list[str]:
@@ -142,7 +142,7 @@ def test_a_lost_connection_continues_by_itself(visit: Callable[..., Page]):
     expect(page.locator(".xterm-rows")).to_contain_text("L20 ")
     page.context.set_offline(True)
     page.evaluate("window.dispatchEvent(new Event('pagehide'))")  # Reflex then closes its socket
-    expect(page.locator(".vt")).not_to_have_attribute("data-last-seq", "301")
+    expect(page.locator(".vt-host")).not_to_have_attribute("data-last-seq", "301")
     page.context.set_offline(False)
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     has_reached(page, 301)

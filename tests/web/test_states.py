@@ -23,7 +23,7 @@ from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
 from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.web.board import columns as board
-from vibe_app.web.card.output import kind_of
+from vibe_app.web.kit.terminal_rows import kind_of
 from vibe_app.wire import Event, EventType, now
 from vibe_app.wiring import Services
 
@@ -62,6 +62,13 @@ ANYBODY = {
     "SignInState.arrive",
     "SignInState.begin",
     "TokensState.forget_fresh",
+    "WindowState.close_find",
+    "WindowState.close_layer",
+    "WindowState.enlarge",
+    "WindowState.find",
+    "WindowState.found",
+    "WindowState.seek",
+    "WindowState.was_copied",
 }
 """Handlers that show or hide something in the caller's own tab and read nothing."""
 
@@ -458,7 +465,7 @@ class TestOutput:
         return [event[0] for batch in batches for event in batch["e"]]
 
     def ended(self, tab: Tab) -> bool:
-        return any(event[1] == "d" for batch in self.batches(tab) for event in batch["e"])
+        return any("Session completed" in event[1] for batch in self.batches(tab) for event in batch["e"])
 
     async def test_batches_are_numbered_follow_on_each_other_and_are_few(
         self, project: ProjectView, task: TaskView, session: UUID, tab: Open

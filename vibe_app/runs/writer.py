@@ -294,7 +294,9 @@ def _lost() -> LeaseLost:
 def _last_line(entries: Sequence[Entry]) -> str:
     """Return the last line with something on it, for the card."""
     for entry in reversed(entries):
-        for line in reversed(plain_text(entry.text).splitlines()):
+        lines = plain_text(entry.text).splitlines()
+        # What begins is named by its first line: a command may have several.
+        for line in lines if entry.type is EventType.STATUS else reversed(lines):
             if line.strip():
                 return line.strip()[:LAST_LINE_CHARS]
     return ""

@@ -62,7 +62,7 @@ class Event(BaseModel):
 
     `output` texts are chunks of one stream: a line ends where the text has a
     newline, and a chunk may end in mid-line. `status`, `error` and `done` texts
-    are whole lines without a trailing newline. `seq` counts from 1 without gaps.
+    are whole lines, mostly one, without a trailing newline. `seq` counts from 1 without gaps.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from vibe_app.wire import MEMORY_NOTICE
-from vibe_app.workspace_services.sidecar.wording import command_end, tool_error
+from vibe_app.workspace_services.sidecar.wording import (
+    begun,
+    command_end,
+    tool_error,
+    tool_result,
+    within,
+)
 
 REFUSED = (
     "The user has specified a rule which prevents you from using this specific tool call. "
@@ -76,3 +82,42 @@ def test_any_other_error_is_told_as_it_is() -> None:
 )
 def test_how_a_command_ended(code: int | None, output: str, words: str, bad: bool) -> None:
     assert command_end({"metadata": {"exit": code}, "output": output}) == (words, bad)
+
+
+DIFF = """Index: /srv/trees/card-1/src/a.py
+===================================================================
+--- /srv/trees/card-1/src/a.py
++++ /srv/trees/card-1/src/a.py
+@@ -1,2 +1,2 @@
+ same
+-old
++new
+"""
+
+
+def test_an_edit_shows_coloured_lines_and_no_path_of_the_server() -> None:
+    state: Any = {"metadata": {"diff": DIFF}}
+    assert tool_result("edit", state, "/srv/trees/card-1") == (
+        "\x1b[90m--- src/a.py\x1b[0m\n\x1b[90m+++ src/a.py\x1b[0m\n\x1b[36m@@ -1,2 +1,2 @@\x1b[0m\n"
+        " same\n\x1b[31m-old\x1b[0m\n\x1b[32m+new\x1b[0m\n"
+    )
+
+
+def test_a_command_keeps_its_lines() -> None:
+    command = "cat > /w/a <<'END'\n  two\tlines  \n\nEND\n"
+    assert begun("bash", {"command": command}, "/w") == "bash: cat > a <<'END'\n  two\tlines\n\nEND"
+    assert begun("bash", {"command": "x\n" * 2_000}, "/w").count("\n") < 1_100
+    assert begun("bash", {"command": " ls \n"}, "/w") == "bash: ls"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/w/tree/src/a.py:3: x", "src/a.py:3: x"),
+        ("cd /w/tree && ls", "cd . && ls"),
+        ("/w/tree-2/a and /w/trees", "/w/tree-2/a and /w/trees"),
+    ],
+)
+def test_paths_are_those_of_the_workspace(text: str, shown: str) -> None:
+    assert within(text, "/w/tree") == shown
+    assert tool_result("grep", {"output": text}, "/w/tree") == shown

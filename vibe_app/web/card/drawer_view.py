@@ -171,7 +171,9 @@ def _output() -> rx.Component:
         older,
         failed,
         output_panel(
-            DrawerState.session_id, DrawerState.title, DrawerState.session_live, DrawerState.outputs
+            DrawerState.session_id,
+            DrawerState.title,
+            DrawerState.session_live & (DrawerState.run == "running"),
         ),
         follow_up_box(DrawerState.task_id, DrawerState.talks & ~DrawerState.older, DrawerState.can_edit),
         class_name="v-drawer-body v-output",

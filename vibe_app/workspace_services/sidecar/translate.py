@@ -299,15 +299,16 @@ class Translator:
         if key not in self.marks:
             self._mark(key, 0)
             if name != "invalid":
-                start = wording.tool_start(name, state.get("input") or {}, self._workspace)
-                self._say(EventType.STATUS, child + start)
+                self._end_line()
+                start = wording.begun(name, state.get("input") or {}, self._workspace)
+                self._emit(EventType.STATUS, child + start)
         if name == "bash" and status != "error":
             self._bash(part, child)
         if status not in ("completed", "error"):
             return
         shown = self._progress(key)[0]
         if status == "completed" and name not in ("bash", "invalid") and not self._seen_below(state):
-            stream = _Stream(shown, shortened(wording.tool_result(name, state), self._cap)[shown:])
+            stream = _Stream(shown, shortened(self._result(name, state), self._cap)[shown:])
             self._release(key, stream, final=True)
             shown = stream.start
         self._end_line()
@@ -315,6 +316,9 @@ class Translator:
         self._commands.pop(key, None)
         self._speakers.ends(str(part.get("sessionID")), key)
         self._tool_end(name, state, self._word(f"says:{key}"), child=bool(child))
+
+    def _result(self, name: str, state: ToolState) -> str:
+        return wording.tool_result(name, state, self._workspace)
 
     def _seen_below(self, state: ToolState) -> bool:
         """Whether a finished tool is a sub-agent, whose words have all been shown."""

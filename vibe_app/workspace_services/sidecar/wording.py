@@ -13,6 +13,8 @@ from vibe_app.wire import MEMORY_NOTICE, plain_text
 from vibe_app.workspace_services.sidecar.opencode_json import Request, Rule, Status, Todo, ToolState
 
 _LONGEST_LINE = 300
+_LONGEST_COMMAND = 2_000
+_DIFF_COLOURS = {"+": "\x1b[32m", "-": "\x1b[31m", "@": "\x1b[36m"}
 # The argument of each tool that says best what it is about.
 _SUBJECTS: Mapping[str, str] = {
     "bash": "command",
@@ -61,7 +63,25 @@ def tool_start(name: str, arguments: Mapping[str, object], workspace: str) -> st
     subject = str(arguments.get(_SUBJECTS.get(name, ""), "") or "")
     if _SUBJECTS.get(name) in ("filePath", "path") and subject:
         subject = relative(subject, workspace)
-    return one_line(f"{name}: {subject}" if subject else name)
+    return one_line(f"{name}: {within(subject, workspace)}" if subject else name)
+
+
+def begun(name: str, arguments: Mapping[str, object], workspace: str) -> str:
+    """Say which tool starts on what: as `tool_start`, but a command has the lines that it was written in."""
+    command = str(arguments.get("command") or "")
+    if name != "bash" or "\n" not in command.strip():
+        return tool_start(name, arguments, workspace)
+    text = plain_text(command[:_LONGEST_COMMAND]).strip("\n")
+    more = "…" if len(command) > _LONGEST_COMMAND else ""
+    return "bash: " + "\n".join(line.rstrip() for line in within(text, workspace).split("\n")) + more
+
+
+def within(text: str, workspace: str) -> str:
+    """Return a text with the paths of a workspace as people in it name them: never where it lies."""
+    if workspace in ("", "/"):
+        return text
+    below = text.replace(f"{workspace}/", "")
+    return re.sub(rf"{re.escape(workspace)}(?![\w.-])", ".", below)
 
 
 def changed_file(name: str, state: ToolState, workspace: str) -> str:
@@ -80,7 +100,7 @@ def tool_error(name: str, state: ToolState, workspace: str) -> str:
     """
     error = str(state.get("error") or "failed")
     if not error.startswith("The user has specified a rule which prevents"):
-        return error
+        return within(error, workspace)
     given = state.get("input") or {}
     what = str(given.get("path") or given.get(_SUBJECTS.get(name, ""), "") or "")
     rule = _refusing_rule(error)
@@ -130,13 +150,30 @@ def command_end(state: ToolState) -> tuple[str, bool]:
     return f"bash: was killed{why} ({name})", True
 
 
-def tool_result(name: str, state: ToolState) -> str:
+def coloured_diff(diff: str, workspace: str) -> str:
+    """Return an edit's diff as people read it: coloured, without the server's paths."""
+    made, head = list[str](), True
+    for line in diff.split("\n"):
+        head = head and not line.startswith("@@")
+        if head and (line.startswith(("Index: ", "===")) or not line):
+            continue
+        if head and line.startswith(("--- ", "+++ ")):
+            mark, path = line[:4], line[4:].partition("\t")[0]
+            made.append(f"\x1b[90m{mark}{relative(path, workspace)}\x1b[0m")
+        elif colour := _DIFF_COLOURS.get(line[:1]):
+            made.append(f"{colour}{line}\x1b[0m")
+        else:
+            made.append(line)
+    return "\n".join(made)
+
+
+def tool_result(name: str, state: ToolState, workspace: str) -> str:
     """Return what a finished tool other than bash has to show."""
     metadata = state.get("metadata") or {}
     if name == "write":
         return ""
     if name == "edit":
-        return metadata.get("diff") or ""
+        return coloured_diff(metadata.get("diff") or "", workspace)
     if name == "read":
         more = "\n…" if metadata.get("truncated") else ""
         return (metadata.get("preview") or "") + more
@@ -146,7 +183,7 @@ def tool_result(name: str, state: ToolState) -> str:
     output = state.get("output") or ""
     if name == "task":
         return output.partition("<task_result>\n")[2].partition("\n</task_result>")[0] or output
-    return output
+    return within(output, workspace) if name in ("glob", "grep", "list") else output
 
 
 def _todos(todos: Sequence[Todo]) -> str:

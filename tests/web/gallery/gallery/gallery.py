@@ -8,7 +8,7 @@ from vibe_app.web.kit.markdown import markdown
 from .board import board
 from .stream import StreamState, stream
 
-app = rx.App(head_components=[door()])
+app = rx.App(head_components=[door()], stylesheets=["/vibe.css", "/card.css"])
 app.add_page(stream, route="/stream", on_load=StreamState.arrive)
 app.add_page(board, route="/board")
 

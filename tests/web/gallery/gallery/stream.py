@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import reflex as rx
 
-from vibe_app.web.kit.terminal import terminal
+from vibe_app.web.kit.terminal_rows import Rows, zone_of
+from vibe_app.web.kit.terminal_window import terminal_window
+from vibe_app.wire import Event, EventType
 
 EVENTS: dict[str, list[list[Any]]] = {}
 
@@ -25,6 +29,16 @@ ODD = [
     ("o", "[9 lines are left out here; all of it is kept as tool_22142b51]\n"),
     ("d", "Session completed"),
 ]
+
+
+KEPT = re.compile("is kept as (tool_[A-Za-z0-9]+)")
+KINDS = {kind.value[0]: kind for kind in EventType}
+
+
+def event(number: int, letter: str, moment: int, text: str) -> Event:
+    return Event(
+        seq=number, type=KINDS[letter], text=text, timestamp=datetime.fromtimestamp(moment / 1000, UTC)
+    )
 
 
 class StreamState(rx.State):
@@ -76,10 +90,13 @@ class StreamState(rx.State):
             self.live = False
 
     @rx.event(background=True, supersedes=True)
-    async def follow(self, session_id: str, last: int):
+    async def follow(self, session_id: str, last: int, carry: str, columns: int, zone: str, minutes: int):
         async with self:
             self.gaps = [*self.gaps, f"{session_id}:{last}"][-20:]
             number = int(self.batch.get("n", 0))
+        rows = Rows(columns, zone_of(zone, minutes), KEPT, "/whole/")
+        if last:
+            rows.resume(carry)
         first = True
         while True:
             events_of = EVENTS.setdefault(session_id, [])
@@ -87,8 +104,9 @@ class StreamState(rx.State):
             if events or first:
                 first = False
                 number += 1
+                made = [[each[0], rows.of(event(*each))] for each in events]
                 async with self:
-                    self.batch = {"s": session_id, "n": number, "a": last, "e": events}
+                    self.batch = {"s": session_id, "n": number, "a": last, "e": made, "k": rows.carry}
                 last += len(events)
             await asyncio.sleep(0.05)
 
@@ -126,15 +144,13 @@ def stream() -> rx.Component:
         rx.el.button("Odd text", on_click=StreamState.write("odd", ODD), id="odd"),
         rx.el.div(StreamState.gaps.to_string(), id="gaps"),
         rx.el.div(
-            terminal(
-                session_id=StreamState.session_id,
-                batch=StreamState.batch,
-                name="Add a README file",
-                live=StreamState.live,
-                file_name="session.txt",
-                linked="is kept as (tool_[A-Za-z0-9]+)",
-                linked_to="/whole/",
-                on_gap=StreamState.follow,
+            terminal_window(
+                StreamState.session_id,
+                StreamState.batch,
+                "Add a README file",
+                StreamState.live,
+                "session.txt",
+                StreamState.follow,
             ),
             style={"height": "480px", "display": "flex", "max_width": "900px"},
         ),
