@@ -116,6 +116,40 @@ def _octets_sqlite(element: octets, compiler: Any, **options: Any) -> str:
     return f"length(CAST({compiler.process(element.clauses, **options)} AS BLOB))"
 
 
+class each_text(FunctionElement[str]):
+    """The texts of a list that is kept as JSON, one in a row; as a table it has them as `value`."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(each_text, "postgresql")
+def _each_text_postgresql(element: each_text, compiler: Any, **options: Any) -> str:
+    return f"json_array_elements_text({compiler.process(element.clauses, **options)})"
+
+
+@compiles(each_text, "sqlite")
+def _each_text_sqlite(element: each_text, compiler: Any, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+class utc_day(FunctionElement[str]):
+    """The day of a moment in UTC, as `2026-12-24`."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(utc_day, "postgresql")
+def _utc_day_postgresql(element: utc_day, compiler: Any, **options: Any) -> str:
+    return f"to_char({compiler.process(element.clauses, **options)} AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
+
+
+@compiles(utc_day, "sqlite")
+def _utc_day_sqlite(element: utc_day, compiler: Any, **options: Any) -> str:
+    return f"date({compiler.process(element.clauses, **options)})"
+
+
 def contains(column: SQLColumnExpression[str], text: str) -> ColumnElement[bool]:
     """Return whether a column contains a text, in small letters or capitals."""
     words = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

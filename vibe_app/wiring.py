@@ -18,12 +18,14 @@ from vibe_app.accounts.people import PeopleRows
 from vibe_app.accounts.service import Accounts
 from vibe_app.board.changes.comments import Comments
 from vibe_app.board.changes.service import Changes
+from vibe_app.board.home import Home
 from vibe_app.board.projects.service import Projects
 from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.sessions.starting import Starts
 from vibe_app.board.spending.limits import Limits, nano
 from vibe_app.board.tasks.service import Tasks
 from vibe_app.board.tasks.showing import Showing
+from vibe_app.board.tasks.windows import Boards
 from vibe_app.changes.decisions import Decisions
 from vibe_app.changes.deploy_keys import DeployKeys
 from vibe_app.changes.forgetting import Forgetting
@@ -78,6 +80,8 @@ class Services:
     providers: Providers
     projects: Projects
     tasks: Tasks
+    boards: Boards
+    home: Home
     starts: Starts
     sessions: Sessions
     event_log: EventLog
@@ -181,6 +185,8 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
             database, WorkspaceRows(), credentials, people, settings.project_limit, limits, settings.network
         ),
         tasks=Tasks(database, people, showing),
+        boards=Boards(database, showing),
+        home=Home(database, showing),
         starts=Starts(
             database,
             model,

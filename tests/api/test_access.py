@@ -48,6 +48,7 @@ NEEDS = {
     ("patch", ""): "owner",
     ("delete", ""): "owner",
     ("get", "/sessions"): "viewer",
+    ("get", "/labels"): "viewer",
     ("get", "/members"): "viewer",
     ("post", "/members"): "owner",
     ("patch", "/members/{user_id}"): "owner",

@@ -240,3 +240,66 @@ async def test_a_column_is_spaced_anew_when_its_gaps_are_used_up(board: Board) -
         title = f"{turn % 2:02}"
         expected = [other for other in expected if other != title] + [title]
         assert await order(board) == [*expected, "02"]
+
+
+async def test_a_list_takes_filters(board: Board) -> None:
+    person = board.ids["viewer"]
+    await board.task("One", labels=["a"], priority="high")
+    await board.task("Two", labels=["b"], assignee_id=person)
+    await board.task("Three")
+
+    async def titles(**params: Any) -> list[str]:
+        answer = await board.viewer.get(f"{board.path}/tasks", params=params)
+        assert answer.json()["total_count"] == len(answer.json()["tasks"])
+        return [task["title"] for task in answer.json()["tasks"]]
+
+    assert await titles(label=["a", "b"]) == ["One", "Two"]
+    assert await titles(priority="high") == ["One"]
+    assert await titles(assignee=person) == ["Two"]
+    assert await titles(unassigned=True) == ["One", "Three"]
+    assert await titles(needs_me=True) == []
+    wrong = await board.viewer.get(f"{board.path}/tasks", params={"priority": "highest"})
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid_priority")
+    labels = (await board.viewer.get(f"{board.path}/labels")).json()["labels"]
+    assert labels == [{"name": "a", "count": 1}, {"name": "b", "count": 1}]
+
+
+async def test_a_card_s_new_fields_are_checked(board: Board) -> None:
+    other = await board.task("Other")
+    needed = other.rpartition("/")[2]
+    task = await board.task(due_on="2026-12-24", needs=[needed], assignee_id=board.ids["editor"])
+    shown = (await board.viewer.get(task)).json()
+    assert (shown["due_on"], shown["assignee"]["name"], shown["blocked"]) == (
+        "2026-12-24",
+        "Editor",
+        ["SAM-1"],
+    )
+    refused = await board.editor.post(f"{task}/execute")
+    assert (refused.status_code, refused.json()["code"]) == (409, "blocked")
+    assert "SAM-1" in refused.json()["error"]
+    for wrong, code in (
+        ({"due_on": "tomorrow"}, "invalid_request"),
+        ({"assignee_id": board.ids["stranger"]}, "not_a_member"),
+        ({"needs": [needed] * 51}, "invalid_request"),
+        ({"needs": [board.ids["owner"]]}, "unknown_need"),
+    ):
+        answer = await board.editor.patch(task, json={"version": 1} | wrong)
+        assert (answer.status_code, answer.json()["code"]) == (400, code)
+    stale = await board.editor.patch(task, json={"version": 9, "due_on": None, "needs": []})
+    assert (stale.status_code, stale.json()["code"]) == (409, "version_changed")
+    assert stale.json()["yours"] == {"due_on": None, "needs": []}
+    assert stale.json()["task"]["due_on"] == "2026-12-24"
+
+
+async def test_what_is_shelved_comes_back(board: Board) -> None:
+    task = await board.task()
+    assert (await board.editor.post(f"{task}/archive")).json()["archived"]
+    listed = (await board.viewer.get(f"{board.path}/tasks", params={"archived": True})).json()
+    assert listed["total_count"] == 1
+    assert (await board.editor.post(f"{task}/execute")).json()["code"] == "archived"
+    assert not (await board.editor.post(f"{task}/unarchive")).json()["archived"]
+    assert (await board.editor.delete(task)).status_code == 204
+    assert (await board.viewer.get(task)).status_code == 404
+    assert (await board.viewer.get(f"{board.path}/tasks")).json()["total_count"] == 0
+    assert (await board.editor.post(f"{task}/restore")).json()["ref"] == "SAM-1"
+    assert (await board.viewer.get(task)).status_code == 200

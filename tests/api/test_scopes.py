@@ -72,6 +72,7 @@ ELSEWHERE = {
     ("get", "/auth/me"): "read",
     ("get", "/tokens"): "read",
     ("get", "/projects"): "read",
+    ("get", "/home"): "read",
     ("post", "/projects"): "write",
     ("get", "/users"): "admin",
     ("post", "/users"): "admin",
@@ -138,11 +139,13 @@ async def test_a_token_of_another_project_opens_nothing(board: Board, connect: C
     other = (await board.owner.post("/projects", json={"name": "Other"})).json()["id"]
     client = await token(board, connect, scopes=SCOPES, project_id=other)
     there = {"project_id": board.project, "task_id": (await board.task()).rpartition("/")[2]}
-    for method, path in TABLE.keys() - {("get", "/auth/me"), ("get", "/tokens"), ("get", "/projects")}:
+    own = {("get", "/auth/me"), ("get", "/tokens"), ("get", "/projects"), ("get", "/home")}
+    for method, path in TABLE.keys() - own:
         answer = await call(client, method, path, there)
         assert (answer.status_code, code(answer)) == (403, "other_project"), (method, path)
     assert [row["id"] for row in (await client.get("/projects")).json()["projects"]] == [other]
     assert (await client.get("/projects")).json()["total_count"] == 1
+    assert [row["id"] for row in (await client.get("/home")).json()["projects"]] == [other]
     assert (await client.get(f"/projects/{other}")).status_code == 200
     assert (await client.get("http://board.test/metrics")).status_code == 403
 

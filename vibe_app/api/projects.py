@@ -13,7 +13,7 @@ from vibe_app.api.errors import errors
 from vibe_app.api.schemas import After, Page, PageSize
 from vibe_app.board.projects import schemas
 from vibe_app.board.sessions.schemas import SessionList
-from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.board.tasks.schemas import LabelList, LabelView, TaskView
 from vibe_app.changes.deploy_keys import DeployKeyView, HostKeys, SetDeployKey
 from vibe_app.errors import NotFound
 from vibe_app.wiring import services
@@ -62,6 +62,13 @@ async def delete_project(
     """
     await services().projects.delete(actor, project_id, confirm)
     await services().workspaces.erased(project_id, ERASURE)
+
+
+@projects.get("/{project_id}/labels", tags=["tasks"], responses=errors(400, 404))
+async def list_labels(actor: Asker, project_id: UUID) -> LabelList:
+    """List the labels of the cards on a board, each with how many cards have it."""
+    found = await services().boards.labels(actor, project_id)
+    return LabelList(labels=[LabelView(name=name, count=count) for name, count in found.items()])
 
 
 @projects.get("/{project_id}/sessions", tags=["sessions"], responses=errors(400, 404))

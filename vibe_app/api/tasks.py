@@ -12,9 +12,11 @@ from starlette.responses import JSONResponse
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import error_response, errors
 from vibe_app.api.schemas import After, Page, PageSize
-from vibe_app.board.rules import parse_status
+from vibe_app.board.rules import parse_priority, parse_status
 from vibe_app.board.tasks import schemas
+from vibe_app.board.tasks.filters import Filter
 from vibe_app.errors import InvalidRequest, VersionChanged
+from vibe_app.wire import plain_text
 from vibe_app.wiring import services
 
 tasks = APIRouter(prefix="/projects/{project_id}/tasks", tags=["tasks"])
@@ -30,11 +32,23 @@ async def list_tasks(
     page_size: PageSize = 20,
     after: After = None,
     archived: Annotated[bool, Query(description="The archive's cards, in place of the board's")] = False,
+    priority: Annotated[list[str] | None, Query(description="Only cards with one of these")] = None,
+    label: Annotated[list[str] | None, Query(description="Only cards with one of these at least")] = None,
+    assignee: Annotated[list[UUID] | None, Query(description="Only cards of one of these people")] = None,
+    unassigned: Annotated[bool, Query(description="Also, or only, cards of nobody")] = False,
+    needs_me: Annotated[bool, Query(description="Only cards that need you")] = False,
 ) -> schemas.TaskList:
     """List the cards of a board in their order. A page holds 1 MiB of text at most, and may end early."""
     column = parse_status(status) if status else None
+    chosen = Filter(
+        priorities=frozenset(parse_priority(word) for word in priority or ()),
+        labels=frozenset(map(plain_text, label or ())),
+        assignees=frozenset(assignee or ()),
+        unassigned=unassigned,
+        needs=actor.user_id if needs_me else None,
+    )
     found = await services().tasks.page(
-        actor, project_id, column, text, page, page_size, after, archived=archived
+        actor, project_id, column, text, page, page_size, after, archived=archived, chosen=chosen
     )
     return schemas.TaskList(tasks=found.items, total_count=found.total_count, next=found.next)
 

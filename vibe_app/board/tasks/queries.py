@@ -171,7 +171,11 @@ async def position_after(
 
 
 async def cards(
-    db: AsyncSession, where: Sequence[ColumnElement[bool]], whole: bool = False
+    db: AsyncSession,
+    where: Sequence[ColumnElement[bool]],
+    whole: bool = False,
+    limit: int | None = None,
+    order: Sequence[ColumnElement[Any]] = (),
 ) -> list[tuple[Task, Any]]:
     """Return tasks in board order, each with the `CARD_FIELDS` of its latest session and of its change.
 
@@ -181,6 +185,8 @@ async def cards(
         db: Where to look.
         where: Which tasks, as `chosen` says it.
         whole: With their descriptions, which else stay in the database.
+        limit: How many at most.
+        order: What they are ordered by before that.
     """
     query = (
         select(Task, *session_queries.CARD_FIELDS, *change_queries.CARD_FIELDS)
@@ -189,7 +195,8 @@ async def cards(
         )
         .outerjoin(Change, col(Change.id) == col(Task.change_id))
         .where(*where)
-        .order_by(col(Task.position), col(Task.id))
+        .order_by(*order, col(Task.position), col(Task.id))
+        .limit(limit)
     )
     if not whole:
         query = query.options(defer(_DESCRIPTION, raiseload=True))

@@ -16,6 +16,7 @@ from vibe_app.board.people import PersonView
 from vibe_app.board.projects.keys import ref_of
 from vibe_app.board.rules import Body, Labels, PriorityWord, StatusWord, Title
 from vibe_app.board.sessions.schemas import SessionCard
+from vibe_app.board.tasks.attention import Attention, attention_of
 from vibe_app.schema import Moment, Patch, Taken, View, documented
 
 MOST_NEEDS = 50
@@ -72,6 +73,19 @@ class MoveTask(Taken):
     status: StatusWord
     before_id: UUID | None = None
     after_id: UUID | None = None
+
+
+class LabelView(View):
+    """A label, and how many cards on the board have it."""
+
+    name: str
+    count: int
+
+
+class LabelList(View):
+    """The labels on a board, by name; the 500 most frequent ones."""
+
+    labels: list[LabelView]
 
 
 class NeedView(View):
@@ -146,6 +160,7 @@ class TaskCard(View):
         description="The names of those that are not done: while there is one, it cannot be executed",
     )
     archived: bool = False
+    attention: Attention | None = Field(None, description="Why it needs a person")
     created_by: UUID | None
     author: PersonView | None = Field(None, description="Who made it")
     ran_by: PersonView | None = Field(None, description="Who started its latest run")
@@ -164,6 +179,7 @@ class TaskCard(View):
             "needs": needs,
             "blocked": [each.ref or each.title for each in needs if not each.done],
             "archived": task.archived_at is not None,
+            "attention": None if task.archived_at else attention_of(task.status, session, change),
             "author": around.person(task.created_by),
             "ran_by": around.person(session.created_by) if session is not None else None,
             "session": session,

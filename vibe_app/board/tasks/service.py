@@ -22,6 +22,7 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.board.tasks import needs
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.activity import Kind, note
+from vibe_app.board.tasks.filters import EVERYTHING, Filter
 from vibe_app.board.tasks.models import Task, shown
 from vibe_app.board.tasks.schemas import NewTask, TaskCard, TaskPatch, TaskView
 from vibe_app.board.tasks.shelving import LIVE, Shelves
@@ -103,15 +104,17 @@ class Tasks(Shelves):
         after: str | None = None,
         *,
         archived: bool = False,
+        chosen: Filter = EVERYTHING,
     ) -> Page[TaskView]:
         """Return one page of the board's cards, whole; it ends early where it would be larger than a page.
 
-        With `archived` it is a page of the archive.
+        With `archived` it is a page of the archive; `chosen` leaves out what is not to be seen.
 
         Raises:
             InvalidRequest: `after` is no cursor that a page of this list had as its `next`.
         """
         where = task_queries.chosen(project_id, status, plain_text(search).strip(), archived)
+        where += chosen.conditions()
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
             rows, total, following = await task_queries.cards_page(db, where, page, page_size, after)
