@@ -134,6 +134,15 @@ class Board:
         """The titles in a column, from above."""
         return await self.column(column).locator(".v-card-title").all_inner_texts()
 
+    async def settings(self, part: str = "General") -> Locator:
+        """Go to a part of the project's settings by its links, and return that part."""
+        tabs = self.page.get_by_role("navigation", name="Parts of the project")
+        await tabs.get_by_role("link", name="Settings").click()
+        parts = self.page.get_by_role("navigation", name="Parts of the settings")
+        await parts.get_by_role("link", name=part, exact=True).click()
+        await expect(self.page.get_by_role("heading", name=part, level=2)).to_be_visible()
+        return self.page.locator(".v-settings-part")
+
     @property
     def drawer(self) -> Locator:
         """The drawer of a card."""

@@ -82,23 +82,21 @@ async def test_a_deploy_key_is_made_and_what_has_parted_is_brought_together(
 
 async def a_key_is_made_and_a_server_confirmed(board: Board, server: Sshd, look: Look) -> None:
     """Make a key in the settings, confirm the server's, and ask it for what is new."""
-    page, dialog = board.page, board.dialog
-    await page.get_by_role("button", name="Project settings and members").click()
-    await dialog.get_by_role("tab", name="Repository").click()
-    await dialog.get_by_role("button", name="Make a deploy key").click()
-    shown = dialog.locator("code").filter(has_text="ssh-ed25519 ")
+    part = await board.settings("Repository")
+    await part.get_by_role("button", name="Make a deploy key").click()
+    shown = part.locator("code").filter(has_text="ssh-ed25519 ")
     await expect(shown).to_have_count(1)
     server.let_in(await shown.inner_text())
-    await expect(dialog.get_by_text("Nothing is confirmed yet")).to_be_visible()
-    await dialog.get_by_role("button", name="Look up the server's keys").click()
+    await expect(part.get_by_text("Nothing is confirmed yet")).to_be_visible()
+    await part.get_by_role("button", name="Look up the server's keys").click()
     [key] = server.host_keys()
-    await expect(dialog.get_by_text(deploy_keys.fingerprint(key))).to_be_visible()
+    await expect(part.get_by_text(deploy_keys.fingerprint(key))).to_be_visible()
     await look.at("host keys that were looked up")
-    await dialog.get_by_role("button", name="It is the same: confirm").click()
-    await expect(dialog.get_by_text("Nothing is confirmed yet")).to_have_count(0)
-    await dialog.get_by_role("button", name="Fetch now").click()
+    await part.get_by_role("button", name="It is the same: confirm").click()
+    await expect(part.get_by_text("Nothing is confirmed yet")).to_have_count(0)
+    await part.get_by_role("button", name="Fetch now").click()
     await expect(
-        dialog.get_by_role("status").filter(has_text="main is as its repository has it.")
+        part.get_by_role("status").filter(has_text="main is as its repository has it.")
     ).to_be_visible(timeout=LONG)
 
 

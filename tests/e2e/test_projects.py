@@ -41,11 +41,10 @@ async def test_a_project_is_created_seen_by_others_and_deleted_by_its_name(
 
     await expect(ada.page.get_by_text("Workspace ready")).to_be_visible(timeout=40_000)
     project = ada.page.url.rpartition("/")[2]
-    await ada.page.get_by_role("button", name="Project settings and members").click()
-    await ada.dialog.get_by_role("tab", name="Delete").click()
-    delete = ada.dialog.get_by_role("button", name="Delete this project")
+    part = await ada.settings("Delete")
+    delete = part.get_by_role("button", name="Delete this project")
     await expect(delete).to_be_disabled()
-    await ada.dialog.get_by_label("Type the project's name").press_sequentially(name)
+    await part.get_by_label("Type the project's name").press_sequentially(name)
     await delete.click()
     await expect(ada.page).to_have_url(f"{ada.url}/")
     await expect(other.page.get_by_role("heading", name=name)).to_have_count(0, timeout=SOON)
@@ -71,10 +70,12 @@ async def test_a_repository_that_cannot_be_cloned_is_told_on_the_board(people: P
     await expect(failed).to_contain_text("Failed: ", timeout=40_000)
     await expect(failed).to_contain_text(re.compile("clone|repository", re.IGNORECASE))
     # With another address, here none, the workspace is made by itself.
-    await board.page.get_by_role("button", name="Project settings and members").click()
-    await board.dialog.get_by_role("tab", name="Repository").click()
-    await board.dialog.get_by_label("Address").fill("")
-    await board.dialog.get_by_role("button", name="Save repository").click()
+    part = await board.settings("Repository")
+    await expect(part.get_by_role("status")).to_contain_text("leads to a private network")
+    await part.get_by_label("Address").fill("")
+    await part.get_by_role("button", name="Save repository").click()
+    await expect(part.get_by_text("could not be made")).to_have_count(0, timeout=30_000)
+    await board.page.get_by_role("link", name="Board", exact=True).click()
     await expect(board.page.get_by_text("Workspace ready")).to_be_visible(timeout=30_000)
     await people.ada("DELETE", f"/projects/{made['id']}", params={"confirm": name})
 
@@ -83,24 +84,23 @@ async def test_a_repository_s_address_branch_and_token_are_changed_and_the_token
     people: People, project: Project, visit: Visit
 ) -> None:
     ada = await visit("ada", project)
-    await ada.page.get_by_role("button", name="Project settings and members").click()
-    await ada.dialog.get_by_role("tab", name="Repository").click()
-    await ada.dialog.get_by_label("Address").fill("https://me:ghp_0123456789@example.org/a.git")
-    await ada.dialog.get_by_label("Branch").fill("next")
-    await ada.dialog.get_by_role("button", name="Save repository").click()
-    await expect(ada.dialog.get_by_label("Address")).to_have_value("https://example.org/a.git")
-    await expect(ada.dialog.get_by_text("A token is kept.")).to_be_visible()
+    part = await ada.settings("Repository")
+    await part.get_by_label("Address").fill("https://me:ghp_0123456789@example.org/a.git")
+    await part.get_by_label("Branch").fill("next")
+    await part.get_by_role("button", name="Save repository").click()
+    await expect(part.get_by_label("Address")).to_have_value("https://example.org/a.git")
+    await expect(part.get_by_text("A token is kept.")).to_be_visible()
     found = await people.ada("GET", f"/projects/{project.id}")
     assert (found["repo_url"], found["branch"], found["has_credential"]) == (
         "https://example.org/a.git",
         "next",
         True,
     )
-    await ada.dialog.get_by_label("Address").fill("https://u:p$$@[::1")
-    await ada.dialog.get_by_role("button", name="Save repository").click()
+    await part.get_by_label("Address").fill("https://u:p$$@[::1")
+    await part.get_by_role("button", name="Save repository").click()
     await expect(ada.toasts.first).to_contain_text("must start with https://")
-    await ada.dialog.get_by_role("button", name="Remove token").click()
-    await expect(ada.dialog.get_by_text("A token is kept.")).to_have_count(0)
+    await part.get_by_role("button", name="Remove token").click()
+    await expect(part.get_by_text("A token is kept.")).to_have_count(0)
     assert not (await people.ada("GET", f"/projects/{project.id}"))["has_credential"]
 
 
@@ -108,21 +108,19 @@ async def test_a_members_tab_follows_what_the_owner_decides(project: Project, vi
     await project.task("Shared work")
     ada, eve, sam = await visit("ada", project), await visit("eve", project), await visit("sam")
     await sam.page.goto(sam.url)
-    await ada.page.get_by_role("button", name="Project settings and members").click()
-    await ada.dialog.get_by_role("tab", name="Members").click()
-    await ada.dialog.get_by_label("E-mail of somebody").fill("sam@example.org")
-    await ada.dialog.get_by_role("button", name="Add").click()
-    await expect(ada.dialog.get_by_text("sam@example.org")).to_be_visible()
+    part = await ada.settings("Members")
+    await part.get_by_label("E-mail of somebody").fill("sam@example.org")
+    await part.get_by_role("button", name="Add").click()
+    await expect(part.get_by_text("sam@example.org")).to_be_visible()
     await expect(sam.page.get_by_role("heading", name=project.name)).to_be_visible(timeout=SOON)
 
-    rows = ada.dialog.locator(".rt-Flex", has=ada.page.get_by_role("combobox"))
-    row = rows.filter(has_text="eve@example.org").last
+    row = part.get_by_role("listitem").filter(has_text="eve@example.org")
     await row.get_by_role("combobox").click()
     await ada.page.get_by_role("option", name="Viewer").click()
     execute = eve.card("Shared work").get_by_role("button", name="Execute")
     await expect(execute).to_be_hidden(timeout=SOON)
     await row.get_by_role("button", name="Remove").click()
-    await expect(ada.dialog.get_by_text("eve@example.org")).to_have_count(0)
+    await expect(part.get_by_text("eve@example.org")).to_have_count(0)
     await expect(eve.page.get_by_role("heading", name="No board here")).to_be_visible(timeout=SOON)
     await expect(eve.card("Shared work")).to_have_count(0)
 
@@ -153,22 +151,19 @@ async def test_who_may_not_change_a_project_sees_its_settings_and_is_told_so(
     project: Project, visit: Visit
 ) -> None:
     board = await visit("vic", project, viewport=PHONE)
-    await board.page.get_by_role("button", name="Project settings and members").click()
-    for tab in ("General", "Repository"):
-        await board.dialog.get_by_role("tab", name=tab).click()
-        await expect(board.dialog.get_by_text("Only an owner of the project changes this.")).to_be_visible()
+    for name in ("General", "Repository"):
+        part = await board.settings(name)
+        await expect(part.get_by_text("Only an owner of the project changes this.")).to_be_visible()
         for kind in ("textbox", "spinbutton", "button"):
-            for each in await board.dialog.get_by_role("tabpanel").get_by_role(kind).all():
+            for each in await part.get_by_role(kind).all():
                 await expect(each).to_be_disabled()
-    await expect(board.dialog.get_by_role("tab", name="Delete")).to_have_count(0)
+    await expect(board.page.get_by_role("link", name="Delete")).to_have_count(0)
 
 
 async def test_the_settings_of_a_project_fit_a_phone(project: Project, visit: Visit) -> None:
     board = await visit("ada", project, viewport=PHONE)
-    await board.page.get_by_role("button", name="Project settings and members").click()
-    for tab in ("General", "Repository", "Members", "Delete"):
-        await board.dialog.get_by_role("tab", name=tab).click()
-        box = await board.dialog.bounding_box()
+    for name in ("General", "Repository", "Members", "Delete"):
+        box = await (await board.settings(name)).bounding_box()
         assert box
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= PHONE["width"]
@@ -187,3 +182,32 @@ async def test_a_double_click_adds_one_person(visit: Visit) -> None:
     await expect(board.toasts.filter(has_text="can sign in now")).to_be_visible()
     await expect(page.get_by_text(email)).to_have_count(1)
     await expect(board.toasts).to_have_count(1)
+
+
+async def test_a_form_of_the_settings_is_not_saved_over_what_somebody_else_wrote(
+    project: Project, visit: Visit
+) -> None:
+    board = await visit("ada", project)
+    part = await board.settings("General")
+    await part.get_by_label("Description").fill("Mine")
+    await project.api("PATCH", project.path, json={"description": "Theirs", "session_limit": 3})
+    await part.get_by_role("button", name="Save", exact=True).click()
+    both = part.get_by_role("region", name="Two versions")
+    await expect(both.get_by_role("alert")).to_contain_text("Nothing was saved.")
+    await expect(both.get_by_role("region", name="Theirs: Description")).to_have_text("Theirs")
+    await expect(part.get_by_label("Description")).to_have_value("Mine")
+    await both.get_by_role("button", name="Keep mine").click()
+    await expect(both).to_have_count(0)
+    await expect(part.get_by_label("Sessions that may run at once")).to_have_value("3")
+    kept = await project.api("GET", project.path)
+    assert (kept["description"], kept["session_limit"]) == ("Mine", 3)
+
+
+async def test_a_part_of_the_settings_has_an_address(project: Project, visit: Visit) -> None:
+    board = await visit("vic")
+    await board.page.goto(f"{board.url}/p/{project.id}/settings/members")
+    await expect(board.page.get_by_role("heading", name="Members", level=2)).to_be_visible()
+    await expect(board.page.get_by_text("eve@example.org")).to_be_visible()
+    other = await visit("sam")
+    await other.page.goto(f"{other.url}/p/{project.id}/settings/members")
+    await expect(other.page.get_by_role("heading", name="No project here")).to_be_visible()

@@ -23,7 +23,7 @@ from tests.waiting import eventually
 
 TITLE = "Count"
 ROOT = "reflex___state____state"
-DIALOG = f"{ROOT}.vibe_app___web___components___project_settings____project_settings_state"
+SETTINGS = f"{ROOT}.vibe_app___web___settings___project____project_settings_state"
 
 # Sends an event over a new socket of the page's own kind, as the tab of that token; returns what came back
 # until something matched. A new socket goes to whichever worker takes it.
@@ -172,7 +172,7 @@ async def test_a_tab_finds_its_state_on_the_other_worker(
         return answer
 
     with frozen(second):
-        assert "needle" in await ask(f"{DIALOG}.set_typed_name", "needle", name="needle")
+        assert "needle" in await ask(f"{SETTINGS}.set_typed_name", "needle", name="needle")
         mine = await ask(f"{ROOT}.hydrate", "is_hydrated")
         assert '"typed_name_rx_state_":"needle"' in mine
     with frozen(first):

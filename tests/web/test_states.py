@@ -52,7 +52,7 @@ ANYBODY = {
     "NetworkState.set_policy",
     "TreesState.set_delivery",
     "TreesState.set_host",
-    "ProjectSettingsState.set_opened",
+    "ProjectSettingsState.key",
     "ProjectSettingsState.set_typed_name",
     "ProjectsState.arrive",
     "ProjectsState.set_making",
@@ -382,12 +382,13 @@ async def test_a_form_that_does_not_say_what_it_is_founded_on_is_shown_beside_wh
 async def test_settings_of_a_project_that_somebody_left_alone_are_not_written_back(
     parts: Services, tokens: dict[str, str], project: ProjectView, tab: Open
 ):
-    owner: Tab = await tab("owner", f"/p/{project.id}")
-    await owner.call("ProjectSettingsState.open_for", project_id=str(project.id))
+    owner: Tab = await tab("owner", f"/p/{project.id}/settings")
+    await owner.call("ProjectSettingsState.arrive")
     await parts.projects.change(
         await owner_of(parts, tokens), project.id, ProjectPatch(name="Theirs", description="Theirs too")
     )
-    form = {"name": project.name, "description": project.description, "limit": "7"}
+    seen = owner.var("ProjectSettingsState", "seen")
+    form = {"name": project.name, "description": project.description, "limit": "7", "seen": seen}
     await owner.call("ProjectSettingsState.save", form=form)
     kept = await parts.projects.read(await owner_of(parts, tokens), project.id)
     assert (kept.name, kept.description, kept.session_limit) == ("Theirs", "Theirs too", 7)
@@ -572,8 +573,10 @@ async def test_numbers_of_thousands_of_digits_are_refused_in_words(
 ):
     someone: Tab = await tab("owner", "/settings")
     await someone.call("TokensState.add", form={"name": "Nightly script", "days": "9" * 5000})
-    await someone.call("ProjectSettingsState.open_for", project_id=str(project.id))
-    form = {"name": project.name, "description": project.description, "limit": "9" * 5000}
+    someone.path = f"/p/{project.id}/settings"
+    await someone.call("ProjectSettingsState.arrive")
+    seen = someone.var("ProjectSettingsState", "seen")
+    form = {"name": project.name, "description": project.description, "limit": "9" * 5000, "seen": seen}
     await someone.call("ProjectSettingsState.save", form=form)
     toasts = [json.dumps(payload) for name, payload in someone.events if "toast" in json.dumps(payload)]
     assert len(toasts) == 2

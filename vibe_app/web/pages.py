@@ -10,6 +10,8 @@ from vibe_app.web.home import page as projects
 from vibe_app.web.home import sign_in
 from vibe_app.web.kit.fresh import FreshState
 from vibe_app.web.settings import page as settings
+from vibe_app.web.settings.project import ON_LOAD as PROJECT_SETTINGS
+from vibe_app.web.settings.project import ROUTE, TITLE, project_settings_page
 
 
 def add_pages(app: rx.App) -> None:
@@ -28,4 +30,5 @@ def add_pages(app: rx.App) -> None:
     # Before the board, whose address is as specific to Reflex: it takes the first that fits.
     app.add_page(files.files_page, route=files.ROUTE, title=files.TITLE, on_load=[told, *files.ON_LOAD])
     app.add_page(files.files_page, route=files.TREE_ROUTE, title=files.TITLE, on_load=[told, *files.ON_LOAD])
+    app.add_page(project_settings_page, route=ROUTE, title=TITLE, on_load=[told, *PROJECT_SETTINGS])
     app.add_page(board.board_page, route=board.ROUTE, title=board.TITLE, on_load=[told, *board.ON_LOAD])

@@ -1,4 +1,4 @@
-"""The parts of a project, as links in its top bar: its board and its files."""
+"""The parts of a project, as links in its top bar: its board, its files and its settings."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ def project_tabs(project_id: Any, here: str) -> rx.Component:
 
     Args:
         project_id: Whose parts.
-        here: The part that is shown, `board` or `files`.
+        here: The part that is shown, `board`, `files` or `settings`.
     """
-    parts = (("board", "Board", "", "square-kanban"), ("files", "Files", "/files", "folder"))
+    parts = (
+        ("board", "Board", "", "square-kanban"),
+        ("files", "Files", "/files", "folder"),
+        ("settings", "Settings", "/settings", "settings-2"),
+    )
     return rx.el.nav(
         *[
             rx.link(

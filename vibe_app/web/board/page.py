@@ -21,10 +21,9 @@ from vibe_app.web.card.output import OutputState
 from vibe_app.web.changes.decide_view import dropped_dialog
 from vibe_app.web.kit.frame import Shortcuts
 from vibe_app.web.kit.kanban import ask_where
-from vibe_app.web.kit.parts import empty_state, icon_button, skeleton
+from vibe_app.web.kit.parts import empty_state, skeleton
 from vibe_app.web.kit.status import PRIORITY_LOOKS, missing_chip
 from vibe_app.web.layout import RailState, framed, top_bar
-from vibe_app.web.settings.project import ProjectSettingsState, project_settings_dialog
 
 # The pages below `/p` must call the project alike, and no State may have a var of that name.
 ROUTE = "/p/[in_project]/[[...splat]]"
@@ -78,14 +77,6 @@ def _bar() -> rx.Component:
             ),
         ),
         rx.el.div(
-            rx.cond(
-                BoardState.name != "",
-                icon_button(
-                    "settings-2",
-                    "Project settings and members",
-                    on_click=ProjectSettingsState.open_for(BoardState.project_id),
-                ),
-            ),
             rx.cond(
                 BoardState.can_edit,
                 rx.button(
@@ -194,7 +185,6 @@ def board_page() -> rx.Component:
         _bar(),
         rx.cond(BoardState.missing != "", missing, board),
         composer(BoardState.project_id),
-        project_settings_dialog(),
         dropped_dialog(close),
         Shortcuts.create(
             keys="n e s m j k c ?",

@@ -14,9 +14,8 @@ from vibe_app.web.auth import acts, asker
 from vibe_app.web.card.model import epoch_ms
 from vibe_app.web.forms import words
 from vibe_app.web.kit.moment import ago
-from vibe_app.web.kit.parts import empty_state, field, icon_button, skeleton
+from vibe_app.web.kit.parts import empty_state, field, skeleton
 from vibe_app.web.layout import RailProject, RailState, framed, show_rail, top_bar
-from vibe_app.web.settings.project import ProjectSettingsState, project_settings_dialog
 from vibe_app.web.settings.repository import branch_field, repository_of, token_fields
 from vibe_app.wiring import services
 
@@ -156,14 +155,6 @@ def _new_project() -> rx.Component:
 def _row(project: Any) -> rx.Component:
     return rx.el.li(
         rx.el.h2(rx.el.a(project.name, href=f"/p/{project.id}")),
-        rx.cond(
-            project.owned,
-            icon_button(
-                "ellipsis",
-                "Project settings",
-                on_click=ProjectSettingsState.open_for(project.id),
-            ),
-        ),
         rx.cond(project.description != "", rx.el.p(project.description)),
         rx.el.div(
             rx.el.span(project.tasks),
@@ -231,7 +222,6 @@ def projects_page() -> rx.Component:
             class_name="v-scroll",
         ),
         _new_project(),
-        project_settings_dialog(),
     )
 
 

@@ -41,7 +41,6 @@ def for_owners(looks_only: Any, *parts: rx.Component) -> rx.Component:
             *parts,
             spacing="4",
             align="stretch",
-            padding_top="16px",
         ),
         disabled=looks_only,
         class_name="v-plain",

@@ -1,4 +1,4 @@
-"""What a session of a project may spend, in its settings. A part of their dialog."""
+"""What a session of a project may spend, in its settings."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ from vibe_app.board.spending.limits import LimitsPatch
 from vibe_app.board.spending.wording import limits_words
 from vibe_app.errors import InvalidRequest
 from vibe_app.web.auth import acts
-from vibe_app.web.forms import words
 from vibe_app.web.kit.parts import field
 from vibe_app.web.kit.sections import for_owners
-from vibe_app.web.place import known
+from vibe_app.web.settings.keeping import (
+    FORMS,
+    Form,
+    Texts,
+    conflict_banner,
+    field_texts,
+    keep,
+    seen,
+    seen_field,
+)
 from vibe_app.wire import whole
-from vibe_app.wiring import services
 
 _COUNTS = {"tokens": "tokens", "minutes": "minutes", "requests": "requests to models"}
 
@@ -33,17 +40,13 @@ class LimitsState(rx.State):
     requests: str = ""
     in_force: str = ""
     looks_only: bool = True
+    seen: str = ""
     shown: str = "0"
 
     @acts
     async def save(self, actor: Actor, form: dict[str, Any]):
         """Keep the limits that were changed; an empty field leaves the installation's alone."""
-        before = {name: getattr(self, name) for name in ("usd", *_COUNTS)}
-        # What this person left as it was may have been changed by another owner meanwhile.
-        typed = {name: text for name, kept in before.items() if (text := words(form, name).strip()) != kept}
-        patch = ProjectPatch(limits=limits_of(typed))
-        show_limits(self, await services().projects.change(actor, known(self.project_id), patch))
-        return rx.toast.success("Limits saved.")
+        return await keep(self, actor, LIMITS, field_texts(form, "usd", *_COUNTS), form)
 
 
 def limits_of(typed: dict[str, str]) -> LimitsPatch:
@@ -76,14 +79,35 @@ def _dollars(text: str) -> Decimal:
 
 def show_limits(state: LimitsState, project: ProjectView) -> None:
     """Put a project's limits into the form."""
-    state.project_id = str(project.id)
-    for name in ("usd", *_COUNTS):
-        value = getattr(project.limits, name)
-        # Not 1e-06, which a person would not write.
-        setattr(state, name, "" if value is None else f"{Decimal(str(value)):f}".removesuffix(".0"))
+    state.project_id, state.seen = str(project.id), seen(LIMITS, project)
+    for name, text in _texts(project).items():
+        setattr(state, name, text)
     state.in_force = limits_words(project.limits_in_force)
     state.looks_only = project.role is not ProjectRole.OWNER
     state.shown = str(int(state.shown) + 1)
+
+
+def _texts(project: ProjectView) -> Texts:
+    held = {name: getattr(project.limits, name) for name in ("usd", *_COUNTS)}
+    # Not 1e-06, which a person would not write.
+    return {
+        name: "" if value is None else f"{Decimal(str(value)):f}".removesuffix(".0")
+        for name, value in held.items()
+    }
+
+
+async def _kept(state: Any, actor: Actor, project: ProjectView) -> Any:
+    show_limits(await state.get_state(LimitsState), project)
+    return rx.toast.success("Limits saved.")
+
+
+LIMITS = FORMS["limits"] = Form(
+    "limits",
+    {"usd": "US dollars", "tokens": "Tokens", "minutes": "Minutes", "requests": "Requests to models"},
+    _texts,
+    lambda changed: ProjectPatch(limits=limits_of(changed)),
+    _kept,
+)
 
 
 def _count(name: str, label: str, hint: str) -> rx.Component:
@@ -105,6 +129,8 @@ def limits_part() -> rx.Component:
     return rx.el.form(
         for_owners(
             LimitsState.looks_only,
+            conflict_banner(LIMITS),
+            seen_field(LimitsState.seen),
             rx.text(
                 "One run ends as failed once it reaches one of these. What it changed so far is kept.",
                 size="2",

@@ -1,4 +1,4 @@
-"""Where the commands of a project's agent may go on the network. A part of the project's settings."""
+"""Where the commands of a project's agent may go on the network, in the project's settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vibe_app.web.auth import acts
 from vibe_app.web.forms import words
 from vibe_app.web.kit.parts import choice, field
 from vibe_app.web.kit.sections import for_owners
-from vibe_app.web.place import known
+from vibe_app.web.settings.keeping import FORMS, Form, Texts, conflict_banner, keep, seen, seen_field
 from vibe_app.wiring import services
 
 _DEFAULT = "default"
@@ -34,6 +34,7 @@ class NetworkState(rx.State):
     hosts: str = ""
     hint: str = ""
     looks_only: bool = True
+    seen: str = ""
     shown: str = "0"
 
     @rx.event
@@ -44,21 +45,38 @@ class NetworkState(rx.State):
     @acts
     async def save(self, actor: Actor, form: dict[str, Any]):
         """Keep what is in the form."""
-        chosen = {_DEFAULT: None, "listed": words(form, "hosts") or "closed"}
-        patch = ProjectPatch(network=chosen.get(self.policy, self.policy))
-        show_network(self, await services().projects.change(actor, known(self.project_id), patch))
-        return rx.toast.success("Network saved.")
+        hosts = ", ".join(words(form, "hosts").replace(",", " ").split())
+        chosen = {_DEFAULT: "", "listed": hosts or "closed"}
+        return await keep(self, actor, NETWORK, {"network": chosen.get(self.policy, self.policy)}, form)
 
 
 def show_network(state: NetworkState, project: ProjectView) -> None:
     """Put a project's network into the form."""
     policy, hosts = reach(project.network or "")
-    state.project_id = str(project.id)
+    state.project_id, state.seen = str(project.id), seen(NETWORK, project)
     state.policy = _DEFAULT if project.network is None else policy
     state.hosts = "\n".join(hosts)
     state.hint = _hint(services().settings)
     state.looks_only = project.role is not ProjectRole.OWNER
     state.shown = str(int(state.shown) + 1)
+
+
+def _texts(project: ProjectView) -> Texts:
+    return {"network": project.network or ""}
+
+
+async def _kept(state: Any, actor: Actor, project: ProjectView) -> Any:
+    show_network(await state.get_state(NetworkState), project)
+    return rx.toast.success("Network saved.")
+
+
+NETWORK = FORMS["network"] = Form(
+    "network",
+    {"network": "Where the agent's commands may go"},
+    _texts,
+    lambda changed: ProjectPatch(network=changed["network"] or None) if changed else ProjectPatch(),
+    _kept,
+)
 
 
 def _hint(settings: Settings) -> str:
@@ -75,6 +93,8 @@ def network_part() -> rx.Component:
     return rx.el.form(
         for_owners(
             NetworkState.looks_only,
+            conflict_banner(NETWORK),
+            seen_field(NetworkState.seen),
             field(
                 "Where the agent's commands may go",
                 choice(

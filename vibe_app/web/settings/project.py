@@ -1,198 +1,205 @@
-"""A project's own settings: name, limit, members, and its end. A dialog over the board."""
+"""A project's settings at `/p/<project>/settings`, each part at an address of its own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board import rules
-from vibe_app.board.projects.schemas import ProjectPatch
-from vibe_app.errors import InvalidRequest
-from vibe_app.web.auth import acts
+from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
+from vibe_app.errors import Forbidden, InvalidRequest, NotFound, VibeError
+from vibe_app.web.auth import acts, asker
+from vibe_app.web.board.bar import project_tabs
 from vibe_app.web.board.remote_line import RemoteState, show_remote
-from vibe_app.web.forms import words
-from vibe_app.web.kit.parts import choice, field
-from vibe_app.web.kit.sections import for_owners, labelled, row_of
-from vibe_app.web.place import known
+from vibe_app.web.kit.frame import Shortcuts
+from vibe_app.web.kit.parts import empty_state, field, skeleton
+from vibe_app.web.kit.sections import for_owners
+from vibe_app.web.layout import RailState, framed, top_bar
+from vibe_app.web.place import known, place_of
+from vibe_app.web.settings.keeping import (
+    FORMS,
+    ConflictState,
+    Form,
+    Texts,
+    conflict_banner,
+    field_texts,
+    keep,
+    seen,
+    seen_field,
+)
 from vibe_app.web.settings.limits import LimitsState, limits_part, show_limits
+from vibe_app.web.settings.members import MembersState, members_of, members_part
 from vibe_app.web.settings.network import NetworkState, network_part, show_network
-from vibe_app.web.settings.repository import RepositoryState, repository_part, show
+from vibe_app.web.settings.repository import RepositoryState, repository_part, show, show_clone
 from vibe_app.web.settings.trees import TreesState, show_trees, trees_part
 from vibe_app.wire import whole
 from vibe_app.wiring import services
 from vibe_app.workspaces.service import ERASURE
 
+ROUTE = "/p/[in_project]/settings/[[...splat]]"
 
-@dataclass
-class MemberRow:
-    """A person in the list of members."""
 
-    id: str
-    name: str
-    email: str
-    role: str
-    me: bool
+async def _gone(state: ProjectSettingsState, error: VibeError) -> None:
+    """Keep nothing of a project that may not be seen any more, and say why."""
+    project_id = state.project_id
+    state.reset()
+    state.project_id, state.missing, state.loaded = project_id, error.message, True
 
 
 class ProjectSettingsState(rx.State):
-    """What the dialog shows."""
+    """What the page shows."""
 
-    opened: bool = False
     project_id: str = ""
+    part: str = "general"
+    loaded: bool = False
+    missing: str = ""
     name: str = ""
     description: str = ""
     limit: str = "1"
     manages: bool = False
     looks_only: bool = True
-    members: list[MemberRow] = []
     typed_name: str = ""
-    blank: str = ""
+    seen: str = ""
+    shown: str = "0"
+    _connection: str = ""
 
     @acts
-    async def open_for(self, actor: Actor, project_id: str):
-        """Show the settings of a project."""
-        self.project_id, self.typed_name = project_id, ""
-        project = await services().projects.read(actor, known(project_id))
-        self.name, self.description = project.name, project.description
-        self.limit, self.manages = str(project.session_limit), project.role is ProjectRole.OWNER
-        self.looks_only = not self.manages
-        self.members = await _members(actor, project.id)
-        show(await self.get_state(RepositoryState), project)
-        show_remote(await self.get_state(RemoteState), project)
-        show_limits(await self.get_state(LimitsState), project)
-        show_network(await self.get_state(NetworkState), project)
-        show_trees(await self.get_state(TreesState), project)
-        self.opened = True
+    async def arrive(self, actor: Actor):
+        """Show the settings of the project that the address names, and the part that it names."""
+        place, part = place_of(self), part_of(self.router.url.path)
+        (await self.get_state(RailState)).helping = False
+        if place.project is None:
+            self.missing, self.loaded = "This address names no project.", True
+            return
+        connection, before = self.router.session.session_id, self._connection
+        self._connection = connection
+        if (
+            connection != before
+            and self.loaded
+            and (str(place.project), part) == (self.project_id, self.part)
+        ):
+            return  # a connection that comes back: what is being typed stays
+        self.part, self.typed_name = part, ""
+        (await self.get_state(ConflictState)).reset()
+        try:
+            project = await services().projects.read(actor, place.project)
+        except (NotFound, Forbidden) as error:
+            self.project_id = str(place.project)
+            await _gone(self, error)
+            return
+        await _fill(self, actor, project)
 
-    @rx.event
-    def set_opened(self, opened: bool):
-        """Open or close the dialog."""
-        self.opened = opened
+    @acts(background=True, ended=_gone)
+    async def watch(self, actor: Actor):
+        """Follow who belongs to the project and how its workspace is, while the tab is on this page."""
+        project_id = place_of(self).project
+        if project_id is None:
+            return
+        with services().database.bus.subscribe(f"project:{project_id}") as changes:
+            while True:
+                project = await services().projects.read(actor, project_id)
+                members = await members_of(actor, project_id)
+                async with self:
+                    if self.project_id != str(project_id):
+                        return
+                    self.name = project.name
+                    (await self.get_state(MembersState)).members = members
+                    show_clone(await self.get_state(RepositoryState), project)
+                    show_remote(await self.get_state(RemoteState), project)
+                await changes.wait(30)
+                actor = await asker(self)
 
     @rx.event
     def set_typed_name(self, name: str):
         """Note what is typed to confirm the deletion."""
         self.typed_name = name[: rules.NAME_CHARS + 1]
 
+    @rx.event
+    def key(self, key: str):
+        """Do what a key asks for."""
+        return RailState.set_helping(True) if key == "?" else None
+
     @acts
     async def save(self, actor: Actor, form: dict[str, Any]):
         """Keep name, description and limit."""
-        typed = str(form.get("limit", ""))
-        if not (typed.isascii() and typed.isdecimal()):
-            raise InvalidRequest("The limit of running sessions must be a whole number.")
-        # What this person left as it was may have been changed by another owner since the dialog was opened.
-        before = {"name": self.name, "description": self.description}
-        changed: dict[str, Any] = {
-            name: text for name, kept in before.items() if (text := words(form, name)) != kept
-        }
-        if typed != self.limit:
-            changed["session_limit"] = whole(typed)
-        patch = ProjectPatch(**changed)
-        project = await services().projects.change(actor, known(self.project_id), patch)
-        self.name, self.description, self.limit = (
-            project.name,
-            project.description,
-            str(project.session_limit),
-        )
-        return rx.toast.success("Project saved.")
-
-    @acts
-    async def add_member(self, actor: Actor, form: dict[str, Any]):
-        """Give somebody with an account a role here."""
-        await services().projects.check_owner(actor, known(self.project_id))
-        person = await services().accounts.find(str(form.get("email", "")))
-        role = rules.parse_role(words(form, "role", ProjectRole.EDITOR))
-        await services().projects.set_member(actor, known(self.project_id), person.id, role)
-        self.members = await _members(actor, known(self.project_id))
-        self.blank = str(person.id)
-        return rx.toast.success(f"{person.name} belongs to the project now.")
-
-    @acts
-    async def set_role(self, actor: Actor, user_id: str, role: str):
-        """Change a member's role."""
-        await services().projects.set_member(
-            actor, known(self.project_id), known(user_id), rules.parse_role(role)
-        )
-        self.members = await _members(actor, known(self.project_id))
-
-    @acts
-    async def remove_member(self, actor: Actor, user_id: str):
-        """Take somebody out of the project."""
-        await services().projects.remove_member(actor, known(self.project_id), known(user_id))
-        if known(user_id) == actor.user_id and not actor.is_admin:
-            self.opened = False
-            return rx.redirect("/")
-        self.members = await _members(actor, known(self.project_id))
-        return None
+        return await keep(self, actor, GENERAL, field_texts(form, "name", "description", "limit"), form)
 
     @acts
     async def delete(self, actor: Actor):
         """Delete the project whose name was typed."""
         await services().projects.delete(actor, known(self.project_id), self.typed_name)
         await services().workspaces.erased(known(self.project_id), ERASURE)
-        self.opened = False
         return [rx.redirect("/"), rx.toast.success("Project deleted.")]
 
 
-async def _members(actor: Actor, project_id: UUID) -> list[MemberRow]:
-    views = await services().projects.members(actor, project_id)
-    people = await services().accounts.names(view.user_id for view in views)
-    return [
-        MemberRow(
-            id=str(view.user_id),
-            name=people[view.user_id].name,
-            email=people[view.user_id].email,
-            role=view.role.value,
-            me=view.user_id == actor.user_id,
-        )
-        for view in views
-        if view.user_id in people
-    ]
+def part_of(path: str) -> str:
+    """Return which part of the settings an address names."""
+    named = path.strip("/").split("/")[3:4]
+    return named[0] if named and named[0] in _PARTS else "general"
 
 
-def _roles(**props: Any) -> rx.Component:
-    return choice("Role", {role.value: role.value.capitalize() for role in ProjectRole}, **props)
+async def _fill(state: ProjectSettingsState, actor: Actor, project: ProjectView) -> None:
+    """Put a project's settings into every part."""
+    state.project_id, state.missing, state.loaded = str(project.id), "", True
+    show_general(state, project)
+    members = await state.get_state(MembersState)
+    members.project_id, members.manages = str(project.id), state.manages
+    members.members = await members_of(actor, project.id)
+    show(await state.get_state(RepositoryState), project)
+    show_remote(await state.get_state(RemoteState), project)
+    show_limits(await state.get_state(LimitsState), project)
+    show_network(await state.get_state(NetworkState), project)
+    show_trees(await state.get_state(TreesState), project)
 
 
-def _member(row: MemberRow) -> rx.Component:
-    return rx.flex(
-        rx.vstack(
-            rx.text(row.name, rx.cond(row.me, " (you)", ""), size="2", weight="medium"),
-            rx.text(row.email, size="1", color_scheme="gray"),
-            spacing="0",
-            flex="1",
-            min_width="140px",
-        ),
-        _roles(
-            value=row.role,
-            on_change=lambda role: ProjectSettingsState.set_role(row.id, role),
-            disabled=ProjectSettingsState.looks_only,
-        ),
-        rx.cond(
-            ProjectSettingsState.manages | row.me,
-            rx.button(
-                rx.cond(row.me, "Leave", "Remove"),
-                variant="soft",
-                color_scheme="gray",
-                on_click=ProjectSettingsState.remove_member(row.id),
-            ),
-        ),
-        align="center",
-        gap="12px",
-        wrap="wrap",
-        width="100%",
-        padding="8px 0",
-    )
+def show_general(state: ProjectSettingsState, project: ProjectView) -> None:
+    """Put a project's name, description and limit into the form."""
+    texts = _texts(project)
+    state.name, state.description, state.limit = texts["name"], texts["description"], texts["limit"]
+    state.manages = project.role is ProjectRole.OWNER
+    state.looks_only, state.seen = not state.manages, seen(GENERAL, project)
+    state.shown = str(int(state.shown) + 1)
+
+
+def _texts(project: ProjectView) -> Texts:
+    return {
+        "name": project.name,
+        "description": project.description.replace("\r\n", "\n").strip(),
+        "limit": str(project.session_limit),
+    }
+
+
+def _patch(changed: Texts) -> ProjectPatch:
+    values: dict[str, Any] = {name: changed[name] for name in ("name", "description") if name in changed}
+    if (limit := changed.get("limit")) is not None:
+        if not (limit.isascii() and limit.isdecimal()):
+            raise InvalidRequest("The limit of running sessions must be a whole number.")
+        values["session_limit"] = whole(limit)
+    return ProjectPatch(**values)
+
+
+async def _kept(state: Any, actor: Actor, project: ProjectView) -> Any:
+    show_general(await state.get_state(ProjectSettingsState), project)
+    return rx.toast.success("Project saved.")
+
+
+GENERAL = FORMS["general"] = Form(
+    "general",
+    {"name": "Name", "description": "Description", "limit": "Sessions that may run at once"},
+    _texts,
+    _patch,
+    _kept,
+)
 
 
 def _general() -> rx.Component:
     return rx.el.form(
         for_owners(
             ProjectSettingsState.looks_only,
+            conflict_banner(GENERAL),
+            seen_field(ProjectSettingsState.seen),
             field(
                 "Name",
                 rx.input(name="name", default_value=ProjectSettingsState.name, max_length=100, required=True),
@@ -215,43 +222,18 @@ def _general() -> rx.Component:
             ),
             rx.button("Save", type="submit"),
         ),
-        key=ProjectSettingsState.project_id,
+        key=ProjectSettingsState.shown,
         on_submit=ProjectSettingsState.save,
     )
 
 
-def _people() -> rx.Component:
-    return rx.vstack(
-        rx.foreach(ProjectSettingsState.members, _member),
-        rx.cond(
-            ProjectSettingsState.manages,
-            rx.el.form(
-                row_of(
-                    labelled(
-                        "E-mail of somebody with an account here",
-                        rx.input(name="email", type="email", required=True, auto_complete="off"),
-                    ),
-                    labelled("Role", _roles(name="role", default_value="editor"), "0"),
-                    rx.button("Add", type="submit", variant="soft"),
-                ),
-                on_submit=ProjectSettingsState.add_member,
-                key=ProjectSettingsState.blank,
-                width="100%",
-            ),
-        ),
-        spacing="1",
-        width="100%",
-        padding_top="16px",
-    )
-
-
 def _end() -> rx.Component:
-    return rx.vstack(
-        rx.text(
+    return rx.el.div(
+        rx.el.p(
             "Deleting the project deletes its tasks, its sessions with their output, and its workspace "
-            "with every file in it. It cannot be undone.",
-            size="2",
+            "with every file in it. A run that is under way has to be stopped before. It cannot be undone."
         ),
+        rx.el.p("What was pushed to a repository elsewhere stays there.", class_name="v-quiet"),
         field(
             "Type the project's name to confirm",
             rx.input(
@@ -264,46 +246,96 @@ def _end() -> rx.Component:
         rx.button(
             "Delete this project",
             color_scheme="red",
+            align_self="start",
             disabled=ProjectSettingsState.typed_name != ProjectSettingsState.name,
             on_click=ProjectSettingsState.delete,
         ),
-        spacing="4",
-        align="stretch",
-        padding_top="16px",
+        class_name="v-stack",
     )
 
 
-def project_settings_dialog() -> rx.Component:
-    """The dialog; `ProjectSettingsState.open_for(project_id)` opens it."""
-    return rx.dialog.root(
-        rx.dialog.content(
-            rx.dialog.title("Project settings", size="4"),
-            rx.dialog.description(ProjectSettingsState.name, size="2", color_scheme="gray"),
-            rx.tabs.root(
-                rx.tabs.list(
-                    rx.tabs.trigger("General", value="general"),
-                    rx.tabs.trigger("Limits", value="limits"),
-                    rx.tabs.trigger("Repository", value="repository"),
-                    rx.tabs.trigger("Changes", value="trees"),
-                    rx.tabs.trigger("Network", value="network"),
-                    rx.tabs.trigger("Members", value="members"),
-                    rx.cond(ProjectSettingsState.manages, rx.tabs.trigger("Delete", value="delete")),
-                    # On a phone they scroll, and the dialog is no wider than the page.
-                    overflow_x="auto",
-                    width="0",
-                    min_width="100%",
-                ),
-                rx.tabs.content(_general(), value="general"),
-                rx.tabs.content(limits_part(), value="limits"),
-                rx.tabs.content(repository_part(), value="repository"),
-                rx.tabs.content(trees_part(), value="trees"),
-                rx.tabs.content(network_part(), value="network"),
-                rx.tabs.content(_people(), value="members"),
-                rx.cond(ProjectSettingsState.manages, rx.tabs.content(_end(), value="delete")),
-                default_value="general",
-            ),
-            max_width="660px",
+def _for_deleting() -> rx.Component:
+    return rx.cond(
+        ProjectSettingsState.manages,
+        _end(),
+        rx.el.p("Only an owner of the project deletes it.", class_name="v-hint"),
+    )
+
+
+_PARTS = {
+    "general": ("General", "Name, description, and how many runs go on at once.", _general),
+    "members": ("Members", "Who sees the project, and who changes it.", members_part),
+    "repository": (
+        "Repository",
+        "Where the files come from, and where what is accepted goes.",
+        repository_part,
+    ),
+    "changes": ("Changes", "How a card's files are prepared, and what becomes of its change.", trees_part),
+    "limits": ("Limits", "What one run may spend.", limits_part),
+    "network": ("Network", "Where the agent's commands may go.", network_part),
+    "delete": ("Delete", "The end of the project.", _for_deleting),
+}
+
+
+def _link(part: str, words: str) -> rx.Component:
+    below = "" if part == "general" else f"/{part}"
+    return rx.link(
+        words,
+        href=f"/p/{ProjectSettingsState.project_id}/settings{below}",
+        class_name="v-side-link",
+        custom_attrs={"aria-current": rx.cond(ProjectSettingsState.part == part, "page", "false")},
+    )
+
+
+def _part(title: str, lead: str, part: rx.Component) -> rx.Component:
+    return rx.el.section(
+        rx.el.h2(title, class_name="v-h2"),
+        rx.el.p(lead, class_name="v-lead"),
+        part,
+        class_name="v-settings-part",
+    )
+
+
+def _settings() -> rx.Component:
+    shown = {name: _part(title, lead, part()) for name, (title, lead, part) in _PARTS.items()}
+    parts: Any = rx.match(ProjectSettingsState.part, *shown.items(), shown["general"])
+    return rx.el.div(
+        rx.el.nav(
+            *[
+                link if name != "delete" else rx.cond(ProjectSettingsState.manages, link)
+                for name, (title, _, _) in _PARTS.items()
+                for link in [_link(name, title)]
+            ],
+            aria_label="Parts of the settings",
+            class_name="v-side-nav",
         ),
-        open=ProjectSettingsState.opened,
-        on_open_change=ProjectSettingsState.set_opened,
+        rx.cond(
+            ProjectSettingsState.loaded,
+            parts,
+            rx.el.div(skeleton(5, height=32), class_name="v-settings-part"),
+        ),
+        class_name="v-settings",
+    )
+
+
+TITLE = rx.cond(
+    ProjectSettingsState.name != "", f"Settings · {ProjectSettingsState.name} · Vibe", "Settings · Vibe"
+)
+ON_LOAD = [ProjectSettingsState.arrive, ProjectSettingsState.watch, RailState.watch]
+
+
+def project_settings_page() -> rx.Component:
+    """The page at `/p/<project>/settings` and below."""
+    missing = empty_state(
+        "search-x", "No project here", ProjectSettingsState.missing, rx.link("All projects", href="/")
+    )
+    return framed(
+        top_bar(
+            rx.cond(ProjectSettingsState.name != "", ProjectSettingsState.name, "Project settings"),
+            rx.cond(
+                ProjectSettingsState.missing == "", project_tabs(ProjectSettingsState.project_id, "settings")
+            ),
+        ),
+        rx.cond(ProjectSettingsState.missing != "", missing, rx.el.div(_settings(), class_name="v-scroll")),
+        Shortcuts.create(keys="?", up="", on_key=ProjectSettingsState.key),
     )

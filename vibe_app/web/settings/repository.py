@@ -1,7 +1,8 @@
-"""A project's repository in its settings: address, branch and token. A part of their dialog."""
+"""A project's repository in its settings: address, branch and token."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import reflex as rx
@@ -16,7 +17,18 @@ from vibe_app.web.kit.parts import field
 from vibe_app.web.kit.sections import for_owners
 from vibe_app.web.place import known
 from vibe_app.web.settings.deploy_key import deploy_key_part
+from vibe_app.web.settings.keeping import (
+    FORMS,
+    Form,
+    Texts,
+    conflict_banner,
+    field_texts,
+    keep,
+    seen,
+    seen_field,
+)
 from vibe_app.wiring import services
+from vibe_app.workspaces.states import WorkspaceStatus
 
 
 class RepositoryState(rx.State):
@@ -28,18 +40,24 @@ class RepositoryState(rx.State):
     over_ssh: bool = False
     has_credential: bool = False
     looks_only: bool = True
+    seen: str = ""
     shown: str = "0"
+    failed: str = ""
+    """Why the workspace could not be made, where it could not."""
 
     @acts
     async def save(self, actor: Actor, form: dict[str, Any]):
         """Keep what is in the form; an empty token leaves the one that is kept."""
-        patch = ProjectPatch(**repository_of(form))
-        project = await services().projects.change(actor, known(self.project_id), patch)
-        show(self, project)
-        show_remote(await self.get_state(RemoteState), project)
-        # A workspace that could not be made of the old address is made of this one.
-        await services().workspaces.opened(actor, known(self.project_id))
-        return rx.toast.success("Repository saved.")
+        typed = field_texts(form, "repo_url", "branch", "username", "token")
+        if not typed["token"]:
+            del typed["username"], typed["token"]
+        return await keep(self, actor, REPOSITORY, typed, form)
+
+    @acts
+    async def try_again(self, actor: Actor):
+        """Make the workspace once more: what it failed of may have been mended elsewhere."""
+        await services().workspaces.restart(actor, known(self.project_id))
+        return rx.toast.info("The workspace is started anew. Its files stay.")
 
     @acts
     async def forget_token(self, actor: Actor):
@@ -52,6 +70,8 @@ class RepositoryState(rx.State):
 def show(state: RepositoryState, project: ProjectView) -> None:
     """Put a project's repository into the form."""
     state.project_id, state.url, state.branch = str(project.id), project.repo_url or "", project.branch or ""
+    show_clone(state, project)
+    state.seen = seen(REPOSITORY, project)
     state.over_ssh = addresses.is_ssh(project.repo_url or "")
     state.has_credential = project.has_credential and not state.over_ssh
     state.looks_only = project.role is not ProjectRole.OWNER
@@ -59,7 +79,38 @@ def show(state: RepositoryState, project: ProjectView) -> None:
     state.shown = str(int(state.shown) + 1)
 
 
-def repository_of(form: dict[str, Any]) -> dict[str, Any]:
+def show_clone(state: RepositoryState, project: ProjectView) -> None:
+    """Say why the workspace could not be made, where it could not."""
+    failed = project.workspace.status is WorkspaceStatus.FAILED
+    state.failed = (project.workspace.reason or "It says no reason.") if failed else ""
+
+
+def _texts(project: ProjectView) -> Texts:
+    # Of a token nobody is told: whoever types one means to replace what is kept.
+    return {"repo_url": project.repo_url or "", "branch": project.branch or "", "username": "", "token": ""}
+
+
+async def _kept(state: Any, actor: Actor, project: ProjectView) -> Any:
+    show(await state.get_state(RepositoryState), project)
+    show_remote(await state.get_state(RemoteState), project)
+    # A workspace that could not be made of the old address is made of this one.
+    await services().workspaces.opened(actor, project.id)
+    return rx.toast.success("Repository saved.")
+
+
+def _patch(changed: Texts) -> ProjectPatch:
+    said = repository_of(changed)
+    return ProjectPatch(
+        **{name: value for name, value in said.items() if name in (*changed, "repo_credential")}
+    )
+
+
+REPOSITORY = FORMS["repository"] = Form(
+    "repository", {"repo_url": "Address", "branch": "Branch"}, _texts, _patch, _kept
+)
+
+
+def repository_of(form: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a form says of a repository; of its credential nothing where no token was typed."""
     said: dict[str, Any] = {name: words(form, name) or None for name in ("repo_url", "branch")}
     if token := words(form, "token").strip():
@@ -92,6 +143,7 @@ def token_fields(hint: str) -> list[rx.Component]:
 def repository_part() -> rx.Component:
     """The form; `show` fills it."""
     return rx.fragment(
+        _failed_clone(),
         remote_part(),
         _form(),
         rx.cond(
@@ -101,10 +153,40 @@ def repository_part() -> rx.Component:
     )
 
 
+def _failed_clone() -> rx.Component:
+    return rx.cond(
+        RepositoryState.failed != "",
+        rx.el.div(
+            rx.icon("circle-x", size=16, aria_hidden="true"),
+            rx.el.div(
+                rx.el.strong("The workspace could not be made. "),
+                RepositoryState.failed,
+                rx.cond(
+                    RepositoryState.looks_only,
+                    "",
+                    " Correct the address, branch or token below: the next save makes it anew.",
+                ),
+                class_name="v-grow v-wrap",
+            ),
+            rx.cond(
+                RepositoryState.looks_only,
+                rx.fragment(),
+                rx.button(
+                    "Try again", variant="surface", color_scheme="gray", on_click=RepositoryState.try_again
+                ),
+            ),
+            role="status",
+            class_name="v-sentence v-red",
+        ),
+    )
+
+
 def _form() -> rx.Component:
     return rx.el.form(
         for_owners(
             RepositoryState.looks_only,
+            conflict_banner(REPOSITORY),
+            seen_field(RepositoryState.seen),
             field(
                 "Address",
                 rx.input(

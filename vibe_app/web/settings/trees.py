@@ -1,4 +1,4 @@
-"""How a project's trees are prepared, and what becomes of what is accepted. A part of its settings."""
+"""How a project's trees are prepared, and what becomes of what is accepted, in its settings."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ import reflex as rx
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
 from vibe_app.web.auth import acts
-from vibe_app.web.forms import words
 from vibe_app.web.kit.parts import choice, field
 from vibe_app.web.kit.sections import for_owners
-from vibe_app.web.place import known
-from vibe_app.wiring import services
+from vibe_app.web.settings.keeping import (
+    FORMS,
+    Form,
+    Texts,
+    conflict_banner,
+    field_texts,
+    keep,
+    seen,
+    seen_field,
+)
 
 _DELIVERIES = {
     "none": "It stays in the workspace",
@@ -38,6 +45,7 @@ class TreesState(rx.State):
     delivery: str = "none"
     host: str = "auto"
     looks_only: bool = True
+    seen: str = ""
     shown: str = "0"
 
     @rx.event
@@ -53,27 +61,54 @@ class TreesState(rx.State):
     @acts
     async def save(self, actor: Actor, form: dict[str, Any]):
         """Keep what is in the form."""
-        copied = [line.strip() for line in words(form, "copied").splitlines() if line.strip()]
-        patch = ProjectPatch.model_validate(
-            {
-                "setup": words(form, "setup").strip() or None,
-                "copied": copied or None,
-                "delivery": self.delivery,
-                "delivery_host": self.host,
-            }
-        )
-        show_trees(self, await services().projects.change(actor, known(self.project_id), patch))
-        return rx.toast.success("Saved. It counts for the runs that begin from now on.")
+        typed = field_texts(form, "setup", "copied")
+        chosen = {"delivery": self.delivery, "delivery_host": self.host}
+        return await keep(self, actor, TREES, typed | chosen, form)
 
 
 def show_trees(state: TreesState, project: ProjectView) -> None:
     """Put a project's settings of its trees into the form."""
-    state.project_id = str(project.id)
-    state.setup = project.setup or ""
-    state.copied = "\n".join(project.copied or [])
+    state.project_id, state.seen = str(project.id), seen(TREES, project)
+    texts = _texts(project)
+    state.setup, state.copied = texts["setup"], texts["copied"]
     state.delivery, state.host = project.delivery, project.delivery_host
     state.looks_only = project.role is not ProjectRole.OWNER
     state.shown = str(int(state.shown) + 1)
+
+
+def _texts(project: ProjectView) -> Texts:
+    return {
+        "setup": project.setup or "",
+        "copied": "\n".join(project.copied or []),
+        "delivery": project.delivery,
+        "delivery_host": project.delivery_host,
+    }
+
+
+def _patch(changed: Texts) -> ProjectPatch:
+    values: dict[str, Any] = {name: text or None for name, text in changed.items()}
+    if copied := changed.get("copied"):
+        values["copied"] = [line.strip() for line in copied.splitlines() if line.strip()]
+    return ProjectPatch.model_validate(values)
+
+
+async def _kept(state: Any, actor: Actor, project: ProjectView) -> Any:
+    show_trees(await state.get_state(TreesState), project)
+    return rx.toast.success("Saved. It counts for the runs that begin from now on.")
+
+
+TREES = FORMS["trees"] = Form(
+    "trees",
+    {
+        "setup": "Set-up command",
+        "copied": "Files to copy",
+        "delivery": "What becomes of what is accepted",
+        "delivery_host": "Kind of host",
+    },
+    _texts,
+    _patch,
+    _kept,
+)
 
 
 def _request_fields() -> rx.Component:
@@ -97,6 +132,8 @@ def trees_part() -> rx.Component:
     return rx.el.form(
         for_owners(
             TreesState.looks_only,
+            conflict_banner(TREES),
+            seen_field(TreesState.seen),
             field(
                 "Set-up command",
                 rx.text_area(
