@@ -17,7 +17,7 @@ from vibe_app.web.kit.unreached import unreached
 from vibe_app.web.packets import KnownPackets
 from vibe_app.web.pages import add_pages
 from vibe_app.web.tabs import share_tabs
-from vibe_app.web.theme import STYLESHEETS
+from vibe_app.web.theme import STYLESHEETS, toaster
 from vibe_app.wiring import lifespan
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ app = rx.App(
     backend_exception_handler=_something_went_wrong,
     frontend_exception_handler=_page_broke,
     stylesheets=STYLESHEETS,
+    toaster=toaster(),
     extra_app_wraps={(4, "Unreached"): lambda _: unreached()},
     # Before everything else, so that the first connection has the key of the login beside it.
     # Reflex leaves further arguments without types, of the life's task below too.

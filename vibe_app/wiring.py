@@ -23,6 +23,7 @@ from vibe_app.board.projects.service import Projects
 from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.sessions.starting import Starts
 from vibe_app.board.spending.limits import Limits, nano
+from vibe_app.board.tasks.finding import Finding
 from vibe_app.board.tasks.service import Tasks
 from vibe_app.board.tasks.showing import Showing
 from vibe_app.board.tasks.windows import Boards
@@ -82,6 +83,7 @@ class Services:
     tasks: Tasks
     boards: Boards
     home: Home
+    finding: Finding
     starts: Starts
     sessions: Sessions
     event_log: EventLog
@@ -187,6 +189,7 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
         tasks=Tasks(database, people, showing),
         boards=Boards(database, showing),
         home=Home(database, showing),
+        finding=Finding(database),
         starts=Starts(
             database,
             model,

@@ -30,6 +30,8 @@ from vibe_app.wiring import Services
 ANYBODY = {
     "BoardState.act",  # asks for another event
     "BoardState.key",
+    "CommandState.set_opened",
+    "CommandState.step",
     "ComposerState.set_opened",
     "ChangesState.list_more",
     "ChangesState.turn",
@@ -49,6 +51,7 @@ ANYBODY = {
     "FreshState.arrive",
     "HistoryState.forget",
     "OutputState.arrive",
+    "LostState.arrive",
     "NetworkState.set_policy",
     "TreesState.set_delivery",
     "TreesState.set_host",

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import reflex as rx
 
 from vibe_app.web.board import page as board
 from vibe_app.web.files import page as files
-from vibe_app.web.home import page as projects
-from vibe_app.web.home import sign_in
+from vibe_app.web.home import lost, sign_in
+from vibe_app.web.home import page as home
 from vibe_app.web.kit.fresh import FreshState
+from vibe_app.web.layout import titled
 from vibe_app.web.settings import page as settings
-from vibe_app.web.settings.project import ON_LOAD as PROJECT_SETTINGS
-from vibe_app.web.settings.project import ROUTE, TITLE, project_settings_page
+from vibe_app.web.settings import project
 
 
 def add_pages(app: rx.App) -> None:
     """Give the app its pages."""
-    told = FreshState.arrive
-    # Signing in ends with a full page load: those two need not be told.
+
+    def inside(page: Any, route: str, title: Any, on_load: list[Any]) -> None:
+        app.add_page(page, route=route, title=titled(title), on_load=[FreshState.arrive, *on_load])
+
+    # Signing in ends with a full page load: those two need not be told which build is served.
     arrive = sign_in.SignInState.arrive
     app.add_page(sign_in.login_page, route="/login", title="Sign in · Vibe", on_load=arrive)
     app.add_page(sign_in.setup_page, route="/setup", title="Set up · Vibe", on_load=arrive)
-    app.add_page(
-        projects.projects_page, route="/", title="Projects · Vibe", on_load=[told, *projects.ON_LOAD]
-    )
-    app.add_page(
-        settings.settings_page, route="/settings", title="Settings · Vibe", on_load=[told, *settings.LOAD]
-    )
+    inside(home.projects_page, "/", "Home · Vibe", home.ON_LOAD)
+    inside(settings.settings_page, "/settings", "Settings · Vibe", settings.LOAD)
+    inside(lost.lost_page, "404", "Not found · Vibe", [lost.LostState.arrive])
     # Before the board, whose address is as specific to Reflex: it takes the first that fits.
-    app.add_page(files.files_page, route=files.ROUTE, title=files.TITLE, on_load=[told, *files.ON_LOAD])
-    app.add_page(files.files_page, route=files.TREE_ROUTE, title=files.TITLE, on_load=[told, *files.ON_LOAD])
-    app.add_page(project_settings_page, route=ROUTE, title=TITLE, on_load=[told, *PROJECT_SETTINGS])
-    app.add_page(board.board_page, route=board.ROUTE, title=board.TITLE, on_load=[told, *board.ON_LOAD])
+    inside(files.files_page, files.ROUTE, files.TITLE, files.ON_LOAD)
+    inside(files.files_page, files.TREE_ROUTE, files.TITLE, files.ON_LOAD)
+    inside(project.project_settings_page, project.ROUTE, project.TITLE, project.ON_LOAD)
+    inside(board.board_page, board.ROUTE, board.TITLE, board.ON_LOAD)

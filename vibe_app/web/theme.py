@@ -16,3 +16,13 @@ def radix_theme() -> rx.Component:
     return rx.theme(
         accent_color="iris", gray_color="slate", radius="medium", scaling="100%", panel_background="solid"
     )
+
+
+def toaster() -> rx.Component:
+    """Where toasts stand: at the lower left of the page, where no bar, drawer or composer is.
+
+    On a phone they are under the top bar (`assets/vibe.css`), as the actions are at the bottom there.
+    """
+    return rx.toast.provider(
+        position="bottom-left", close_button=True, rich_colors=True, duration=5000, visible_toasts=3
+    )

@@ -15,7 +15,8 @@ from vibe_app.web.card.model import epoch_ms
 from vibe_app.web.forms import words
 from vibe_app.web.kit.moment import ago
 from vibe_app.web.kit.parts import empty_state, field, skeleton
-from vibe_app.web.layout import RailProject, RailState, framed, show_rail, top_bar
+from vibe_app.web.layout import RailState, framed, show_rail, top_bar
+from vibe_app.web.rail import RailProject
 from vibe_app.web.settings.repository import branch_field, repository_of, token_fields
 from vibe_app.wiring import services
 

@@ -15,6 +15,7 @@ import reflex as rx
 from vibe_app.errors import Unauthenticated
 from vibe_app.origins import HOME, page_or_home
 from vibe_app.web.auth import asker
+from vibe_app.web.kit.parts import field
 from vibe_app.wiring import services
 
 _FORM = "sign-in-form"
@@ -97,57 +98,45 @@ def _field(
     hint: str = "",
     **props: Any,
 ) -> rx.Component:
-    return rx.el.label(
-        rx.text(label, size="2", weight="medium", as_="span"),
-        rx.input(
-            name=name,
-            type=kind,
-            required=True,
-            auto_complete=autocomplete,
-            size="3",
-            width="100%",
-            margin_top="4px",
-            **props,
-        ),
-        rx.text(hint, size="1", color_scheme="gray", as_="span") if hint else rx.fragment(),
-        display="block",
-        width="100%",
-    )
+    control = rx.input(name=name, type=kind, required=True, auto_complete=autocomplete, size="3", **props)
+    return field(label, control, hint)
 
 
-def _frame(title: str, lead: str, *body: rx.Component) -> rx.Component:
+def entrance(title: str, lead: str, *body: rx.Component) -> rx.Component:
+    """A page for whoever is not signed in: a mark, a heading, a sentence, and what belongs to them."""
     return rx.el.main(
-        rx.card(
-            rx.vstack(
-                rx.hstack(
-                    rx.box("⚡", aria_hidden="true", font_size="20px"),
-                    rx.text("Vibe", size="4", weight="bold"),
-                    align="center",
-                    spacing="2",
-                ),
-                rx.heading(title, size="6", as_="h1", weight="medium"),
-                rx.text(lead, size="2", color_scheme="gray", trim="both"),
-                *body,
-                spacing="4",
-                align="start",
-                width="100%",
-            ),
-            width="100%",
-            max_width="400px",
-            size="4",
+        rx.el.div(
+            rx.el.div(rx.icon("zap", size=20, aria_hidden="true"), "Vibe", class_name="v-brand"),
+            rx.el.h1(title, class_name="v-title"),
+            rx.el.p(lead, class_name="v-lead"),
+            *body,
+            class_name="v-entrance-form",
         ),
-        display="flex",
-        align_items="center",
-        justify_content="center",
-        min_height="100dvh",
-        padding="16px",
-        background="var(--gray-2)",
+        rx.el.aside(
+            rx.el.div(
+                rx.el.p("What happens here", class_name="v-entrance-head"),
+                rx.el.ol(*[_step(icon, words) for icon, words in _STEPS], class_name="v-entrance-steps"),
+            ),
+            class_name="v-entrance-aside",
+        ),
+        class_name="v-entrance",
     )
+
+
+_STEPS = (
+    ("square-pen", "Write a card: what is to be done, in your own words."),
+    ("play", "Execute it. An agent works in the project's own workspace; watch it or do not."),
+    ("file-diff", "Read what it changed, say what to do differently, accept it."),
+)
+
+
+def _step(icon: str, words: str) -> rx.Component:
+    return rx.el.li(rx.icon(icon, size=20, aria_hidden="true"), rx.el.span(words))
 
 
 def _page(title: str, lead: str, url: str, button: str, *fields: rx.Component) -> rx.Component:
     send = _SEND % {"form": json.dumps(_FORM), "url": json.dumps(url)}
-    return _frame(
+    return entrance(
         title,
         lead,
         rx.el.form(
@@ -174,11 +163,10 @@ def _page(title: str, lead: str, url: str, button: str, *fields: rx.Component) -
                     disabled=rx.cond(rx.State.is_hydrated, False, True),
                 ),
                 spacing="4",
-                width="100%",
+                align="stretch",
             ),
             id=_FORM,
             custom_attrs={"data-next": SignInState.next},
-            width="100%",
             on_submit=[SignInState.begin, rx.call_script(send, callback=SignInState.answered)],
         ),
     )
@@ -188,7 +176,7 @@ def login_page() -> rx.Component:
     """The page to sign in on."""
     return _page(
         "Sign in",
-        "Welcome back.",
+        "To the board of your team.",
         "/api/auth/login",
         "Sign in",
         _field("E-mail", "email", "email", "username", auto_focus=True),
@@ -200,7 +188,7 @@ def setup_page() -> rx.Component:
     """The page for the first account, for whoever has the link."""
     made = _page(
         "Create the first account",
-        "It administers this installation. You can invite others later.",
+        "It administers this installation. Others are invited from Settings, People, with a link.",
         "/api/auth/setup",
         "Create account",
         _field("Name", "name", "text", "name", auto_focus=True, max_length=100),
@@ -208,7 +196,7 @@ def setup_page() -> rx.Component:
         _field("Password", "password", "password", "new-password", "At least 10 characters.", min_length=10),
         rx.el.input(type="hidden", name="setup_token", value=SignInState.setup_token, read_only=True),
     )
-    linkless = _frame(
+    linkless = entrance(
         "No account yet",
         "The first account is made with the one-time link that Vibe printed when it started: it is in the "
         "terminal or the log. `vibe doctor` says it again.",

@@ -309,11 +309,7 @@ def _settings() -> rx.Component:
             aria_label="Parts of the settings",
             class_name="v-side-nav",
         ),
-        rx.cond(
-            ProjectSettingsState.loaded,
-            parts,
-            rx.el.div(skeleton(5, height=32), class_name="v-settings-part"),
-        ),
+        parts,
         class_name="v-settings",
     )
 
@@ -333,9 +329,18 @@ def project_settings_page() -> rx.Component:
         top_bar(
             rx.cond(ProjectSettingsState.name != "", ProjectSettingsState.name, "Project settings"),
             rx.cond(
-                ProjectSettingsState.missing == "", project_tabs(ProjectSettingsState.project_id, "settings")
+                ProjectSettingsState.name != "", project_tabs(ProjectSettingsState.project_id, "settings")
             ),
         ),
-        rx.cond(ProjectSettingsState.missing != "", missing, rx.el.div(_settings(), class_name="v-scroll")),
+        rx.cond(
+            ProjectSettingsState.missing != "",
+            missing,
+            rx.el.div(
+                rx.cond(
+                    ProjectSettingsState.loaded, _settings(), rx.el.div(skeleton(6, 32), class_name="v-width")
+                ),
+                class_name="v-scroll",
+            ),
+        ),
         Shortcuts.create(keys="?", up="", on_key=ProjectSettingsState.key),
     )
