@@ -145,7 +145,7 @@ async def test_no_page_breaks_its_policy(project: Project, visit: Visit, server:
     await board.drawer.get_by_role("button", name="Execute").click()
     await expect(board.terminal).to_contain_text("hello", timeout=START)
     await board.output()
-    await page.goto(f"{server.url}/settings")
+    await page.goto(f"{server.url}/settings/tokens")
     await expect(page.get_by_role("heading", name="Access tokens")).to_be_visible()
     await page.goto(server.url)
     await expect(page.get_by_role("heading", name=project.name)).to_be_visible()

@@ -128,7 +128,7 @@ async def test_a_members_tab_follows_what_the_owner_decides(project: Project, vi
 async def test_an_access_token_is_shown_once_and_ends_when_told(visit: Visit) -> None:
     board = await visit("vic")
     page = board.page
-    await page.goto(f"{board.url}/settings")
+    await page.goto(f"{board.url}/settings/tokens")
     name = f"Script {uuid4().hex[:6]}"
     await page.get_by_label("What it is for").fill(name)
     await page.get_by_role("button", name="Make token").click()
@@ -172,7 +172,7 @@ async def test_the_settings_of_a_project_fit_a_phone(project: Project, visit: Vi
 async def test_a_double_click_adds_one_person(visit: Visit) -> None:
     board = await visit("ada")
     page = board.page
-    await page.goto(f"{board.url}/settings")
+    await page.goto(f"{board.url}/settings/people")
     email = f"{uuid4().hex[:6]}@example.org"
     form = page.locator("form", has=page.get_by_role("button", name="Add person"))
     await form.get_by_label("E-mail").fill(email)

@@ -47,7 +47,7 @@ async def test_a_login_that_is_ended_in_the_settings_closes_the_other_browser(
     await other.ready()
 
     board = await visit("eve", None)
-    await board.page.goto(f"{board.url}/settings")
+    await board.page.goto(f"{board.url}/settings/logins")
     # A double click on "Sign in" is one login.
     await expect(board.page.get_by_text("Firefox")).to_have_count(1)
     row = row_of(board.page, "Firefox")
@@ -63,7 +63,7 @@ async def test_who_may_not_execute_or_create_is_told_why(
 ) -> None:
     await project.task("Not for everybody")
     admin = await visit("ada")
-    await admin.page.goto(f"{admin.url}/settings")
+    await admin.page.goto(f"{admin.url}/settings/people")
     row = row_of(admin.page, "eve@example.org")
     eve = await visit("eve", project)
     execute = eve.card("Not for everybody").get_by_role("button", name="Execute")

@@ -127,7 +127,7 @@ async def test_a_part_that_is_gone_loads_the_tab_anew_and_the_next_click_works(
     watch.refused = (404,)
     loads = _loads(page)
     version.exchange()
-    settings = page.get_by_role("link", name="Settings", exact=True)
+    settings = page.locator(".v-rail").get_by_role("link", name="Settings", exact=True)
     await settings.click()
     await expect(page.get_by_text(TOLD)).to_be_visible(timeout=30_000)
     await settings.click()

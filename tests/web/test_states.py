@@ -61,6 +61,7 @@ ANYBODY = {
     "ProjectsState.set_making",
     "RailState.arrive",
     "RailState.set_helping",
+    "SettingsState.arrive",  # asks for another event
     "SignInState.answered",
     "SignInState.arrive",
     "SignInState.begin",

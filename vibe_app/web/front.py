@@ -22,7 +22,7 @@ ANSWERED = {
 WITHOUT_PARTS = r"""
 document.addEventListener("DOMContentLoaded", function () {
   if (window.vibeDoor) return;
-  var path = location.pathname.replace(/\/(login|setup|settings|p\/.*)?\/?$/, "");
+  var path = location.pathname.replace(/\/(login|setup|settings(\/.*)?|p\/.*)?\/?$/, "");
   var words = document.createElement("p");
   words.setAttribute("role", "alert");
   words.style.cssText = "margin: 15vh auto; padding: 0 16px; max-width: 40em; font: 16px/1.5 sans-serif";

@@ -185,7 +185,7 @@ def projects_page() -> rx.Component:
         rx.icon("plus", size=16, aria_hidden="true"), "New project", on_click=ProjectsState.set_making(True)
     )
     return framed(
-        top_bar("Projects", rx.el.div(rx.cond(RailState.may_create, make), class_name="v-top-end")),
+        top_bar("Home", rx.el.div(rx.cond(RailState.may_create, make), class_name="v-top-end")),
         rx.el.div(
             rx.el.div(
                 rx.cond(

@@ -10,11 +10,10 @@ import reflex as rx
 def section(title: str, lead: str, *children: rx.Component) -> rx.Component:
     """A part of a settings page under its heading."""
     return rx.el.section(
-        rx.heading(title, size="4", as_="h2", weight="medium"),
-        rx.text(lead, size="2", color_scheme="gray", margin_bottom="12px"),
+        rx.el.h3(title, class_name="v-h3"),
+        rx.el.p(lead, class_name="v-lead"),
         *children,
-        width="100%",
-        padding_bottom="32px",
+        class_name="v-section",
     )
 
 

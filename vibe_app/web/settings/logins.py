@@ -12,7 +12,6 @@ from vibe_app.web.auth import acts
 from vibe_app.web.card.model import epoch_ms
 from vibe_app.web.kit.moment import ago
 from vibe_app.web.kit.parts import ask
-from vibe_app.web.kit.sections import section
 from vibe_app.web.place import known
 from vibe_app.wiring import services
 
@@ -104,9 +103,8 @@ def _login(row: LoginRow) -> rx.Component:
 
 def logins() -> rx.Component:
     """The section of the settings page."""
-    return section(
-        "Logins",
-        "Where you are signed in. End what you do not know, and change your password then.",
+    return rx.fragment(
+        rx.el.p("End what you do not know, and change your password then.", class_name="v-lead"),
         rx.cond(
             LoginsState.loaded,
             rx.vstack(rx.foreach(LoginsState.rows, _login), spacing="0", width="100%"),

@@ -9,6 +9,7 @@ import reflex as rx
 from vibe_app.accounts.roles import Actor
 from vibe_app.web.auth import acts
 from vibe_app.web.kit.sections import labelled, row_of, section
+from vibe_app.web.kit.side import side_page
 from vibe_app.web.layout import RailState, framed, top_bar
 from vibe_app.web.settings.logins import LoginsState, logins
 from vibe_app.web.settings.people import UsersState, people
@@ -51,14 +52,27 @@ class ProfileState(rx.State):
         ]
 
 
-LOAD = [
-    RailState.arrive,
-    ProfileState.load,
-    LoginsState.load,
-    TokensState.load,
-    UsersState.load,
-    RailState.watch,
-]
+class SettingsState(rx.State):
+    """Which part is shown."""
+
+    part: str = "profile"
+
+    @rx.event
+    def arrive(self):
+        """Note which part the address names, and read it."""
+        named = self.router.url.path.strip("/").split("/")[1:2]
+        self.part = named[0] if named and named[0] in _LOADS else "profile"
+        return _LOADS[self.part]
+
+
+_LOADS: dict[str, Any] = {
+    "profile": None,
+    "logins": LoginsState.load,
+    "tokens": TokensState.load,
+    "people": UsersState.load,
+}
+ROUTE = "/settings/[[...splat]]"
+ON_LOAD = [RailState.arrive, ProfileState.load, SettingsState.arrive, RailState.watch]
 
 
 def _profile() -> rx.Component:
@@ -127,18 +141,30 @@ def _password() -> rx.Component:
 
 
 def settings_page() -> rx.Component:
-    """The page at `/settings`."""
+    """The page at `/settings` and below."""
+    mine = {
+        "profile": ("Profile", "How others see you here, and your password.", _profile_part()),
+        "logins": ("Logins", "Where you are signed in, and since when.", logins()),
+        "tokens": ("Access tokens", "For scripts that use the REST API in your name.", tokens()),
+    }
+    lead = (
+        "Everyone with an account here, and what each may do; an admin may do everything. "
+        "A project's members are chosen in the project."
+    )
+    all_parts = mine | {"people": ("People", lead, people())}
+    label = "Parts of the settings"
     return framed(
         top_bar("Settings"),
         rx.el.div(
-            rx.el.div(
-                _profile(),
-                _password(),
-                logins(),
-                tokens(),
-                rx.cond(ProfileState.admin, people()),
-                class_name="v-width v-narrow",
+            rx.cond(
+                ProfileState.admin,
+                side_page(label, "/settings", all_parts, SettingsState.part),
+                side_page(label, "/settings", mine, SettingsState.part),
             ),
             class_name="v-scroll",
         ),
     )
+
+
+def _profile_part() -> rx.Component:
+    return rx.fragment(_profile(), _password())

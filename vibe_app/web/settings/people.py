@@ -11,7 +11,7 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.service import UserView
 from vibe_app.web.auth import acts
 from vibe_app.web.kit.parts import ask, choice
-from vibe_app.web.kit.sections import labelled, row_of, section
+from vibe_app.web.kit.sections import labelled, row_of
 from vibe_app.web.place import known
 from vibe_app.wiring import services
 
@@ -144,10 +144,7 @@ def _user(row: UserRow) -> rx.Component:
 
 def people() -> rx.Component:
     """The section of the settings page."""
-    return section(
-        "People",
-        "Everyone with an account here, and what each may do; an admin may do everything. "
-        "A project's members are chosen in the project.",
+    return rx.fragment(
         rx.vstack(rx.foreach(UsersState.rows, _user), spacing="0", width="100%"),
         rx.el.form(
             row_of(

@@ -16,6 +16,7 @@ from vibe_app.web.board.remote_line import RemoteState, show_remote
 from vibe_app.web.kit.frame import Shortcuts
 from vibe_app.web.kit.parts import empty_state, field, skeleton
 from vibe_app.web.kit.sections import for_owners
+from vibe_app.web.kit.side import side_page
 from vibe_app.web.layout import RailState, framed, top_bar
 from vibe_app.web.place import known, place_of
 from vibe_app.web.settings.keeping import (
@@ -277,41 +278,10 @@ _PARTS = {
 }
 
 
-def _link(part: str, words: str) -> rx.Component:
-    below = "" if part == "general" else f"/{part}"
-    return rx.link(
-        words,
-        href=f"/p/{ProjectSettingsState.project_id}/settings{below}",
-        class_name="v-side-link",
-        custom_attrs={"aria-current": rx.cond(ProjectSettingsState.part == part, "page", "false")},
-    )
-
-
-def _part(title: str, lead: str, part: rx.Component) -> rx.Component:
-    return rx.el.section(
-        rx.el.h2(title, class_name="v-h2"),
-        rx.el.p(lead, class_name="v-lead"),
-        part,
-        class_name="v-settings-part",
-    )
-
-
 def _settings() -> rx.Component:
-    shown = {name: _part(title, lead, part()) for name, (title, lead, part) in _PARTS.items()}
-    parts: Any = rx.match(ProjectSettingsState.part, *shown.items(), shown["general"])
-    return rx.el.div(
-        rx.el.nav(
-            *[
-                link if name != "delete" else rx.cond(ProjectSettingsState.manages, link)
-                for name, (title, _, _) in _PARTS.items()
-                for link in [_link(name, title)]
-            ],
-            aria_label="Parts of the settings",
-            class_name="v-side-nav",
-        ),
-        parts,
-        class_name="v-settings",
-    )
+    parts = {name: (title, lead, part()) for name, (title, lead, part) in _PARTS.items()}
+    base = f"/p/{ProjectSettingsState.project_id}/settings"
+    return side_page("Parts of the settings", base, parts, ProjectSettingsState.part)
 
 
 TITLE = rx.cond(

@@ -13,7 +13,7 @@ from vibe_app.accounts.tokens import TokenView
 from vibe_app.errors import InvalidRequest
 from vibe_app.web.auth import acts
 from vibe_app.web.kit.parts import ask, choice
-from vibe_app.web.kit.sections import labelled, row_of, section
+from vibe_app.web.kit.sections import labelled, row_of
 from vibe_app.web.place import known
 from vibe_app.wire import iso, whole
 from vibe_app.wiring import services
@@ -146,9 +146,13 @@ def _token(row: TokenRow) -> rx.Component:
 
 def tokens() -> rx.Component:
     """The section of the settings page."""
-    return section(
-        "Access tokens",
-        "For scripts that use the REST API in your name. See /api/docs.",
+    return rx.fragment(
+        rx.el.p(
+            "What they can ask for is described at ",
+            rx.el.a("/api/docs", href="/api/docs", class_name="v-link"),
+            ".",
+            class_name="v-lead",
+        ),
         rx.cond(
             TokensState.fresh != "",
             rx.callout.root(
