@@ -198,7 +198,7 @@ async def test_a_form_of_the_settings_is_not_saved_over_what_somebody_else_wrote
     await expect(part.get_by_label("Description")).to_have_value("Mine")
     await both.get_by_role("button", name="Keep mine").click()
     await expect(both).to_have_count(0)
-    await expect(part.get_by_label("Sessions that may run at once")).to_have_value("3")
+    await expect(part.get_by_label("Runs at once")).to_have_value("3")
     kept = await project.api("GET", project.path)
     assert (kept["description"], kept["session_limit"]) == ("Mine", 3)
 

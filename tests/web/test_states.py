@@ -392,7 +392,13 @@ async def test_settings_of_a_project_that_somebody_left_alone_are_not_written_ba
         await owner_of(parts, tokens), project.id, ProjectPatch(name="Theirs", description="Theirs too")
     )
     seen = owner.var("ProjectSettingsState", "seen")
-    form = {"name": project.name, "description": project.description, "limit": "7", "seen": seen}
+    form = {
+        "name": project.name,
+        "description": project.description,
+        "card_key": "SAM",
+        "limit": "7",
+        "seen": seen,
+    }
     await owner.call("ProjectSettingsState.save", form=form)
     kept = await parts.projects.read(await owner_of(parts, tokens), project.id)
     assert (kept.name, kept.description, kept.session_limit) == ("Theirs", "Theirs too", 7)
@@ -580,7 +586,13 @@ async def test_numbers_of_thousands_of_digits_are_refused_in_words(
     someone.path = f"/p/{project.id}/settings"
     await someone.call("ProjectSettingsState.arrive")
     seen = someone.var("ProjectSettingsState", "seen")
-    form = {"name": project.name, "description": project.description, "limit": "9" * 5000, "seen": seen}
+    form = {
+        "name": project.name,
+        "description": project.description,
+        "card_key": "SAM",
+        "limit": "9" * 5000,
+        "seen": seen,
+    }
     await someone.call("ProjectSettingsState.save", form=form)
     toasts = [json.dumps(payload) for name, payload in someone.events if "toast" in json.dumps(payload)]
     assert len(toasts) == 2

@@ -8,7 +8,8 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.web.auth import acts
-from vibe_app.web.kit.sections import labelled, row_of, section
+from vibe_app.web.kit.parts import field
+from vibe_app.web.kit.sections import section
 from vibe_app.web.kit.side import side_page
 from vibe_app.web.layout import RailState, framed, top_bar
 from vibe_app.web.settings.logins import LoginsState, logins
@@ -76,27 +77,29 @@ ON_LOAD = [RailState.arrive, ProfileState.load, SettingsState.arrive, RailState.
 
 
 def _profile() -> rx.Component:
-    return section(
-        "Profile",
-        "How others see you here.",
-        rx.el.form(
-            row_of(
-                labelled(
-                    "Name",
-                    rx.input(
-                        name="name",
-                        default_value=ProfileState.name,
-                        key=ProfileState.name,
-                        max_length=100,
-                        required=True,
-                        auto_complete="name",
-                    ),
+    return rx.el.form(
+        rx.el.div(
+            field(
+                "Name",
+                rx.input(
+                    name="name",
+                    default_value=ProfileState.name,
+                    key=ProfileState.name,
+                    max_length=100,
+                    required=True,
+                    auto_complete="name",
                 ),
-                labelled("E-mail", rx.input(value=ProfileState.email, read_only=True)),
-                rx.button("Save name", type="submit", variant="soft"),
             ),
-            on_submit=ProfileState.save_name,
+            field(
+                "E-mail",
+                rx.input(value=ProfileState.email, read_only=True),
+                "You sign in with it. It stays as it is.",
+            ),
+            rx.button("Save name", type="submit"),
+            class_name="v-fields",
         ),
+        on_submit=ProfileState.save_name,
+        class_name="v-section",
     )
 
 
@@ -114,26 +117,27 @@ def _password() -> rx.Component:
                 auto_complete="username",
                 display="none",
             ),
-            row_of(
-                labelled(
+            rx.el.div(
+                field(
                     "Current password",
                     rx.input(
                         name="current", type="password", required=True, auto_complete="current-password"
                     ),
                 ),
-                labelled(
+                field(
                     "New password",
                     rx.input(
                         name="new",
                         type="password",
-                        placeholder="At least 10 characters",
                         required=True,
                         min_length=10,
                         auto_complete="new-password",
                     ),
+                    "At least 10 characters.",
                 ),
                 rx.checkbox("Keep my access tokens", name="keep"),
-                rx.button("Change password", type="submit", variant="soft"),
+                rx.button("Change password", type="submit"),
+                class_name="v-fields",
             ),
             on_submit=ProfileState.save_password,
         ),

@@ -130,7 +130,7 @@ def _user(row: UserRow) -> rx.Component:
                 "The person can no longer sign in. Projects, tasks and sessions stay.",
                 "Delete account",
                 UsersState.remove(row.id),
-                trigger=rx.button("Delete", variant="soft", color_scheme="red", size="2"),
+                trigger=rx.button("Delete", variant="soft", color_scheme="gray", size="2"),
             ),
         ),
         align="center",

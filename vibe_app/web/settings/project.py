@@ -59,6 +59,7 @@ class ProjectSettingsState(rx.State):
     name: str = ""
     description: str = ""
     limit: str = "1"
+    key_of_cards: str = ""
     manages: bool = False
     looks_only: bool = True
     typed_name: str = ""
@@ -125,7 +126,9 @@ class ProjectSettingsState(rx.State):
     @acts
     async def save(self, actor: Actor, form: dict[str, Any]):
         """Keep name, description and limit."""
-        return await keep(self, actor, GENERAL, field_texts(form, "name", "description", "limit"), form)
+        return await keep(
+            self, actor, GENERAL, field_texts(form, "name", "description", "card_key", "limit"), form
+        )
 
     @acts
     async def delete(self, actor: Actor):
@@ -159,6 +162,7 @@ def show_general(state: ProjectSettingsState, project: ProjectView) -> None:
     """Put a project's name, description and limit into the form."""
     texts = _texts(project)
     state.name, state.description, state.limit = texts["name"], texts["description"], texts["limit"]
+    state.key_of_cards = texts["card_key"]
     state.manages = project.role is ProjectRole.OWNER
     state.looks_only, state.seen = not state.manages, seen(GENERAL, project)
     state.shown = str(int(state.shown) + 1)
@@ -168,12 +172,15 @@ def _texts(project: ProjectView) -> Texts:
     return {
         "name": project.name,
         "description": project.description.replace("\r\n", "\n").strip(),
+        "card_key": project.key,
         "limit": str(project.session_limit),
     }
 
 
 def _patch(changed: Texts) -> ProjectPatch:
     values: dict[str, Any] = {name: changed[name] for name in ("name", "description") if name in changed}
+    if "card_key" in changed:
+        values["key"] = changed["card_key"]
     if (limit := changed.get("limit")) is not None:
         if not (limit.isascii() and limit.isdecimal()):
             raise InvalidRequest("The limit of running sessions must be a whole number.")
@@ -188,7 +195,7 @@ async def _kept(state: Any, actor: Actor, project: ProjectView) -> Any:
 
 GENERAL = FORMS["general"] = Form(
     "general",
-    {"name": "Name", "description": "Description", "limit": "Sessions that may run at once"},
+    {"name": "Name", "description": "Description", "card_key": "Key", "limit": "Runs at once"},
     _texts,
     _patch,
     _kept,
@@ -210,7 +217,18 @@ def _general() -> rx.Component:
                 rx.text_area(name="description", default_value=ProjectSettingsState.description, rows="3"),
             ),
             field(
-                "Sessions that may run at once",
+                "Key",
+                rx.input(
+                    name="card_key",
+                    default_value=ProjectSettingsState.key_of_cards,
+                    max_length=5,
+                    required=True,
+                    auto_complete="off",
+                ),
+                f"What the names of its cards begin with, as in {ProjectSettingsState.key_of_cards}-14.",
+            ),
+            field(
+                "Runs at once",
                 rx.input(
                     name="limit",
                     type="number",
@@ -219,7 +237,7 @@ def _general() -> rx.Component:
                     default_value=ProjectSettingsState.limit,
                     required=True,
                 ),
-                "Each card has its files to itself, so they do not get into each other's way.",
+                "How many cards the agent works on at the same time. Each has its files to itself.",
             ),
             rx.button("Save", type="submit"),
         ),
@@ -231,7 +249,7 @@ def _general() -> rx.Component:
 def _end() -> rx.Component:
     return rx.el.div(
         rx.el.p(
-            "Deleting the project deletes its tasks, its sessions with their output, and its workspace "
+            "Deleting the project deletes its cards, their runs with all output, and its workspace "
             "with every file in it. A run that is under way has to be stopped before. It cannot be undone."
         ),
         rx.el.p("What was pushed to a repository elsewhere stays there.", class_name="v-quiet"),

@@ -134,7 +134,7 @@ def _token(row: TokenRow) -> rx.Component:
             "Programs that use it can no longer reach this board. It cannot be brought back.",
             "End token",
             TokensState.remove(row.id),
-            trigger=rx.button("End", variant="soft", color_scheme="red", size="2"),
+            trigger=rx.button("End", variant="soft", color_scheme="gray", size="2"),
         ),
         align="center",
         gap="12px",
