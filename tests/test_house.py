@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +22,13 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(GITHUB.rglob("*.md")),
 ]
+
+WEB = ROOT / "vibe_app" / "web"
+SCRIPTS = sorted([*WEB.rglob("*.js"), *WEB.rglob("*.jsx"), *(ROOT / "assets").glob("*.js")])
+LEAVING = ROOT / "tools" / "js" / "leaving.txt"
+PRODUCT = re.compile(r"\b(task|card|session|project|board|workspace|agent|repository)s?\b", re.IGNORECASE)
+"""What only the product has a word for; a name such as `sessionId` is a prop's."""
+SHOWS = re.compile(r"=>|\b(const|function|await|return)\b|\b(document|window)\.")
 
 
 def read(path: Path) -> Any:
@@ -121,3 +131,49 @@ def test_the_version_is_a_number_and_the_changelog_has_room_for_the_next():
     assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
     assert "\n## [Unreleased]\n" in (ROOT / "CHANGELOG.md").read_text()
     assert project["license"] in (ROOT / "LICENSE").read_text()
+
+
+def leaving() -> set[str]:
+    """Return the names of the scripts that are on their way out of the product."""
+    return set(LEAVING.read_text().split()) if LEAVING.exists() else set()
+
+
+def faults(script: Path) -> Iterator[str]:
+    """Say in what a script is more than a thin wrapper of a library."""
+    text = script.read_text()
+    first = text.partition("\n")[0]
+    packages = re.findall(r"""from "((?:@[\w.-]+/)?[\w.-]+)""", text)
+    if len(text.splitlines()) > 120:
+        yield "longer than 120 lines"
+    if not first.startswith("// ") or not any(each in first for each in [*packages, "No library"]):
+        yield "its first line does not name its library"
+    if words := set(PRODUCT.findall(text)):
+        yield f"product words: {sorted(words)}"
+    if "/api/" in text or ("fetch(" in text and not script.name.startswith("upload")):
+        yield "asks the server"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_javascript_wraps_libraries_and_knows_nothing_of_the_product(script: Path):
+    assert script.name in leaving() or list(faults(script)) == []
+
+
+def test_there_is_little_javascript():
+    assert leaving() <= {script.name for script in SCRIPTS}
+    kept = [script for script in SCRIPTS if script.name not in leaving()]
+    assert sum(len(script.read_text().splitlines()) for script in kept) <= 450
+
+
+def test_no_program_in_javascript_hides_in_a_text_of_the_pages():
+    for path in WEB.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        said = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in said:
+                assert node.value.count("\n") < 2 or not SHOWS.search(node.value), f"{path}:{node.lineno}"
+
+
+def test_what_checks_the_scripts_knows_the_libraries_that_they_wrap():
+    locked = json.loads((ROOT / "reflex.lock" / "package.json").read_text())["dependencies"]
+    checked = json.loads((ROOT / "tools" / "js" / "package.json").read_text())["dependencies"]
+    assert checked.items() <= locked.items()

@@ -25,6 +25,7 @@ CHECKS = {
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "."],
         ["lint-imports"],
+        ["python", "tools/javascript.py"],
     ],
     "types": [["basedpyright"]],
 }
@@ -58,7 +59,7 @@ APART = {
         "tests/e2e/test_loss.py",
         "tests/e2e/test_drafts.py",
     ],
-    "browser": ["tests/e2e", "tests/web/test_components_browser.py"],
+    "browser": ["tests/e2e", "tests/web/test_components_browser.py", "tests/web/test_parts_browser.py"],
     # Part of `make test`, after the others: each test of these has OpenCode work without a pause.
     "wall": ["tests/wall"],
 }

@@ -11,9 +11,9 @@ from vibe_app.api.headers import SafeHeaders
 from vibe_app.log import Seldom
 from vibe_app.web.auth import OneReader
 from vibe_app.web.bounds import bound_socket
-from vibe_app.web.front import WITHOUT_PARTS, door
+from vibe_app.web.front import door, without_parts
 from vibe_app.web.handshake import guard_socket
-from vibe_app.web.kit.unreached import unreached
+from vibe_app.web.kit.connection import connection_notice
 from vibe_app.web.packets import KnownPackets
 from vibe_app.web.pages import add_pages
 from vibe_app.web.tabs import share_tabs
@@ -55,10 +55,11 @@ app = rx.App(
     frontend_exception_handler=_page_broke,
     stylesheets=STYLESHEETS,
     toaster=toaster(),
-    extra_app_wraps={(4, "Unreached"): lambda _: unreached()},
+    # In the place of Reflex's own, which shows the address of a socket.
+    extra_app_wraps={(5, "Overlay"): lambda _: connection_notice()},
     # Before everything else, so that the first connection has the key of the login beside it.
     # Reflex leaves further arguments without types, of the life's task below too.
-    head_components=[door(), rx.el.script(WITHOUT_PARTS)],  # pyright: ignore[reportUnknownMemberType]
+    head_components=[door(), without_parts()],  # pyright: ignore[reportUnknownMemberType]
 )
 guard_socket(app)
 bound_socket(app)

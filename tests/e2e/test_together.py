@@ -52,7 +52,7 @@ async ({name, payload, path}) => {
 """
 
 
-BOARD = "components___board____board_state"
+BOARD = "board___columns____board_state"
 
 
 async def tell(

@@ -8,23 +8,37 @@ and rendering are not its business.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 from reflex.utils.format import json_dumps
 
+from tests.chromium import find
 from tests.waiting import eventually
 from vibe_app.accounts.roles import ProjectRole
 from vibe_app.accounts.service import Grant
 from vibe_app.board.projects.schemas import NewProject, ProjectView
+from vibe_app.cli import npm, tools
+from vibe_app.frontend import BUILD_ENVIRONMENT, serving_environment
+from vibe_app.settings import load_settings
 from vibe_app.vibe_app import app
 from vibe_app.web.auth import LOGIN_COOKIE
 from vibe_app.web.handshake import KEY_HEADER
 from vibe_app.wiring import Services
 
+GALLERY = Path(__file__).parent / "gallery"
+ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"
 ROLES = ("owner", "editor", "viewer", "stranger")
 
@@ -180,3 +194,82 @@ async def tab(processor: dict[str, Tab], logins: dict[str, Grant]) -> AsyncItera
     yield open_tab
     for made in processor.values():
         await made.disconnect()
+
+
+@pytest.fixture(scope="session")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the running gallery."""
+    settings = load_settings()
+    bun = tools.stamped(settings, tools.BUN) or tools.install(settings, tools.BUN)
+    root = tmp_path_factory.mktemp("gallery") / "app"
+    shutil.copytree(GALLERY, root)
+    shutil.copytree(ROOT / "assets", root / "assets", ignore=shutil.ignore_patterns("external"))
+    environment = {
+        **os.environ,
+        **BUILD_ENVIRONMENT,
+        "PYTHONPATH": str(ROOT),
+        "REFLEX_BUN_PATH": bun,
+        "REFLEX_DIR": str(root / "reflex"),
+        "NPM_CONFIG_REGISTRY": npm.registry(ROOT),
+        "PATH": npm.node_path(),
+    }
+    build = [sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"]
+    done = subprocess.run(build, cwd=root, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    serve = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--port", str(port)]
+    environment |= {**serving_environment(root), "REFLEX_WEB_WORKDIR": str(root / ".web")}
+    with subprocess.Popen([*serve, "gallery.gallery:app"], cwd=root, env=environment) as server:
+        try:
+            wait_for_port(port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+
+
+def wait_for_port(port: int) -> None:
+    """Return once something listens there."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, "the gallery does not listen"
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=find(), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(gallery: str, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens a page of the gallery, in a browser in India; errors of its scripts fail the test.
+
+    With `at`, its clock says that moment (in epoch milliseconds) and goes on when it is told to.
+    """
+    errors: list[str] = []
+    context = browser.new_context(viewport={"width": 1440, "height": 860}, timezone_id="Asia/Kolkata")
+
+    def opened(path: str, at: int = 0) -> Page:
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        if at:
+            page.clock.install(time=at)
+            page.clock.pause_at(at)
+        page.goto(gallery + path)
+        return page
+
+    yield opened
+    context.close()
+    assert errors == []

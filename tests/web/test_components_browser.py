@@ -2,100 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.chromium import find
-from vibe_app.cli import npm, tools
-from vibe_app.frontend import BUILD_ENVIRONMENT, serving_environment
-from vibe_app.settings import load_settings
-
-GALLERY = Path(__file__).parent / "gallery"
-ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the running gallery."""
-    settings = load_settings()
-    bun = tools.stamped(settings, tools.BUN) or tools.install(settings, tools.BUN)
-    root = tmp_path_factory.mktemp("gallery") / "app"
-    shutil.copytree(GALLERY, root)
-    shutil.copytree(ROOT / "assets", root / "assets", ignore=shutil.ignore_patterns("external"))
-    environment = {
-        **os.environ,
-        **BUILD_ENVIRONMENT,
-        "PYTHONPATH": str(ROOT),
-        "REFLEX_BUN_PATH": bun,
-        "REFLEX_DIR": str(root / "reflex"),
-        "NPM_CONFIG_REGISTRY": npm.registry(ROOT),
-        "PATH": npm.node_path(),
-    }
-    build = [sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"]
-    done = subprocess.run(build, cwd=root, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    serve = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--port", str(port)]
-    environment |= {**serving_environment(root), "REFLEX_WEB_WORKDIR": str(root / ".web")}
-    with subprocess.Popen([*serve, "gallery.gallery:app"], cwd=root, env=environment) as server:
-        try:
-            wait_for_port(port)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-
-
-def wait_for_port(port: int) -> None:
-    """Return once something listens there."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            assert time.monotonic() < deadline, "the gallery does not listen"
-            time.sleep(0.1)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=find(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def visit(gallery: str, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens a page of the gallery; errors of its scripts fail the test."""
-    errors: list[str] = []
-    context = browser.new_context(viewport={"width": 1440, "height": 860})
-
-    def opened(path: str) -> Page:
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(gallery + path)
-        return page
-
-    yield opened
-    context.close()
-    assert errors == []
 
 
 def run_stream(page: Page, session: str, rate: int, total: int) -> None:

@@ -49,6 +49,7 @@ ANYBODY = {
     "FilesState.key",
     "FilesState.look_at",
     "FreshState.arrive",
+    "FreshState.loaded",
     "HistoryState.forget",
     "OutputState.arrive",
     "LostState.arrive",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import reflex as rx
 
@@ -19,23 +20,24 @@ ANSWERED = {
 }
 """What a person is told of an answer without a sentence of the board's own, by its status."""
 
-WITHOUT_PARTS = r"""
-document.addEventListener("DOMContentLoaded", function () {
-  if (window.vibeDoor) return;
-  var path = location.pathname.replace(/\/(login|setup|settings(\/.*)?|p\/.*)?\/?$/, "");
-  var words = document.createElement("p");
-  words.setAttribute("role", "alert");
-  words.style.cssText = "margin: 15vh auto; padding: 0 16px; max-width: 40em; font: 16px/1.5 sans-serif";
-  words.textContent = path
-    ? "Vibe does not run under a path (" + path + "/). Give it a host name or a port of its own."
-    : "The parts of this page do not come. Load it again; if they still do not, what stands in front of " +
-      "Vibe does not pass them on.";
-  document.body.replaceChildren(words);
-});
-"""
-"""Shown in the place of the page when the first of its parts, `/door.js`, did not come, as below a path of
-another site, where it is that site's. It stands in the page itself, since nothing else would come either; the
-policy of the pages allows it by its hash (`vibe_app/api/headers.py`)."""
+_PAGES = "login|setup|settings(/.*)?|p/.*"
+_BELOW = "Vibe does not run under a path ({path}/). Give it a host name or a port of its own."
+_MISSING = (
+    "The parts of this page do not come. Load it again; if they still do not, what stands in front of "
+    "Vibe does not pass them on."
+)
+
+
+def without_parts() -> rx.Component:
+    """What takes the place of the page when the first of its parts, `/door.js`, did not come.
+
+    So it is below a path of another site, where that address is the site's own. It stands in the page
+    itself, since nothing else would come either; the policy of the pages allows it by its hash
+    (`vibe_app/api/headers.py`).
+    """
+    text = (Path(__file__).parent / "kit" / "without_parts.js").read_text()
+    words = {"data-pages": _PAGES, "data-below": _BELOW, "data-missing": _MISSING}
+    return rx.el.script(text, custom_attrs=words)
 
 
 def door() -> rx.Component:

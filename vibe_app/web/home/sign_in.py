@@ -7,7 +7,6 @@ through a State. A full page load follows, so that the new socket's handshake ca
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 import reflex as rx
@@ -15,39 +14,32 @@ import reflex as rx
 from vibe_app.errors import Unauthenticated
 from vibe_app.origins import HOME, page_or_home
 from vibe_app.web.auth import asker
+from vibe_app.web.kit.hooks import js
 from vibe_app.web.kit.parts import field
 from vibe_app.wiring import services
 
 _FORM = "sign-in-form"
 
-# Sends the form as JSON and answers with the sentence to show, or nothing while the browser goes on.
-_SEND = """
-(async () => {
-  const form = document.getElementById(%(form)s);
-  if (form.dataset.sent) return null; // the second half of a double click
-  form.dataset.sent = "yes";
-  const refused = (sentence) => {
-    delete form.dataset.sent;
-    return sentence;
-  };
-  const body = Object.fromEntries(new FormData(form));
-  let answer;
-  try {
-    answer = await fetch(%(url)s, {
-      method: "POST",
-      headers: {"Content-Type": "application/json"},
-      body: JSON.stringify(body),
-    });
-  } catch {
-    return refused("The server cannot be reached. Check the connection and try again.");
-  }
-  const said = await window.vibeDoor.read(answer);
-  if (said.error) return refused(said.error);
-  window.vibeDoor.keep(said.body.key);
-  location.assign(form.dataset.next);
-  return null;
-})()
-"""
+_AWAY = "The server cannot be reached. Check the connection and try again."
+
+
+def _send(url: str) -> rx.Var[Any]:
+    """Return what sends the form as JSON; it answers with the reason of a refusal, or nothing and goes on."""
+    form = js("document.getElementById($form)", form=_FORM)
+    body = js("JSON.stringify(Object.fromEntries(new FormData($form)))", form=form)
+    ask = js(
+        "fetch($url, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: $body})",
+        url=url,
+        body=body,
+    )
+    answer = js("$ask.then(window.vibeDoor.read, () => ({error: $away}))", ask=ask, away=_AWAY)
+    enter = js("(window.vibeDoor.keep(said.body.key), location.assign($form.dataset.next))", form=form)
+    told = js("(delete $form.dataset.sent, said.error)", form=form)
+    sent = js(
+        "$answer.then((said) => said.error ? $told : void $enter)", answer=answer, told=told, enter=enter
+    )
+    # The second half of a double click finds it sent.
+    return js("(() => $form.dataset.sent ? null : ($form.dataset.sent = 'yes', $sent))", form=form, sent=sent)
 
 
 class SignInState(rx.State):
@@ -135,7 +127,6 @@ def _step(icon: str, words: str) -> rx.Component:
 
 
 def _page(title: str, lead: str, url: str, button: str, *fields: rx.Component) -> rx.Component:
-    send = _SEND % {"form": json.dumps(_FORM), "url": json.dumps(url)}
     return entrance(
         title,
         lead,
@@ -167,7 +158,7 @@ def _page(title: str, lead: str, url: str, button: str, *fields: rx.Component) -
             ),
             id=_FORM,
             custom_attrs={"data-next": SignInState.next},
-            on_submit=[SignInState.begin, rx.call_script(send, callback=SignInState.answered)],
+            on_submit=[SignInState.begin, rx.call_function(_send(url), callback=SignInState.answered)],
         ),
     )
 

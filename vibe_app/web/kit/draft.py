@@ -10,20 +10,16 @@ import json
 from typing import Any
 
 import reflex as rx
-from reflex.utils.imports import ImportVar
-from reflex.vars import FunctionStringVar, VarData
 
-from vibe_app.web.kit.sources import source
+from vibe_app.web.kit.hooks import js
 
-_SOURCE = source("draft.jsx")
+_PREFIX = "vibe.draft."
+BACK = "What you had typed is back. Cancel discards it."
 
 
-class Draft(rx.Component):
-    """Keeps what is typed into the form inside; a press on a `reset` button forgets it."""
-
-    library = _SOURCE.importable_path
-    tag = "Draft"
-    name: rx.Var[str]
+def kept_as(name: Any) -> Any:
+    """Return under which name the browser keeps what is typed into `name`."""
+    return js("($prefix + $name)", str, prefix=_PREFIX, name=name)
 
 
 def draft(name: Any, form: rx.Component) -> rx.Component:
@@ -31,19 +27,36 @@ def draft(name: Any, form: rx.Component) -> rx.Component:
 
     Args:
         name: Tells it from other forms of the tab.
-        form: The form; the default of each of its fields is `typed`.
+        form: The form; the default of each of its fields is `typed`. A press on its `reset` button forgets.
     """
-    return Draft.create(form, name=name)
+    return _draft(form, key_of=kept_as(name))
+
+
+@rx.memo
+def _draft(children: rx.Var[rx.Component], key_of: rx.Var[str]) -> rx.Component:
+    back: Any = js(
+        "back", bool, ("const [back] = useState(() => !!readSessionStorageValue({key: $key}));",), key=key_of
+    )
+    form = "Object.fromEntries(new FormData(on.currentTarget.querySelector('form')))"
+    keep = js(f"((on) => sessionStorage.setItem($key, JSON.stringify({form})))", key=key_of)
+    return rx.el.div(
+        rx.cond(back, rx.el.p(BACK, role="status", class_name="v-hint v-draft")),
+        children,
+        custom_attrs={
+            "data-draft": "",
+            "onChange": keep,
+            "onReset": js("(() => sessionStorage.removeItem($key))", key=key_of),
+        },
+    )
 
 
 def typed(name: Any, field: str, otherwise: Any) -> rx.Var[str]:
     """Return what was typed into a field of the form `name`, or `otherwise`."""
-    imports = {_SOURCE.importable_path: [ImportVar(tag="typed")]}
-    read = FunctionStringVar.create("typed", _var_data=VarData(imports=imports))
-    return read.call(name, field, otherwise).to(str)
+    kept = "readSessionStorageValue({key: $key})"
+    return js(f"({kept}?.[$field] ?? $otherwise)", str, key=kept_as(name), field=field, otherwise=otherwise)
 
 
 def forget(name: str) -> Any:
     """Return the event with which what was typed into a form goes, once it was sent."""
     # Reflex's own event for this has the whole page loaded anew.
-    return rx.call_script(f"window.sessionStorage.removeItem({json.dumps('vibe.draft.' + name)})")
+    return rx.call_script(f"sessionStorage.removeItem({json.dumps(_PREFIX + name)})")

@@ -6,29 +6,109 @@ from typing import Any
 
 import reflex as rx
 
-from vibe_app.web.kit.sources import source
+from vibe_app.web.kit.draft import kept_as
+from vibe_app.web.kit.hooks import event, js
 
-_SOURCE = source("inplace.jsx")
-
-
-def _saved(text: rx.Var[str], version: rx.Var[int]) -> list[rx.Var[Any]]:
-    return [text, version]
+EMPTY = "It cannot be empty, so the old one is back."
 
 
-class InPlace(rx.Component):
-    """Calls `on_save(text, version)` when it is left changed; `version` is that of the first key.
+class InPlace:
+    """A field that shows a text, and from the first key on nothing but what is typed into it."""
 
-    A change of `settled` lets go of what was typed and shows `value` again.
-    """
+    @staticmethod
+    def create(
+        *,
+        name: Any,
+        value: Any,
+        version: Any,
+        settled: Any,
+        label: Any,
+        max_length: int,
+        disabled: Any,
+        on_save: Any,
+        empty: str = EMPTY,
+        key: Any = "",
+    ) -> rx.Component:
+        """Edit a text: Enter and leaving the field save it, Escape brings the old one back.
 
-    library = _SOURCE.importable_path
-    tag = "InPlace"
-    name: rx.Var[str]
-    """Under which the browser keeps what is typed."""
-    value: rx.Var[str]
-    version: rx.Var[int]
-    settled: rx.Var[int]
-    label: rx.Var[str]
-    max_length: rx.Var[int]
-    disabled: rx.Var[bool]
-    on_save: rx.EventHandler[_saved]
+        Args:
+            name: Under which the browser keeps what is typed, also over a reload.
+            value: The text as it is kept; typing follows it only up to the first key.
+            version: Its version; the one at the first key is told with what is saved.
+            settled: Whenever this changes, what was typed is let go of and `value` shown again.
+            label: For screen readers.
+            max_length: In characters.
+            disabled: Whether it may only be read.
+            on_save: The event that is told the text and the version.
+            empty: What is said of an empty text, in whose place the old one is back.
+            key: Tells two fields in the same place from each other.
+        """
+        save = event(on_save, lambda text, version: [text, version])
+        field = _in_place(
+            key_of=kept_as(name),
+            value=value,
+            version=version,
+            settled=settled,
+            label=label,
+            max_length=max_length,
+            off=disabled,
+            save=save,
+            refuse=event(rx.toast.warning(empty), lambda: []),
+        )
+        return rx.el.div(field, key=key, class_name="v-inplace")
+
+
+@rx.memo
+def _in_place(
+    key_of: rx.Var[str],
+    value: rx.Var[str],
+    version: rx.Var[int],
+    settled: rx.Var[int],
+    label: rx.Var[str],
+    max_length: rx.Var[int],
+    off: rx.Var[bool],
+    save: rx.Var[Any],
+    refuse: rx.Var[Any],
+) -> rx.Component:
+    held = js(
+        "held",
+        hooks=(
+            "const [held, hold, drop] = useSessionStorage({key: $key, getInitialValueInEffect: false});",
+            "useEffect(() => drop, []);",
+            "useDidUpdate(drop, [$settled]);",
+            "const same = held?.text === $value;",
+            "useDidUpdate(() => {same && drop();}, [same]);",
+            "const text = held?.text.trim();",
+        ),
+        key=key_of,
+        settled=settled,
+        value=value,
+    )
+    hold = js(
+        "((on) => hold({text: on.target.value, version: $held?.version ?? $version}))",
+        held=held,
+        version=version,
+    )
+    # What is saved is shown as it will be kept, so that it is let go of once it is.
+    keep = js("(hold({text, version: held.version}), $save(text, held.version))", save=save)
+    ends = js(
+        "(text === $value ? drop() : text ? $keep : (drop(), $refuse()))",
+        value=value,
+        keep=keep,
+        refuse=refuse,
+    )
+    leave = js("(() => held && $ends)", ends=ends)
+    revert = js("(on.preventDefault(), held ? drop() : on.target.blur())")
+    keys = js(
+        "((on) => on.key === 'Enter' ? on.target.blur() : on.key === 'Escape' && $revert)", revert=revert
+    )
+    return rx.el.input(
+        value=js("($held?.text ?? $value)", str, held=held, value=value),
+        # What came back is saved like what is typed: by leaving the field.
+        auto_focus=js("!!$held", bool, held=held),
+        aria_label=label,
+        max_length=max_length,
+        disabled=off,
+        dir="auto",
+        custom_attrs={"onChange": hold, "onBlur": leave, "onKeyDown": keys},
+    )

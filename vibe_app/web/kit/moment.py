@@ -1,4 +1,8 @@
-"""Times as people say them, on the reader's own clock: how long ago, and for how long by now."""
+"""Times as people say them, on the reader's own clock and in their zone.
+
+The present is unknown until the page is live, so that what the server wrote into the
+page never differs from what the browser shows first.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +10,81 @@ from typing import Any
 
 import reflex as rx
 
-from vibe_app.web.kit.sources import source
+from vibe_app.web.kit.connection import connected
+from vibe_app.web.kit.hooks import first_of, js
 
-_SOURCE = source("moment.jsx")
-
-
-class Ago(rx.Component):
-    """A moment as "5 min ago", with the exact one on hover. `at` is in epoch milliseconds, 0 for none."""
-
-    library = _SOURCE.importable_path
-    tag = "Ago"
-    at: rx.Var[int]
-
-
-class Elapsed(rx.Component):
-    """The time since a moment as "2 min 31 s", counting on; "2 min" where `coarse`.
-
-    `since` is in epoch milliseconds.
-    """
-
-    library = _SOURCE.importable_path
-    tag = "Elapsed"
-    since: rx.Var[int]
-    coarse: rx.Var[bool]
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_AGES = ((_HOUR, _MINUTE, "min"), (_DAY, _HOUR, "h"), (14 * _DAY, _DAY, "d"))
+"""Up to how many seconds a time is told in which unit; what is older is told by its date."""
 
 
 def ago(at: Any) -> rx.Component:
-    """Show how long ago a moment was."""
-    return Ago.create(at=at)
+    """Show a moment as "5 min ago", with the exact one on hover.
+
+    Args:
+        at: In epoch milliseconds, 0 for none.
+    """
+    return _ago(at=at)
 
 
-def elapsed(since: Any, **props: Any) -> rx.Component:
-    """Show how long something has been going on."""
-    return Elapsed.create(since=since, **props)
+def elapsed(since: Any, coarse: bool = False) -> rx.Component:
+    """Show the time since a moment as "2 min 31 s", counting on while the page is connected.
+
+    Args:
+        since: In epoch milliseconds.
+        coarse: Whether to say "2 min" of it.
+    """
+    return _elapsed(since=since, coarse=coarse)
+
+
+def _now(every: int) -> Any:
+    """Return the present in epoch ms, looked at again every so many ms; 0 until the page is live."""
+    return js(
+        "now",
+        int,
+        (
+            "const [now, setNow] = useState(0);",
+            "useEffect(() => setNow(Date.now()), []);",
+            "useInterval(() => $connected && setNow(Date.now()), $every, {autoInvoke: true});",
+        ),
+        connected=connected,
+        every=every,
+    )
+
+
+def _age(seconds: Any, date: Any) -> Any:
+    words = date
+    for limit, unit, name in reversed(_AGES):
+        words = rx.cond(seconds < limit, round(seconds / unit).to_string() + f" {name} ago", words)
+    return rx.cond(seconds < 45, "just now", words)
+
+
+@rx.memo
+def _ago(at: rx.Var[int]) -> rx.Component:
+    now = _now(30_000)
+    date = js(
+        "new Date($at).toLocaleDateString(undefined, {day: 'numeric', month: 'short', year: 'numeric'})",
+        str,
+        at=at,
+    )
+    moment = rx.el.time(
+        rx.cond(now == 0, "", _age((now - at) / 1000, date)),
+        date_time=js("new Date($at).toISOString()", str, at=at),
+        title=rx.cond(now == 0, "", js("new Date($at).toLocaleString()", str, at=at)),
+    )
+    return rx.cond(at == 0, rx.el.span("–"), moment)
+
+
+@rx.memo
+def _elapsed(since: rx.Var[int], coarse: rx.Var[bool]) -> rx.Component:
+    now = _now(1000)
+    seconds = js("Math.max(0, Math.floor(($now - $since) / 1000))", int, now=now, since=since)
+    hours, minutes, rest = seconds // _HOUR, seconds // _MINUTE % 60, seconds % 60
+    words = first_of(
+        ((now == 0) | (since == 0), ""),
+        (seconds >= _HOUR, hours.to_string() + " h " + minutes.to_string() + " min"),
+        (seconds < _MINUTE, rest.to_string() + " s"),
+        (coarse, minutes.to_string() + " min"),
+        otherwise=minutes.to_string() + " min " + rest.to_string() + " s",
+    )
+    return rx.el.span(words, class_name="v-digits")

@@ -6,11 +6,13 @@ from vibe_app.web.front import door
 from vibe_app.web.kit.markdown import markdown
 
 from .board import board
+from .parts import parts
 from .stream import StreamState, stream
 
 app = rx.App(head_components=[door()], stylesheets=["/vibe.css", "/card.css"])
 app.add_page(stream, route="/stream", on_load=StreamState.arrive)
 app.add_page(board, route="/board")
+app.add_page(parts, route="/parts")
 
 
 UNSAFE = """# Title

@@ -1,0 +1,84 @@
+"""Checks the little JavaScript there is: its types, its style, and its tests.
+
+What checks it is pinned in `tools/js` (`package.json`, `bun.lock`) and comes from the
+registry of npm the first time; nothing of it is part of the product.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from vibe_app.cli import npm, tools
+from vibe_app.cli.steps import StepError
+from vibe_app.settings import load_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+CHECKS = ROOT / "tools" / "js"
+MODULES = CHECKS / "node_modules"
+
+
+def sources() -> list[Path]:
+    """Return the files of the pages that are written in JavaScript."""
+    folders = (ROOT / "vibe_app" / "web", ROOT / "assets")
+    found = [path for folder in folders for path in sorted(folder.rglob("*.js*")) if path.is_file()]
+    return [path for path in found if "external" not in path.parts]
+
+
+def leaving() -> set[str]:
+    """Return the names of files that are about to go, and are not checked any more."""
+    listed = CHECKS / "leaving.txt"
+    return set(listed.read_text().split()) if listed.exists() else set()
+
+
+def bring(bun: str, environment: dict[str, str]) -> None:
+    """Have the locked packages at hand.
+
+    Raises:
+        StepError: They could not be brought.
+    """
+    stamp = MODULES / ".stamp"
+    lock = hashlib.sha256((CHECKS / "bun.lock").read_bytes()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == lock:
+        return
+    install = [bun, "install", "--frozen-lockfile", "--ignore-scripts", "--no-progress"]
+    done = subprocess.run(install, cwd=CHECKS, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise StepError(
+            "The packages that check the JavaScript could not be brought.",
+            "Check the network and the registry of npm (`npm config get registry`), then start again.",
+            done.stderr[-2000:],
+        )
+    stamp.write_text(lock)
+
+
+def main() -> int:
+    """Run the checks; return 1 if any failed."""
+    settings = load_settings()
+    try:
+        bun = tools.stamped(settings, tools.BUN) or tools.install(settings, tools.BUN)
+        environment = {
+            **os.environ,
+            "NPM_CONFIG_REGISTRY": npm.registry(ROOT),
+            "NODE_PATH": str(MODULES),
+            "PATH": npm.node_path(),
+        }
+        bring(bun, environment)
+    except StepError as error:
+        print(error, file=sys.stderr)
+        return 1
+    checked = [str(path.relative_to(ROOT)) for path in sources() if path.name not in leaving()]
+    config = str(CHECKS / "eslint.config.js")
+    runs = (
+        [bun, "--bun", str(MODULES / ".bin" / "tsc"), "-p", str(CHECKS)],
+        [bun, "--bun", str(MODULES / ".bin" / "eslint"), "--max-warnings=0", "-c", config, *checked],
+        [bun, "test", "--cwd", str(CHECKS)],
+    )
+    return max(subprocess.run(run, cwd=ROOT, env=environment).returncode for run in runs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
