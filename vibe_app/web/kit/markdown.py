@@ -32,9 +32,15 @@ def markdown_picture(src: rx.Var[str], alt: rx.Var[str]) -> rx.Component:
     return _out(rx.cond(alt, alt, src), src)
 
 
+class Outward(rx.el.Span):
+    """A link out of the board; Reflex's own `a` looks for each address among the app's pages."""
+
+    tag = "a"
+
+
 def _out(shown: Any, href: rx.Var[str]) -> rx.Component:
-    # Reflex takes each `href` that it knows of for one of the app's own pages.
-    return rx.el.a(shown, target="_blank", rel="noopener noreferrer nofollow", custom_attrs={"href": href})
+    way = {"href": href, "target": "_blank", "rel": "noopener noreferrer nofollow"}
+    return Outward.create(shown, custom_attrs=way)
 
 
 class SafeMarkdown(rx.NoSSRComponent):

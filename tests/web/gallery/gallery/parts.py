@@ -14,7 +14,7 @@ from vibe_app.web.kit.moment import ago, elapsed
 NOON = 1_767_355_200_000
 """2 January 2026, 12:00 UTC, in epoch milliseconds."""
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
-AGES = (0, 44 * SECOND, 45 * SECOND, 26 * MINUTE, 3 * HOUR, 13 * DAY, 20 * DAY)
+AGES = (0, 20 * SECOND, MINUTE, 26 * MINUTE, 3 * HOUR, 13 * DAY, 20 * DAY)
 SPENT = (31 * SECOND, 2 * MINUTE + 31 * SECOND, 61 * MINUTE)
 
 
@@ -53,6 +53,20 @@ def _form() -> rx.Component:
     )
 
 
+def _title() -> rx.Component:
+    return InPlace.create(
+        name="title",
+        value=PartsState.title,
+        version=PartsState.version,
+        settled=PartsState.settled,
+        label="Title",
+        max_length=200,
+        disabled=False,
+        on_save=PartsState.save,
+        key="title",
+    )
+
+
 def parts() -> rx.Component:
     main = rx.el.main(
         rx.el.h1("Parts"),
@@ -63,17 +77,7 @@ def parts() -> rx.Component:
             id="spent",
         ),
         rx.el.div(rx.cond(connected, "live", "lost"), id="connected"),
-        InPlace.create(
-            name="title",
-            value=PartsState.title,
-            version=PartsState.version,
-            settled=PartsState.settled,
-            label="Title",
-            max_length=200,
-            disabled=False,
-            on_save=PartsState.save,
-            key="title",
-        ),
+        rx.cond(rx.State.is_hydrated, _title()),
         rx.el.button("Settle", on_click=PartsState.settle),
         rx.cond(rx.State.is_hydrated, draft("form", _form())),
         rx.el.input(aria_label="Search", custom_attrs={"data-search": ""}),
