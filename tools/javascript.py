@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ from vibe_app.settings import load_settings
 ROOT = Path(__file__).resolve().parents[1]
 CHECKS = ROOT / "tools" / "js"
 MODULES = CHECKS / "node_modules"
+TRIED = CHECKS / ".tried"
+"""Copies of the scripts, which find there the packages that they import."""
 
 
 def sources() -> list[Path]:
@@ -63,13 +66,16 @@ def main() -> int:
         environment = {
             **os.environ,
             "NPM_CONFIG_REGISTRY": npm.registry(ROOT),
-            "NODE_PATH": str(MODULES),
             "PATH": npm.node_path(),
         }
         bring(bun, environment)
     except StepError as error:
         print(error, file=sys.stderr)
         return 1
+    shutil.rmtree(TRIED, ignore_errors=True)
+    TRIED.mkdir()
+    for path in sources():
+        shutil.copy(path, TRIED)
     checked = [str(path.relative_to(ROOT)) for path in sources() if path.name not in leaving()]
     config = str(CHECKS / "eslint.config.js")
     runs = (

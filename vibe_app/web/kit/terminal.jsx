@@ -1,17 +1,18 @@
-// A read-only xterm on the numbered texts of one source: it shows each once, in order, and asks for missing ones.
+// @xterm/xterm, read-only, on the numbered texts of one source: each is shown once, in order; missing ones are asked for.
 import { FitAddon } from "@xterm/addon-fit";
 import { SearchAddon } from "@xterm/addon-search";
 import { Unicode11Addon } from "@xterm/addon-unicode11";
 import { Terminal } from "@xterm/xterm";
 import { useLayoutEffect, useRef } from "react";
 
-const SLICE = 48 * 1024; // handed over at once: parsed in a few milliseconds, so that a click waits no longer
-const ASK_AGAIN_MS = 5000;
+const [SLICE, ASK_AGAIN_MS] = [48 * 1024, 5000]; // a slice is parsed in a few milliseconds, which a click can wait
 
-class Pane {
+class Pane extends /** @type {any} */ (Object) {
   constructor(host, props) {
-    Object.assign(this, { host, props, writes: 0, last: 0, fit: new FitAddon(), search: new SearchAddon() });
-    this.terminal = new Terminal(props.current.options);
+    super();
+    const terminal = new Terminal(props.current.options);
+    Object.assign(this, { host, props, terminal, fit: new FitAddon(), search: new SearchAddon() });
+    this.last = this.writes = 0;
     for (const addon of [this.fit, this.search, new Unicode11Addon()]) this.terminal.loadAddon(addon);
     this.terminal.unicode.activeVersion = "11";
     this.terminal.attachCustomKeyEventHandler(() => false); // nothing typed here goes anywhere, and Tab leaves
@@ -28,15 +29,14 @@ class Pane {
     };
     this.fit.fit();
     this.clear();
-    this.observer = new ResizeObserver(() => {
-      window.clearTimeout(this.resizing);
-      this.resizing = window.setTimeout(() => this.resize(), 100);
-    });
-    this.observer.observe(host);
+    (this.observer = new ResizeObserver(() => this.resizes())).observe(host);
   }
 
-  // Rows are made for a width: for another one all of it is asked for again, and shown until that comes.
-  resize() {
+  resizes() {
+    this.resizing = (window.clearTimeout(this.resizing), window.setTimeout(() => this.resize(), 100));
+  }
+
+  resize() { // rows are made for a width: for another one all of it is asked for again, and shown until that comes
     const { cols } = this.terminal;
     if (this.host.offsetParent) this.fit.fit();
     if (cols !== this.terminal.cols) this.ask(undefined, (this.last = 0));
@@ -52,7 +52,7 @@ class Pane {
     const gap = batch.s !== this.props.current.source || batch.a > this.last;
     if (gap && !(this.asking && (batch.s || batch.n === this.askedAt))) this.ask(batch.n);
     if (gap) return;
-    this.asking = window.clearTimeout(this.asking);
+    this.asking = void window.clearTimeout(this.asking);
     const news = batch.e.filter(([number]) => number > this.last);
     if (!news.length) return;
     if (!this.last) this.clear();
@@ -69,8 +69,7 @@ class Pane {
     this.props.current.onGap(this.props.current.source, last, last ? this.carry : "", this.terminal.cols);
   }
 
-  // One slice at a time, the next when xterm has parsed the one before.
-  write() {
+  write() { // one slice at a time, the next when xterm has parsed the one before
     const { queue } = this;
     if (this.writing || !queue.length) return;
     let [made, taken] = ["", 0];
@@ -106,15 +105,16 @@ class Pane {
 }
 
 export function TextTerminal(given) {
-  const [host, props] = [useRef(null), useRef(given)];
-  useLayoutEffect(() => void (props.current = given));
+  const hostRef = useRef(/** @type {any} */ (null));
+  const givenRef = useRef(given);
+  useLayoutEffect(() => void (givenRef.current = given));
   useLayoutEffect(() => {
-    const pane = (host.current.pane = new Pane(host.current, props));
+    const pane = (hostRef.current.pane = new Pane(hostRef.current, givenRef));
     return () => pane.close();
   }, []);
-  useLayoutEffect(() => host.current.pane.take(given.batch), [given.batch]);
+  useLayoutEffect(() => hostRef.current.pane.take(given.batch), [given.batch]);
   return [
-    <div ref={host} key="host" className={given.className} />,
+    <div ref={hostRef} key="host" className={given.className} />,
     <div key="log" role="log" aria-live="polite" aria-label={given.newest} />,
   ];
 }
