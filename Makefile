@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup up test test-browser test-cluster test-replicas lint types fmt bench soak image wheel clean
+.PHONY: help setup up test test-browser test-cluster test-replicas lint types fmt bench screenshots soak image wheel clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -55,6 +55,11 @@ bench: setup ## Measure what docs/performance.md promises
 	@$(BIN)/python tools/chromium.py
 	@$(BIN)/python tools/postgres.py
 	@$(BIN)/python -m bench $(ARGS)
+
+screenshots: setup ## Take pictures of every page in build/screenshots (ARGS="--readme" renews those of README)
+	@$(BIN)/vibe setup
+	@$(BIN)/python tools/chromium.py
+	@$(BIN)/python tools/screenshots.py $(ARGS)
 
 soak: setup ## Kill, freeze and cut off replicas for some 20 min and check that nothing is lost (ARGS="--seed 5c1f")
 	@$(BIN)/vibe setup

@@ -14,7 +14,7 @@ from tests.waiting import eventually
 
 PEOPLE = {"ada": "Ada", "eve": "Eve", "vic": "Vic"}
 PROJECT = "Calendar"
-_WEEK = r"""rehearse: run mkdir -p src && printf 'FIRST = 0\n\n\ndef week(day):\n    return day - FIRST\n' > src/week.py
+_WEEK = r"""rehearse: run mkdir -p src && printf 'FIRST = 0\n\ndef week(day):\n    return day\n' > src/week.py
 rehearse: run sed -i 's/FIRST = 0/FIRST = 1  # Monday/' src/week.py && cat src/week.py
 rehearse: say Weeks start on Monday now. The constant is in src/week.py."""
 
