@@ -165,7 +165,7 @@ def publish() -> None:
 
 def main() -> None:
     """Take the pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Take pictures of every page.")
     parser.add_argument("--readme", action="store_true", help="also renew the pictures in docs/images")
     options = parser.parse_args()
     started = time.monotonic()
