@@ -24,6 +24,7 @@ from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.sessions.starting import Starts
 from vibe_app.board.spending.limits import Limits, nano
 from vibe_app.board.tasks.finding import Finding
+from vibe_app.board.tasks.happened import Activity
 from vibe_app.board.tasks.service import Tasks
 from vibe_app.board.tasks.showing import Showing
 from vibe_app.board.tasks.windows import Boards
@@ -82,6 +83,7 @@ class Services:
     projects: Projects
     tasks: Tasks
     boards: Boards
+    activity: Activity
     home: Home
     finding: Finding
     starts: Starts
@@ -188,6 +190,7 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
         ),
         tasks=Tasks(database, people, showing),
         boards=Boards(database, showing),
+        activity=Activity(database, people),
         home=Home(database, showing),
         finding=Finding(database),
         starts=Starts(

@@ -74,6 +74,7 @@ NEEDS = {
     ("patch", "/tasks/{task_id}"): "editor",
     ("delete", "/tasks/{task_id}"): "editor",
     ("post", "/tasks/{task_id}/move"): "editor",
+    ("get", "/tasks/{task_id}/activity"): "viewer",
     ("post", "/tasks/{task_id}/restore"): "editor",
     ("post", "/tasks/{task_id}/archive"): "editor",
     ("post", "/tasks/{task_id}/unarchive"): "editor",

@@ -11,6 +11,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
+from sqlmodel import col
 
 from tests.api.conftest import Board, serving
 from tests.fakes import FakeRuntime, SlowRuntime
@@ -19,11 +21,13 @@ from tests.waiting import eventually
 from tests.workspace_services.git.rooms import made, own_git, sound
 from vibe_app.api import changes as routes
 from vibe_app.board.changes import queries as change_queries
+from vibe_app.board.tasks.models import Task
+from vibe_app.board.tasks.shelving import KEPT_FOR, purge
 from vibe_app.changes.standing import Standings
 from vibe_app.changes.upkeep import Upkeep
 from vibe_app.clients.git import GitClient
 from vibe_app.runs.orphans import Orphans
-from vibe_app.wire import Failure, StartSession
+from vibe_app.wire import Failure, StartSession, now
 from vibe_app.wire.git import AskStandings, MoveBase, Person, PlanMerge, Standing
 from vibe_app.wire.git import Standings as Found
 from vibe_app.wiring import Services
@@ -389,6 +393,9 @@ async def test_what_is_discarded_can_be_restored(board: Board, agent: Agent, hub
     back = await board.editor.post(f"{task}/change/restore")
     assert (back.status_code, back.json()["state"]) == (200, "open")
     assert (agent.root / "tasks" / "1" / "app.py").read_text() == "one\n2\nthree\n"
+    told = (await board.viewer.get(f"{task}/activity")).json()["activity"]
+    assert [each["kind"] for each in told] == ["restored", "discarded", "finished", "executed", "made"]
+    assert [each["actor"]["name"] for each in told[:2]] == ["Editor", "Editor"]
     accepted = await board.editor.post(f"{task}/change/accept", json={"revision": found["revision"]})
     assert accepted.status_code == 200, accepted.text
 
@@ -668,12 +675,21 @@ async def has_two_checkpoints(board: Board, task: str, revision: str) -> bool:
     return found["intent"] is None and found["revision"] != revision
 
 
-async def test_the_tree_of_a_deleted_card_goes(board: Board, agent: Agent, hub: Hub, parts: Services) -> None:
+async def test_the_tree_of_a_deleted_card_goes_once_it_cannot_be_restored(
+    board: Board, agent: Agent, hub: Hub, parts: Services
+) -> None:
     agent.work = writes(app__py="one\n2\nthree\n")
     task, other = await board.task(), await board.task()
     await run(board, task)
     await run(board, other)
     assert (await board.editor.delete(task)).status_code == 204
+    upkeep = Upkeep(parts.database, parts.workspaces, GitClient(parts.workspace_client), parts.agent)
+    await upkeep.look()
+    assert {path.name for path in (agent.root / "tasks").iterdir()} == {"1", "2"}
+    async with parts.database.transaction() as db:
+        deleted = col(Task.deleted_at).is_not(None)
+        await db.execute(update(Task).where(deleted).values(deleted_at=now() - 2 * KEPT_FOR))
+    assert await purge(parts.database) == 1
     upkeep = Upkeep(parts.database, parts.workspaces, GitClient(parts.workspace_client), parts.agent)
     await upkeep.look()
     assert [path.name for path in (agent.root / "tasks").iterdir()] == ["2"]

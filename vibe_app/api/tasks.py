@@ -15,6 +15,7 @@ from vibe_app.api.schemas import After, Page, PageSize
 from vibe_app.board.rules import parse_priority, parse_status
 from vibe_app.board.tasks import schemas
 from vibe_app.board.tasks.filters import Filter
+from vibe_app.board.tasks.happened import ActivityList
 from vibe_app.errors import InvalidRequest, VersionChanged
 from vibe_app.wire import plain_text
 from vibe_app.wiring import services
@@ -110,6 +111,15 @@ def _named_version(version: int | None, if_match: str) -> int:
 def _tagged(view: schemas.TaskView, response: Response) -> schemas.TaskView:
     response.headers["ETag"] = f'"{view.version}"'
     return view
+
+
+@tasks.get("/{task_id}/activity", responses=errors(400, 404))
+async def list_activity(
+    actor: Asker, project_id: UUID, task_id: UUID, page: Page = 1, page_size: PageSize = 20
+) -> ActivityList:
+    """List what happened to a card, the newest first: who made, moved, edited, executed and decided."""
+    found = await services().activity.read(actor, project_id, task_id, page, page_size)
+    return ActivityList(activity=found.items, total_count=found.total_count)
 
 
 @tasks.delete("/{task_id}", status_code=204, responses=errors(400, 404, 409))

@@ -26,6 +26,7 @@ from vibe_app.board.lifecycle import ChangeState, TaskStatus
 from vibe_app.board.projects.delivery import by_request
 from vibe_app.board.projects.models import Project
 from vibe_app.board.tasks import queries as task_queries
+from vibe_app.board.tasks.activity import Kind, note
 from vibe_app.board.tasks.models import Task
 from vibe_app.board.topics import card_topics
 from vibe_app.changes.merging import branch_of, conflicting, lost, plan_of
@@ -297,18 +298,26 @@ class Decisions:
         endpoint = await self._at(change)
         wanted = WantTree(base=change.base_commit, revision=change.revision)
         await self._git.tree(endpoint, task.number or 0, wanted)
-        await self._write(
-            change,
-            col(Change.state) == str(ChangeState.DISCARDED),
-            state=str(ChangeState.OPEN),
-            # What git ignores is in no checkpoint.
-            prepared=False,
-            decided_by=None,
-            decided_at=None,
-            intent=None,
-            intent_details=None,
-            problem=None,
-        )
+        async with self._database.transaction() as db:
+            done = await change_queries.write(
+                db,
+                change.id,
+                col(Change.state) == str(ChangeState.DISCARDED),
+                state=str(ChangeState.OPEN),
+                # What git ignores is in no checkpoint.
+                prepared=False,
+                decided_by=None,
+                decided_at=None,
+                intent=None,
+                intent_details=None,
+                problem=None,
+            )
+            if done:
+                # Its row does not say any more that it was thrown away.
+                of = {"change_id": str(change.id)}
+                note(db, task.id, Kind.DISCARDED, change.decided_by, of, change.decided_at)
+                note(db, task.id, Kind.RESTORED, change.intent_by, of | {"what": "change"})
+            db.announce(f"change:{change.id}", *card_topics(change.project_id, change.task_id))
 
     async def _keep(self, change: Change, task: Task) -> None:
         endpoint = await self._at(change)

@@ -91,6 +91,8 @@ class Sessions:
             )
             if session is None:
                 raise InvalidRequest("This task has no running session to stop.", "not_running")
+            if not session.stop_requested:
+                note(db, task_id, Kind.STOPPED, actor.user_id, {"session_id": str(session.id)})
             await db.execute(
                 update(Session)
                 .where(col(Session.id) == session.id)
@@ -100,7 +102,6 @@ class Sessions:
             waits = session.status == SessionStatus.PENDING or session.wait_from is not None
             if session.owner is None and waits:
                 await end_session(db, session, SessionStatus.CANCELLED, final_text="Session cancelled")
-            note(db, task_id, Kind.STOPPED, actor)
             db.announce("stops", f"session:{session.id}", *card_topics(project_id, task_id), "queue")
         view, _ = await self._glance(session.id)
         return view

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from vibe_app.accounts.roles import Actor
 from vibe_app.board.tasks.models import TaskActivity
 from vibe_app.db import Transaction
+from vibe_app.wire import now
 
 
 class Kind(StrEnum):
@@ -33,14 +35,23 @@ class Kind(StrEnum):
     DISCARDED = "discarded"
 
 
-def note(db: Transaction, task_id: UUID, kind: Kind, actor: Actor, **details: Any) -> None:
+def note(
+    db: Transaction,
+    task_id: UUID,
+    kind: Kind,
+    user_id: UUID | None,
+    details: Mapping[str, Any] | None = None,
+    at: datetime | None = None,
+) -> None:
     """Note what somebody does with a card, in the transaction that does it.
 
     Args:
         db: The transaction.
         task_id: The card.
         kind: What it is.
-        actor: Who does it.
+        user_id: Who does it; None where nobody is known.
         details: Words and ids that say more, as JSON has them.
+        at: When; now where nothing is said.
     """
-    db.add(TaskActivity(task_id=task_id, kind=kind.value, actor_id=actor.user_id, details=details))
+    said = dict(details or {})
+    db.add(TaskActivity(task_id=task_id, kind=kind.value, actor_id=user_id, at=at or now(), details=said))

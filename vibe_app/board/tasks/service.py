@@ -236,7 +236,7 @@ class Tasks(Shelves):
                 position = await task_queries.bottom_of(db, project_id, target)
             await task_queries.move_task(db, task_id, [source], target, shown, position=position)
             if source is not target:
-                note(db, task_id, Kind.MOVED, actor, to=str(target), **{"from": str(source)})
+                note(db, task_id, Kind.MOVED, actor.user_id, {"from": str(source), "to": str(target)})
             db.announce(*card_topics(project_id, task_id))
         return await self.read(actor, project_id, task_id)
 
@@ -261,10 +261,10 @@ class Tasks(Shelves):
 def _note_change(db: Transaction, actor: Actor, task_id: UUID, values: dict[str, Any]) -> None:
     fields = sorted(values.keys() - {"assignee_id"})
     if fields:
-        note(db, task_id, Kind.EDITED, actor, fields=fields)
+        note(db, task_id, Kind.EDITED, actor.user_id, {"fields": fields})
     if "assignee_id" in values:
         person = values["assignee_id"]
-        note(db, task_id, Kind.ASSIGNED, actor, assignee_id=str(person) if person else None)
+        note(db, task_id, Kind.ASSIGNED, actor.user_id, {"assignee_id": str(person) if person else None})
 
 
 async def _nothing_open(db: Transaction, task_id: UUID) -> None:

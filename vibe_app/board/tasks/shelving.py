@@ -25,6 +25,7 @@ from vibe_app.wire import now
 LIVE = "A session of this task is running. Stop it first."
 KEPT_FOR = timedelta(days=30)
 """For how long a deleted card can be brought back."""
+_WHAT = {Kind.RESTORED: {"what": "card"}}
 AT_ONCE = 200
 """Cards that go for good in one transaction."""
 
@@ -94,7 +95,7 @@ class Shelves:
             return
         column = "deleted_at" if kind is Kind.RESTORED else "archived_at"
         await _mark(db, task, column, None)
-        note(db, task.id, kind, actor)
+        note(db, task.id, kind, actor.user_id, _WHAT.get(kind))
         db.announce(*card_topics(task.project_id, task.id), "projects")
 
 
@@ -110,7 +111,7 @@ async def shelve(db: Transaction, actor: Actor, task: Task, kind: Kind) -> None:
     if getattr(task, column) is not None:
         return
     await _mark(db, task, column, now())
-    note(db, task.id, kind, actor)
+    note(db, task.id, kind, actor.user_id)
     db.announce(*card_topics(task.project_id, task.id), "projects")
 
 
