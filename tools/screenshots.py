@@ -66,10 +66,12 @@ def pages_of(base: str, cards: dict[str, str]) -> Pages:
         "drawer-failed": (failed, ""),
         "drawer-changes": (f"{changed}/changes", ""),
         "drawer-history": (f"{changed}/history", ""),
-        "project-settings": (base, "press:Project settings"),
+        "project-settings": (f"{base}/settings", ""),
+        "members": (f"{base}/settings/members", ""),
         "files": (f"{base}/files", ""),
         "file": (f"{base}/files/README.md", ""),
         "settings": ("/settings", ""),
+        "people": ("/settings/people", ""),
         "not-found": ("/nothing/here", ""),
     }
 

@@ -19,6 +19,12 @@ async () => {
     .map(({id, nodes}) => `${id}: ${nodes.slice(0, 3).map(({html}) => html.slice(0, 200)).join(" | ")}`);
 }
 """
+# What fades in or out is paler than it will be.
+SETTLED = """
+() => Promise.allSettled(
+  document.getAnimations().filter((each) => each instanceof CSSTransition).map((each) => each.finished)
+).then(() => null)
+"""
 SIZES = (DESKTOP, PHONE)
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
@@ -42,6 +48,7 @@ class Look:
             for theme in THEMES:
                 await self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
                 await expect(self.page.locator("html")).to_have_class(re.compile(theme))
+                await self.page.evaluate(SETTLED)
                 place = f"{where}, {theme}, {size['width']} px"
                 self.found += [f"{place}: {fault}" for fault in await self.page.evaluate(RUN)]
         await self.page.set_viewport_size(DESKTOP)

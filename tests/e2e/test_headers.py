@@ -129,7 +129,8 @@ async def test_no_page_breaks_its_policy(project: Project, visit: Visit, server:
     )
     outside = await visit(None, refused=(401, 404))
     await outside.page.context.add_init_script(TELL)
-    for address, words in {"/setup": "account", "/login": "Sign in", "/nowhere/at/all": "not found"}.items():
+    shown = {"/setup": "account", "/login": "Sign in", "/nowhere/at/all": "no page here"}
+    for address, words in shown.items():
         await outside.page.goto(server.url + address)
         await expect(outside.page.get_by_text(words).first).to_be_visible()
     await outside.page.goto(f"{server.url}/api/docs")

@@ -58,8 +58,9 @@ ANYBODY = {
     "TreesState.set_host",
     "ProjectSettingsState.key",
     "ProjectSettingsState.set_typed_name",
-    "ProjectsState.arrive",
-    "ProjectsState.set_making",
+    "HomeState.arrive",
+    "HomeState.key",
+    "NewProjectState.set_making",
     "RailState.arrive",
     "RailState.set_helping",
     "SettingsState.arrive",  # asks for another event
@@ -236,9 +237,9 @@ async def test_a_dialog_that_is_opened_while_its_page_still_loads_stays_open(
 ) -> None:
     page = await tab("owner", "/")
     await page.go("/")
-    await page.call("ProjectsState.set_making", making=True)
-    await eventually(lambda: page.var("ProjectsState", "loaded"))
-    assert page.var("ProjectsState", "making") is True
+    await page.call("NewProjectState.set_making", making=True)
+    await eventually(lambda: page.var("HomeState", "loaded"))
+    assert page.var("NewProjectState", "making") is True
     # Its connection breaks and comes back: what is typed there stays.
     await page.disconnect()
     page.sid = f"{page.sid} again"
@@ -246,12 +247,12 @@ async def test_a_dialog_that_is_opened_while_its_page_still_loads_stays_open(
     await page.connect()
     await page.go("/")
     await page.settled()
-    assert page.var("ProjectsState", "making") is True
+    assert page.var("NewProjectState", "making") is True
     # Somebody goes elsewhere and comes again.
     await page.go("/settings")
     await page.go("/")
     await page.settled()
-    assert page.var("ProjectsState", "making") is False
+    assert page.var("NewProjectState", "making") is False
 
 
 async def test_another_tab_sees_a_move_without_asking(project: ProjectView, task: TaskView, tab: Open):

@@ -26,7 +26,7 @@ def add_pages(app: rx.App) -> None:
     arrive = sign_in.SignInState.arrive
     app.add_page(sign_in.login_page, route="/login", title="Sign in · Vibe", on_load=arrive)
     app.add_page(sign_in.setup_page, route="/setup", title="Set up · Vibe", on_load=arrive)
-    inside(home.projects_page, "/", "Home · Vibe", home.ON_LOAD)
+    inside(home.home_page, "/", "Home · Vibe", home.ON_LOAD)
     inside(settings.settings_page, settings.ROUTE, "Settings · Vibe", settings.ON_LOAD)
     inside(lost.lost_page, "404", "Not found · Vibe", [lost.LostState.arrive])
     # Before the board, whose address is as specific to Reflex: it takes the first that fits.

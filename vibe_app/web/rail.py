@@ -89,8 +89,8 @@ def initials_of(name: str) -> str:
 
 async def read_rail(actor: Actor) -> list[RailProject]:
     """Return the projects that the actor may see, as the rail shows them."""
-    projects = await services().projects.list(actor)
-    return [RailProject(str(each.id), each.name, each.live_sessions) for each in projects]
+    projects, counts = await services().projects.list(actor), await services().home.counts(actor)
+    return [RailProject(str(each.id), each.name, *counts.get(each.id, (0, 0))) for each in projects]
 
 
 def show_rail(state: RailState, actor: Actor, projects: list[RailProject]) -> None:

@@ -23,6 +23,4 @@ def toaster() -> rx.Component:
 
     On a phone they are under the top bar (`assets/vibe.css`), as the actions are at the bottom there.
     """
-    return rx.toast.provider(
-        position="bottom-left", close_button=True, rich_colors=True, duration=5000, visible_toasts=3
-    )
+    return rx.toast.provider(position="bottom-left", close_button=True, rich_colors=False, visible_toasts=3)

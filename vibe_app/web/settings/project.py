@@ -325,7 +325,9 @@ def project_settings_page() -> rx.Component:
             missing,
             rx.el.div(
                 rx.cond(
-                    ProjectSettingsState.loaded, _settings(), rx.el.div(skeleton(6, 32), class_name="v-width")
+                    ProjectSettingsState.loaded,
+                    _settings(),
+                    rx.el.div(skeleton(6, 32), class_name="v-column"),
                 ),
                 class_name="v-scroll",
             ),
