@@ -74,5 +74,5 @@ wheel: setup ## Compile the pages and build the wheel into dist, with the versio
 	@$(BIN)/python tools/wheel.py
 
 clean: ## Remove what was built; the data folder .vibe stays
-	rm -rf .web build dist tools/js/node_modules .pytest_cache .ruff_cache .import_linter_cache test-results
+	rm -rf .web build dist tools/js/node_modules tools/js/.tried .pytest_cache .ruff_cache .import_linter_cache test-results
 	find . -name __pycache__ -not -path './.venv/*' -not -path './.vibe/*' -prune -exec rm -rf {} +
