@@ -84,6 +84,12 @@ async def project(admin: Api) -> str:
     return made["id"]
 
 
+async def cards(admin: Api, project_id: str) -> dict[str, str]:
+    """Return the ids of the project's cards by title."""
+    listed = (await admin("GET", f"/projects/{project_id}/tasks"))["tasks"]
+    return {task["title"]: task["id"] for task in listed}
+
+
 async def live(admin: Api, project_id: str) -> str:
     """Start one more card, and return its id once its agent speaks."""
     task = await _card(admin, f"/projects/{project_id}", LIVE)
@@ -95,6 +101,13 @@ async def live(admin: Api, project_id: str) -> str:
 
     await eventually(speaks, seconds=120)
     return task.rpartition("/")[2]
+
+
+async def stop(admin: Api, project_id: str, task_id: str) -> None:
+    """Stop what a card runs, and return once it has ended."""
+    task = f"/projects/{project_id}/tasks/{task_id}"
+    await admin("POST", f"{task}/stop")
+    await eventually(lambda: _is(admin, task, "cancelled"), seconds=30)
 
 
 async def _card(admin: Api, path: str, card: Card) -> str:

@@ -26,7 +26,7 @@ class Team:
 
     def __init__(self, browser: Browser, api: Api, cookies: StorageState, url: str, project: str) -> None:
         self._browser = browser
-        self._cookies = cookies
+        self.cookies = cookies
         self._url = url
         self.api = api
         self.project = project
@@ -41,8 +41,8 @@ class Team:
             away: Whether a server is meant to be unreachable at times.
         """
         # The cookie goes to every port of a host; the key is kept for each server's origin.
-        (kept,) = self._cookies["origins"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
-        cookies: StorageState = {**self._cookies, "origins": [{**kept, "origin": url or self._url}]}
+        (kept,) = self.cookies["origins"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
+        cookies: StorageState = {**self.cookies, "origins": [{**kept, "origin": url or self._url}]}
         context = await self._browser.new_context(storage_state=cookies, viewport=DESKTOP)
         context.set_default_timeout(15_000)
         self.watches.append(watch := Watch(url or self._url, away=away))
