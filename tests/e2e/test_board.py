@@ -67,7 +67,7 @@ async def test_space_and_arrows_move_a_card_and_tell_a_screen_reader(project: Pr
     await project.task("By keyboard")
     await project.task("Neighbour")
     board = await visit("eve", project)
-    keys, said = board.page.keyboard, board.page.locator(".kb-unseen[role=status]")
+    keys, said = board.page.keyboard, board.page.locator("[id^=rfd-announcement]")
     await board.card("By keyboard").focus()
     await keys.press("Space")
     await expect(said).to_contain_text("picked up")

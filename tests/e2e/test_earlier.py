@@ -45,7 +45,7 @@ async def test_work_of_before_becomes_a_card_that_is_accepted(
     board = await visit("eve", project)
     await project.api("POST", f"{project.path}/tasks/{task}/execute")
     found = board.card(TITLE, "Human review")
-    await expect(found.locator(".v-card-change")).to_have_text("+1 −0", timeout=START)
+    await expect(found.locator(".v-counts")).to_have_text("+1 −0", timeout=START)
     await found.locator(".v-card-title").click()
     added = board.drawer.locator("diffs-container [data-line][data-line-type=change-addition]")
     await expect(added).to_have_text(["print('goodbye')"])

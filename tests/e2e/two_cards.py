@@ -66,7 +66,7 @@ class TwoCards:
         for task in (await self.api("GET", f"{self.path}/tasks"))["tasks"]:
             self.numbers[task["title"]], self.ids[task["title"]] = task["number"], task["id"]
         for title in (FRENCH, SPANISH):
-            await self.board.card(title).get_by_role("button", name="Execute").click()
+            await self.board.execute(title)
         await self.side_by_side()
 
     async def side_by_side(self) -> None:
@@ -175,7 +175,7 @@ async def told(story: TwoCards) -> None:
     story.let_go(FRENCH, SPANISH)
     for title in (FRENCH, SPANISH):
         await story.reviewed(title, runs=1)
-        await expect(board.card(title).locator(".v-card-change")).to_have_text("+1 −1")
+        await expect(board.card(title).locator(".v-counts")).to_have_text("+1 −1")
     await story.open(SPANISH, "changes")
     await story.shows("Hello", "Hola")
     await story.open(FRENCH, "changes")

@@ -28,6 +28,7 @@ from tests.chromium import find
 from tests.waiting import eventually
 from vibe_app.accounts.roles import ProjectRole
 from vibe_app.accounts.service import Grant
+from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.projects.schemas import NewProject, ProjectView
 from vibe_app.cli import npm, tools
 from vibe_app.frontend import BUILD_ENVIRONMENT, serving_environment
@@ -111,6 +112,19 @@ class Tab:
     def var(self, state: str, name: str) -> Any:
         """Return the newest value of a State's var that was sent, or None."""
         return next(reversed(self.all_of(state, name)), None)
+
+    def cards(self, column: str) -> list[dict[str, Any]]:
+        """Return the cards of a board's column, as the page puts them together."""
+        sent = {status: self.var("BoardState", status.lower()) or [] for status in TaskStatus}
+        known = {card["id"]: card for here in sent.values() for card in here}
+        known |= self.var("BoardState", "changed") or {}
+        order = (self.var("BoardState", "order") or {}).get(column)
+        ids = [card["id"] for card in sent[TaskStatus(column)]] if order is None else order
+        return [known[each] for each in ids]
+
+    def titles(self, column: str) -> list[str]:
+        """Return their titles."""
+        return [card["title"] for card in self.cards(column)]
 
     @property
     def told(self) -> str:

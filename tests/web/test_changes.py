@@ -247,16 +247,16 @@ async def test_a_comment_on_a_line_that_is_in_no_hunk_is_shown_too(
 async def test_keys_lead_from_one_changed_line_to_the_next(tab: Open, task: TaskView):
     viewer = await looking(tab, "viewer", task)
     for _ in range(3):
-        await viewer.call("BoardState.key", key="j")
+        await viewer.call("KeysState.anywhere", key="j")
     assert [told for told in viewer.all_of("ReviewState", "spoken") if told] == [
         "a.py, removed line 2: two",
         "a.py, added line 2: three",
         "b.py, added line 1: new",
     ]
-    await viewer.call("BoardState.key", key="k")
+    await viewer.call("KeysState.anywhere", key="k")
     target = viewer.var("ReviewState", "target")
     assert (target["item"], target["side"], target["line"]) == ("a.py", "new", 2)
-    await viewer.call("BoardState.key", key="c")
+    await viewer.call("KeysState.anywhere", key="c")
     assert viewer.var("ReviewState", "writing") == ["a.py", "new", 2, 2]
 
 

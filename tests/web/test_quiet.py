@@ -58,12 +58,12 @@ async def test_a_page_shows_it_though_nothing_happens(
     card = await parts.tasks.create(owner, project.id, NewTask(title="Add a README file"))
     watcher: Tab = await tab("viewer", f"/p/{project.id}/t/{card.id}/history")
     await watcher.go(watcher.path)
-    await eventually(lambda: watcher.var("BoardState", "todo"))
+    await eventually(lambda: watcher.cards("TODO"))
     run = await parts.starts.execute(owner, project.id, card.id)
 
     def quiet() -> list[int]:
-        cards, rows = watcher.var("BoardState", "in_progress"), watcher.var("HistoryState", "rows")
-        return [each["quiet"] for each in (*(cards or []), *(rows or []))] + [
+        cards, rows = watcher.cards("IN_PROGRESS"), watcher.var("HistoryState", "rows")
+        return [each.get("quiet", 0) for each in (*cards, *(rows or []))] + [
             watcher.var("DrawerState", "quiet") or 0
         ]
 

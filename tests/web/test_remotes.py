@@ -69,8 +69,7 @@ async def test_one_button_makes_a_card_and_has_it_executed(parts: Services, proj
 
 def moved(someone: Tab) -> list[dict[str, Any]]:
     """The cards that left To do."""
-    shown = [someone.var("BoardState", name) or [] for name in ("in_progress", "ai_review")]
-    return [card for cards in shown for card in cards]
+    return [*someone.cards("IN_PROGRESS"), *someone.cards("AI_REVIEW")]
 
 
 async def test_who_asks_for_what_is_new_is_told_what_stands_against_it(

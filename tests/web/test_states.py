@@ -22,16 +22,26 @@ from vibe_app.accounts.service import Grant
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
 from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
+from vibe_app.board.tasks.windows import BoardView
 from vibe_app.web.board import columns as board
 from vibe_app.web.kit.terminal_rows import kind_of
 from vibe_app.wire import Event, EventType, now
 from vibe_app.wiring import Services
 
 ANYBODY = {
-    "BoardState.act",  # asks for another event
-    "BoardState.key",
     "CommandState.set_opened",
     "CommandState.step",
+    "BoardState.show_tab",
+    "KeysState.anywhere",  # asks for another event
+    "KeysState.on_card",  # asks for another event
+    "LabelsState.choose",  # asks for another event
+    "LabelsState.find",
+    "MoveState.choose",  # asks for another event
+    "MoveState.set_open",
+    "SelectionState.ask_label",
+    "SelectionState.choose",
+    "SelectionState.choose_to",
+    "SelectionState.clear",
     "ComposerState.set_opened",
     "ChangesState.list_more",
     "ChangesState.turn",
@@ -158,7 +168,7 @@ async def test_a_member_sees_the_board(
     await someone.call("BoardState.arrive")
     await someone.send("BoardState.watch")
     await eventually(lambda: someone.var("BoardState", "loaded"))
-    assert [card["title"] for card in someone.var("BoardState", "todo")] == [task.title]
+    assert someone.titles("TODO") == [task.title]
     assert bool(someone.var("BoardState", "can_edit")) is can_edit
 
 
@@ -171,7 +181,7 @@ async def test_a_board_is_followed_although_its_subscriber_comes_before_the_arri
     await eventually(lambda: someone.var("BoardState", "loaded"))
     await someone.call("BoardState.arrive")
     await someone.call("BoardState.move", card_id=str(task.id), column="DONE", before_id="")
-    assert [card["title"] for card in someone.var("BoardState", "done")] == [task.title]
+    assert someone.titles("DONE") == [task.title]
 
 
 async def test_a_card_does_not_fly_back_to_where_it_was_when_the_board_was_being_read(
@@ -185,27 +195,27 @@ async def test_a_card_does_not_fly_back_to_where_it_was_when_the_board_was_being
     someone: Tab = await tab("editor", f"/p/{project.id}")
     await someone.call("BoardState.arrive")
     await someone.send("BoardState.watch")
-    await eventually(lambda: someone.var("BoardState", "todo"))
-    read, shown, listed = asyncio.Event(), asyncio.Event(), parts.tasks.list
+    await eventually(lambda: someone.cards("TODO"))
+    read, shown, found = asyncio.Event(), asyncio.Event(), parts.boards.read
 
-    async def slow(*args: Any) -> list[TaskView]:
-        tasks = await listed(*args)
+    async def slow(*args: Any) -> BoardView:
+        board = await found(*args)
         read.set()
         await shown.wait()
-        return tasks
+        return board
 
-    monkeypatch.setattr(parts.tasks, "list", slow)
+    monkeypatch.setattr(parts.boards, "read", slow)
     another = await parts.tasks.create(
         await owner_of(parts, tokens), project.id, NewTask(title="Another", description="")
     )
     await asyncio.wait_for(read.wait(), 10)
     await someone.call("BoardState.move", card_id=str(task.id), column="DONE", before_id="")
-    moved = len(someone.all_of("BoardState", "done"))
-    assert moved
+    assert someone.titles("DONE") == [task.title]
     shown.set()
-    await eventually(lambda: [card["title"] for card in someone.var("BoardState", "todo")] == [another.title])
-    assert [card["title"] for card in someone.var("BoardState", "done")] == [task.title]
-    assert [] not in someone.all_of("BoardState", "done")[moved:]
+    await eventually(lambda: someone.titles("TODO") == [another.title])
+    assert someone.titles("DONE") == [task.title]
+    orders = [order["DONE"] for order in someone.all_of("BoardState", "order") if "DONE" in order]
+    assert [] not in orders
 
 
 async def test_a_card_dropped_at_the_end_of_a_filtered_column_goes_after_the_last_one_shown(
@@ -217,17 +227,17 @@ async def test_a_card_dropped_at_the_end_of_a_filtered_column_goes_after_the_las
     someone: Tab = await tab("editor", f"/p/{project.id}")
     await someone.call("BoardState.arrive")
     await someone.send("BoardState.watch")
-    await eventually(lambda: len(someone.var("BoardState", "todo") or []) == 5)
+    await eventually(lambda: len(someone.cards("TODO")) == 5)
     await someone.call("BoardState.find", text="red")
-    await eventually(lambda: len(someone.var("BoardState", "todo")) == 2)
+    await eventually(lambda: len(someone.cards("TODO")) == 2)
 
     async def titles() -> list[str]:
         return [each.title for each in await parts.tasks.list(owner, project.id) if each.status == "TODO"]
 
-    first = str(someone.var("BoardState", "todo")[0]["id"])
+    first = someone.cards("TODO")[0]["id"]
     await someone.call("BoardState.move", card_id=first, column="TODO", before_id="")
     assert await titles() == [task.title, "blue one", "red two", "red one", "blue two"]
-    assert [card["title"] for card in someone.var("BoardState", "todo")] == ["red two", "red one"]
+    assert someone.titles("TODO") == ["red two", "red one"]
     await someone.call("BoardState.move", card_id=first, column="TODO", before_id="")
     assert await titles() == [task.title, "blue one", "red two", "red one", "blue two"], "it is there already"
 
@@ -260,16 +270,16 @@ async def test_another_tab_sees_a_move_without_asking(project: ProjectView, task
     for each in (mover, watcher):
         await each.call("BoardState.arrive")
     await watcher.send("BoardState.watch")
-    await eventually(lambda: watcher.var("BoardState", "todo"))
+    await eventually(lambda: watcher.cards("TODO"))
     await mover.call("BoardState.move", card_id=str(task.id), column="DONE", before_id="")
-    await eventually(lambda: watcher.var("BoardState", "done"), 2)
-    assert watcher.var("BoardState", "todo") == []
-    # A move resends two columns, not five.
+    await eventually(lambda: watcher.cards("DONE"), 2)
+    assert watcher.cards("TODO") == []
+    # The card that moved travels, and the order of its column; no column does.
     sent = [change for owner, change in watcher.deltas if owner == full_name("BoardState")][-1]
-    assert {name for name in sent if name.startswith(("todo", "in_", "ai_", "human_", "done"))} == {
-        "todo_rx_state_",
-        "done_rx_state_",
-    }
+    columns = ("todo", "in_progress", "ai_review", "human_review", "done")
+    assert not {f"{name}_rx_state_" for name in columns} & sent.keys()
+    assert sent["order_rx_state_"] == {"DONE": [str(task.id)]}
+    assert list(sent["changed_rx_state_"]) == [str(task.id)]
 
 
 async def test_an_editor_executes_and_everybody_sees_it_end(
@@ -281,7 +291,7 @@ async def test_an_editor_executes_and_everybody_sees_it_end(
     await eventually(lambda: editor.var("BoardState", "loaded"))
     await editor.send("BoardState.execute", card_id=str(task.id))
     await editor.send("BoardState.execute", card_id=str(task.id))
-    await eventually(lambda: editor.var("BoardState", "ai_review"))
+    await eventually(lambda: editor.cards("AI_REVIEW"))
     assert await status_of(parts, tokens, task) == TaskStatus.AI_REVIEW
     assert await runs_of(parts, tokens, task) == 1
     assert "toast" in editor.told  # the second one was refused in words
@@ -423,8 +433,7 @@ async def test_output_alone_moves_nothing_in_the_drawer(
     await parts.starts.execute(await owner_of(parts, tokens), project.id, task.id)
 
     def line() -> str:
-        cards = watcher.var("BoardState", "in_progress") or [{"line": ""}]
-        return cards[0]["line"]
+        return next((card.get("line", "") for card in watcher.cards("IN_PROGRESS")), "")
 
     await eventually(lambda: watcher.var("DrawerState", "run") == "running" and line())
     with monkeypatch.context() as closed:
@@ -440,7 +449,7 @@ async def test_the_next_person_in_a_tab_is_not_sent_what_the_last_one_saw(
     path = f"/p/{project.id}/t/{task.id}"
     first: Tab = await tab("editor", path)
     await first.call("State.hydrate_and_load")
-    await eventually(lambda: first.var("BoardState", "todo") and first.var("DrawerState", "title"))
+    await eventually(lambda: first.cards("TODO") and first.var("DrawerState", "title"))
     await first.disconnect()
     half = replace(logins["editor"], key="")
     people = ((logins["editor"], True), (half, False), (logins["stranger"], False), (None, False))

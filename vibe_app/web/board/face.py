@@ -1,17 +1,22 @@
-"""How a card looks on the board: title, priority, labels and one line about its run."""
+"""How a card looks on the board: its title, a small line of what it is, and one of what became of it.
+
+It reads no State, so that all the others sleep while one changes.
+"""
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import Any
 
 import reflex as rx
+from reflex_components_core.react_router.dom import ReactRouterLink
 
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.web.card.model import RUNNING
+from vibe_app.web.kit.attention import needs_mark
 from vibe_app.web.kit.buttons import OnceButton
 from vibe_app.web.kit.moment import elapsed
 from vibe_app.web.kit.parts import icon_button
-from vibe_app.web.kit.status import STOPPING, priority_mark, session_look
+from vibe_app.web.kit.status import priority_mark
 
 
 def execute_button(label: str, on_press: Any, again: bool = False, big: bool = False) -> rx.Component:
@@ -39,59 +44,6 @@ def quiet_words(since: Any) -> rx.Component:
     return rx.fragment("Quiet for ", elapsed(since, coarse=True), ": still running")
 
 
-def _line(
-    icon: str, color: str, *words: Any, spin: bool = False, end: rx.Component | None = None
-) -> rx.Component:
-    return rx.el.div(
-        rx.icon(icon, size=15, aria_hidden="true", class_name="v-spin" if spin else ""),
-        *words,
-        end if end is not None else rx.fragment(),
-        class_name=f"v-run v-{color}",
-    )
-
-
-def _running(card: Any, words: rx.Component) -> rx.Component:
-    return rx.fragment(
-        rx.cond(
-            card.quiet > 0,
-            _line("clock", "blue", rx.el.span(quiet_words(card.quiet), class_name="v-run-words")),
-            rx.cond(
-                card.words == RUNNING,
-                rx.el.div(
-                    rx.icon("loader-circle", size=15, aria_hidden="true", class_name="v-spin"),
-                    rx.el.span("Running ", elapsed(card.since), class_name="v-run-text"),
-                    class_name="v-run v-blue",
-                ),
-                _line("clock", "blue", words),
-            ),
-        ),
-        rx.cond(
-            card.steps != "",
-            rx.el.div(card.steps, class_name="v-run-steps", dir="auto"),
-            rx.el.div(card.line, class_name="v-run-line"),
-        ),
-    )
-
-
-def _run(card: Any, status: SessionStatus, on_execute: Any) -> rx.Component:
-    """The line about a card's run that has this status."""
-    look = session_look(status)
-    words = rx.el.span(card.words, class_name="v-run-words")
-    match status:
-        case SessionStatus.RUNNING:
-            return _running(card, words)
-        case SessionStatus.PENDING:
-            return _line(look.icon, look.color, words)
-        case SessionStatus.COMPLETED | SessionStatus.CANCELLED:
-            execute = rx.cond(card.todo, execute_button("Execute", on_execute))
-            return _line(look.icon, look.color, words, end=execute)
-        case SessionStatus.FAILED:
-            retry = rx.cond(card.todo, execute_button("Retry", on_execute, again=True))
-            return _line(look.icon, look.color, words, end=retry)
-        case _:
-            assert_never(status)
-
-
 def counts(additions: Any, deletions: Any) -> rx.Component:
     """Lines that came and lines that went: +120 −14."""
     return rx.el.span(
@@ -101,26 +53,6 @@ def counts(additions: Any, deletions: Any) -> rx.Component:
         class_name="v-digits v-counts",
         aria_label=f"{additions} lines added, {deletions} removed",
         role="img",
-    )
-
-
-def _change(card: Any) -> rx.Component:
-    """The line of a card's change, at the right."""
-    return rx.el.span(
-        rx.cond(
-            card.conflicts,
-            rx.el.span("Conflicts", class_name="v-chip v-amber"),
-            rx.cond(
-                card.behind > 0,
-                rx.el.span(
-                    f"{card.behind} behind",
-                    title="Commits by which the base branch has moved on since the card began",
-                    class_name="v-quiet v-digits",
-                ),
-            ),
-        ),
-        counts(card.additions, card.deletions),
-        class_name="v-card-change",
     )
 
 
@@ -150,49 +82,175 @@ def request_chip(number: Any, url: Any, state: Any, **props: Any) -> rx.Componen
     )
 
 
-def card_face(card: Any, on_execute: Any) -> rx.Component:
-    """The inside of a card. It reads no State, so that a thousand of them sleep while others change.
+class _Link(ReactRouterLink):
+    """A link that the browser itself does not drag."""
+
+    draggable: rx.Var[bool]
+
+
+def _hands(
+    card: Any, chosen: Any, on_execute: Any, on_stop: Any, on_move: Any, on_choose: Any
+) -> rx.Component:
+    """What can be done with the card: there on hover and focus, on a selected card, and always by touch."""
+    execute = OnceButton.create(
+        rx.icon(tag=rx.cond(card.run == "failed", "rotate-ccw", "play"), size=16, aria_hidden="true"),
+        label=rx.cond(card.run == "failed", "Retry", "Execute"),
+        class_name="v-hand v-hand-execute",
+        on_press=on_execute,
+    )
+    stop = OnceButton.create(
+        rx.icon("square", size=14, aria_hidden="true"),
+        label="Stop",
+        class_name="v-hand v-hand-stop",
+        on_press=on_stop,
+    )
+    choose = rx.el.button(
+        rx.icon("check", size=13, aria_hidden="true"),
+        type="button",
+        role="checkbox",
+        aria_checked=chosen,
+        aria_label="Select",
+        title="Select (x)",
+        on_click=on_choose,
+        class_name="v-choose",
+    )
+    move = icon_button("arrow-right-left", "Move to…", on_click=on_move)
+    return rx.el.div(
+        choose,
+        rx.cond(card.locked, rx.cond(card.run != "stopping", stop), move),
+        rx.cond(card.todo & ~card.archived, execute),
+        class_name="v-hands",
+    )
+
+
+def _small(card: Any) -> rx.Component:
+    """The small line: what it is called, labels, whose it is; at the right how it stands."""
+    live = card.since > 0
+    change = rx.fragment(
+        rx.cond(
+            card.conflicts,
+            rx.el.span("Conflicts", class_name="v-amber v-word"),
+            rx.cond(
+                card.behind > 0,
+                rx.el.span(
+                    f"{card.behind} behind",
+                    title="Commits by which the base branch has moved on since the card began",
+                ),
+            ),
+        ),
+        rx.cond(
+            (card.additions > 0) | (card.deletions > 0),
+            counts(card.additions, card.deletions),
+            rx.cond(card.took, rx.el.span(card.took, class_name="v-digits")),
+        ),
+    )
+    return rx.el.div(
+        rx.cond(card.ref, rx.el.span(card.ref, class_name="v-ref v-digits")),
+        rx.el.span(
+            rx.foreach(card.marks, lambda mark: rx.el.span(mark, class_name="v-tag")),
+            rx.foreach(
+                card.labels, lambda label: rx.el.span(label, class_name="v-tag", title=label, dir="auto")
+            ),
+            class_name="v-tags",
+        ),
+        rx.cond(card.more > 0, rx.el.span(f"+{card.more}", title="More labels", class_name="v-digits")),
+        rx.cond(
+            card.due,
+            rx.el.span(card.due, class_name=rx.cond(card.late, "v-red v-word", "v-due")),
+        ),
+        rx.el.span(
+            rx.cond(
+                live,
+                rx.el.span(elapsed(card.since), class_name="v-blue v-word"),
+                change,
+            ),
+            rx.cond(card.cost, rx.el.span(card.cost, class_name="v-digits")),
+            rx.cond(
+                card.who,
+                rx.el.span(card.who, title=card.whom, aria_label=card.whom, role="img", class_name="v-who"),
+            ),
+            class_name="v-stand",
+        ),
+        class_name="v-small",
+    )
+
+
+def _said(icon: str, color: str, words: Any, spin: bool = False) -> rx.Component:
+    return rx.el.div(
+        rx.icon(icon, size=14, aria_hidden="true", class_name="v-spin" if spin else ""),
+        rx.el.span(words, class_name="v-run-words", dir="auto"),
+        class_name=f"v-run v-{color}",
+    )
+
+
+def _running(card: Any) -> rx.Component:
+    running = rx.el.span("Running ", class_name=rx.cond(card.line, "v-unseen", ""))
+    doing = rx.cond(card.line, card.line, "")
+    return rx.cond(
+        card.quiet > 0,
+        _said("clock", "blue", quiet_words(card.quiet)),
+        rx.cond(
+            card.words == RUNNING,
+            _said("loader-circle", "blue", rx.fragment(running, doing), spin=True),
+            _said("clock", "blue", card.words),
+        ),
+    )
+
+
+def _became(card: Any) -> rx.Component:
+    """The line of what needs a person, of what is happening, or of what came of it; nothing at rest."""
+    waiting = rx.match(
+        card.run,
+        (SessionStatus.RUNNING.value, _running(card)),
+        (SessionStatus.PENDING.value, _said("hourglass", "gray", card.words)),
+        ("stopping", _said("loader-circle", "gray", card.words, spin=True)),
+        rx.fragment(),
+    )
+    outcome: Any = rx.match(
+        card.need,
+        ("failed", card.words),
+        ("answer", "The agent asks you something"),
+        card.outcome,
+    )
+    needed = rx.el.div(
+        needs_mark(card.need),
+        rx.el.span(outcome, class_name="v-run-words", title=outcome, dir="auto"),
+        class_name=rx.cond(card.need == "failed", "v-run v-red", "v-run"),
+    )
+    request = rx.cond(
+        card.request > 0,
+        rx.el.div(request_chip(card.request, card.request_url, card.request_state), class_name="v-run"),
+    )
+    blocked = rx.cond(card.blocked, _said("lock", "amber", card.blocked))
+    return rx.cond(
+        card.need, needed, rx.cond(card.run, rx.fragment(waiting, request), rx.fragment(request, blocked))
+    )
+
+
+def card_face(
+    card: Any, chosen: Any, path: Any, on_execute: Any, on_stop: Any, on_move: Any, on_choose: Any
+) -> rx.Component:
+    """The inside of a card.
 
     Args:
-        card: What to show.
-        on_execute: The event of the Execute button.
+        card: What to show, a `Face`.
+        chosen: Whether it is selected.
+        path: The address of a card is this and its id.
+        on_execute: The event of its Execute button, and so on.
+        on_stop: Stops its run.
+        on_move: Asks where it should go.
+        on_choose: Selects it, or no longer.
     """
-    words = rx.el.span(card.words, class_name="v-run-words")
-    execute = rx.cond(card.todo, execute_button("Execute", on_execute))
     return rx.el.div(
         rx.el.div(
             priority_mark(card.priority),
-            rx.el.span(card.title, class_name="v-card-title"),
-            rx.cond(
-                ~card.locked,
-                rx.el.span(
-                    icon_button("move-right", "Move to…", custom_attrs={"data-kb-move": "true"}),
-                    class_name="v-card-more",
-                ),
+            _Link.create(
+                card.title, to=f"{path}{card.id}", draggable=False, dir="auto", class_name="v-card-title"
             ),
             class_name="v-card-head",
         ),
-        rx.cond(
-            (card.labels.length() > 0) | (card.marks.length() > 0) | (card.number > 0),
-            rx.el.div(
-                rx.cond(card.number > 0, rx.el.span(f"#{card.number}", class_name="v-number v-digits")),
-                rx.foreach(card.marks, lambda mark: rx.el.span(mark, class_name="v-label")),
-                rx.foreach(card.labels, lambda label: rx.el.span(label, class_name="v-label")),
-                rx.cond(card.change, _change(card)),
-                rx.cond(
-                    card.request > 0,
-                    # A card is one tab stop; its drawer has the link too.
-                    request_chip(card.request, card.request_url, card.request_state, tab_index=-1),
-                ),
-                class_name="v-card-labels",
-            ),
-        ),
-        rx.match(
-            card.run,
-            *[(status.value, _run(card, status, on_execute)) for status in SessionStatus],
-            ("stopping", _line(STOPPING.icon, STOPPING.color, words, spin=True)),
-            rx.cond(card.todo, rx.el.div(execute, class_name="v-run")),
-        ),
-        rx.cond(card.spent != "", rx.el.div(card.spent, class_name="v-run-spent v-digits")),
-        class_name="v-card",
+        _small(card),
+        _became(card),
+        _hands(card, chosen, on_execute, on_stop, on_move, on_choose),
+        class_name=rx.cond(card.need == "failed", "v-card v-card-failed", "v-card"),
     )

@@ -6,23 +6,25 @@ card leaves the board mounted where it is.
 
 from __future__ import annotations
 
-from typing import Any
-
 import reflex as rx
 
 from vibe_app.web.board.bar import project_tabs
-from vibe_app.web.board.columns import BoardState, board_columns
+from vibe_app.web.board.columns import BoardState
+from vibe_app.web.board.columns_view import board_columns
 from vibe_app.web.board.composer import ComposerState, composer
+from vibe_app.web.board.filters_view import filters_bar
+from vibe_app.web.board.keys import KeysState
+from vibe_app.web.board.moving import MoveState, move_dialog
 from vibe_app.web.board.remote_line import remote_line
-from vibe_app.web.board.workspace import workspace_chip
+from vibe_app.web.board.selection import selection_bar
+from vibe_app.web.board.workspace import workspace_chip, workspace_line
 from vibe_app.web.card.drawer import DrawerState
 from vibe_app.web.card.drawer_view import drawer
 from vibe_app.web.card.output import OutputState
 from vibe_app.web.changes.decide_view import dropped_dialog
 from vibe_app.web.kit.frame import Shortcuts
-from vibe_app.web.kit.kanban import ask_where
 from vibe_app.web.kit.parts import empty_state, skeleton
-from vibe_app.web.kit.status import PRIORITY_LOOKS, missing_chip
+from vibe_app.web.kit.status import missing_chip
 from vibe_app.web.layout import RailState, framed, top_bar
 
 # The pages below `/p` must call the project alike, and no State may have a var of that name.
@@ -39,7 +41,7 @@ def _model_chip() -> rx.Component:
             rx.el.span(
                 rx.icon("drama", size=14, aria_hidden="true"),
                 "Rehearsal model: no AI provider configured",
-                class_name="v-chip v-amber",
+                class_name="v-chip v-plain",
             ),
             rx.el.span(
                 rx.icon("sparkles", size=14, aria_hidden="true"), RailState.model, class_name="v-chip"
@@ -91,66 +93,6 @@ def _bar() -> rx.Component:
     )
 
 
-def _choice(
-    label: str, first: str, value: Any, on_change: rx.EventHandler, *items: rx.Component
-) -> rx.Component:
-    return rx.select.root(
-        rx.select.trigger(aria_label=label, variant="soft", color_scheme="gray"),
-        rx.select.content(rx.select.item(first, value="any"), *items),
-        value=value,
-        on_change=on_change,
-    )
-
-
-def _filters() -> rx.Component:
-    return rx.el.div(
-        rx.el.div(
-            rx.icon("search", size=15, aria_hidden="true"),
-            rx.el.input(
-                type="search",
-                placeholder="Search tasks",
-                aria_label="Search tasks",
-                default_value=BoardState.search,
-                key=BoardState.project_id,
-                on_change=BoardState.find.debounce(150),  # pyright: ignore[reportFunctionMemberAccess]
-                custom_attrs={"data-search": "true"},
-            ),
-            class_name="v-search",
-        ),
-        _choice(
-            "Priority",
-            "Any priority",
-            BoardState.priority,
-            BoardState.choose_priority,
-            *[rx.select.item(look.word, value=key) for key, look in reversed(PRIORITY_LOOKS.items())],
-        ),
-        rx.cond(
-            BoardState.has_labels,
-            _choice(
-                "Label",
-                "Any label",
-                BoardState.label,
-                BoardState.choose_label,
-                rx.foreach(BoardState.labels, lambda label: rx.select.item(label, value=label)),
-            ),
-        ),
-        rx.cond(
-            BoardState.filtered,
-            rx.fragment(
-                rx.el.span(
-                    f"{BoardState.shown} of {BoardState.total} tasks",
-                    class_name="v-quiet v-digits",
-                    role="status",
-                ),
-                rx.button(
-                    "Show all", variant="ghost", color_scheme="gray", on_click=BoardState.clear_filters
-                ),
-            ),
-        ),
-        class_name="v-bar",
-    )
-
-
 def _loading() -> rx.Component:
     return rx.el.div(
         *[rx.el.div(skeleton(4, height=64), class_name="kb-column v-loading") for _ in range(5)],
@@ -161,7 +103,7 @@ def _loading() -> rx.Component:
 
 def board_page() -> rx.Component:
     """The page at `/p/<project>` and below."""
-    close = f"/p/{BoardState.project_id}"
+    close = f"/p/{BoardState.project_id}{BoardState.query}"
     missing = empty_state("search-x", "No board here", BoardState.missing, rx.link("All projects", href="/"))
     board = rx.fragment(
         remote_line(
@@ -172,13 +114,16 @@ def board_page() -> rx.Component:
             BoardState.can_edit,
             RailState.may_execute,
         ),
-        _filters(),
+        workspace_line(
+            BoardState.workspace, BoardState.workspace_reason, BoardState.project_id, BoardState.can_edit
+        ),
+        filters_bar(),
         rx.cond(BoardState.loaded, board_columns(), _loading()),
         drawer(
             close,
             BoardState.execute(DrawerState.task_id),
             BoardState.stop(DrawerState.task_id),
-            ask_where(DrawerState.task_id),
+            MoveState.ask(DrawerState.task_id),
         ),
     )
     return framed(
@@ -186,9 +131,13 @@ def board_page() -> rx.Component:
         rx.cond(BoardState.missing != "", missing, board),
         composer(BoardState.project_id),
         dropped_dialog(close),
+        move_dialog(),
+        selection_bar(),
         Shortcuts.create(
-            keys="n e s m j k c ?",
+            keys="n e s m z j k c ?",
             up=rx.cond(DrawerState.task_id != "", close, ""),
-            on_key=BoardState.key,
+            on_key=KeysState.anywhere,
         ),
+        # A tab that nobody sees is not kept up to date: it reads everything when it is shown again.
+        rx.window_event_listener(on_visibility_change=BoardState.watch),
     )

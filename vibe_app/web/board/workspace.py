@@ -1,7 +1,8 @@
-"""The chip that tells how a project's workspace is, and what a person can do about it."""
+"""The words that tell how a project's workspace is, and what a person can do about it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import reflex as rx
@@ -53,22 +54,54 @@ class WorkspaceState(rx.State):
 
 
 def workspace_chip(status: Any, reason: Any, may_edit: Any) -> rx.Component:
-    """Show how a workspace is; pressed, it says more, and restarts the workspace for who may.
+    """Say in a small word how a workspace is; pressed, it says more, and restarts it for who may.
+
+    A failed one is said by `workspace_line`.
 
     Args:
         status: A var with a `WorkspaceStatus`.
         reason: A var with why it is so, or the step of a start; empty for neither.
         may_edit: A var that tells whether the person changes the project.
     """
-    chips = {str(key): _chip(WORKSPACE_LOOKS[key], key, reason, may_edit) for key in WorkspaceStatus}
-    return rx.match(status, *chips.items(), chips[WorkspaceStatus.STOPPED])  # pyright: ignore[reportReturnType]
+    words = {str(key): _word(WORKSPACE_LOOKS[key], key, reason, may_edit) for key in WorkspaceStatus}
+    return rx.match(status, *words.items(), words[WorkspaceStatus.STOPPED])  # pyright: ignore[reportReturnType]
 
 
-def _chip(look: Look, status: WorkspaceStatus, reason: Any, may_edit: Any) -> rx.Component:
+def _word(look: Look, status: WorkspaceStatus, reason: Any, may_edit: Any) -> rx.Component:
+    color = "red" if status is WorkspaceStatus.FAILED else "plain"
     return telling(
-        look,
+        replace(look, color=color),
         rx.text(rx.cond(reason != "", reason, _MEANING[status]), size="2"),
         rx.cond(may_edit & RailState.may_execute, _restart(), rx.fragment()),
+    )
+
+
+def workspace_line(status: Any, reason: Any, project_id: Any, may_edit: Any) -> rx.Component:
+    """Say above the board why its workspace failed, with what mends it; nothing while it did not."""
+    buttons = rx.fragment(
+        rx.link("Correct the address", href=f"/p/{project_id}/settings/repository", class_name="v-link"),
+        rx.cond(
+            RailState.may_execute,
+            rx.button("Try again", variant="surface", color_scheme="gray", on_click=WorkspaceState.restart),
+        ),
+    )
+    return rx.cond(
+        status == str(WorkspaceStatus.FAILED),
+        rx.el.div(
+            rx.el.div(
+                rx.icon("circle-x", size=16, aria_hidden="true"),
+                rx.el.span(
+                    "The workspace could not be started: ",
+                    rx.cond(reason != "", reason, "no reason is known."),
+                    " Cards and files are kept.",
+                    class_name="v-grow v-wrap",
+                ),
+                rx.cond(may_edit, rx.el.div(buttons, class_name="v-row")),
+                role="alert",
+                class_name="v-sentence v-red",
+            ),
+            class_name="v-remote",
+        ),
     )
 
 

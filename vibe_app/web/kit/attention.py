@@ -67,5 +67,8 @@ def resting(*children: Any) -> rx.Component:
 
 def thousands(number: Any) -> rx.Component:
     """Show a number that only the page knows with its thousands marked: 12,345; Python writes `f"{n:,}"`."""
-    marked = rx.Var(f"Number({number!s}).toLocaleString('en')", _var_type=str)
+    shown = rx.Var.create(number)
+    marked = rx.Var(
+        f"Number({shown!s}).toLocaleString('en')", _var_type=str, _var_data=shown._get_all_var_data()
+    )
     return rx.el.span(marked, class_name="v-digits")

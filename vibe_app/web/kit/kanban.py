@@ -1,13 +1,13 @@
-"""The board's columns: dragging by mouse, touch and keyboard around @dnd-kit.
+"""Lists of cards that are dragged between, by mouse, touch and keyboard, around @hello-pangea/dnd.
 
-It knows cards by their `id` and shows each through a template given from
-Python. A drop shows at once and holds until `version` says that it was
-answered; what the answer is, is the State's business.
+It knows a card by its `id`, shows it through a template given from Python, and says what happens in
+words given from Python. A drop shows at once and holds until `version` says that it was answered;
+what the answer is, is the State's business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import reflex as rx
@@ -16,77 +16,92 @@ from reflex.vars.function import ArgsFunctionOperation
 from vibe_app.web.kit.sources import source
 
 _SOURCE = source("kanban.jsx")
-source("kanban.css")
+source("kanban_lists.js")
 
 
 def _moved(card_id: rx.Var[str], column: rx.Var[str], before_id: rx.Var[str]) -> list[rx.Var[Any]]:
     return [card_id, column, before_id]
 
 
-def _acted(action: rx.Var[str], card_id: rx.Var[str]) -> list[rx.Var[Any]]:
-    return [action, card_id]
+def _pressed(key: rx.Var[str], card_id: rx.Var[str]) -> list[rx.Var[Any]]:
+    return [key, card_id]
 
 
-class Kanban(rx.Component):
-    """Five columns of cards.
+class CardList(rx.Component):
+    """One of the lists, somewhere inside of `Cards`; its children stand below the cards."""
 
-    A card is an object with at least `id`, `title` and `locked` (it may not be
-    moved now). `on_move(card_id, column, before_id)` fires on a drop; `before_id`
-    is empty at the end of a column. `on_act(action, card_id)` fires for
-    `execute` and `stop`, from the keys of a focused card, and for `move` where a
-    locked card was to be moved. `ask_where` opens the list of columns from outside; inside
-    a card, a button with the attribute `data-kb-move` does.
+    library = _SOURCE.importable_path
+    tag = "CardList"
+    lib_dependencies: list[str] = ["@hello-pangea/dnd@18.0.1"]
+
+    name: rx.Var[str]
+
+
+class Cards(rx.Component):
+    """What holds the lists: a card goes from any of them to any other.
+
+    A card is an object with at least `id` and `title`; one with `locked` stays where it is. Arrow keys
+    go between cards, Space picks one up, Enter follows the first link on it. After a press on a button
+    of one card the others take no press for `deaf` milliseconds, as one may just have slid under the
+    pointer.
     """
 
     library = _SOURCE.importable_path
-    tag = "KanbanBoard"
-    lib_dependencies: list[str] = ["@dnd-kit/core@6.3.1"]
+    tag = "Cards"
+    lib_dependencies: list[str] = ["@hello-pangea/dnd@18.0.1"]
 
-    columns: rx.Var[list[dict[str, str]]]
-    """`status`, `name` and `hint` (what an empty column says) of each column, in order.
-
-    The list of columns to move to leaves out one with `by_hand` set to "no".
-    """
     cards: rx.Var[dict[str, Any]]
-    """The list of cards of each status."""
+    """The cards of each list, by its name."""
+    order: rx.Var[dict[str, list[str]]]
+    """The ids of the lists whose order is newer than in `cards`."""
+    changed: rx.Var[dict[str, Any]]
+    """The cards, by id, that are newer than in `cards`."""
     version: rx.Var[int]
     """Goes up by one with the answer to each `on_move`, whatever the answer is."""
     can_move: rx.Var[bool]
-    selected: rx.Var[str]
-    """The card whose drawer is open, or empty."""
+    opened: rx.Var[str]
+    """The id of the card that is shown beside the lists, or empty."""
+    chosen: rx.Var[list[str]]
+    """The ids of the cards that are selected."""
     path: rx.Var[str]
-    """The address of a card is this and its id; a click or Enter goes there."""
+    """The beginning of the address of a card, for the template."""
+    keys: rx.Var[list[str]]
+    """The keys that, pressed on a card, become an `on_key`; a click with Shift is the key `shift`."""
+    deaf: rx.Var[int]
     render_card: rx.Var[Any]
+    words: rx.Var[Any]
     on_move: rx.EventHandler[_moved]
-    on_act: rx.EventHandler[_acted]
+    """Called with a card's id, the list in which it was dropped, and the id of the card that it is above."""
+    on_key: rx.EventHandler[_pressed]
 
 
-def ask_where(card_id: Any) -> Any:
-    """Return the event that asks to which column of the board on the page a card should go."""
-    return rx.call_function(
-        rx.vars.FunctionStringVar.create(
-            "(id) => () => window.dispatchEvent(new CustomEvent('vibe-move', {detail: id}))"
-        ).call(card_id)
-    )
-
-
-def kanban(
-    template: Callable[..., rx.Component], card_type: type, columns: list[dict[str, str]], **props: Any
+def card_lists(
+    template: Callable[..., rx.Component],
+    card_type: type,
+    words: Callable[[Any], Any],
+    *children: rx.Component,
+    **props: Any,
 ) -> rx.Component:
-    """Make a board whose cards look as `template(card=...)` says.
+    """Make lists whose cards look as `template(card=..., chosen=..., path=...)` says.
 
     Args:
-        template: An `rx.memo` component with one property, `card`.
+        template: An `rx.memo` component with the properties `card`, `chosen` and `path`.
         card_type: What a card is in Python, for the template's types.
-        columns: See `Kanban.columns`.
-        props: The other properties of `Kanban`, `cards` as a mapping of vars.
+        words: Returns the var of what is said to a screen reader; it gets a var with `kind` (`help`,
+            `start`, `over`, `drop` or `cancel`), `title`, `to` (the name of a list) and `place`.
+        children: With a `CardList` in them for each list.
+        props: The other properties of `Cards`, `cards` as a mapping of vars.
     """
-    cards = props.pop("cards")
-    card = rx.Var(_js_expr="card", _var_type=card_type)
-    shown = rx.Var.create(template(card=card))
-    return Kanban.create(
-        columns=columns,
-        cards=rx.Var.create(dict(cards)) if isinstance(cards, Mapping) else cards,
-        render_card=ArgsFunctionOperation.create(("card",), shown),
+    card = rx.Var(_js_expr="card").to(card_type)
+    chosen = rx.Var(_js_expr="chosen", _var_type=bool)
+    path = rx.Var(_js_expr="path", _var_type=str)
+    happened = rx.Var(_js_expr="at").to(dict[str, str])
+    return Cards.create(
+        *children,
+        cards=rx.Var.create(dict(props.pop("cards"))),
+        render_card=ArgsFunctionOperation.create(
+            ("card", "chosen", "path"), rx.Var.create(template(card=card, chosen=chosen, path=path))
+        ),
+        words=ArgsFunctionOperation.create(("at",), rx.Var.create(words(happened))),
         **props,
     )

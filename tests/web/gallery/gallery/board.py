@@ -6,10 +6,9 @@ import dataclasses
 
 import reflex as rx
 
-from vibe_app.web.kit.kanban import kanban
+from vibe_app.web.kit.kanban import CardList, card_lists
 
 STATUSES = ["TODO", "IN_PROGRESS", "AI_REVIEW", "HUMAN_REVIEW", "DONE"]
-COLUMNS = [{"status": s, "name": s.replace("_", " ").capitalize(), "hint": "Nothing here"} for s in STATUSES]
 
 
 @dataclasses.dataclass
@@ -25,6 +24,9 @@ class BoardState(rx.State):
     ai_review: list[Card] = []
     human_review: list[Card] = [Card("h1", "Human one")]
     done: list[Card] = []
+    order: dict[str, list[str]] = {}
+    changed: dict[str, Card] = {}
+    chosen: list[str] = []
     version: int = 0
     acts: list[str] = []
 
@@ -49,6 +51,11 @@ class BoardState(rx.State):
         self.acts = [*self.acts, f"{action}:{card_id}"][-5:]
 
     @rx.event
+    def patch(self):
+        self.order = {"TODO": ["c3", "c1", "c4", "h1"], "HUMAN_REVIEW": []}
+        self.changed = {"c1": Card("c1", "Card 1, changed")}
+
+    @rx.event
     def fill(self):
         for column, status in enumerate(STATUSES):
             cards = [Card(f"x{column}-{n}", f"Card {n} of column {column}") for n in range(200)]
@@ -56,13 +63,24 @@ class BoardState(rx.State):
 
 
 @rx.memo
-def face(card: rx.Var[Card]) -> rx.Component:
+def face(card: rx.Var[Card], chosen: rx.Var[bool], path: rx.Var[str]) -> rx.Component:
     return rx.el.div(
-        rx.el.a(card.title, href="#" + card.id),
+        rx.el.a(card.title, href=path + card.id),
+        rx.cond(chosen, rx.el.b("chosen")),
         rx.cond(
             card.locked, rx.el.em("locked"), rx.el.button("Run", on_click=BoardState.act("run", card.id))
         ),
         style={"padding": "10px"},
+    )
+
+
+def words(happened) -> rx.Var:
+    return rx.match(
+        happened["kind"],
+        ("start", f"{happened['title']} picked up"),
+        ("cancel", "Back again"),
+        ("help", "Space picks it up"),
+        f"{happened['to']}, place {happened['place']}",
     )
 
 
@@ -71,18 +89,28 @@ def board() -> rx.Component:
         rx.el.h1("Board"),
         rx.el.button("Thousand", on_click=BoardState.fill, id="fill"),
         rx.el.button("Move x1-0", on_click=BoardState.move("x1-0", "DONE", ""), id="server-move"),
+        rx.el.button("Patch", on_click=BoardState.patch, id="patch"),
         rx.el.div(BoardState.acts.to_string(), id="acts"),
-        kanban(
+        card_lists(
             face,
             Card,
-            COLUMNS,
+            words,
+            rx.el.div(
+                *[rx.el.div(CardList.create(name=each), class_name="kb-column") for each in STATUSES],
+                class_name="kb-columns",
+            ),
             cards={status: getattr(BoardState, status.lower()) for status in STATUSES},
+            order=BoardState.order,
+            changed=BoardState.changed,
             version=BoardState.version,
             can_move=True,
-            selected="",
-            path="/board?card=",
+            opened="",
+            chosen=BoardState.chosen,
+            path="#",
+            keys=["e", " "],
+            deaf=400,
             on_move=BoardState.move,
-            on_act=BoardState.act,
+            on_key=BoardState.act,
         ),
         style={"height": "100vh", "display": "flex", "flex_direction": "column"},
     )

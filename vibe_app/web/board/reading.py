@@ -1,0 +1,119 @@
+"""Reads what a board shows: a window of each column, and the counts of all that is not in it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from vibe_app.accounts.roles import Actor
+from vibe_app.board.lifecycle import Priority, TaskStatus
+from vibe_app.board.tasks.filters import Filter
+from vibe_app.board.tasks.schemas import TaskCard
+from vibe_app.board.tasks.windows import WIDEST, WINDOW
+from vibe_app.errors import NotFound
+from vibe_app.web.board.cards import Face, face_of
+from vibe_app.web.board.filters import NOBODY, Filters
+from vibe_app.web.place import known
+from vibe_app.wiring import services
+
+ARCHIVED = 100
+"""Cards of the archive that are shown at once; the search finds the others."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was read: by column its first cards, how many it has that are let pass, and how many in all."""
+
+    tasks: list[TaskCard]
+    columns: dict[str, list[Face]]
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+    total: int = 0
+
+
+def today() -> date:
+    """Return the day by which a card is late."""
+    return datetime.now(UTC).date()
+
+
+def filter_of(filters: Filters, actor: Actor) -> Filter:
+    """Return the filters of an address as the board's queries take them; rubbish lets nothing pass."""
+    assignees: frozenset[UUID] = frozenset()
+    if filters.person and filters.person != NOBODY:
+        try:
+            assignees = frozenset({known(filters.person)})
+        except NotFound:
+            assignees = frozenset({UUID(int=0)})
+    return Filter(
+        text=filters.search,
+        priorities=frozenset({Priority(filters.priority)} if filters.priority else ()),
+        labels=frozenset({filters.label} if filters.label else ()),
+        assignees=assignees,
+        unassigned=filters.person == NOBODY,
+        needs=actor.user_id if filters.needs else None,
+    )
+
+
+def _seen(tasks: list[TaskCard], statuses: Collection[TaskStatus]) -> dict[str, list[Face]]:
+    day = today()
+    return {
+        status.value: [face_of(task, day) for task in tasks if task.status is status] for status in statuses
+    }
+
+
+async def read_columns(actor: Actor, project_id: UUID, filters: Filters, sizes: Mapping[str, int]) -> Seen:
+    """Read the windows of a board's columns.
+
+    Args:
+        actor: Who asks.
+        project_id: The board.
+        filters: Which cards.
+        sizes: How many cards of each column are shown.
+    """
+    if filters.archived:
+        return await _read_archive(actor, project_id, filters)
+    boards, chosen = services().boards, filter_of(filters, actor)
+    view = await boards.read(actor, project_id, chosen)
+    tasks = [task for window in view.columns.values() for task in window.cards]
+    for status in TaskStatus:
+        if sizes.get(status, WINDOW) > WINDOW and view.columns[status].more:
+            limit = min(sizes[status], WIDEST)
+            wider = await boards.window(actor, project_id, status, chosen, limit=limit)
+            tasks = [*(task for task in tasks if task.status is not status), *wider.cards]
+    counts = {status.value: count.shown for status, count in view.counts.items()}
+    total = sum(count.all for count in view.counts.values())
+    return Seen(tasks, _seen(tasks, TaskStatus), counts, total)
+
+
+async def _read_archive(actor: Actor, project_id: UUID, filters: Filters) -> Seen:
+    """Read the newest of the archive; of the filters, the text alone counts there."""
+    page = await services().tasks.page(actor, project_id, None, filters.search, 1, ARCHIVED, archived=True)
+    tasks: list[TaskCard] = [*page.items]
+    columns = _seen(tasks, TaskStatus)
+    return Seen(tasks, columns, {name: len(cards) for name, cards in columns.items()}, page.total_count)
+
+
+async def read_some(
+    actor: Actor, project_id: UUID, filters: Filters, ids: Collection[UUID]
+) -> list[TaskCard]:
+    """Read those of some cards that the filters let pass."""
+    return await services().boards.some(actor, project_id, ids, filter_of(filters, actor))
+
+
+async def read_labels(actor: Actor, project_id: UUID) -> list[dict[str, str | int]]:
+    """Return the labels of a board by name, each with how many cards have it."""
+    found = await services().boards.labels(actor, project_id)
+    return [{"name": name, "count": count} for name, count in found.items()]
+
+
+async def read_people(actor: Actor, project_id: UUID) -> list[dict[str, str]]:
+    """Return who can have cards of a board, the asker first."""
+    members = await services().projects.members(actor, project_id)
+    names = await services().accounts.names([member.user_id for member in members])
+    others = sorted((user.name, str(each)) for each, user in names.items() if each != actor.user_id)
+    return [
+        {"id": str(actor.user_id), "name": "Me"},
+        *({"id": user_id, "name": name} for name, user_id in others),
+        {"id": NOBODY, "name": "Nobody"},
+    ]
