@@ -9,7 +9,7 @@ from .board import board
 from .parts import parts
 from .stream import StreamState, stream
 
-app = rx.App(head_components=[door()], stylesheets=["/vibe.css", "/card.css"])
+app = rx.App(head_components=[door()], stylesheets=["/vibe.css", "/board.css", "/card.css"])
 app.add_page(stream, route="/stream", on_load=StreamState.arrive)
 app.add_page(board, route="/board")
 app.add_page(parts, route="/parts")
