@@ -23,6 +23,7 @@ from vibe_app.board.projects.service import Projects
 from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.sessions.starting import Starts
 from vibe_app.board.spending.limits import Limits, nano
+from vibe_app.board.tasks.bulk import Bulk
 from vibe_app.board.tasks.finding import Finding
 from vibe_app.board.tasks.happened import Activity
 from vibe_app.board.tasks.service import Tasks
@@ -82,6 +83,7 @@ class Services:
     providers: Providers
     projects: Projects
     tasks: Tasks
+    bulk: Bulk
     boards: Boards
     activity: Activity
     home: Home
@@ -178,6 +180,7 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
     model = settings.model or "rehearsal"
     people = PeopleRows()
     showing = Showing(people, settings.installation_limit, settings.quiet_notice)
+    tasks = Tasks(database, people, showing)
     return Services(
         settings=settings,
         protection=protected,
@@ -188,7 +191,8 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
         projects=Projects(
             database, WorkspaceRows(), credentials, people, settings.project_limit, limits, settings.network
         ),
-        tasks=Tasks(database, people, showing),
+        tasks=tasks,
+        bulk=Bulk(database, tasks),
         boards=Boards(database, showing),
         activity=Activity(database, people),
         home=Home(database, showing),

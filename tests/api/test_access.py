@@ -17,9 +17,10 @@ from vibe_app.api.lasting import LastingRoute
 from vibe_app.settings import Settings
 from vibe_app.wiring import Services
 
-PUBLIC = {"/health", "/ready", "/front", "/auth/setup", "/auth/login", "/auth/logout"}
+PUBLIC = {"/health", "/ready", "/front", "/auth/setup", "/auth/login", "/auth/reset", "/auth/logout"}
 BODIES = {
     "/users": {"email": "new@example.org", "name": "New", "password": PASSWORD},
+    "/users/invite": {"email": "new@example.org", "name": "New"},
     "/tokens": {"name": "ci"},
     "/tokens/{token_id}": {"name": "ci"},
     "/providers": {"id": "new", "name": "New", "kind": "openai", "base_url": "http://127.0.0.1:9/v1"},
@@ -30,6 +31,7 @@ BODIES = {
     "/projects/{project_id}/files/move": {"path": "old", "to": "new"},
     "/projects/{project_id}/tasks": {"title": "New"},
     "/projects/{project_id}/tasks/{task_id}": {"version": 1},
+    "/projects/{project_id}/tasks/bulk": {"ids": [str(uuid4())], "action": "archive"},
     "/projects/{project_id}/tasks/{task_id}/move": {"status": "DONE"},
     **{
         f"/projects/{{project_id}}/tasks/{{task_id}}/{rest}": body
@@ -50,6 +52,7 @@ NEEDS = {
     ("get", "/sessions"): "viewer",
     ("get", "/labels"): "viewer",
     ("get", "/members"): "viewer",
+    ("get", "/members/candidates"): "owner",
     ("post", "/members"): "owner",
     ("patch", "/members/{user_id}"): "owner",
     ("delete", "/members/{user_id}"): "owner",
@@ -70,6 +73,7 @@ NEEDS = {
     ("delete", "/opencode/{path}"): "editor",
     ("get", "/tasks"): "viewer",
     ("post", "/tasks"): "editor",
+    ("post", "/tasks/bulk"): "editor",
     ("get", "/tasks/{task_id}"): "viewer",
     ("patch", "/tasks/{task_id}"): "editor",
     ("delete", "/tasks/{task_id}"): "editor",

@@ -303,3 +303,43 @@ async def test_what_is_shelved_comes_back(board: Board) -> None:
     assert (await board.viewer.get(f"{board.path}/tasks")).json()["total_count"] == 0
     assert (await board.editor.post(f"{task}/restore")).json()["ref"] == "SAM-1"
     assert (await board.viewer.get(task)).status_code == 200
+
+
+async def test_the_same_with_many_cards(board: Board) -> None:
+    one, two, far = [await board.task(name, labels=["a"]) for name in ("One", "Two", "Far")]
+    ids = {path: path.rpartition("/")[2] for path in (one, two, far)}
+    await board.editor.delete(far)
+
+    async def bulk(*paths: str, **asked: Any) -> list[tuple[bool, str | None]]:
+        body = {"ids": [ids[path] for path in paths], **asked}
+        answer = await board.editor.post(f"{board.path}/tasks/bulk", json=body)
+        assert answer.status_code == 200, answer.text
+        outcomes = answer.json()["outcomes"]
+        assert [each["id"] for each in outcomes] == body["ids"]
+        assert all(bool(each["error"]) is not each["done"] for each in outcomes)
+        return [(each["done"], each["code"]) for each in outcomes]
+
+    done, gone = (True, None), (False, "task_not_found")
+    assert await bulk(one, far, two, action="add_label", label="b") == [done, gone, done]
+    assert await bulk(one, action="add_label", label="b") == [done]
+    assert await bulk(two, action="remove_label", label="a") == [done]
+    shown = [(await board.viewer.get(path)).json() for path in (one, two)]
+    assert [(task["labels"], task["version"]) for task in shown] == [(["a", "b"], 2), (["b"], 3)]
+    assert await bulk(two, one, action="move", status="DONE") == [done, done]
+    order = (await board.viewer.get(f"{board.path}/tasks", params={"status": "DONE"})).json()["tasks"]
+    assert [task["title"] for task in order] == ["Two", "One"]
+    assert await bulk(one, two, action="archive") == [done, done]
+    assert await bulk(one, action="move", status="TODO") == [(False, "archived")]
+    assert await bulk(one, two, action="unarchive") == [done, done]
+    assert await bulk(one, two, action="delete") == [done, done]
+    assert await bulk(one, action="restore") == [done]
+    assert await board.status(one) == "DONE"
+    for wrong in (
+        {"ids": [], "action": "delete"},
+        {"ids": [ids[one]] * 101, "action": "delete"},
+        {"ids": [ids[one]], "action": "move"},
+        {"ids": [ids[one]], "action": "add_label", "label": " "},
+        {"ids": [ids[one]], "action": "explode"},
+    ):
+        answer = await board.editor.post(f"{board.path}/tasks/bulk", json=wrong)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")

@@ -49,6 +49,7 @@ IN_PROJECT = {
         ("post", "/deploy-key/scan"),
         ("post", "/remote/join"),
         ("post", "/tasks"),
+        ("post", "/tasks/bulk"),
         ("patch", "/tasks/{task_id}"),
         ("delete", "/tasks/{task_id}"),
         ("post", "/tasks/{task_id}/move"),
@@ -63,6 +64,7 @@ IN_PROJECT = {
         ("post", "/tasks/{task_id}/change/deliver"),
     ],
     "admin": [
+        ("get", "/members/candidates"),
         ("post", "/members"),
         ("patch", "/members/{user_id}"),
         ("delete", "/members/{user_id}"),
@@ -76,6 +78,7 @@ ELSEWHERE = {
     ("post", "/projects"): "write",
     ("get", "/users"): "admin",
     ("post", "/users"): "admin",
+    ("post", "/users/invite"): "admin",
     ("patch", "/users/{user_id}"): "admin",
     ("delete", "/users/{user_id}"): "admin",
     ("get", "/providers"): "admin",
@@ -85,6 +88,7 @@ ELSEWHERE = {
     ("delete", "/providers/{provider}"): "admin",
 }
 WITH_A_LOGIN = {
+    ("post", "/users/{user_id}/password-reset"),
     ("patch", "/auth/me"),
     ("get", "/auth/logins"),
     ("delete", "/auth/logins"),

@@ -280,12 +280,25 @@ async def test_live_cards_stay_as_they_are(board: Board, runtime: FakeRuntime) -
         await board.editor.patch(task, json={"version": 1, "description": "Another"}),
         await board.editor.post(f"{task}/move", json={"status": "DONE"}),
         await board.editor.delete(task),
-        await board.owner.delete(board.path, params={"confirm": "Sample"}),
+        await board.editor.post(f"{task}/archive"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (409, "session_live")
     assert (await board.editor.patch(task, json={"version": 1, "labels": ["docs"]})).status_code == 200
     await board.editor.post(f"{task}/stop")
     assert (await board.editor.delete(task)).status_code == 204
+
+
+@with_script(Script.endless())
+async def test_a_project_is_deleted_with_what_runs(board: Board, runtime: FakeRuntime) -> None:
+    running, waiting = await board.task(), await board.task()
+    for task in (running, waiting):
+        await board.editor.post(f"{task}/execute")
+    await board.session_is(running, "running")
+    [sidecar] = runtime.sidecars.values()
+    answer = await board.owner.delete(board.path, params={"confirm": "Sample"})
+    assert answer.status_code == 204
+    assert sidecar.calls["POST /sessions/stop"] == 1
+    assert (await board.owner.get(board.path)).status_code == 404
 
 
 async def test_a_prompt_of_64_kib_arrives_clean(board: Board, runtime: FakeRuntime) -> None:

@@ -88,7 +88,10 @@ async def test_what_is_executed_while_it_is_deleted(
             deleting = resting.projects.delete(owner, task.project_id, "Sample")
         executing = resting.starts.execute(owner, task.project_id, task.id)
         codes = await refused(executing, deleting)
-        if codes[0] is None:
+        if codes == [None, None] and whole_project:
+            with pytest.raises(NotFound):
+                await resting.projects.read(owner, task.project_id)
+        elif codes[0] is None:
             assert codes[1] == "session_live"
             assert (await resting.tasks.read(owner, task.project_id, task.id)).status == "IN_PROGRESS"
         else:

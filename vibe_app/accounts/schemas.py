@@ -100,6 +100,39 @@ class NewUser(Taken):
     can_execute: bool = True
 
 
+class Invite(Taken):
+    """A new account, whose person sets the password."""
+
+    email: _Email
+    name: _Name
+    role: _UserRoleIn = UserRole.MEMBER.value
+
+
+class PasswordLinkOut(View):
+    """A link by which a person sets their password, once; shown this once."""
+
+    path: str = Field(
+        description="Where it leads, on the board's own address",
+        json_schema_extra={"example": "/reset?token=…"},
+    )
+    token: str
+    expires_at: Moment
+
+
+class InvitedOut(View):
+    """A new account, and the link for its person."""
+
+    user: UserOut
+    link: PasswordLinkOut
+
+
+class ResetPassword(Taken):
+    """A new password, and the link's token."""
+
+    token: Annotated[Str, documented(example="5f0c2a91…")]
+    password: _Password
+
+
 class ChangeUser(Taken):
     """What to change of an account; what is absent stays."""
 

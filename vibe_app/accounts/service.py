@@ -6,6 +6,7 @@ gave it out, the row that it has not ended. Passwords are argon2id hashes.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +17,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from vibe_app.accounts import throttle
+from vibe_app.accounts import links, throttle
+from vibe_app.accounts.links import LinkView
 from vibe_app.accounts.logins import Logins, Marks, browser_name
 from vibe_app.accounts.models import AccessToken, Login, User
 from vibe_app.accounts.passwords import Passwords
@@ -354,6 +356,62 @@ class Accounts:
         except IntegrityError as error:
             raise Conflict("There is an account with this address already.", "email_taken") from error
         return _user_view(user)
+
+    async def invite(
+        self, actor: Actor, email: str, name: str, role: str = "member"
+    ) -> tuple[UserView, LinkView]:
+        """Create an account whose person sets the password by a link, which is shown this once.
+
+        Raises:
+            Conflict: The address has an account.
+            InvalidRequest: A value cannot be accepted.
+            Forbidden: The asker is no admin.
+        """
+        # Nobody knows it: until the link is used, nobody signs in.
+        unknown = secrets.token_urlsafe(32)
+        made = await self.add_user(actor, email, name, unknown, role)
+        async with self._database.transaction() as db:
+            return made, await links.make(db, made.id)
+
+    async def reset_link(self, actor: Actor, user_id: UUID) -> LinkView:
+        """Make a link by which a person sets another password; until it is used, nothing changes.
+
+        Raises:
+            NotFound: There is no such account.
+            Forbidden: The asker is no admin, or an access token asks.
+        """
+        actor.need_admin()
+        actor.need_login()
+        async with self._database.transaction() as db:
+            await self._database.lock_accounts(db)
+            if await db.get(User, user_id) is None:
+                raise NotFound("There is no such account.", "user_not_found")
+            return await links.make(db, user_id)
+
+    async def link_owner(self, token: str) -> UserView:
+        """Return whose password a link is for; nothing else is told to who has none.
+
+        Raises:
+            NotFound: It was used, it has ended, or it is none.
+        """
+        async with self._database.read() as db:
+            return _user_view(await links.owner(db, token))
+
+    async def reset(self, token: str, password: str, host: str = "", *, user_agent: str = "") -> Grant:
+        """Set the password that a link is for, and sign its person in. Other logins and tokens end.
+
+        Raises:
+            NotFound: The link was used, it has ended, or it is none.
+            InvalidRequest: The password cannot be accepted; the link can be used again.
+        """
+        await self.link_owner(token)  # before anything costly is done for whoever comes
+        hashed = await self._passwords.hash(strong(password))
+        async with self._database.transaction() as db:
+            user = await links.use(db, token)
+            values = {"password_hash": hashed, "updated_at": now()}
+            await db.execute(update(User).where(col(User.id) == user.id).values(values))
+            await _end_everything(db, user.id, keep_tokens=False)
+            return self._grant(db, user, host, user_agent)
 
     async def change_user(
         self,

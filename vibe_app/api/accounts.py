@@ -49,6 +49,17 @@ async def login(request: Request, response: Response, body: schemas.Credentials)
     return _signed_in(request, response, grant)
 
 
+@auth.post("/reset", dependencies=[Depends(own_page)], responses=public_errors(400, 403, 404, 413, 429))
+async def reset_password(
+    request: Request, response: Response, body: schemas.ResetPassword
+) -> schemas.LoginOut:
+    """Set the password that a one-time link is for, and sign in; every other login and token ends."""
+    grant = await services().accounts.reset(
+        body.token, body.password, _host(request), user_agent=_user_agent(request)
+    )
+    return _signed_in(request, response, grant)
+
+
 @auth.post("/logout", responses=public_errors(403))
 async def logout(request: Request, response: Response, shown: Shown) -> Message:
     """End the login that the request carries and take the cookie back."""
@@ -122,6 +133,22 @@ async def create_user(actor: Asker, body: schemas.NewUser) -> schemas.UserOut:
             can_execute=body.can_execute,
         )
     )
+
+
+@users.post("/invite", status_code=201, responses=errors(400, 409, 413))
+async def invite_user(actor: Asker, body: schemas.Invite) -> schemas.InvitedOut:
+    """Create an account, and a link by which its person sets the password within a day. For admins."""
+    user, link = await services().accounts.invite(actor, body.email, body.name, body.role)
+    return schemas.InvitedOut(user=schemas.UserOut.of(user), link=schemas.PasswordLinkOut.of(link))
+
+
+@users.post("/{user_id}/password-reset", status_code=201, responses=errors(400, 404))
+async def make_reset_link(actor: Asker, user_id: UUID) -> schemas.PasswordLinkOut:
+    """Make a link by which a person sets another password within a day; one before it ends. For admins.
+
+    Until it is used, nothing changes. Not with an access token.
+    """
+    return schemas.PasswordLinkOut.of(await services().accounts.reset_link(actor, user_id))
 
 
 @users.patch("/{user_id}", responses=errors(400, 404, 409, 413))

@@ -56,7 +56,7 @@ async def delete_project(
     project_id: UUID,
     confirm: Annotated[str, Query(description="The project's name, to show that it is meant")] = "",
 ) -> None:
-    """Delete a project with its tasks, sessions and workspace. For its owners, while no session is live.
+    """Delete a project with its tasks, sessions and workspace; what runs is stopped first. For its owners.
 
     What of the workspace cannot be erased within 10 s is erased later, and tried again until nothing is left.
     """
@@ -156,6 +156,16 @@ async def list_members(
         members=[_member(view, people[view.user_id]) for view in shown if view.user_id in people],
         total_count=len(views),
     )
+
+
+@members.get("/candidates", responses=errors(400, 404))
+async def list_candidates(
+    actor: Asker,
+    project_id: UUID,
+    q: Annotated[str, Query(description="In the name or the address; empty for all")] = "",
+) -> schemas.CandidateList:
+    """List people of the installation who are not members yet. For the project's owners."""
+    return schemas.CandidateList(people=await services().projects.candidates(actor, project_id, q))
 
 
 @members.post("", status_code=201, responses=errors(400, 404, 409, 413))

@@ -14,6 +14,7 @@ from vibe_app.api.errors import error_response, errors
 from vibe_app.api.schemas import After, Page, PageSize
 from vibe_app.board.rules import parse_priority, parse_status
 from vibe_app.board.tasks import schemas
+from vibe_app.board.tasks.bulk import BulkOutcomes, BulkTasks
 from vibe_app.board.tasks.filters import Filter
 from vibe_app.board.tasks.happened import ActivityList
 from vibe_app.errors import InvalidRequest, VersionChanged
@@ -58,6 +59,12 @@ async def list_tasks(
 async def create_task(actor: Asker, project_id: UUID, body: schemas.NewTask) -> schemas.TaskView:
     """Put a new card at the bottom of TODO."""
     return await services().tasks.create(actor, project_id, body)
+
+
+@tasks.post("/bulk", responses=errors(400, 404, 413))
+async def change_tasks(actor: Asker, project_id: UUID, body: BulkTasks) -> BulkOutcomes:
+    """Move, label, archive or delete up to 100 cards, each for itself; told of each whether it was done."""
+    return BulkOutcomes(outcomes=await services().bulk.run(actor, project_id, body))
 
 
 @tasks.get("/{task_id}", responses=errors(400, 404))

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from vibe_app.accounts.roles import ProjectRole
 from vibe_app.addresses import Credential
 from vibe_app.board.lifecycle import WorkspaceStatus
+from vibe_app.board.people import Candidate
 from vibe_app.board.projects.delivery import DELIVERIES, HOSTS
 from vibe_app.board.projects.keys import clean_key
 from vibe_app.board.rules import Body, Name, RoleWord, clean_body
@@ -265,6 +266,12 @@ class NewMember(Taken):
         if (self.email is None) == (self.user_id is None):
             raise ValueError("give either email or user_id")
         return self
+
+
+class CandidateList(View):
+    """People who could be added to a project, by name; 20 at most."""
+
+    people: list[Candidate]
 
 
 class ChangeMember(Taken):

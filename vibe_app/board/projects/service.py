@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Sequence
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from vibe_app import addresses
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope, rights_of
 from vibe_app.board.access import require
 from vibe_app.board.pages import Page
-from vibe_app.board.people import People
+from vibe_app.board.people import Candidate, People
 from vibe_app.board.projects import delivery, remotes
 from vibe_app.board.projects import queries as project_queries
 from vibe_app.board.projects.keys import key_of
@@ -37,9 +38,15 @@ from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
 from vibe_app.db import Database, Transaction
 from vibe_app.errors import Conflict, InvalidRequest, NotFound
-from vibe_app.wire import now
+from vibe_app.wire import now, plain_text
 
 log = logging.getLogger(__name__)
+
+
+STOPPING = 10.0
+"""Seconds for which the runs of a project that is deleted are given to stop."""
+CANDIDATES = 20
+"""People who are offered at once to be added to a project."""
 
 
 class WorkspaceRows(Protocol):
@@ -217,7 +224,9 @@ class Projects:
                 log.info("the credentials in the addresses of %d repositories are kept encrypted now", found)
 
     async def delete(self, actor: Actor, project_id: UUID, confirm: str) -> None:
-        """Delete a project with its tasks and sessions. Its workspace is erased by and by, for certain.
+        """Delete a project with its tasks and sessions; what runs is stopped first, if it stops soon.
+
+        Its workspace is erased by and by, for certain.
 
         Args:
             actor: Who asks; an owner.
@@ -226,19 +235,28 @@ class Projects:
 
         Raises:
             InvalidRequest: `confirm` is not the name.
-            Conflict: A session of it is live.
         """
         async with self._database.transaction() as db:
-            project, _ = await require(db, actor, project_id, ProjectRole.OWNER, Scope.WRITE, lock=True)
-            if confirm.strip() != project.name:
-                raise InvalidRequest(
-                    f"To delete it, confirm with the project's name: {project.name}", "confirmation_needed"
-                )
-            if await session_queries.live_counts(db, [project_id]):
-                raise Conflict("A session of this project is running. Stop it first.", "session_live")
+            await _may_delete(db, actor, project_id, confirm)
+            await session_queries.stop_all(db, project_id)
+        await self._stopped(project_id)
+        async with self._database.transaction() as db:
+            await _may_delete(db, actor, project_id, confirm)
+            # What has not stopped by now is held before its card, as everywhere, and ends with its workspace.
+            await session_queries.hold_all(db, project_id)
             await db.execute(delete(Project).where(col(Project.id) == project_id))
             await self._workspaces.erase(db, project_id)
             db.announce(f"project:{project_id}", "projects", rights_of(project_id))
+
+    async def _stopped(self, project_id: UUID) -> None:
+        """Wait, `STOPPING` seconds at most, until no run of a project is at work."""
+        deadline = asyncio.get_running_loop().time() + STOPPING
+        with self._database.bus.subscribe(f"project:{project_id}") as changes:
+            while (left := deadline - asyncio.get_running_loop().time()) > 0:
+                async with self._database.read() as db:
+                    if not await session_queries.at_work(db, project_id):
+                        return
+                await changes.wait(min(left, 1.0))
 
     async def check(
         self, actor: Actor, project_id: UUID, needed: ProjectRole, scope: Scope | None = None
@@ -269,6 +287,20 @@ class Projects:
             order = list(ProjectRole)
             members = sorted(rows, key=lambda row: (order.index(row.role), row.created_at))
             return MemberView.all(members)
+
+    async def candidates(self, actor: Actor, project_id: UUID, text: str = "") -> list[Candidate]:
+        """Return people who could be added to the project, by name: those whose name or address has a text.
+
+        Args:
+            actor: Who asks; an owner.
+            project_id: The project.
+            text: Empty for all; `CANDIDATES` of them at most.
+        """
+        async with self._database.read() as db:
+            await require(db, actor, project_id, ProjectRole.OWNER)
+            there = await db.scalars(select(col(Member.user_id)).where(col(Member.project_id) == project_id))
+            found = await self._people.search(db, plain_text(text).strip(), list(there), CANDIDATES)
+            return [Candidate(id=user_id, name=name, email=email) for user_id, name, email in found]
 
     async def set_member(
         self, actor: Actor, project_id: UUID, user_id: UUID, role: ProjectRole
@@ -365,6 +397,14 @@ class Projects:
             )
             for row in rows
         ]
+
+
+async def _may_delete(db: AsyncSession, actor: Actor, project_id: UUID, confirm: str) -> None:
+    project, _ = await require(db, actor, project_id, ProjectRole.OWNER, Scope.WRITE, lock=True)
+    if confirm.strip() != project.name:
+        raise InvalidRequest(
+            f"To delete it, confirm with the project's name: {project.name}", "confirmation_needed"
+        )
 
 
 def _require_creation(actor: Actor) -> None:

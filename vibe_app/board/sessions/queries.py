@@ -14,7 +14,7 @@ from vibe_app.board.lifecycle import LIVE, SessionStatus, session_sources
 from vibe_app.board.sessions.archive import BEGINNING
 from vibe_app.board.sessions.models import Session, SessionEvent
 from vibe_app.board.tasks.models import Task, kept
-from vibe_app.db import db_clock, octets, rows_changed
+from vibe_app.db import Transaction, db_clock, octets, rows_changed
 from vibe_app.errors import IllegalMove
 from vibe_app.wire import now
 
@@ -117,6 +117,32 @@ async def live_counts(db: AsyncSession, project_ids: Iterable[UUID]) -> dict[UUI
         .group_by(col(Session.project_id))
     )
     return dict(rows.all())
+
+
+async def stop_all(db: Transaction, project_id: UUID) -> None:
+    """Ask every live session of a project to stop."""
+    done = await db.execute(
+        update(Session)
+        .where(live, col(Session.project_id) == project_id)
+        .values(stop_requested=True, updated_at=now())
+        .execution_options(synchronize_session=False)
+    )
+    if rows_changed(done):
+        db.announce("stops", "queue")
+
+
+async def at_work(db: AsyncSession, project_id: UUID) -> bool:
+    """Tell whether some process works at a live session of a project."""
+    query = select(col(Session.id)).where(
+        live, col(Session.project_id) == project_id, col(Session.owner).is_not(None)
+    )
+    return await db.scalar(query.limit(1)) is not None
+
+
+async def hold_all(db: AsyncSession, project_id: UUID) -> None:
+    """Lock the live sessions of a project until the transaction ends, where the database has row locks."""
+    query = select(col(Session.id)).where(live, col(Session.project_id) == project_id)
+    await db.execute(query.order_by(col(Session.id)).with_for_update())
 
 
 async def previews(

@@ -17,6 +17,7 @@ from vibe_app.board.lifecycle import TASK_MOVES, TaskStatus
 from vibe_app.board.pages import Page
 from vibe_app.board.people import People
 from vibe_app.board.projects import queries as project_queries
+from vibe_app.board.rules import clean_labels
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.tasks import needs
@@ -168,6 +169,24 @@ class Tasks(Shelves):
                 _note_change(db, actor, task_id, values)
                 db.announce(*card_topics(project_id, task_id))
         return await self.read(actor, project_id, task_id)
+
+    async def label(
+        self, actor: Actor, project_id: UUID, task_id: UUID, *, add: str = "", remove: str = ""
+    ) -> None:
+        """Give a card a label, or take one away, whatever version it is; what is so already stays.
+
+        Raises:
+            InvalidRequest: It would have too many labels, or the label is too long.
+        """
+        async with self._database.transaction() as db:
+            await require(db, actor, project_id, ProjectRole.EDITOR)
+            task = await task_of(db, project_id, task_id, lock=True)
+            left = [each for each in task.labels if each != remove.strip()]
+            labels = clean_labels([*left, *([add] if add else [])])
+            if labels != task.labels:
+                await task_queries.rewrite_task(db, task_id, task.version, {"labels": labels}, _PROMPT)
+                note(db, task_id, Kind.EDITED, actor.user_id, {"fields": ["labels"]})
+                db.announce(*card_topics(project_id, task_id))
 
     async def _write(
         self, db: Transaction, task: Task, version: int, wanted: dict[str, Any], values: dict[str, Any]
