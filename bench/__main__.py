@@ -23,7 +23,7 @@ BENCHES = {
     "trees": "A card's tree and its change",
     "gateway": "The gateway to the models",
     "serve": "The server by itself",
-    "board": "A board with 1,000 cards",
+    "board": "A board with 5,000 cards",
     "review": "The review of a change",
     "engine": "The engine",
     "takeover": "A server killed",

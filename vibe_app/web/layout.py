@@ -22,6 +22,8 @@ _KEYS = [
     ("e", "Execute the card"),
     ("s", "Stop its run"),
     ("m", "Move the card to a column"),
+    ("x", "Select the card; a click with Shift selects to there"),
+    ("z", "Take back what was moved, archived or deleted"),
     ("Space", "Pick up the card; the arrows move it, Space drops it"),
     ("j k", "Go through the changed lines of a card"),
     ("c", "Comment on the line"),
