@@ -292,3 +292,63 @@ async def test_a_drawer_shows_no_other_card_than_the_address_names(
     await expect(board.drawer.get_by_label("Title")).to_have_value("Second")
     await board.open("t", first.upper())
     await expect(board.drawer.get_by_label("Title")).to_have_value("First")
+
+
+async def test_a_column_comes_in_windows(project: Project, visit: Visit) -> None:
+    for number in range(53):
+        await project.task(f"Card {number}")
+    board = await visit("eve", project)
+    cards = board.column("To do").locator("[data-card-id]")
+    await expect(board.page.get_by_role("region", name="To do, 53 cards")).to_be_visible()
+    await expect(cards).to_have_count(50)
+    await board.page.get_by_role("button", name="Show more").click()
+    await expect(cards).to_have_count(53)
+
+
+async def test_filters_are_in_the_address(project: Project, visit: Visit) -> None:
+    await project.task("Write the manual", labels=["docs"])
+    await project.task("Read the manual", labels=["docs"])
+    await project.task("Paint the door", labels=["repair"])
+    board = await visit("eve", project)
+    titles = board.page.locator(".v-card-title")
+    await board.page.get_by_role("combobox", name="Label").click()
+    await board.page.get_by_role("option", name="docs").click()
+    await expect(board.page).to_have_url(re.compile("label=docs"))
+    await board.page.get_by_label("Search tasks").fill("write")
+    await expect(board.page).to_have_url(re.compile("q=write"))
+    await expect(titles).to_have_text(["Write the manual"])
+    await board.page.reload()
+    await expect(titles).to_have_text(["Write the manual"])
+    await expect(board.page.get_by_label("Search tasks")).to_have_value("write")
+    await board.page.get_by_role("button", name="Show all").click()
+    await expect(titles).to_have_count(3)
+    await board.page.go_back()
+    await expect(titles).to_have_text(["Write the manual"])
+
+
+async def test_several_are_selected_deleted_and_taken_back(project: Project, visit: Visit) -> None:
+    for title in ("One", "Two", "Three"):
+        await project.task(title)
+    board = await visit("eve", project)
+    bar = board.page.get_by_role("toolbar", name="Selected cards")
+    await board.card("One").focus()
+    await board.page.keyboard.press("x")
+    await expect(bar).to_contain_text("1 selected")
+    await board.card("Three").click(modifiers=["Shift"])
+    await expect(bar).to_contain_text("3 selected")
+    await bar.get_by_role("button", name="Delete").click()
+    await expect(board.page.locator("[data-card-id]")).to_have_count(0)
+    await board.toasts.get_by_role("button", name="Undo").first.click()
+    await expect(board.column("To do").locator(".v-card-title")).to_have_text(["One", "Two", "Three"])
+
+
+async def test_a_move_is_taken_back_by_a_key(project: Project, visit: Visit) -> None:
+    await project.task("There and back")
+    board = await visit("eve", project)
+    await board.card("There and back").focus()
+    await board.page.keyboard.press("m")
+    await board.dialog.get_by_role("button", name="Done").click()
+    await expect(board.card("There and back", "Done")).to_be_visible(timeout=SNAP)
+    await expect(board.dialog).to_have_count(0)
+    await board.page.keyboard.press("z")
+    await expect(board.card("There and back", "To do")).to_be_visible()

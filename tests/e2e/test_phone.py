@@ -121,3 +121,28 @@ async def test_a_long_title_does_not_push_anything_out(project: Project, visit: 
     await board.open("t", task, "overview")
     await expect(board.drawer.get_by_text("Created")).to_be_visible()
     await fits(board.page)
+
+
+async def test_a_long_press_picks_a_card_up(project: Project, visit: Visit) -> None:
+    for title in ("One", "Two", "Three"):
+        await project.task(title)
+    board = await visit("eve", project, viewport=PHONE, has_touch=True, is_mobile=True)
+    page, titles = board.page, board.column("To do").locator(".v-card-title")
+    await expect(titles).to_have_text(["One", "Two", "Three"])
+    start, end = await board.card("One").bounding_box(), await board.card("Three").bounding_box()
+    assert start is not None
+    assert end is not None
+    devtools = await page.context.new_cdp_session(page)
+
+    async def touch(kind: str, *height: float) -> None:
+        points = [{"x": start["x"] + 60, "y": each} for each in height]
+        await devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    top, bottom = start["y"] + 20, end["y"] + end["height"] - 4
+    await touch("touchStart", top)
+    await page.wait_for_timeout(600)  # as long as the finger rests
+    for step in range(1, 21):
+        await touch("touchMove", top + (bottom - top) * step / 20)
+        await page.wait_for_timeout(16)
+    await touch("touchEnd")
+    await expect(titles).to_have_text(["Two", "Three", "One"])
