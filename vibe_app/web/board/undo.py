@@ -51,9 +51,10 @@ class UndoState(rx.State):
             return rx.toast.info("There is nothing to take back.")
         *self._steps, step = self._steps
         # From below, so that a card is there again before the one above it.
-        told = [await _take_back(actor, step, was) for was in reversed(step.cards)]
-        refused = [words for words in told if words]
-        return rx.toast.error(refused[0]) if refused else rx.toast.success("Taken back.", duration=2500)
+        answers = [await _take_back(actor, step, was) for was in reversed(step.cards)]
+        refused = [words for words in answers if words]
+        told = rx.toast.error(refused[0]) if refused else rx.toast.info("Taken back.", duration=2500)
+        return [rx.toast.dismiss("undo"), told]
 
 
 async def _take_back(actor: Actor, step: Step, was: Was) -> str:
@@ -80,8 +81,9 @@ def remember(state: UndoState, step: Step) -> None:
 
 
 def offer(words: str) -> Any:
-    """Say what was done, with a button that takes it back."""
-    return rx.toast.success(words, action={"label": "Undo", "on_click": UndoState.undo}, duration=SHOWN_MS)
+    """Say what was done, with a button that takes it back; one at a time, as it takes back the last."""
+    undo = {"label": "Undo", "on_click": UndoState.undo}
+    return rx.toast.success(words, id="undo", action=undo, duration=SHOWN_MS)
 
 
 def cards_in_words(ids: Sequence[object]) -> str:
