@@ -75,9 +75,9 @@ class Joining:
         """
         async with self._database.transaction() as db:
             project, _ = await require(db, actor, project_id, ProjectRole.EDITOR, Scope.WRITE, lock=True)
-            known = await db.get(Task, project.joining_task_id) if project.joining_task_id else None
-            if known is not None and known.status is not TaskStatus.DONE and known.deleted_at is None:
-                return known.id, False
+            known = project.joining_task_id
+            if known is not None and known in await task_queries.unfinished(db, [known]):
+                return known, False
             state = project.remote_state or {}
             if state.get("outcome") != "diverged":
                 raise InvalidRequest(
