@@ -72,6 +72,15 @@ async def test_it_shows_what_happens_and_to_a_stranger_nothing(
     assert "Count the sheep" not in json.dumps(stranger.deltas)
 
 
+async def test_of_a_tab_that_nobody_sees_only_the_rail_is_read(project: ProjectView, tab: Open):
+    someone: Tab = await tab("viewer", "/")
+    await someone.send("HomeState.watch", hidden=True)
+    await eventually(lambda: someone.var("RailState", "projects"))
+    assert someone.var("HomeState", "loaded") is None
+    await someone.send("HomeState.watch", hidden=False)
+    await eventually(lambda: someone.var("HomeState", "loaded"))
+
+
 async def test_a_run_is_stopped_from_it_by_who_may(
     parts: Services, tokens: dict[str, str], project: ProjectView, tab: Open, runtime: FakeRuntime
 ):

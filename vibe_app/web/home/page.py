@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any
 
 import reflex as rx
@@ -18,7 +19,7 @@ from vibe_app.web.home.new_project import NewProjectState, new_project_dialog
 from vibe_app.web.home.work import Tile, WorkRow, rows_of, tiles_of
 from vibe_app.web.kit.frame import Shortcuts
 from vibe_app.web.kit.parts import skeleton
-from vibe_app.web.layout import RailState, framed, show_rail, top_bar
+from vibe_app.web.layout import RailState, framed, read_rail, show_rail, top_bar
 from vibe_app.web.place import known
 from vibe_app.web.rail import RailProject
 from vibe_app.wiring import services
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 PULSE = 1.0
 """Seconds between two looks, however much happens."""
+UNSEEN = 15.0
+"""Seconds between two looks of a tab that nobody sees."""
 LOOK_AGAIN = 60.0
 """Seconds without a change after which everything is read all the same."""
 ASK_AGAIN = 2.0
@@ -55,8 +58,14 @@ class HomeState(rx.State):
         (await self.get_state(RailState)).helping = False
 
     @acts(background=True)
-    async def watch(self, actor: Actor):
-        """Read it now and whenever some of it changes, while the tab is on this page."""
+    async def watch(self, actor: Actor, hidden: bool = False):
+        """Read it now and whenever some of it changes, while the tab is on this page.
+
+        Of a tab that nobody sees only the rail is read, for the count in its title, and seldom.
+        """
+        if hidden:
+            await _watch_rail(self, actor)
+            return
         topics: set[str] = set()
         while True:
             # Listening begins before the look, so that nothing between the two is missed.
@@ -74,6 +83,7 @@ class HomeState(rx.State):
                             _show(self, view)
                             show_rail(await self.get_state(RailState), actor, _rail(view))
                         if (heard := _topics(view)) != topics:
+                            await asyncio.sleep(PULSE if topics else 0)
                             topics = heard
                             break
                     await changes.wait(pause)
@@ -89,6 +99,18 @@ class HomeState(rx.State):
     def key(self, key: str):
         """Do what a key asks for."""
         return RailState.set_helping(True) if key == "?" else None
+
+
+async def _watch_rail(state: HomeState, actor: Actor) -> None:
+    with services().database.bus.subscribe("projects", rights_of(actor.user_id)) as changes:
+        while True:
+            with suppress(Unavailable):
+                projects = await read_rail(actor)
+                async with state:
+                    show_rail(await state.get_state(RailState), actor, projects)
+            await changes.wait(LOOK_AGAIN)
+            await asyncio.sleep(UNSEEN)
+            actor = await asker(state)
 
 
 def _topics(view: HomeView) -> set[str]:
@@ -140,6 +162,7 @@ def home_page() -> rx.Component:
             class_name="v-scroll",
         ),
         new_project_dialog(),
+        rx.window_event_listener(on_visibility_change=HomeState.watch),
         Shortcuts.create(keys="?", up="", on_key=HomeState.key),
     )
 
