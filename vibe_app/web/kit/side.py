@@ -8,7 +8,13 @@ from typing import Any
 import reflex as rx
 
 
-def side_page(label: str, base: Any, parts: Mapping[str, tuple[str, str, rx.Component]], here: Any) -> Any:
+def side_page(
+    label: str,
+    base: Any,
+    parts: Mapping[str, tuple[str, str, rx.Component]],
+    here: Any,
+    only: Mapping[str, Any] | None = None,
+) -> rx.Component:
     """Show a part beside the links to all of them.
 
     Args:
@@ -16,20 +22,23 @@ def side_page(label: str, base: Any, parts: Mapping[str, tuple[str, str, rx.Comp
         base: The address of the first part; the others are below it.
         parts: Title, lead and content of each, by its name in the address.
         here: A var with the name of the part that is shown.
+        only: For parts that not everybody is led to, a var that tells whether the person is.
     """
     first = next(iter(parts))
     shown = {name: _part(*part) for name, part in parts.items()}
-    links = [
-        rx.link(
+    links = {
+        name: rx.link(
             title,
             href=base if name == first else f"{base}/{name}",
             class_name="v-side-link",
             custom_attrs={"aria-current": rx.cond(here == name, "page", "false")},
         )
         for name, (title, _, _) in parts.items()
-    ]
+    }
+    for name, may in (only or {}).items():
+        links[name] = rx.cond(may, links[name])
     return rx.el.div(
-        rx.el.nav(*links, aria_label=label, class_name="v-side-nav"),
+        rx.el.nav(*links.values(), aria_label=label, class_name="v-side-nav"),
         rx.match(here, *shown.items(), shown[first]),
         class_name="v-settings",
     )

@@ -121,9 +121,17 @@ def field_texts(form: Mapping[str, Any], *names: str) -> Texts:
     return {name: words(form, name).replace("\r\n", "\n").strip() for name in names}
 
 
-def seen(form: Form, project: ProjectView) -> str:
-    """Return what the hidden field of a form holds."""
-    return json.dumps(form.texts(project))
+def note_seen(state: Any, form: Form, project: ProjectView) -> None:
+    """Note what a form is filled with, as `seen`, and have it begin anew where that is something else.
+
+    Args:
+        state: The form's State; `shown` is the key of the form, and changes when it begins anew.
+        form: Which form.
+        project: What fills it.
+    """
+    holds = json.dumps(form.texts(project))
+    if holds != state.seen:
+        state.seen, state.shown = holds, str(int(state.shown) + 1)
 
 
 def _seen(sent: Mapping[str, Any]) -> Texts:

@@ -22,7 +22,7 @@ from vibe_app.web.settings.keeping import (
     conflict_banner,
     field_texts,
     keep,
-    seen,
+    note_seen,
     seen_field,
 )
 from vibe_app.wire import whole
@@ -79,12 +79,12 @@ def _dollars(text: str) -> Decimal:
 
 def show_limits(state: LimitsState, project: ProjectView) -> None:
     """Put a project's limits into the form."""
-    state.project_id, state.seen = str(project.id), seen(LIMITS, project)
+    state.project_id = str(project.id)
+    note_seen(state, LIMITS, project)
     for name, text in _texts(project).items():
         setattr(state, name, text)
     state.in_force = limits_words(project.limits_in_force)
     state.looks_only = project.role is not ProjectRole.OWNER
-    state.shown = str(int(state.shown) + 1)
 
 
 def _texts(project: ProjectView) -> Texts:
@@ -97,7 +97,9 @@ def _texts(project: ProjectView) -> Texts:
 
 
 async def _kept(state: Any, actor: Actor, project: ProjectView) -> Any:
-    show_limits(await state.get_state(LimitsState), project)
+    own = await state.get_state(LimitsState)
+    own.seen = ""
+    show_limits(own, project)
     return rx.toast.success("Limits saved.")
 
 

@@ -14,7 +14,7 @@ from vibe_app.web.auth import acts
 from vibe_app.web.forms import words
 from vibe_app.web.kit.parts import choice, field
 from vibe_app.web.kit.sections import for_owners
-from vibe_app.web.settings.keeping import FORMS, Form, Texts, conflict_banner, keep, seen, seen_field
+from vibe_app.web.settings.keeping import FORMS, Form, Texts, conflict_banner, keep, note_seen, seen_field
 from vibe_app.wiring import services
 
 _DEFAULT = "default"
@@ -53,12 +53,12 @@ class NetworkState(rx.State):
 def show_network(state: NetworkState, project: ProjectView) -> None:
     """Put a project's network into the form."""
     policy, hosts = reach(project.network or "")
-    state.project_id, state.seen = str(project.id), seen(NETWORK, project)
+    state.project_id = str(project.id)
+    note_seen(state, NETWORK, project)
     state.policy = _DEFAULT if project.network is None else policy
     state.hosts = "\n".join(hosts)
     state.hint = _hint(services().settings)
     state.looks_only = project.role is not ProjectRole.OWNER
-    state.shown = str(int(state.shown) + 1)
 
 
 def _texts(project: ProjectView) -> Texts:
@@ -66,7 +66,9 @@ def _texts(project: ProjectView) -> Texts:
 
 
 async def _kept(state: Any, actor: Actor, project: ProjectView) -> Any:
-    show_network(await state.get_state(NetworkState), project)
+    own = await state.get_state(NetworkState)
+    own.seen = ""
+    show_network(own, project)
     return rx.toast.success("Network saved.")
 
 

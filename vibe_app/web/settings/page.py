@@ -155,16 +155,13 @@ def settings_page() -> rx.Component:
         "Everyone with an account here, and what each may do; an admin may do everything. "
         "A project's members are chosen in the project."
     )
-    all_parts = mine | {"people": ("People", lead, people())}
-    label = "Parts of the settings"
+    for_admins = rx.el.p("Only an admin sees who has an account here.", class_name="v-hint")
+    parts = mine | {"people": ("People", lead, rx.cond(ProfileState.admin, people(), for_admins))}
+    only = {"people": ProfileState.admin}
     return framed(
         top_bar("Settings"),
         rx.el.div(
-            rx.cond(
-                ProfileState.admin,
-                side_page(label, "/settings", all_parts, SettingsState.part),
-                side_page(label, "/settings", mine, SettingsState.part),
-            ),
+            side_page("Parts of the settings", "/settings", parts, SettingsState.part, only),
             class_name="v-scroll",
         ),
     )

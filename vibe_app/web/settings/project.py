@@ -27,7 +27,7 @@ from vibe_app.web.settings.keeping import (
     conflict_banner,
     field_texts,
     keep,
-    seen,
+    note_seen,
     seen_field,
 )
 from vibe_app.web.settings.limits import LimitsState, limits_part, show_limits
@@ -164,8 +164,8 @@ def show_general(state: ProjectSettingsState, project: ProjectView) -> None:
     state.name, state.description, state.limit = texts["name"], texts["description"], texts["limit"]
     state.key_of_cards = texts["card_key"]
     state.manages = project.role is ProjectRole.OWNER
-    state.looks_only, state.seen = not state.manages, seen(GENERAL, project)
-    state.shown = str(int(state.shown) + 1)
+    state.looks_only = not state.manages
+    note_seen(state, GENERAL, project)
 
 
 def _texts(project: ProjectView) -> Texts:
@@ -189,7 +189,9 @@ def _patch(changed: Texts) -> ProjectPatch:
 
 
 async def _kept(state: Any, actor: Actor, project: ProjectView) -> Any:
-    show_general(await state.get_state(ProjectSettingsState), project)
+    own = await state.get_state(ProjectSettingsState)
+    own.seen = ""
+    show_general(own, project)
     return rx.toast.success("Project saved.")
 
 
@@ -299,7 +301,8 @@ _PARTS = {
 def _settings() -> rx.Component:
     parts = {name: (title, lead, part()) for name, (title, lead, part) in _PARTS.items()}
     base = f"/p/{ProjectSettingsState.project_id}/settings"
-    return side_page("Parts of the settings", base, parts, ProjectSettingsState.part)
+    only = {"delete": ProjectSettingsState.manages}
+    return side_page("Parts of the settings", base, parts, ProjectSettingsState.part, only)
 
 
 TITLE = rx.cond(

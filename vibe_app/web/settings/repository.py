@@ -24,7 +24,7 @@ from vibe_app.web.settings.keeping import (
     conflict_banner,
     field_texts,
     keep,
-    seen,
+    note_seen,
     seen_field,
 )
 from vibe_app.wiring import services
@@ -71,12 +71,10 @@ def show(state: RepositoryState, project: ProjectView) -> None:
     """Put a project's repository into the form."""
     state.project_id, state.url, state.branch = str(project.id), project.repo_url or "", project.branch or ""
     show_clone(state, project)
-    state.seen = seen(REPOSITORY, project)
+    note_seen(state, REPOSITORY, project)
     state.over_ssh = addresses.is_ssh(project.repo_url or "")
     state.has_credential = project.has_credential and not state.over_ssh
     state.looks_only = project.role is not ProjectRole.OWNER
-    # The form starts anew with what is kept, and without the token that was typed.
-    state.shown = str(int(state.shown) + 1)
 
 
 def show_clone(state: RepositoryState, project: ProjectView) -> None:
@@ -91,7 +89,9 @@ def _texts(project: ProjectView) -> Texts:
 
 
 async def _kept(state: Any, actor: Actor, project: ProjectView) -> Any:
-    show(await state.get_state(RepositoryState), project)
+    own = await state.get_state(RepositoryState)
+    own.seen = ""
+    show(own, project)
     show_remote(await state.get_state(RemoteState), project)
     # A workspace that could not be made of the old address is made of this one.
     await services().workspaces.opened(actor, project.id)

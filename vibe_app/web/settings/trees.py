@@ -18,7 +18,7 @@ from vibe_app.web.settings.keeping import (
     conflict_banner,
     field_texts,
     keep,
-    seen,
+    note_seen,
     seen_field,
 )
 
@@ -68,12 +68,12 @@ class TreesState(rx.State):
 
 def show_trees(state: TreesState, project: ProjectView) -> None:
     """Put a project's settings of its trees into the form."""
-    state.project_id, state.seen = str(project.id), seen(TREES, project)
+    state.project_id = str(project.id)
+    note_seen(state, TREES, project)
     texts = _texts(project)
     state.setup, state.copied = texts["setup"], texts["copied"]
     state.delivery, state.host = project.delivery, project.delivery_host
     state.looks_only = project.role is not ProjectRole.OWNER
-    state.shown = str(int(state.shown) + 1)
 
 
 def _texts(project: ProjectView) -> Texts:
@@ -93,7 +93,9 @@ def _patch(changed: Texts) -> ProjectPatch:
 
 
 async def _kept(state: Any, actor: Actor, project: ProjectView) -> Any:
-    show_trees(await state.get_state(TreesState), project)
+    own = await state.get_state(TreesState)
+    own.seen = ""
+    show_trees(own, project)
     return rx.toast.success("Saved. It counts for the runs that begin from now on.")
 
 
