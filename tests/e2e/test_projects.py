@@ -12,6 +12,7 @@ from playwright.async_api import expect
 from tests.e2e.browser import PHONE
 from tests.e2e.conftest import People, Project, Visit
 from tests.e2e.installation import Installation
+from tests.e2e.test_access_for_all import Look
 
 pytestmark = pytest.mark.cold
 
@@ -110,9 +111,12 @@ async def test_a_members_tab_follows_what_the_owner_decides(project: Project, vi
     ada, eve, sam = await visit("ada", project), await visit("eve", project), await visit("sam")
     await sam.page.goto(sam.url)
     part = await ada.settings("Members")
-    await part.get_by_label("E-mail of somebody").fill("sam@example.org")
-    await part.get_by_role("button", name="Add").click()
-    await expect(part.get_by_text("sam@example.org")).to_be_visible()
+    await part.get_by_label("Name or e-mail").fill("SA")
+    found = part.get_by_role("list", name="Who could be added")
+    await expect(found.get_by_role("listitem")).to_have_count(1)
+    await found.get_by_role("button", name="Add Sam").click()
+    there = part.get_by_role("list", name="Who belongs here")
+    await expect(there.get_by_text("sam@example.org")).to_be_visible()
     await expect(sam.page.get_by_role("heading", name=project.name)).to_be_visible(timeout=SOON)
 
     row = part.get_by_role("listitem").filter(has_text="eve@example.org")
@@ -170,19 +174,50 @@ async def test_the_settings_of_a_project_fit_a_phone(project: Project, visit: Vi
         assert box["x"] + box["width"] <= PHONE["width"]
 
 
-async def test_a_double_click_adds_one_person(visit: Visit) -> None:
+async def test_a_double_click_invites_one_person_who_sets_a_password_by_the_link(visit: Visit) -> None:
     board = await visit("ada")
     page = board.page
     await page.goto(f"{board.url}/settings/people")
     email = f"{uuid4().hex[:6]}@example.org"
-    form = page.locator("form", has=page.get_by_role("button", name="Add person"))
+    form = page.locator("form", has=page.get_by_role("button", name="Invite"))
     await form.get_by_label("E-mail").fill(email)
     await form.get_by_label("Name").fill("Nia")
-    await form.get_by_label("First password").fill("correct horse battery")
-    await form.get_by_role("button", name="Add person").dblclick()
-    await expect(board.toasts.filter(has_text="can sign in now")).to_be_visible()
+    await form.get_by_role("button", name="Invite").dblclick()
+    link = await page.locator("#password-link").inner_text()
+    assert link.startswith(f"{board.url}/reset?token=")
     await expect(page.get_by_text(email)).to_have_count(1)
-    await expect(board.toasts).to_have_count(1)
+    look = Look(page)
+    await look.at("people with a link")
+    look.nothing_found()
+
+    nia = await visit(None, refused=(400, 401, 404))
+    await nia.page.goto(link)
+    await expect(nia.page.get_by_text(email)).to_be_visible()
+    outside = Look(nia.page)
+    await outside.at("a link for a password")
+    outside.nothing_found()
+    await nia.page.get_by_label("New password").fill("correct horse battery")
+    await nia.page.get_by_role("button", name="Set password").click()
+    await expect(nia.page.get_by_role("heading", name="Home")).to_be_visible()
+    other = await visit(None)
+    await other.page.goto(link)
+    await expect(other.page.get_by_role("heading", name="This link has ended")).to_be_visible()
+
+    # An admin makes another link; once it is used, every login ends.
+    row = page.locator(".rt-Flex", has=page.get_by_role("button", name="Reset password"))
+    row = row.filter(has_text=email).last
+    await row.get_by_role("button", name="Reset password").click()
+    await board.dialog.get_by_role("button", name="Make link").click()
+    await expect(page.locator("#password-link")).not_to_have_text(link)
+    again = await page.locator("#password-link").inner_text()
+    await page.reload()
+    await expect(page.get_by_text(email)).to_be_visible()
+    await expect(page.locator("#password-link")).to_have_count(0)
+    await other.page.goto(again)
+    await other.page.get_by_label("New password").fill("battery horse correct")
+    await other.page.get_by_role("button", name="Set password").click()
+    await expect(other.page.get_by_role("heading", name="Home")).to_be_visible()
+    await expect(nia.page.get_by_role("heading", name="Sign in")).to_be_visible(timeout=SOON)
 
 
 async def test_a_form_of_the_settings_is_not_saved_over_what_somebody_else_wrote(

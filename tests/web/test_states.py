@@ -63,6 +63,7 @@ ANYBODY = {
     "HistoryState.forget",
     "OutputState.arrive",
     "LostState.arrive",
+    "MembersState.set_new_role",
     "NetworkState.set_policy",
     "TreesState.set_delivery",
     "TreesState.set_host",
@@ -73,11 +74,13 @@ ANYBODY = {
     "NewProjectState.set_making",
     "RailState.arrive",
     "RailState.set_helping",
+    "ResetState.arrive",  # only the holder of a link is told whose it is
     "SettingsState.arrive",  # asks for another event
     "SignInState.answered",
     "SignInState.arrive",
     "SignInState.begin",
     "TokensState.forget_fresh",
+    "UsersState.forget_link",
     "WindowState.close_find",
     "WindowState.close_layer",
     "WindowState.enlarge",

@@ -20,7 +20,7 @@ ANSWERED = {
 }
 """What a person is told of an answer without a sentence of the board's own, by its status."""
 
-_PAGES = "login|setup|settings(/.*)?|p/.*"
+_PAGES = "login|setup|reset|settings(/.*)?|p/.*"
 _BELOW = "Vibe does not run under a path ({path}/). Give it a host name or a port of its own."
 _MISSING = (
     "The parts of this page do not come. Load it again; if they still do not, what stands in front of "

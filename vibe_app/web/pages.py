@@ -8,7 +8,7 @@ import reflex as rx
 
 from vibe_app.web.board import page as board
 from vibe_app.web.files import page as files
-from vibe_app.web.home import lost, sign_in
+from vibe_app.web.home import lost, reset, sign_in
 from vibe_app.web.home import page as home
 from vibe_app.web.kit.fresh import FreshState
 from vibe_app.web.layout import titled
@@ -26,6 +26,7 @@ def add_pages(app: rx.App) -> None:
     arrive = sign_in.SignInState.arrive
     app.add_page(sign_in.login_page, route="/login", title="Sign in · Vibe", on_load=arrive)
     app.add_page(sign_in.setup_page, route="/setup", title="Set up · Vibe", on_load=arrive)
+    app.add_page(reset.reset_page, route="/reset", title="Password · Vibe", on_load=reset.ResetState.arrive)
     inside(home.home_page, "/", "Home · Vibe", home.ON_LOAD)
     inside(settings.settings_page, settings.ROUTE, "Settings · Vibe", settings.ON_LOAD)
     inside(lost.lost_page, "404", "Not found · Vibe", [lost.LostState.arrive])

@@ -6,7 +6,7 @@ import reflex as rx
 
 from vibe_app.errors import VibeError
 from vibe_app.web.auth import asker
-from vibe_app.web.home.sign_in import entrance
+from vibe_app.web.home.entrance import entrance
 from vibe_app.web.kit.parts import empty_state
 from vibe_app.web.layout import RailState, framed, top_bar
 

@@ -14,6 +14,7 @@ import reflex as rx
 from vibe_app.errors import Unauthenticated
 from vibe_app.origins import HOME, page_or_home
 from vibe_app.web.auth import asker
+from vibe_app.web.home.entrance import entrance
 from vibe_app.web.kit.hooks import js
 from vibe_app.web.kit.parts import field
 from vibe_app.wiring import services
@@ -82,7 +83,7 @@ class SignInState(rx.State):
             self.error, self.busy = error[:500], False
 
 
-def _field(
+def entry(
     label: str,
     name: str,
     kind: Literal["text", "email", "password"],
@@ -90,43 +91,13 @@ def _field(
     hint: str = "",
     **props: Any,
 ) -> rx.Component:
+    """A field of such a form."""
     control = rx.input(name=name, type=kind, required=True, auto_complete=autocomplete, size="3", **props)
     return field(label, control, hint)
 
 
-def entrance(title: str, lead: str, *body: rx.Component) -> rx.Component:
-    """A page for whoever is not signed in: a mark, a heading, a sentence, and what belongs to them."""
-    return rx.el.main(
-        rx.el.div(
-            rx.el.div(rx.icon("zap", size=20, aria_hidden="true"), "Vibe", class_name="v-brand"),
-            rx.el.h1(title, class_name="v-title"),
-            rx.el.p(lead, class_name="v-lead"),
-            *body,
-            class_name="v-entrance-form",
-        ),
-        rx.el.aside(
-            rx.el.div(
-                rx.el.p("What happens here", class_name="v-entrance-head"),
-                rx.el.ol(*[_step(icon, words) for icon, words in _STEPS], class_name="v-entrance-steps"),
-            ),
-            class_name="v-entrance-aside",
-        ),
-        class_name="v-entrance",
-    )
-
-
-_STEPS = (
-    ("square-pen", "Write a card: what is to be done, in your own words."),
-    ("play", "Execute it. An agent works in the project's own workspace; watch it or do not."),
-    ("file-diff", "Read what it changed, say what to do differently, accept it."),
-)
-
-
-def _step(icon: str, words: str) -> rx.Component:
-    return rx.el.li(rx.icon(icon, size=20, aria_hidden="true"), rx.el.span(words))
-
-
-def _page(title: str, lead: str, url: str, button: str, *fields: rx.Component) -> rx.Component:
+def entering(title: str, lead: Any, url: str, button: str, *fields: rx.Component) -> rx.Component:
+    """A page with a form that ends with whoever sent it signed in."""
     return entrance(
         title,
         lead,
@@ -165,26 +136,26 @@ def _page(title: str, lead: str, url: str, button: str, *fields: rx.Component) -
 
 def login_page() -> rx.Component:
     """The page to sign in on."""
-    return _page(
+    return entering(
         "Sign in",
         "To the board of your team.",
         "/api/auth/login",
         "Sign in",
-        _field("E-mail", "email", "email", "username", auto_focus=True),
-        _field("Password", "password", "password", "current-password"),
+        entry("E-mail", "email", "email", "username", auto_focus=True),
+        entry("Password", "password", "password", "current-password"),
     )
 
 
 def setup_page() -> rx.Component:
     """The page for the first account, for whoever has the link."""
-    made = _page(
+    made = entering(
         "Create the first account",
         "It administers this installation. Others are invited from Settings, People, with a link.",
         "/api/auth/setup",
         "Create account",
-        _field("Name", "name", "text", "name", auto_focus=True, max_length=100),
-        _field("E-mail", "email", "email", "username"),
-        _field("Password", "password", "password", "new-password", "At least 10 characters.", min_length=10),
+        entry("Name", "name", "text", "name", auto_focus=True, max_length=100),
+        entry("E-mail", "email", "email", "username"),
+        entry("Password", "password", "password", "new-password", "At least 10 characters.", min_length=10),
         rx.el.input(type="hidden", name="setup_token", value=SignInState.setup_token, read_only=True),
     )
     linkless = entrance(

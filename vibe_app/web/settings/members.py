@@ -11,7 +11,6 @@ import reflex as rx
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board import rules
 from vibe_app.web.auth import acts
-from vibe_app.web.forms import words
 from vibe_app.web.kit.parts import choice
 from vibe_app.web.kit.sections import labelled, row_of
 from vibe_app.web.place import known
@@ -35,18 +34,31 @@ class MembersState(rx.State):
     project_id: str = ""
     manages: bool = False
     members: list[MemberRow] = []
-    blank: str = ""
+    found: list[MemberRow] = []
+    text: str = ""
+    looked: bool = False
+    new_role: str = ProjectRole.EDITOR.value
 
     @acts
-    async def add_member(self, actor: Actor, form: dict[str, Any]):
+    async def look(self, actor: Actor, text: str):
+        """Show who could be added: people whose name or address contains a text."""
+        self.text = text[:200]
+        await _look(self, actor)
+
+    @rx.event
+    def set_new_role(self, role: str):
+        """Note what the next person is to be here."""
+        self.new_role = role if role in list(ProjectRole) else ProjectRole.EDITOR.value
+
+    @acts
+    async def add_member(self, actor: Actor, user_id: str):
         """Give somebody with an account a role here."""
-        await services().projects.check_owner(actor, known(self.project_id))
-        person = await services().accounts.find(str(form.get("email", "")))
-        role = rules.parse_role(words(form, "role", ProjectRole.EDITOR))
-        await services().projects.set_member(actor, known(self.project_id), person.id, role)
+        role = rules.parse_role(self.new_role)
+        await services().projects.set_member(actor, known(self.project_id), known(user_id), role)
         self.members = await members_of(actor, known(self.project_id))
-        self.blank = str(person.id)
-        return rx.toast.success(f"{person.name} belongs to the project now.")
+        await _look(self, actor)
+        name = next((row.name for row in self.members if row.id == user_id), "The person")
+        return rx.toast.success(f"{name} belongs to the project now.")
 
     @acts
     async def set_role(self, actor: Actor, user_id: str, role: str):
@@ -64,6 +76,12 @@ class MembersState(rx.State):
             return rx.redirect("/")
         self.members = await members_of(actor, known(self.project_id))
         return None
+
+
+async def _look(state: MembersState, actor: Actor) -> None:
+    people = await services().projects.candidates(actor, known(state.project_id), state.text)
+    state.found = [MemberRow(str(each.id), each.name, each.email, "", False) for each in people]
+    state.looked = True
 
 
 async def members_of(actor: Actor, project_id: UUID) -> list[MemberRow]:
@@ -111,24 +129,53 @@ def _member(row: MemberRow) -> rx.Component:
     )
 
 
-def members_part() -> rx.Component:
-    """The list, and the form that adds somebody; `ProjectSettingsState` fills it."""
-    return rx.fragment(
-        rx.el.ul(rx.foreach(MembersState.members, _member), class_name="v-list"),
-        rx.cond(
-            MembersState.manages,
-            rx.el.form(
-                row_of(
-                    labelled(
-                        "E-mail of somebody with an account here",
-                        rx.input(name="email", type="email", required=True, auto_complete="off"),
-                    ),
-                    labelled("Role", _roles(name="role", default_value="editor"), "0"),
-                    rx.button("Add", type="submit", variant="soft"),
+def _candidate(row: MemberRow) -> rx.Component:
+    return rx.el.li(
+        rx.el.div(
+            rx.el.div(row.name, class_name="v-strong"),
+            rx.el.div(row.email, class_name="v-quiet"),
+            class_name="v-grow",
+        ),
+        rx.button(
+            "Add", aria_label=f"Add {row.name}", variant="soft", on_click=MembersState.add_member(row.id)
+        ),
+    )
+
+
+def _adding() -> rx.Component:
+    found: Any = MembersState.found
+    nobody = "Nobody else here has this name. An admin invites people in Settings, People."
+    return rx.el.section(
+        rx.el.h3("Add somebody", class_name="v-h3"),
+        row_of(
+            labelled(
+                "Name or e-mail",
+                rx.input(
+                    on_change=MembersState.look.debounce(150),  # pyright: ignore[reportFunctionMemberAccess]
+                    on_focus=MembersState.look(MembersState.text),
+                    placeholder="Somebody with an account here",
+                    auto_complete="off",
                 ),
-                on_submit=MembersState.add_member,
-                key=MembersState.blank,
-                class_name="v-apart",
+            ),
+            labelled("Role", _roles(value=MembersState.new_role, on_change=MembersState.set_new_role), "0"),
+        ),
+        rx.cond(
+            MembersState.looked,
+            rx.cond(
+                found.length() > 0,
+                rx.el.ul(rx.foreach(found, _candidate), aria_label="Who could be added", class_name="v-list"),
+                rx.el.p(nobody, role="status", class_name="v-hint"),
             ),
         ),
+        class_name="v-apart v-stack",
+    )
+
+
+def members_part() -> rx.Component:
+    """The list, and what adds somebody; `ProjectSettingsState` fills it."""
+    return rx.fragment(
+        rx.el.ul(
+            rx.foreach(MembersState.members, _member), aria_label="Who belongs here", class_name="v-list"
+        ),
+        rx.cond(MembersState.manages, _adding()),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.service import UserView
 from vibe_app.web.auth import acts
-from vibe_app.web.kit.parts import ask, choice
+from vibe_app.web.kit.parts import ask, choice, icon_button
 from vibe_app.web.kit.sections import labelled, row_of
 from vibe_app.web.place import known
 from vibe_app.wiring import services
@@ -46,31 +47,39 @@ class UsersState(rx.State):
 
     rows: list[UserRow] = []
     blank: str = ""
+    link: str = ""
+    link_of: str = ""
 
     @acts
     async def load(self, actor: Actor):
-        """Read the list, where the asker may see it."""
+        """Read the list, where the asker may see it; a link that was shown here before is gone."""
+        self.link = self.link_of = ""
         if actor.is_admin:
             self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
 
     @acts
-    async def add(self, actor: Actor, form: dict[str, Any]):
-        """Create an account. The second half of a double click makes no other."""
+    async def invite(self, actor: Actor, form: dict[str, Any]):
+        """Create an account and show its link, once. The second half of a double click makes no other."""
         email = str(form.get("email", "")).strip().lower()
         if any((row.id, row.email) == (self.blank, email) for row in self.rows):
-            return None
-        user = await services().accounts.add_user(
-            actor,
-            str(form.get("email", "")),
-            str(form.get("name", "")),
-            str(form.get("password", "")),
-            str(form.get("role", "member")),
-            can_create_projects=bool(form.get("creates")),
-            can_execute=bool(form.get("executes")),
+            return
+        user, link = await services().accounts.invite(
+            actor, email, str(form.get("name", "")), str(form.get("role", "member"))
         )
-        self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
-        self.blank = str(user.id)
-        return rx.toast.success(f"{user.name} can sign in now.")
+        self.rows = [_user_row(each, actor) for each in await services().accounts.users(actor)]
+        self.blank, self.link_of, self.link = str(user.id), user.name, _whole(self, link.path)
+
+    @acts
+    async def reset_password(self, actor: Actor, user_id: str):
+        """Make a link by which a person sets another password, and show it, once."""
+        link = await services().accounts.reset_link(actor, known(user_id))
+        name = next((row.name for row in self.rows if row.id == user_id), "this person")
+        self.link_of, self.link = name, _whole(self, link.path)
+
+    @rx.event
+    def forget_link(self):
+        """Hide the link for good."""
+        self.link = self.link_of = ""
 
     @acts
     async def set_role(self, actor: Actor, user_id: str, role: str):
@@ -96,6 +105,32 @@ class UsersState(rx.State):
         await services().accounts.remove_user(actor, known(user_id))
         self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
         return rx.toast.success("Account deleted.")
+
+
+def _whole(state: rx.State, path: str) -> str:
+    """Return the address of a page as others have to type it."""
+    here = urlsplit(str(state.router.url))
+    return f"{here.scheme}://{here.netloc}{path}"
+
+
+def _link() -> rx.Component:
+    return rx.cond(
+        UsersState.link != "",
+        rx.el.div(
+            rx.el.p(
+                rx.el.strong(UsersState.link_of),
+                " sets a password by this link, once, within a day. Send it: it is not shown again.",
+            ),
+            rx.el.code(UsersState.link, id="password-link", class_name="v-secret"),
+            rx.el.div(
+                rx.button("Copy", on_click=[rx.set_clipboard(UsersState.link), rx.toast.success("Copied.")]),
+                rx.button("Done", variant="soft", color_scheme="gray", on_click=UsersState.forget_link),
+                class_name="v-row",
+            ),
+            role="status",
+            class_name="v-panel v-shown-once",
+        ),
+    )
 
 
 def _right(label: str, held: Any, role: Any, on_change: Any) -> rx.Component:
@@ -125,12 +160,22 @@ def _user(row: UserRow) -> rx.Component:
         rx.cond(
             row.me,
             rx.fragment(),
-            ask(
-                "Delete this account?",
-                "The person can no longer sign in. Projects, tasks and sessions stay.",
-                "Delete account",
-                UsersState.remove(row.id),
-                trigger=rx.button("Delete", variant="soft", color_scheme="gray", size="2"),
+            rx.fragment(
+                ask(
+                    "Make a link for another password?",
+                    "Whoever has the link sets a new password for this account, once, within a day. Until "
+                    "then nothing changes; afterwards every login and access token of it ends.",
+                    "Make link",
+                    UsersState.reset_password(row.id),
+                    trigger=icon_button("key-round", "Reset password"),
+                ),
+                ask(
+                    "Delete this account?",
+                    "The person can no longer sign in. Projects, cards and runs stay.",
+                    "Delete account",
+                    UsersState.remove(row.id),
+                    trigger=icon_button("trash-2", "Delete"),
+                ),
             ),
         ),
         align="center",
@@ -143,29 +188,35 @@ def _user(row: UserRow) -> rx.Component:
 
 
 def people() -> rx.Component:
-    """The section of the settings page."""
+    """The part of the settings page."""
     return rx.fragment(
+        _link(),
         rx.vstack(rx.foreach(UsersState.rows, _user), spacing="0", width="100%"),
-        rx.el.form(
-            row_of(
-                labelled("Name", rx.input(name="name", max_length=100, required=True, auto_complete="off")),
-                labelled("E-mail", rx.input(name="email", type="email", required=True, auto_complete="off")),
-                labelled(
-                    "First password",
-                    rx.input(
-                        name="password",
-                        type="password",
-                        required=True,
-                        min_length=10,
-                        auto_complete="new-password",
+        rx.el.section(
+            rx.el.h3("Invite somebody", class_name="v-h3"),
+            rx.el.form(
+                row_of(
+                    labelled(
+                        "Name", rx.input(name="name", max_length=100, required=True, auto_complete="off")
                     ),
+                    labelled(
+                        "E-mail", rx.input(name="email", type="email", required=True, auto_complete="off")
+                    ),
+                    labelled(
+                        "Role",
+                        choice(
+                            "Role",
+                            {"member": "Member", "admin": "Admin"},
+                            name="role",
+                            default_value="member",
+                        ),
+                        "0",
+                    ),
+                    rx.button("Invite", type="submit"),
                 ),
-                rx.checkbox("Creates projects", name="creates", default_checked=True),
-                rx.checkbox("Executes", name="executes", default_checked=True),
-                rx.button("Add person", type="submit", variant="soft"),
+                on_submit=UsersState.invite,
+                key=UsersState.blank,
             ),
-            on_submit=UsersState.add,
-            key=UsersState.blank,
-            margin_top="12px",
+            class_name="v-apart v-stack",
         ),
     )

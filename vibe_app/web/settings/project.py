@@ -151,6 +151,7 @@ async def _fill(state: ProjectSettingsState, actor: Actor, project: ProjectView)
     members = await state.get_state(MembersState)
     members.project_id, members.manages = str(project.id), state.manages
     members.members = await members_of(actor, project.id)
+    members.found, members.text, members.looked = [], "", False
     show(await state.get_state(RepositoryState), project)
     show_remote(await state.get_state(RemoteState), project)
     show_limits(await state.get_state(LimitsState), project)
@@ -252,7 +253,7 @@ def _end() -> rx.Component:
     return rx.el.div(
         rx.el.p(
             "Deleting the project deletes its cards, their runs with all output, and its workspace "
-            "with every file in it. A run that is under way has to be stopped before. It cannot be undone."
+            "with every file in it. What runs is stopped. It cannot be undone."
         ),
         rx.el.p("What was pushed to a repository elsewhere stays there.", class_name="v-quiet"),
         field(
