@@ -14,7 +14,7 @@ from vibe_app.board.changes.schemas import NewComment
 from vibe_app.board.lifecycle import ChangeState, TaskStatus
 from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.board.tasks.schemas import NewTask, TaskView
-from vibe_app.web.card.drawer import tab_of
+from vibe_app.web.card.shown import tab_of
 from vibe_app.web.place import Place
 from vibe_app.wire import now
 from vibe_app.wire.git import ChangedFile, FileKind, FileStatus

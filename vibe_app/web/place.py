@@ -67,6 +67,18 @@ def project_here(state: rx.State) -> UUID:
     return project
 
 
+def card_here(state: rx.State) -> tuple[UUID, UUID]:
+    """Return project and card that the address of the browser names.
+
+    Raises:
+        NotFound: It names none.
+    """
+    place = place_of(state)
+    if place.project is None or place.task is None:
+        raise NotFound("This address names no task.")
+    return place.project, place.task
+
+
 def known(text: object) -> UUID:
     """Read an id that a browser sent: any browser can send anything.
 

@@ -16,7 +16,7 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.board.tasks.schemas import TaskView
-from vibe_app.web.card.fields import LABELS, said
+from vibe_app.web.card.fields import LABELS, said, value_of
 
 
 @dataclass
@@ -53,12 +53,13 @@ def written(text: Any, form: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
     return version, {name: value for name, value in form.items() if before.get(name) != _mark(value)}
 
 
-def both(yours: Mapping[str, Any], present: TaskView) -> list[Both]:
-    """Return the fields that the person changed and that are not so by now."""
+def both(yours: Mapping[str, Any], present: TaskView, names: Mapping[str, str]) -> list[Both]:
+    """Return the fields that the person changed and that are not so by now; `names` are people's by id."""
+    theirs = {name: value_of(name, present) for name in yours}
     return [
-        Both(name, LABELS[name], said(name, value), said(name, getattr(present, name)))
+        Both(name, LABELS[name], said(name, value, names), said(name, theirs[name], names))
         for name, value in yours.items()
-        if value != getattr(present, name)
+        if value != theirs[name]
     ]
 
 
@@ -115,6 +116,7 @@ def _side(head: str, text: Any, words: str, row: Any, choice: str, on_choose: An
         rx.el.div(
             rx.cond(text != "", text, "–"),
             tab_index=0,
+            dir="auto",
             role="region",
             aria_label=f"{head}: {row.name}",
             class_name="v-pre",

@@ -6,124 +6,36 @@ thing each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import reflex as rx
 
-from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import FOLLOW_UP_FROM, LIVE, OPEN_CHANGE, TaskStatus
-from vibe_app.board.sessions.schemas import SessionCard, SessionPreview
+from vibe_app.board.sessions.schemas import SessionCard
 from vibe_app.board.spending.wording import spent_words
 from vibe_app.board.tasks.schemas import TaskCard, TaskPatch, TaskView
-from vibe_app.errors import NotFound, VersionChanged
+from vibe_app.errors import InvalidRequest, VersionChanged
 from vibe_app.web.auth import acts
 from vibe_app.web.card.conflict import Both, both, seen, written
 from vibe_app.web.card.fields import facts_of, read_form, texts_of, values_of
-from vibe_app.web.card.history import HistoryPage, HistoryState, read_history, show_history
+from vibe_app.web.card.history import HistoryState, show_history
 from vibe_app.web.card.model import card_of, epoch_ms, is_live
+from vibe_app.web.card.needs import Needed, NeedsState, needed
+from vibe_app.web.card.people import PeopleState, names_of
+from vibe_app.web.card.shown import Shown, read_drawer
 from vibe_app.web.changes.decide import DecideState
 from vibe_app.web.changes.review import ReviewState, show_comments
-from vibe_app.web.changes.state import ChangesState, ReadChange, read_change, show_change
+from vibe_app.web.changes.state import ChangesState, show_change
 from vibe_app.web.kit.draft import forget
-from vibe_app.web.place import Place, place_of
+from vibe_app.web.kit.terminal_window import WindowState
+from vibe_app.web.place import place_of
 from vibe_app.wire import plain_text
 from vibe_app.wiring import services
 
-
-@dataclass(frozen=True)
-class Shown:
-    """What was read for a drawer. `missing` says why there is no task; `can_edit` is None where not asked.
-
-    `last` is the newest run with its summary, and `names` who made the card and who ran it.
-    """
-
-    place: Place
-    tab: str = ""
-    task: TaskCard | None = None
-    session: SessionCard | None = None
-    history: HistoryPage | None = None
-    change: ReadChange | None = None
-    last: SessionPreview | None = None
-    names: dict[UUID, str] = field(default_factory=dict[UUID, str])
-    can_edit: bool | None = None
-    missing: str = ""
-
-
-def tab_of(place: Place, task: TaskCard, shown: str = "", editing: bool = False) -> str:
-    """Return which tab of a card is shown.
-
-    Args:
-        place: The address; a tab that it names is shown.
-        task: The card, which says it where the address does not.
-        shown: What is shown so far: that stays, but for a run that begins.
-        editing: The card is being edited: then that stays too.
-    """
-    live = task.status is TaskStatus.IN_PROGRESS
-    if place.tab or (shown and not (live and shown == "overview" and not editing)):
-        return place.tab or shown
-    if live:
-        return "output"
-    if task.status in (TaskStatus.AI_REVIEW, TaskStatus.HUMAN_REVIEW):
-        return "changes" if task.change is not None and task.change.revision else "output"
-    return "overview"
-
-
-async def read_drawer(
-    actor: Actor,
-    place: Place,
-    page: int = 1,
-    open_id: str = "",
-    task: TaskCard | None = None,
-    tab: str = "",
-    editing: bool = False,
-) -> Shown:
-    """Read the task that an address names, the session that is to be seen, and what its tab shows.
-
-    Args:
-        actor: Who looks.
-        place: The address.
-        page: Which page of the history, where that is shown.
-        open_id: The session that is open there.
-        task: The task where it was just read with others, and nothing but what its session says has changed.
-        tab: What is shown so far; see `tab_of`.
-        editing: Whether the card is being edited.
-    """
-    if place.project is None or place.task is None:
-        return Shown(place, missing="This address names no task.")
-    if task is not None and task.session is not None and place.session in (None, task.session.id):
-        tab = tab_of(place, task, tab, editing)
-        history = await read_history(actor, place, page, open_id) if tab == "history" else None
-        return Shown(place, tab, task, task.session, history)
-    try:
-        task = await services().tasks.read(actor, place.project, place.task)
-        session = task.session
-        if place.session is not None and (session is None or session.id != place.session):
-            session = await services().sessions.glance(actor, place.project, place.task, place.session)
-    except NotFound as error:
-        return Shown(place, missing=error.message)
-    tab = tab_of(place, task, tab, editing)
-    history = await read_history(actor, place, page, open_id) if tab == "history" else None
-    change = await read_change(actor, place, task) if tab in ("output", "changes") else None
-    last = None
-    if tab == "overview" and session is not None:
-        runs = await services().sessions.history(actor, place.project, place.task, 1, 1)
-        last = next(iter(runs.items), None)
-    people = {task.created_by, last.created_by if last else None} - {None}
-    names = await services().accounts.names(filter(None, people))
-    project = await services().projects.read(actor, place.project)
-    return Shown(
-        place,
-        tab,
-        task,
-        session,
-        history,
-        change,
-        last,
-        {each: user.name for each, user in names.items()},
-        project.role.covers(ProjectRole.EDITOR),
-    )
+NARROWEST, WIDEST, STEP = 640, 2640, 20
+"""Pixels of the drawer, and by how many a key makes it wider; the style sheet knows them too."""
 
 
 class DrawerState(rx.State):
@@ -131,9 +43,9 @@ class DrawerState(rx.State):
 
     task_id: str = ""
     base: str = ""
-    outputs: str = ""
+    board: str = ""
     tab: str = ""
-    number: int = 0
+    ref: str = ""
     missing: str = ""
     version: int = 0
     title: str = ""
@@ -145,6 +57,12 @@ class DrawerState(rx.State):
     status: str = ""
     created: int = 0
     author: str = ""
+    needs: list[Needed] = []
+    blocked: str = ""
+    """The names of what has to be done first, as people read them."""
+    archived: bool = False
+    discarded: bool = False
+    """Its newest change was thrown away."""
     summary: str = ""
     """What the agent said at the end of the last run, as Markdown."""
     ran_by: str = ""
@@ -176,6 +94,8 @@ class DrawerState(rx.State):
     """How often that was decided."""
     _mine: dict[str, Any] = {}
     _ground: int = 0
+    width: str = rx.LocalStorage("")
+    """How wide the drawer is, in pixels, or nothing; the browser keeps it."""
     wide: str = rx.LocalStorage("")
     """Whether the drawer takes all of the page, "yes" or nothing; the browser keeps it."""
     editing: str = rx.SessionStorage("")
@@ -193,27 +113,37 @@ class DrawerState(rx.State):
                 (await self.get_state(kind)).reset()
             return HistoryState.forget
         other = str(place.task) != self.task_id
-        editing, wide = self.editing, self.wide
+        editing, wide, width = self.editing, self.wide, self.width
         if other:
             self.reset()
-            self.wide = wide
-            self.task_id, self.base = str(place.task), f"/p/{place.project}/t/{place.task}"
-            self.outputs = f"/api/projects/{place.project}/files/outputs/"
+            self.wide, self.width = wide, width
+            self.board, self.task_id = f"/p/{place.project}", str(place.task)
+            self.base = f"{self.board}/t/{place.task}"
         self.editing = editing if place.tab in ("", "overview") and editing == self.task_id else ""
         history = await self.get_state(HistoryState)
         if other:
-            for kind in (HistoryState, ChangesState, ReviewState):
+            for kind in (HistoryState, ChangesState, ReviewState, WindowState, NeedsState):
                 (await self.get_state(kind)).reset()
         page, open_id, edits = history.page, history.open_id, bool(self.editing)
         # Whoever comes to an address without a tab sees what the card is about now.
         await show_drawer(self, await read_drawer(actor, place, page, open_id, editing=edits))
-        return ReviewState.load if self.tab == "changes" else None
+        return [PeopleState.load, *([ReviewState.load] if self.tab == "changes" else [])]
 
     @acts
     async def save_title(self, actor: Actor, title: str, version: int):
         """Keep a title that was edited in place, on top of the version on which that was begun."""
-        if title.strip() != self.title:
-            await _save(self, actor, version, {"title": plain_text(title)})
+        if title.strip() == self.title:
+            return
+        if not title.strip():
+            self.settled += 1  # the old one is shown again
+            raise InvalidRequest("A card needs a title: the one that it had is back.")
+        await _save(self, actor, version, {"title": plain_text(title)})
+
+    @rx.event
+    def set_width(self, pixels: str):
+        """Keep how wide the drawer was made."""
+        wide = int(pixels) if pixels.isascii() and pixels.isdecimal() and len(pixels) < 6 else NARROWEST
+        self.width = str(min(max(wide, NARROWEST), WIDEST))
 
     @rx.event
     def widen(self):
@@ -256,15 +186,6 @@ class DrawerState(rx.State):
         """Show again what was being written, as it was typed."""
         self.both = []
 
-    @acts
-    async def delete(self, actor: Actor):
-        """Delete the task and go back to the board."""
-        place = place_of(self)
-        if place.project is None or place.task is None:
-            return None
-        await services().tasks.delete(actor, place.project, place.task)
-        return [rx.redirect(f"/p/{place.project}"), rx.toast.success("Task deleted.")]
-
 
 def _rows(state: DrawerState) -> list[Both]:
     """Return the open choices themselves, not Reflex's proxies of them."""
@@ -282,7 +203,8 @@ async def _save(state: DrawerState, actor: Actor, version: int, values: dict[str
             await services().tasks.change(actor, place.project, place.task, version, TaskPatch(**values))
     except VersionChanged as error:
         saved = False
-        state.both, state._mine = both(error.yours, error.present), dict(error.yours)
+        names = names_of(await state.get_state(PeopleState))
+        state.both, state._mine = both(error.yours, error.present, names), dict(error.yours)
         state._ground = error.present.version
     shown = await read_drawer(actor, place, tab=state.tab, editing=bool(state.editing))
     await show_drawer(state, shown)
@@ -313,7 +235,7 @@ async def show_drawer(state: DrawerState, shown: Shown) -> None:
         show_comments(review, shown.change, changes.revision)
     elif shown.tab == "changes" and shown.task is not None:
         (await state.get_state(ChangesState)).loaded = True
-    values: dict[str, Any] = {"loaded": True, "missing": shown.missing}
+    values: dict[str, Any] = {"loaded": True, "missing": shown.missing, "board": f"/p/{shown.place.project}"}
     if shown.tab:
         values["tab"] = shown.tab
     if shown.last is not None or shown.tab == "overview":
@@ -333,9 +255,8 @@ def _last_run(shown: Shown) -> dict[str, Any]:
     last, task = shown.last, shown.task
     return {
         "summary": (last.summary or "") if last else "",
-        "ran_by": (shown.names.get(last.created_by, "") if last.created_by else "") if last else "",
+        "ran_by": task.ran_by.name if last and task and task.ran_by else "",
         "ran_at": epoch_ms(last.created_at) if last else 0,
-        "author": shown.names.get(task.created_by, "") if task and task.created_by else "",
     }
 
 
@@ -355,7 +276,12 @@ def _values(task: TaskCard, session: SessionCard | None) -> dict[str, Any]:
         "version": task.version,
         "title": task.title,
         "status": task.status.value,
-        "number": task.number or 0,
+        "ref": task.ref,
+        "author": task.author.name if task.author else "",
+        "needs": [needed(each) for each in task.needs],
+        "blocked": ", ".join(task.blocked),
+        "archived": task.archived,
+        "discarded": task.change is not None and task.change.state == "discarded",
         "has_change": task.change is not None,
         "request": card.request,
         "request_url": card.request_url,

@@ -7,21 +7,20 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.board.lifecycle import TaskStatus
-from vibe_app.web.board.face import execute_button, quiet_words, request_chip, stop_button
+from vibe_app.web.board.face import execute_button, quiet_words, stop_button
 from vibe_app.web.card.conflict import conflict_view
-from vibe_app.web.card.drawer import DrawerState, draft_name
-from vibe_app.web.card.fields import FIELDS, CardField, controls
+from vibe_app.web.card.drawer import NARROWEST, STEP, WIDEST, DrawerState
 from vibe_app.web.card.history_view import history_list
 from vibe_app.web.card.model import RUNNING
 from vibe_app.web.card.output import output_panel
+from vibe_app.web.card.overview_view import overview
+from vibe_app.web.card.shelf import not_here
 from vibe_app.web.changes.decide_view import decision_bar, follow_up_box, what_stands_before
 from vibe_app.web.changes.view import changes_tab
-from vibe_app.web.kit.draft import draft, typed
 from vibe_app.web.kit.frame import CardDrawer
 from vibe_app.web.kit.inplace import InPlace
-from vibe_app.web.kit.markdown import markdown
-from vibe_app.web.kit.moment import ago, elapsed
-from vibe_app.web.kit.parts import ask, empty_state, icon_button, skeleton
+from vibe_app.web.kit.moment import elapsed
+from vibe_app.web.kit.parts import empty_state, icon_button, skeleton
 from vibe_app.web.kit.status import COLUMN_NAMES, session_badge
 from vibe_app.web.layout import RailState
 
@@ -40,7 +39,6 @@ def _state() -> rx.Component:
         rx.cond(DrawerState.run == "stopping", "running", DrawerState.run), DrawerState.run == "stopping"
     )
     return rx.fragment(
-        rx.cond(DrawerState.number > 0, rx.el.span(f"#{DrawerState.number}", class_name="v-quiet v-digits")),
         rx.el.span(rx.match(DrawerState.status, *COLUMN_NAMES.items(), ""), class_name="v-chip"),
         rx.cond(DrawerState.run != "", badge),
         rx.cond(
@@ -62,25 +60,63 @@ def _state() -> rx.Component:
     )
 
 
+def _execute(on_execute: Any) -> rx.Component:
+    """Execute or Retry; why not where it cannot be."""
+    blocked = rx.el.span(
+        rx.icon("lock", size=14, aria_hidden="true"),
+        f"Blocked by {DrawerState.blocked}",
+        class_name="v-chip v-amber",
+    )
+    return rx.cond(
+        ~RailState.may_execute,
+        rx.el.span(RailState.no_execution, class_name="v-quiet"),
+        rx.cond(
+            DrawerState.blocked != "",
+            blocked,
+            rx.cond(
+                DrawerState.run == "failed",
+                execute_button("Retry", on_execute, again=True, big=True),
+                execute_button("Execute", on_execute, big=True),
+            ),
+        ),
+    )
+
+
 def _action(on_execute: Any, on_stop: Any, on_move: Any) -> rx.Component:
-    executable = DrawerState.status == TaskStatus.TODO
+    """The one thing that makes sense now, and the way to another column."""
+    executable = (DrawerState.status == TaskStatus.TODO) & ~DrawerState.archived
+    reviewed = (DrawerState.status == TaskStatus.AI_REVIEW) | (DrawerState.status == TaskStatus.HUMAN_REVIEW)
+    review = rx.el.a(
+        rx.icon("eye", size=15, aria_hidden="true"),
+        "Review",
+        href=f"{DrawerState.base}/changes",
+        class_name="v-execute v-execute-big",
+    )
     return rx.cond(
         DrawerState.can_edit,
         rx.fragment(
-            rx.cond(
-                executable,
-                rx.cond(
-                    RailState.may_execute,
-                    rx.cond(
-                        DrawerState.run == "failed",
-                        execute_button("Retry", on_execute, again=True, big=True),
-                        execute_button("Execute", on_execute, big=True),
-                    ),
-                    rx.el.span(RailState.no_execution, class_name="v-quiet"),
-                ),
-            ),
+            rx.cond(executable, _execute(on_execute)),
+            rx.cond(reviewed & DrawerState.has_change & (DrawerState.tab != "changes"), review),
             rx.cond(DrawerState.locked & (DrawerState.run != "stopping"), stop_button(on_stop)),
             rx.cond(~DrawerState.locked, icon_button("move-right", "Move to…", on_click=on_move)),
+        ),
+    )
+
+
+def _edge() -> rx.Component:
+    """What makes the drawer wider: a slider whose thumb lies over its left edge, by mouse and by keys."""
+    return rx.fragment(
+        rx.cond(DrawerState.width != "", rx.el.style(f".v-drawer{{--drawer:{DrawerState.width}px}}")),
+        rx.el.input(
+            type="range",
+            min=NARROWEST,
+            max=WIDEST,
+            step=STEP,
+            default_value=rx.cond(DrawerState.width != "", DrawerState.width, f"{NARROWEST}"),
+            on_change=DrawerState.set_width.throttle(40),
+            aria_label="Width of the card",
+            title="Drag to make it wider",
+            class_name="v-edge",
         ),
     )
 
@@ -94,7 +130,7 @@ def _width() -> rx.Component:
             icon_button("minimize-2", "Leave the board in sight", on_click=DrawerState.widen),
             icon_button("maximize-2", "Use the whole page", on_click=DrawerState.widen),
         ),
-        class_name="v-width",
+        class_name="v-drawer-width",
         custom_attrs={"data-wide": rx.cond(wide, "true", "false")},
     )
 
@@ -114,6 +150,7 @@ def _head(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Compone
     return rx.el.header(
         rx.el.h2(DrawerState.title, class_name="v-unseen"),
         rx.el.div(
+            rx.cond(DrawerState.ref != "", rx.el.span(DrawerState.ref, class_name="v-ref v-digits")),
             rx.el.div(title, class_name="v-drawer-title"),
             _width(),
             rx.el.a(
@@ -182,118 +219,12 @@ def _output() -> rx.Component:
         empty_state(
             "terminal",
             "Nothing has run yet",
-            "Press Execute and the agent works on this task in the project's workspace. "
+            "Press Execute and the agent works on this task in a folder of its own. "
             "You see here what it does, line by line.",
         ),
         class_name="v-drawer-body",
     )
     return rx.cond(DrawerState.session_id != "", panel, nothing)
-
-
-def _fact(field: CardField) -> rx.Component:
-    words = DrawerState.facts[field.name]
-    return rx.el.div(rx.el.dt(field.label), rx.el.dd(rx.cond(words != "", words, "–")))
-
-
-def _last_run() -> rx.Component:
-    """What came of the newest run, in the agent's own words."""
-    return rx.cond(
-        DrawerState.ran_at > 0,
-        rx.el.section(
-            rx.el.h3("Last run"),
-            rx.el.p(
-                rx.cond(DrawerState.ran_by != "", rx.fragment(DrawerState.ran_by, ", "), rx.fragment()),
-                ago(DrawerState.ran_at),
-                rx.cond(DrawerState.words != "", rx.fragment(" · ", DrawerState.words)),
-                class_name=rx.cond(DrawerState.run == "failed", "v-error", "v-quiet"),
-            ),
-            rx.cond(DrawerState.summary != "", markdown(DrawerState.summary)),
-            aria_label="Last run",
-            class_name="v-part-of-card",
-        ),
-    )
-
-
-def _about() -> rx.Component:
-    """What the card says, and what came of it."""
-    edit = rx.cond(
-        DrawerState.can_edit, rx.button("Edit", variant="soft", size="1", on_click=DrawerState.edit(True))
-    )
-    return rx.fragment(
-        rx.el.section(
-            rx.el.div(rx.el.h3("Description"), edit, class_name="v-row"),
-            rx.cond(
-                DrawerState.description != "",
-                markdown(DrawerState.description),
-                rx.el.p("No description.", class_name="v-quiet", style={"margin": "0"}),
-            ),
-            class_name="v-part-of-card",
-        ),
-        _last_run(),
-        rx.el.dl(
-            *(_fact(each) for each in FIELDS if not each.wide),
-            rx.cond(
-                DrawerState.request > 0,
-                rx.el.div(
-                    rx.el.dt("Delivery"),
-                    rx.el.dd(
-                        request_chip(DrawerState.request, DrawerState.request_url, DrawerState.request_state)
-                    ),
-                ),
-            ),
-            rx.el.div(
-                rx.el.dt("Created"),
-                rx.el.dd(
-                    ago(DrawerState.created),
-                    rx.cond(DrawerState.author != "", rx.fragment(" by ", DrawerState.author)),
-                ),
-            ),
-            class_name="v-facts",
-        ),
-        rx.cond(
-            DrawerState.can_edit,
-            rx.el.div(
-                ask(
-                    "Delete this task?",
-                    "Its runs, their output and its change go with it. Files of the base branch stay. "
-                    "It cannot be undone.",
-                    "Delete task",
-                    DrawerState.delete,
-                    trigger=rx.button(
-                        "Delete", variant="soft", color_scheme="red", disabled=DrawerState.locked
-                    ),
-                ),
-                class_name="v-row",
-            ),
-        ),
-    )
-
-
-def _overview() -> rx.Component:
-    name = draft_name(DrawerState.task_id)
-    form = rx.el.form(
-        rx.el.input(type="hidden", name="seen", default_value=typed(name, "seen", DrawerState.seen)),
-        rx.el.div(
-            *controls(
-                lambda field: typed(name, field, DrawerState.texts[field]), {"read_only": DrawerState.locked}
-            ),
-            rx.el.div(
-                rx.button("Save", type="submit"),
-                rx.button(
-                    "Cancel",
-                    type="reset",
-                    variant="soft",
-                    color_scheme="gray",
-                    on_click=DrawerState.edit(False),
-                ),
-                class_name="v-row",
-            ),
-            class_name="v-fields",
-        ),
-        on_submit=DrawerState.save_details,
-    )
-    editing = (DrawerState.editing != "") & (DrawerState.editing == DrawerState.task_id)
-    return rx.el.div(rx.cond(editing, draft(name, form), _about()), class_name="v-drawer-body")
 
 
 def drawer(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Component:
@@ -323,29 +254,32 @@ def drawer(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Compon
                 DrawerState.wide != "",
             ),
         ),
-        _overview(),
+        overview(),
     )
     conflict = conflict_view(DrawerState.both, DrawerState.choose, DrawerState.decide_later)
     missing = rx.el.div(
-        empty_state("search-x", "Not here", DrawerState.missing, rx.link("Back to the board", href=close)),
+        not_here(DrawerState.missing, DrawerState.task_id, close, DrawerState.can_edit),
         class_name="v-drawer-body",
     )
     return rx.cond(
         DrawerState.task_id != "",
-        CardDrawer.create(
-            rx.cond(
-                DrawerState.missing != "",
-                missing,
+        rx.fragment(
+            CardDrawer.create(
                 rx.cond(
-                    DrawerState.loaded,
-                    rx.fragment(
-                        _head(close, on_execute, on_stop, on_move),
-                        rx.cond(DrawerState.both.length() > 0, conflict, body),  # pyright: ignore
+                    DrawerState.missing != "",
+                    missing,
+                    rx.cond(
+                        DrawerState.loaded,
+                        rx.fragment(
+                            _head(close, on_execute, on_stop, on_move),
+                            rx.cond(DrawerState.both.length() > 0, conflict, body),  # pyright: ignore
+                        ),
+                        rx.el.div(skeleton(6), class_name="v-drawer-body"),
                     ),
-                    rx.el.div(skeleton(6), class_name="v-drawer-body"),
                 ),
+                card_id=DrawerState.task_id,
+                label=rx.cond(DrawerState.title != "", DrawerState.title, "Task"),
             ),
-            card_id=DrawerState.task_id,
-            label=rx.cond(DrawerState.title != "", DrawerState.title, "Task"),
+            rx.cond(DrawerState.loaded, _edge()),
         ),
     )

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
+from uuid import UUID
 
 import reflex as rx
 
 from vibe_app.board.lifecycle import Priority
 from vibe_app.board.rules import parse_priority
+from vibe_app.errors import InvalidRequest
+from vibe_app.web.card.people import PeopleState
 from vibe_app.web.forms import split_labels, words
 from vibe_app.web.kit.parts import choice, field
 from vibe_app.web.kit.status import PRIORITY_LOOKS
@@ -33,6 +37,8 @@ class CardField:
         hint: A line of help below the control.
         wide: Has a line of the form for itself, and of the drawer.
         on_face: Says of the value what the face of the card shows, empty for nothing.
+        get: Takes the value from a card; the attribute of its name where it is not given.
+        fact: Says of a whole card what people read in the drawer, where the value alone does not.
     """
 
     name: str
@@ -44,6 +50,12 @@ class CardField:
     hint: str = ""
     wide: bool = False
     on_face: Callable[[Any], str] | None = None
+    get: Callable[[Any], Any] | None = None
+    fact: Callable[[Any], str] | None = None
+
+    def value(self, task: Any) -> Any:
+        """Return the value that a card has."""
+        return self.get(task) if self.get is not None else getattr(task, self.name)
 
     def say(self, value: Any) -> str:
         """Say the value to people."""
@@ -62,6 +74,55 @@ def _labels(**props: Any) -> rx.Component:
     return rx.input(placeholder="docs, api", auto_complete="off", **props)
 
 
+def _assignee(**props: Any) -> rx.Component:
+    begin = props.pop("default_value")
+    people = rx.foreach(PeopleState.people, lambda person: rx.el.option(person.name, value=person.id))
+    return rx.el.select(
+        rx.el.option("Nobody", value=""),
+        people,
+        name=props["name"],
+        # Its options come after it; only then can it show which of them is meant.
+        key=rx.cond(PeopleState.loaded, "there", "to come"),
+        default_value=begin,
+        aria_label="Assignee",
+        class_name="v-input",
+    )
+
+
+def _due(**props: Any) -> rx.Component:
+    return rx.el.input(
+        type="date", name=props["name"], default_value=props["default_value"], class_name="v-input"
+    )
+
+
+def _person(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise InvalidRequest("Choose one of the people of this project.") from None
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise InvalidRequest("Write the date as year, month and day: 2026-12-24.") from None
+
+
+def _assigned(task: Any) -> Any:
+    person = getattr(task, "assignee", None)
+    return person.id if person is not None else getattr(task, "assignee_id", None)
+
+
+def _name(task: Any) -> str:
+    return task.assignee.name if task.assignee is not None else ""
+
+
+def day_words(value: date | None) -> str:
+    """Write a day as people say it: `24 Dec 2026`; empty for none."""
+    return f"{value.day} {value:%b %Y}" if value else ""
+
+
 FIELDS = (
     CardField(
         "description",
@@ -78,33 +139,62 @@ FIELDS = (
         told=lambda value: PRIORITY_LOOKS[value].word,
     ),
     CardField("labels", "Labels", _labels, read=split_labels, write=", ".join),
+    CardField(
+        "assignee_id",
+        "Assignee",
+        _assignee,
+        read=_person,
+        write=lambda value: str(value or ""),
+        get=_assigned,
+        fact=_name,
+    ),
+    CardField(
+        "due_on",
+        "Due",
+        _due,
+        read=_day,
+        write=lambda value: value.isoformat() if value else "",
+        told=day_words,
+    ),
 )
 LABELS: Mapping[str, str] = {"title": "Title", **{each.name: each.label for each in FIELDS}}
 
 
 def values_of(task: Any) -> dict[str, Any]:
     """Return the values of a card's fields."""
-    return {each.name: getattr(task, each.name) for each in FIELDS}
+    return {each.name: each.value(task) for each in FIELDS}
+
+
+def value_of(name: str, task: Any) -> Any:
+    """Return the value of one of a card's fields, or its title."""
+    field = next((each for each in FIELDS if each.name == name), None)
+    return field.value(task) if field is not None else getattr(task, name)
 
 
 def texts_of(task: Any) -> dict[str, str]:
     """Return the texts with which the controls of a form begin."""
-    return {each.name: each.write(getattr(task, each.name)) for each in FIELDS}
+    return {each.name: each.write(each.value(task)) for each in FIELDS}
 
 
 def facts_of(task: Any) -> dict[str, str]:
     """Return what is said to people of each field that has no line for itself."""
-    return {each.name: each.say(getattr(task, each.name)) for each in FIELDS if not each.wide}
+    return {
+        each.name: each.fact(task) if each.fact is not None else each.say(each.value(task))
+        for each in FIELDS
+        if not each.wide
+    }
 
 
 def marks_of(task: Any) -> list[str]:
     """Return what the face of a card says of its fields; of the long ones it knows nothing."""
-    marks = (each.on_face(getattr(task, each.name)) for each in FIELDS if each.on_face is not None)
+    marks = (each.on_face(each.value(task)) for each in FIELDS if each.on_face is not None)
     return [mark for mark in marks if mark]
 
 
-def said(name: str, value: Any) -> str:
-    """Say the value of a field, or of the title."""
+def said(name: str, value: Any, names: Mapping[str, str]) -> str:
+    """Say the value of a field, or of the title; `names` has those of people by their id."""
+    if isinstance(value, UUID):
+        return names.get(str(value), "somebody who is not of this project any more")
     return next((each.say(value) for each in FIELDS if each.name == name), str(value))
 
 

@@ -7,24 +7,22 @@ card. It names the revision that was on the screen: where there is another by no
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.board.changes.schemas import AcceptChange, FollowUp, NameRevision
-from vibe_app.errors import Conflict, NotFound, RevisionChanged, VibeError
+from vibe_app.errors import Conflict, RevisionChanged, VibeError
 from vibe_app.web.auth import acts
 from vibe_app.web.changes.review import ReviewState, chosen
 from vibe_app.web.changes.state import ChangesState
 from vibe_app.web.forms import words
 from vibe_app.web.kit.draft import forget
-from vibe_app.web.place import known, place_of, project_here
+from vibe_app.web.place import card_here, known, project_here
 from vibe_app.wiring import services
 
 NONE = "0" * 40
 """A revision that no change has."""
-_TASK = "This address names no task."
 
 
 class DecideState(rx.State):
@@ -75,7 +73,7 @@ class DecideState(rx.State):
         return await self._decide(actor, tried) if tried in ("accept", "discard") else None
 
     async def _decide(self, actor: Actor, what: str) -> Any:
-        project_id, task_id = self._card()
+        project_id, task_id = card_here(self)
         changes = await self.get_state(ChangesState)
         # Whoever has read what would be lost and decides again means it.
         anyway = changes.problem_code == "would_be_lost"
@@ -99,21 +97,21 @@ class DecideState(rx.State):
     @acts
     async def restore(self, actor: Actor):
         """Have a discarded change back."""
-        project_id, task_id = self._card()
+        project_id, task_id = card_here(self)
         await services().changes.restore(actor, project_id, task_id)
         (await self.get_state(ChangesState)).intent = "restore"
 
     @acts
     async def deliver(self, actor: Actor):
         """Have what was accepted brought to the repository again."""
-        project_id, task_id = self._card()
+        project_id, task_id = card_here(self)
         await services().changes.deliver(actor, project_id, task_id)
         (await self.get_state(ChangesState)).redo = ""
 
     @acts
     async def solve(self, actor: Actor):
         """Have the agent solve what conflicts."""
-        project_id, task_id = self._card()
+        project_id, task_id = card_here(self)
         revision = (await self.get_state(ChangesState)).revision or None
         told = (str(task_id), revision or "")
         try:
@@ -127,7 +125,7 @@ class DecideState(rx.State):
     @acts
     async def send(self, actor: Actor, form: dict[str, Any]):
         """Tell the agent what to change, with the comments that were chosen."""
-        project_id, task_id = self._card()
+        project_id, task_id = card_here(self)
         changes, review = await self.get_state(ChangesState), await self.get_state(ReviewState)
         revision = changes.revision or None
         asked = FollowUp(message=words(form, "message"), comment_ids=chosen(review), revision=revision)
@@ -172,12 +170,6 @@ class DecideState(rx.State):
             await services().changes.accept(actor, project_id, task_id, AcceptChange.model_validate(asked))
         elif what == "discard":
             await services().changes.discard(actor, project_id, task_id, NameRevision.model_validate(asked))
-
-    def _card(self) -> tuple[UUID, UUID]:
-        place = place_of(self)
-        if place.project is None or place.task is None:
-            raise NotFound(_TASK)
-        return place.project, place.task
 
 
 def box_name(task_id: Any) -> Any:

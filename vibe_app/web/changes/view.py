@@ -12,9 +12,11 @@ from vibe_app.web.changes.review import ReviewState
 from vibe_app.web.changes.review_view import apart_list, note_view
 from vibe_app.web.changes.rows import FileRow, Note
 from vibe_app.web.changes.state import PAGE, ChangesState
-from vibe_app.web.kit.diff_viewer import DiffFile, diff_viewer
+from vibe_app.web.kit.diff_viewer import DiffFile, diff_viewer, options
 from vibe_app.web.kit.parts import empty_state, skeleton
 
+# Two texts side by side want a wide window.
+_ROOM_FOR_TWO = rx.Var("(globalThis.innerWidth >= 1200)", _var_type=bool)
 _MARKS = {"A": "green", "M": "amber", "D": "red", "R": "blue", "T": "gray"}
 
 
@@ -153,12 +155,10 @@ def _lines(wide: Any) -> rx.Component:
         file_end,
         files=ReviewState.files,
         notes=ReviewState.notes,
-        dark=resolved_color_mode == "dark",
-        split=wide,
+        options=options(resolved_color_mode == "dark", wide & _ROOM_FOR_TWO, ReviewState.select),
         target=ReviewState.target,
         label="Changed lines",
         class_name="v-diff",
-        on_lines=ReviewState.select,
     )
     return rx.fragment(
         # Whoever comes to the tab has them read too; this is for a change that is made while it is open.

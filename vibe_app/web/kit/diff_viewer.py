@@ -47,18 +47,17 @@ class Target:
     n: int = 0
 
 
-def _lines(
-    item: rx.Var[str], side: rx.Var[str], line: rx.Var[int], end_side: rx.Var[str], end_line: rx.Var[int]
-) -> list[rx.Var[Any]]:
-    return [item, side, line, end_side, end_line]
+def _lines(given: rx.Var[Any], context: rx.Var[Any]) -> list[rx.Var[Any]]:
+    """Name what was selected: item, first and last line, each line with `deletions` for the old side."""
+    keys = ("side", "start", "endSide", "end")
+    return [rx.Var(f"{context!s}.item.id"), *(rx.Var(f"{given!s}?.{key}") for key in keys)]
 
 
 class DiffViewer(rx.NoSSRComponent):
     """Files below each other, in a window that scrolls.
 
-    `on_lines(item, side, line, end_side, end_line)` fires when lines were selected by their numbers, from
-    where that began to where it ended, which may be above; a side is `new` or `old`. A note is an object with
-    at least `item`, `side` and `line`.
+    A note is an object with at least `item`, `side` (`new` or `old`) and `line`. `options` are those of
+    CodeView (`options`).
     """
 
     library = _SOURCE.importable_path
@@ -67,15 +66,37 @@ class DiffViewer(rx.NoSSRComponent):
 
     files: rx.Var[list[DiffFile]]
     notes: rx.Var[list[Any]]
-    dark: rx.Var[bool]
-    split: rx.Var[bool]
-    """Side by side, where the window is wide enough."""
+    options: rx.Var[dict[str, Any]]
     target: rx.Var[Target]
     label: rx.Var[str]
     """What the window is called."""
-    render_note: rx.Var[Any]
+    render_annotation: rx.Var[Any]
     render_head: rx.Var[Any]
-    on_lines: rx.EventHandler[_lines]
+
+
+def options(dark: Any, split: Any, on_lines: Any) -> dict[str, Any]:
+    """Return how the viewer shows its files.
+
+    Args:
+        dark: Whether the page is dark.
+        split: Whether the two texts stand side by side.
+        on_lines: The handler that is told what was selected by the numbers of lines: item, side, line, and
+            the side and line where that ended, which may be above. A side is `deletions` or `additions`.
+    """
+    selected = rx.Var.create(rx.EventChain.create(on_lines, args_spec=_lines))
+    return {
+        "theme": {"dark": "github-dark-high-contrast", "light": "github-light-high-contrast"},
+        "themeType": rx.cond(dark, "dark", "light"),
+        "diffStyle": rx.cond(split, "split", "unified"),
+        "overflow": "wrap",
+        "hunkSeparators": "line-info-basic",
+        "stickyHeaders": True,
+        "lineHoverHighlight": "number",
+        "enableLineSelection": True,
+        # A head's own counts are of what is shown of the file; `render_head` says those of the file.
+        "unsafeCSS": "[data-additions-count], [data-deletions-count] { display: none; }",
+        "onLineSelectionEnd": selected,
+    }
 
 
 def diff_viewer(
@@ -92,7 +113,7 @@ def diff_viewer(
     shown_note = rx.Var.create(note(note=rx.Var(_js_expr="note", _var_type=note_type)))
     shown_head = rx.Var.create(head(file=rx.Var(_js_expr="file", _var_type=DiffFile)))
     return DiffViewer.create(
-        render_note=ArgsFunctionOperation.create(("note",), shown_note),
+        render_annotation=ArgsFunctionOperation.create(("{ metadata: note }",), shown_note),
         render_head=ArgsFunctionOperation.create(("file",), shown_head),
         **props,
     )
