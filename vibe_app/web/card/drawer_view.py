@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import reflex as rx
+from reflex_components_core.core.banner import has_connection_errors
 
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.web.board.face import execute_button, quiet_words, stop_button
@@ -15,7 +16,8 @@ from vibe_app.web.card.model import RUNNING
 from vibe_app.web.card.output import output_panel
 from vibe_app.web.card.overview_view import overview
 from vibe_app.web.card.shelf import not_here
-from vibe_app.web.changes.decide_view import decision_bar, follow_up_box, what_stands_before
+from vibe_app.web.changes.decide_view import decision_bar, what_stands_before
+from vibe_app.web.changes.talk_view import follow_up_box
 from vibe_app.web.changes.view import changes_tab
 from vibe_app.web.kit.frame import CardDrawer
 from vibe_app.web.kit.inplace import InPlace
@@ -42,7 +44,7 @@ def _state() -> rx.Component:
         rx.el.span(rx.match(DrawerState.status, *COLUMN_NAMES.items(), ""), class_name="v-chip"),
         rx.cond(DrawerState.run != "", badge),
         rx.cond(
-            DrawerState.run == "running",
+            (DrawerState.run == "running") & ~has_connection_errors,
             rx.el.span(
                 rx.cond(
                     DrawerState.quiet > 0,
@@ -199,20 +201,17 @@ def _output() -> rx.Component:
             style={"margin": "0"},
         ),
     )
-    failed = rx.cond(
-        (DrawerState.run == "failed") & ~DrawerState.older,
-        rx.el.p(DrawerState.words, class_name="v-error", role="status", style={"margin": "0"}),
-    )
     panel = rx.el.div(
         rehearsal,
         older,
-        failed,
         output_panel(
             DrawerState.session_id,
             DrawerState.title,
             DrawerState.session_live & (DrawerState.run == "running"),
         ),
-        follow_up_box(DrawerState.task_id, DrawerState.talks & ~DrawerState.older, DrawerState.can_edit),
+        follow_up_box(
+            DrawerState.task_id, DrawerState.talks & ~DrawerState.older, DrawerState.can_edit, False
+        ),
         class_name="v-drawer-body v-output",
     )
     nothing = rx.el.div(

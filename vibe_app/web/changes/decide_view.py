@@ -6,55 +6,13 @@ from typing import Any
 
 import reflex as rx
 
-from vibe_app.web.changes.decide import DecideState, box_name
+from vibe_app.web.changes.decide import DecideState
 from vibe_app.web.changes.review import ReviewState
-from vibe_app.web.changes.review_view import box
 from vibe_app.web.changes.state import ChangesState
-from vibe_app.web.kit.draft import draft, typed
+from vibe_app.web.changes.talk_view import follow_up_box
 from vibe_app.web.kit.moment import ago
 from vibe_app.web.kit.parts import ask
 from vibe_app.web.layout import RailState
-
-
-def follow_up_box(task_id: Any, talks: Any, can_edit: Any) -> rx.Component:
-    """The box in which the agent is told what to change.
-
-    Args:
-        task_id: The card.
-        talks: Whether there is something to go on with.
-        can_edit: Whether the reader may.
-    """
-    name = box_name(task_id)
-    send = rx.match(
-        ReviewState.sending,
-        (0, "Send to agent"),
-        (1, "Send with 1 comment"),
-        f"Send with {ReviewState.sending} comments",
-    )
-    form = draft(
-        name,
-        rx.el.form(
-            box(
-                "message",
-                "Tell the agent what to change",
-                default_value=typed(name, "message", ""),
-                placeholder="Tell the agent what to change",
-                rows="1",
-                required=ReviewState.sending == 0,
-            ),
-            rx.button(send, type="submit", title="Ctrl+Enter"),
-            on_submit=DecideState.send,
-            class_name="v-follow-form",
-        ),
-    )
-    return rx.cond(
-        talks & can_edit,
-        rx.el.section(
-            rx.cond(RailState.may_execute, form, rx.el.p(RailState.no_execution, class_name="v-quiet")),
-            aria_label="Go on with the agent",
-            class_name="v-follow",
-        ),
-    )
 
 
 def _strategy(value: str, words: Any) -> rx.Component:
@@ -160,19 +118,21 @@ def decision_bar(task_id: Any, talks: Any, can_edit: Any) -> rx.Component:
         can_edit: Whether the reader decides.
     """
     open_change = (ChangesState.state == "open") & ~ChangesState.live & (ChangesState.intent == "")
+    decidable = can_edit & open_change & (ChangesState.revision != "")
     decisions = rx.el.div(
         rx.button("Discard", variant="soft", color_scheme="red", on_click=DecideState.ask("discard")),
         rx.button(
             rx.icon("check", size=16, aria_hidden="true"),
             "Accept",
+            variant=rx.cond(ReviewState.sending > 0, "soft", "solid"),
             on_click=DecideState.ask("accept"),
         ),
         class_name="v-row v-end v-decisions",
     )
     return rx.fragment(
         rx.el.footer(
-            follow_up_box(task_id, talks & open_change, can_edit),
-            rx.cond(can_edit & open_change & (ChangesState.revision != ""), decisions),
+            follow_up_box(task_id, talks & open_change, can_edit, decidable),
+            rx.cond(decidable, decisions),
             class_name="v-decide",
         ),
         _accept_dialog(),

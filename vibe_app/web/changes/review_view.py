@@ -10,20 +10,17 @@ from vibe_app.web.card.drawer import DrawerState
 from vibe_app.web.changes.review import ReviewState
 from vibe_app.web.changes.rows import CommentRow, Note
 from vibe_app.web.kit.draft import draft, typed
+from vibe_app.web.kit.keys import sends
 from vibe_app.web.kit.markdown import markdown
 from vibe_app.web.kit.moment import ago
 from vibe_app.web.layout import RailState
 
-# Keys in a box of text: what is typed is sent by Ctrl+Enter, on a Mac by Cmd+Enter.
-_SEND = rx.call_function(
-    rx.vars.FunctionStringVar.create("(() => document.activeElement?.form?.requestSubmit())")
-)
 # A picture sends no header: its address has what is shown beside the login cookie.
 _WITH_KEY = rx.vars.FunctionStringVar.create("window.vibeDoor.address")
 
 
-def _keys(key: Any, info: Any) -> Any:
-    return rx.cond((key == "Enter") & (info["ctrl_key"] | info["meta_key"]), _SEND, rx.noop())
+_BROKEN = "If you read this, the picture cannot be shown: it may be damaged."
+"""Stands in the place of a picture that a browser cannot draw."""
 
 
 def box(name: str, label: str, **props: Any) -> rx.Component:
@@ -38,7 +35,7 @@ def box(name: str, label: str, **props: Any) -> rx.Component:
         name=name,
         aria_label=label,
         dir="auto",
-        on_key_down=_keys,
+        on_key_down=sends,
         class_name="v-box",
         **props,
     )
@@ -117,6 +114,22 @@ def _actions(row: Any) -> rx.Component:
     )
 
 
+def _body(row: Any) -> rx.Component:
+    """The words of a comment; of long ones the beginning, until they are opened."""
+    return rx.cond(
+        row.long,
+        rx.el.details(
+            rx.el.summary(
+                rx.el.span("Show all of it", class_name="v-when-shut"),
+                rx.el.span("Show less", class_name="v-when-open"),
+            ),
+            markdown(row.body),
+            class_name="v-long",
+        ),
+        markdown(row.body),
+    )
+
+
 def _comment(row: Any) -> rx.Component:
     return rx.el.article(
         rx.el.div(
@@ -130,7 +143,7 @@ def _comment(row: Any) -> rx.Component:
         rx.cond(
             ReviewState.editing == row.id,
             _form(f"comment:{row.id}", row.body, "Save", ReviewState.save, "Comment"),
-            rx.fragment(markdown(row.body), rx.cond(row.saving, rx.fragment(), _actions(row))),
+            rx.fragment(_body(row), rx.cond(row.saving, rx.fragment(), _actions(row))),
         ),
         class_name="v-comment",
         custom_attrs={"data-state": row.state},
@@ -148,7 +161,10 @@ def _picture(address: Any, words: str) -> rx.Component:
         address != "",
         rx.el.figure(
             rx.el.figcaption(words),
-            rx.el.img(src=_WITH_KEY.call(address), alt=words),
+            # What cannot be drawn is said by these words in its place.
+            rx.el.img(
+                src=_WITH_KEY.call(address), alt=f"{words}: this picture cannot be shown. It may be damaged."
+            ),
             class_name="v-picture",
         ),
     )

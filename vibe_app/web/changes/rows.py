@@ -14,6 +14,8 @@ from vibe_app.web.changes.patches import lines_of
 from vibe_app.web.kit.diff_viewer import DiffFile
 from vibe_app.wire.git import ChangedFile, FileKind, FileStatus
 
+LONG, LONG_LINES = 900, 12
+"""Characters and lines of a comment that is shown whole."""
 PICTURES = frozenset({".avif", ".bmp", ".gif", ".ico", ".jpeg", ".jpg", ".png", ".svg", ".webp"})
 _KINDS = {
     FileKind.FILE: "",
@@ -45,6 +47,8 @@ class FileRow:
     picture: bool
     seen: bool = False
     page: int = 0
+    nested: bool = False
+    """A repository inside of the tree, whose counts say nothing."""
 
 
 @dataclass
@@ -66,6 +70,8 @@ class CommentRow:
     created: int
     edited: bool
     saving: bool = False
+    long: bool = False
+    """It is shown folded."""
 
 
 @dataclass
@@ -104,6 +110,7 @@ def file_row(file: ChangedFile, page: int, seen: bool) -> FileRow:
         picture=plain and PurePosixPath(file.path).suffix.lower() in PICTURES,
         seen=seen,
         page=page,
+        nested=file.kind is FileKind.REPOSITORY,
     )
 
 
@@ -142,6 +149,7 @@ def comment_row(comment: CommentView, names: Mapping[UUID, str], reader: UUID, r
         state=comment.state.value,
         taken=comment.session_id is not None,
         created=epoch_ms(comment.created_at),
+        long=len(comment.body) > LONG or comment.body.count("\n") > LONG_LINES,
         edited=comment.updated_at - comment.created_at > timedelta(seconds=1) and comment.state == "open",
     )
 

@@ -17,6 +17,7 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.board.changes.schemas import ChangeView, CommentView, DeliveryView
 from vibe_app.board.sessions.schemas import SessionPreview
 from vibe_app.board.tasks.schemas import TaskCard
+from vibe_app.errors import VibeError
 from vibe_app.web.auth import acts
 from vibe_app.web.card.model import epoch_ms
 from vibe_app.web.changes.rows import FileRow, file_row
@@ -121,6 +122,11 @@ class ChangesState(rx.State):
         return max(0, len(self._all) - self.listed)
 
     @rx.var
+    def told(self) -> str:
+        """How many files there are, in words; a nested repository is named in the list as what it is."""
+        return "1 file" if self.count == 1 else f"{self.count:,} files"
+
+    @rx.var
     def seen_count(self) -> int:
         """How many files the reader has seen."""
         return len(self._seen)
@@ -139,12 +145,19 @@ class ChangesState(rx.State):
     @acts
     async def see(self, actor: Actor, path: str, seen: bool):
         """Tick a file as seen, or take that back."""
-        place = place_of(self)
+        place, before = place_of(self), set(self._seen)
         if place.project is None or place.task is None:
             return
-        await services().changes.see(actor, place.project, place.task, path, seen)
-        self._seen = self._seen | {path} if seen else self._seen - {path}
+        # Shown before it is written down, and taken back where that is refused.
+        self._seen = before | {path} if seen else before - {path}
         _list(self)
+        yield
+        try:
+            await services().changes.see(actor, place.project, place.task, path, seen)
+        except VibeError:
+            self._seen = before
+            _list(self)
+            raise
 
     @acts
     async def show_round(self, actor: Actor, only: bool):

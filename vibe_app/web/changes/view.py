@@ -55,7 +55,7 @@ def changed_file(row: rx.Var[FileRow], on: rx.Var[bool]) -> rx.Component:
             class_name="v-file-name",
         ),
         rx.cond(file.kind != "", rx.el.span(file.kind, class_name="v-label")),
-        rx.cond(file.additions + file.deletions > 0, counts(file.additions, file.deletions)),
+        rx.cond((file.additions + file.deletions > 0) & ~file.nested, counts(file.additions, file.deletions)),
         rx.cond(on, _seen(file.path, file.seen)),
         class_name="v-file",
         custom_attrs={"data-seen": rx.cond(file.seen, "true", "false")},
@@ -70,9 +70,8 @@ def file_end(file: rx.Var[DiffFile]) -> rx.Component:
 
 
 def _summary() -> rx.Component:
-    files = rx.cond(ChangesState.count == 1, "1 file", f"{ChangesState.count} files")
     return rx.el.div(
-        rx.el.strong(files, class_name="v-digits"),
+        rx.el.strong(ChangesState.told, class_name="v-digits"),
         counts(ChangesState.additions, ChangesState.deletions),
         rx.cond(
             ChangesState.branch != "",
