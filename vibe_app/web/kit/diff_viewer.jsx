@@ -6,7 +6,8 @@ import { useEffect, useMemo, useRef, useState } from "react";
 const SIDES = { new: "additions", old: "deletions" };
 
 export function DiffViewer({ files, notes, target, label, renderHead, ...shown }) {
-  const [view, [lines, setLines]] = [useRef(null), useState(null)];
+  const view = useRef(null);
+  const [mine, setMine] = useState({});
   const parsed = useMemo(() => {
     const parse = ({ path, old, type, text }) =>
       Object.assign(processFile(`--- a/x\n+++ b/x\n${text}`), { name: path, type, prevName: old || undefined });
@@ -17,17 +18,19 @@ export function DiffViewer({ files, notes, target, label, renderHead, ...shown }
     const annotations = below.map((note) => ({ side: SIDES[note.side], lineNumber: note.line, metadata: note }));
     return { ...item, annotations, version: JSON.stringify([item.file, below]) };
   });
-  const there = files.some(({ id }) => id === target?.item);
+  const { item: id, side: of, line } = files.some((file) => file.id === target?.item) ? target : {};
+  const side = SIDES[of];
   useEffect(() => {
-    const { item: id, side: of, line: lineNumber } = there ? target : {};
-    const side = SIDES[of];
-    if (lineNumber) setLines({ id, range: { start: lineNumber, end: lineNumber, side, endSide: side } });
-    if (lineNumber) view.current.scrollTo({ type: "line", id, lineNumber, side, align: "nearest", offset: 60 });
+    if (line) view.current.scrollTo({ type: "line", id, lineNumber: line, side, align: "nearest", offset: 60 });
     else if (id) view.current.scrollTo({ type: "item", id, align: "start" });
-  }, [target, there]);
+  }, [target, id, side, line]);
+  // What was selected last: by hand, or as the target.
+  const aimed = line ? { id, range: { start: line, end: line, side, endSide: side } } : null;
+  const selectedLines = mine.target === target ? mine.lines : aimed;
+  const onSelectedLinesChange = (lines) => setMine({ target, lines });
   // What scrolls can be reached by keyboard, and has a name.
   const reach = (node) => node && Object.assign(node, { tabIndex: 0, role: "region", ariaLabel: label });
   const head = ({ file }) => renderHead(file);
-  const held = { ref: view, items, containerRef: reach, selectedLines: lines, onSelectedLinesChange: setLines };
+  const held = { ref: view, items, containerRef: reach, selectedLines, onSelectedLinesChange };
   return <CodeView {...shown} {...held} renderHeaderMetadata={head} />;
 }
