@@ -111,7 +111,7 @@ class DrawerState(rx.State):
             self.reset()
             for kind in (ChangesState, ReviewState):
                 (await self.get_state(kind)).reset()
-            return HistoryState.forget
+            return [HistoryState.forget, PeopleState.load]
         other = str(place.task) != self.task_id
         editing, wide, width = self.editing, self.wide, self.width
         if other:

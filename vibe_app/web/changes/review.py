@@ -149,7 +149,7 @@ class ReviewState(rx.State):
         file = next((each for each in self.files if each.id == item), None)
         if changes.state != "open" or file is None:
             return None
-        side, end_side = _SIDES.get(side, side), _SIDES.get(end_side or side, end_side)
+        side, end_side = _SIDES.get(side, side), _SIDES.get(end_side, end_side)
         if (
             not {side, end_side} <= {"new", "old"}
             or not 1 <= min(line, end_line) <= max(line, end_line) < 2**31

@@ -49,8 +49,10 @@ class Target:
 
 def _lines(given: rx.Var[Any], context: rx.Var[Any]) -> list[rx.Var[Any]]:
     """Name what was selected: item, first and last line, each line with `deletions` for the old side."""
-    keys = ("side", "start", "endSide", "end")
-    return [rx.Var(f"{context!s}.item.id"), *(rx.Var(f"{given!s}?.{key}") for key in keys)]
+    # What is undefined in a browser does not arrive: one side is named once, and nothing at all for none.
+    side, end_side = f"{given!s}?.side ?? ''", f"{given!s}?.endSide ?? {given!s}?.side ?? ''"
+    lines = (f"({side})", f"({given!s}?.start ?? 0)", f"({end_side})", f"({given!s}?.end ?? 0)")
+    return [rx.Var(f"{context!s}.item.id"), *(rx.Var(each) for each in lines)]
 
 
 class DiffViewer(rx.NoSSRComponent):
