@@ -25,6 +25,7 @@ BENCHES = {
     "serve": "The server by itself",
     "board": "A board with 5,000 cards",
     "review": "The review of a change",
+    "explorer": "The page of files",
     "engine": "The engine",
     "takeover": "A server killed",
     "live": "Two hundred live sessions",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Route, expect
+from playwright.async_api import WebSocketRoute, expect
 
 from tests.e2e.conftest import Project, Visit
 from tests.e2e.explorer import START, Card, Explorer, card, explore, workspace
@@ -63,21 +64,35 @@ async def test_an_edit_beside_the_agents(
 async def test_what_is_typed_while_theirs_is_being_read_stays(
     project: Project, visit: Visit, server: Installation, card: Card
 ) -> None:
-    explorer = await explore(visit, project, server, address="/notes.txt", tree=card.number)
-    page, asked, may_answer = explorer.page, asyncio.Event(), asyncio.Event()
+    explorer = Explorer(await visit("eve"), project, server, card.number)
+    page, asked, held = explorer.page, asyncio.Event(), list[str | bytes]()
+    sockets: list[WebSocketRoute] = []
+
+    def hold(socket: WebSocketRoute) -> None:
+        """Keep back what the server says, from their text on."""
+        sockets.append(socket)
+
+        def down(message: str | bytes) -> None:
+            if '"theirs\\n"' in str(message):
+                asked.set()
+            if asked.is_set():
+                held.append(message)
+            else:
+                socket.send(message)
+
+        socket.connect_to_server().on_message(down)
+
+    await page.route_web_socket(re.compile("/_event"), hold)
+    await explorer.open("/notes.txt")
     await explorer.button("Edit").click()
-
-    async def hold(route: Route) -> None:
-        asked.set()
-        await may_answer.wait()
-        await route.continue_()
-
-    await page.route("**/files/content?*", hold)
+    await expect(explorer.text).to_be_focused()
     await card.goes_on("rehearse: run printf 'theirs\\n' > notes.txt")
     await asyncio.wait_for(asked.wait(), 60)
     await page.keyboard.press("Control+Home")
     await page.keyboard.type("mine, ")
-    may_answer.set()
+    asked.clear()
+    for message in held:
+        sockets[-1].send(message)
     banner = page.get_by_role("alert").filter(has_text="changed this file since you opened it")
     await expect(banner).to_be_visible()
     await expect(explorer.text).to_contain_text("mine, first line")

@@ -6,14 +6,11 @@ from uuid import UUID
 
 import pytest
 
-from tests.fakes import FakeRuntime, Script
-from tests.seeding import seed_change
 from tests.waiting import eventually
 from tests.web.conftest import Open, Tab
 from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
-from vibe_app.board.tasks.models import Task
-from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
-from vibe_app.web.files import page as files
+from vibe_app.board.tasks.schemas import NewTask, TaskView
+from vibe_app.web.files import watching
 from vibe_app.wiring import Services
 from vibe_app.workspaces.states import WorkspaceStatus
 from vibe_app.workspaces.usage import used
@@ -22,7 +19,7 @@ from vibe_app.workspaces.usage import used
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look as often as there is something to see."""
-    monkeypatch.setattr(files, "PULSE", 0.01)
+    monkeypatch.setattr(watching, "PULSE", 0.01)
 
 
 @pytest.fixture
@@ -47,7 +44,6 @@ async def test_a_member_sees_whose_files_they_are(
     assert someone.var("FilesState", "name") == project.name
     assert someone.var("FilesState", "limit_mib") == parts.settings.upload_mib
     assert bool(someone.var("FilesState", "can_edit")) is can_edit
-    assert not someone.var("FilesState", "changed")
 
 
 async def test_the_base_of_a_project_that_delivers_by_request_is_told_apart_from_cards(
@@ -55,7 +51,7 @@ async def test_the_base_of_a_project_that_delivers_by_request_is_told_apart_from
 ):
     owner = await parts.accounts.who(tokens["owner"])
     someone: Tab = await tab("editor", f"/p/{project.id}/files")
-    await someone.send("FilesState.watch")
+    await someone.send("WatchState.watch")
     await shown(someone, by_request=False, name=project.name)
     patch = ProjectPatch(repo_url="https://github.com/team/app.git", delivery="request")
     await parts.projects.change(owner, project.id, patch)
@@ -69,7 +65,7 @@ async def test_files_are_followed_although_the_subscriber_comes_before_the_arriv
     parts: Services, project: ProjectView, tab: Open
 ):
     someone: Tab = await tab("editor", f"/p/{project.id}/files")
-    await someone.send("FilesState.watch")
+    await someone.send("WatchState.watch")
     await shown(someone, name=project.name)
     await someone.call("FilesState.arrive")
     await shown(someone, workspace="ready")
@@ -98,7 +94,7 @@ async def test_the_page_wakes_the_workspace_and_shows_how_it_is(
 ):
     someone: Tab = await tab("viewer", f"/p/{project.id}/files")
     await someone.call("FilesState.arrive")
-    await someone.send("FilesState.watch")
+    await someone.send("WatchState.watch")
     await shown(someone, workspace="ready", workspace_reason="")
     await parts.reconciler.told(project.id, WorkspaceStatus.FAILED, "No room", None)
     await shown(someone, workspace="failed", workspace_reason="No room")
@@ -113,67 +109,10 @@ async def test_an_open_page_of_files_keeps_its_workspace_warm_and_takes_it_from_
     await someone.call("FilesState.arrive")
     await shown(someone, name=project.name)
     assert not parts.usage._looks
-    await someone.send("FilesState.watch")
+    await someone.send("WatchState.watch")
     await shown(someone, workspace="ready")
     async with parts.database.read() as db:
         assert await used(db) == set()
     assert parts.usage._looks == {project.id: 1}, "for as long as it is open"
     await someone.disconnect()
     await eventually(lambda: not parts.usage._looks)
-
-
-async def test_files_are_looked_at_while_a_run_writes_and_when_it_ends(
-    parts: Services,
-    runtime: FakeRuntime,
-    tokens: dict[str, str],
-    project: ProjectView,
-    task: TaskView,
-    tab: Open,
-):
-    runtime._given = Script.endless()
-    someone: Tab = await tab("viewer", f"/p/{project.id}/files")
-    await someone.call("FilesState.arrive")
-    await someone.send("FilesState.watch")
-    await shown(someone, workspace="ready")
-    owner = await parts.accounts.who(tokens["owner"])
-    made = await parts.starts.execute(owner, project.id, task.id)
-    await shown(someone, live=True)
-    await parts.sessions.stop(owner, project.id, task.id)
-    await parts.sessions.wait_until_over(made.id, 20)
-    await shown(someone, live=False)
-    await eventually(lambda: (someone.var("FilesState", "look") or 0) >= 2)
-    # A card that moves has written no file.
-    looks = someone.var("FilesState", "look")
-    await parts.tasks.change(
-        owner,
-        project.id,
-        task.id,
-        task.version,
-        TaskPatch(title="Another name"),
-    )
-    await parts.reconciler.told(project.id, WorkspaceStatus.FAILED, "No room", None)
-    await shown(someone, workspace="failed")
-    assert someone.var("FilesState", "look") == looks
-
-
-async def test_the_files_of_a_card_s_change_are_marked_in_its_tree_and_nowhere_else(
-    parts: Services, project: ProjectView, task: TaskView, tab: Open
-):
-    await seed_change(parts.database, task.id, {"src/a.py": ("old\n", "new\n"), "b.py": ("", "new\n")})
-    async with parts.database.transaction() as db:
-        (await db.get_one(Task, task.id)).number = 7
-    someone: Tab = await tab("viewer", f"/p/{project.id}/trees/7/files")
-    await someone.call("FilesState.arrive")
-    assert someone.var("FilesState", "changed") == ["b.py", "src/a.py"]
-    assert someone.var("FilesState", "change_words") == "2 changed files"
-    assert someone.var("FilesState", "change_href") == f"/p/{project.id}/t/{task.id}/changes"
-    await someone.send("FilesState.watch")
-    await seed_change(parts.database, task.id, {"c.py": ("", "new\n")}, revision="2" * 40)
-    async with parts.database.transaction() as db:
-        db.announce(f"project:{project.id}")
-    await shown(someone, changed=["c.py"], change_words="1 changed file")
-    for path in (f"/p/{project.id}/files", f"/p/{project.id}/trees/8/files"):
-        other: Tab = await tab("viewer", path)
-        await other.call("FilesState.arrive")
-        assert not other.var("FilesState", "changed")
-        assert not other.var("FilesState", "change_href")

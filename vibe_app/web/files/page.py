@@ -1,233 +1,38 @@
 """Files at `/p/<project>/files/<path>`, and of a card at `/p/<project>/trees/<number>/files/<path>`.
 
-The page shows what the explorer (`kit/explorer.py`) needs to know of the
-project; what is in the workspace goes between the explorer and the REST interface.
+The parts of the page lie beside this, each with its State: `tree`, `folder`, `file`, `editor`, `search`,
+`uploads`, `naming`. `watching` reads what they show.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from contextlib import AsyncExitStack
-from uuid import UUID
+from typing import Any
 
 import reflex as rx
 
-from vibe_app.accounts.roles import Actor, ProjectRole
-from vibe_app.board.projects.schemas import ProjectView
-from vibe_app.board.sessions.schemas import SessionCard
-from vibe_app.errors import Forbidden, NotFound, Unavailable, VibeError
-from vibe_app.web.auth import acts, asker
 from vibe_app.web.board.bar import project_tabs
 from vibe_app.web.board.workspace import workspace_chip
-from vibe_app.web.card.model import is_live
-from vibe_app.web.kit.explorer import file_explorer
+from vibe_app.web.files import editor, uploads
+from vibe_app.web.files.file import FileState, file_view
+from vibe_app.web.files.folder import LINK, FolderState, crumbs, folder_view, notice, tool
+from vibe_app.web.files.naming import NamingState, dialogs
+from vibe_app.web.files.search import SearchState, search_bar, search_view
+from vibe_app.web.files.state import BASE, FilesState
+from vibe_app.web.files.tree import tree
+from vibe_app.web.files.uploads import UploadsState
+from vibe_app.web.files.watching import WatchState
+from vibe_app.web.kit.file_door import PICK
 from vibe_app.web.kit.frame import Shortcuts
-from vibe_app.web.kit.parts import empty_state
+from vibe_app.web.kit.moment import elapsed
+from vibe_app.web.kit.parts import empty_state, skeleton
 from vibe_app.web.kit.status import missing_chip
 from vibe_app.web.layout import RailState, framed, top_bar
-from vibe_app.web.place import Place, place_of, project_here
-from vibe_app.wiring import services
-
-log = logging.getLogger(__name__)
 
 ROUTE = "/p/[in_project]/files/[[...splat]]"
 # With the card's number in it, the route of the board would be more specific to Reflex.
 TREE_ROUTE = "/p/[in_project]/trees/[[...splat]]"
-BASE = "base"
-"""What the base branch's files are called in the choice of whose are shown."""
-
-MARKED = 2000
-"""Changed files that are marked in the tree."""
-PULSE = 1.0
-"""Seconds between two looks at the files, while there is output."""
-LOOK_AGAIN = 30.0
-"""Seconds without a change after which the project is read all the same."""
-ASK_AGAIN = 2.0
-"""Seconds to wait after the project could not be read."""
-
-
-async def _shut(state: FilesState, error: VibeError) -> None:
-    """Keep nothing of a project that may not be seen any more, and say why."""
-    project_id = state.project_id
-    state.reset()
-    state.project_id, state.missing = project_id, error.message
-
-
-class FilesState(rx.State):
-    """Whose files they are, how the workspace is, and what counts as changed."""
-
-    project_id: str = ""
-    tree: int = 0
-    whose: str = BASE
-    base: str = ""
-    trees: list[dict[str, str]] = []
-    name: str = ""
-    can_edit: bool = False
-    by_request: bool = False
-    workspace: str = "stopped"
-    workspace_reason: str = ""
-    notices: list[str] = []
-    missing: str = ""
-    limit_mib: int = 0
-    live: bool = False
-    look: int = 0
-    changed: list[str] = []
-    change_href: str = ""
-    change_words: str = ""
-    _newest: str = ""
-
-    @acts
-    async def arrive(self, actor: Actor):
-        """Note which project and which card the address names, and wake the workspace."""
-        place = place_of(self)
-        (await self.get_state(RailState)).helping = False
-        _begin(self, place)
-        if place.project is None:
-            self.missing = "This address names no project."
-            return
-        try:
-            _show_project(self, await services().projects.read(actor, place.project))
-            _show_newest(self, await services().sessions.newest(actor, place.project))
-            _show_trees(self, await services().changes.trees(actor, place.project))
-            _show_change(self, await _change_of(actor, place))
-        except (NotFound, Forbidden) as error:
-            self.missing = error.message
-            return
-        await services().workspaces.opened(actor, place.project)
-
-    @acts(background=True, ended=_shut)
-    async def watch(self, actor: Actor):
-        """Follow the project and, while there is output, its files, while the tab is on this page."""
-        place = place_of(self)
-        project_id = place.project
-        if project_id is None:
-            return
-        async with self:
-            if place_of(self).project != project_id:
-                return
-            # `arrive` may still be waiting for its turn behind other events; this does not wait.
-            _begin(self, place)
-        whole, activity = f"project:{project_id}", f"activity:{project_id}"
-        async with AsyncExitStack() as open_page:
-            # A page of files that is open keeps its workspace warm.
-            await open_page.enter_async_context(services().workspaces.looked_at(project_id))
-            changes = open_page.enter_context(services().database.bus.subscribe(whole, activity))
-            changed = {whole}
-            while True:
-                pause = LOOK_AGAIN
-                try:
-                    if whole in changed:
-                        project = await services().projects.read(actor, project_id)
-                        newest = await services().sessions.newest(actor, project_id)
-                        trees = await services().changes.trees(actor, project_id)
-                        change = await _change_of(actor, place)
-                        async with self:
-                            if str(project_id) != self.project_id:
-                                return
-                            if place.tree == self.tree:
-                                _show_change(self, change)
-                            _show_trees(self, trees)
-                            _show_project(self, project)
-                            _show_newest(self, newest)
-                    if activity in changed:
-                        async with self:
-                            self.look += 1
-                except Unavailable as error:
-                    # What is on the screen stays, and is read again soon.
-                    log.warning("project %s could not be read: %s", project_id, error)
-                    pause = ASK_AGAIN
-                # However much is written, files are looked at once in this time.
-                await asyncio.sleep(PULSE)
-                changed = await changes.wait(pause) or {whole}
-                actor = await asker(self)
-
-    @acts
-    async def wake(self, actor: Actor):
-        """Start a workspace that did not start."""
-        await services().workspaces.opened(actor, project_here(self))
-
-    @rx.event
-    def look_at(self, whose: str):
-        """Go to the base branch's files, or to those of a card."""
-        below = "" if whose == BASE else f"/trees/{whose}"
-        return rx.redirect(f"/p/{self.project_id}{below}/files")
-
-    @rx.event
-    def key(self, key: str):
-        """Do what a key asks for."""
-        return RailState.set_helping(True) if key == "?" else None
-
-
-def _begin(state: FilesState, place: Place) -> None:
-    """Forget what was of another project, or of another card."""
-    project_id = str(place.project or "")
-    if (project_id, place.tree) != (state.project_id, state.tree):
-        state.reset()
-        state.project_id, state.tree = project_id, place.tree
-    state.whose = str(place.tree) if place.tree else BASE
-    below = f"/trees/{place.tree}" if place.tree else ""
-    state.base = f"/p/{project_id}{below}/files"
-
-
-def _show_trees(state: FilesState, trees: list[tuple[int, str]]) -> None:
-    shown = [{"value": str(number), "words": f"#{number} {title}"} for number, title in trees]
-    if state.tree and state.tree not in dict(trees):
-        shown.append({"value": str(state.tree), "words": f"#{state.tree}"})
-    if shown != state.trees:
-        state.trees = shown
-
-
-async def _change_of(actor: Actor, place: Place) -> tuple[UUID, list[str]] | None:
-    """Return the card whose tree an address names, and the files of its change."""
-    if place.project is None or not place.tree:
-        return None
-    return await services().changes.in_tree(actor, place.project, place.tree)
-
-
-def _show_change(state: FilesState, change: tuple[UUID, list[str]] | None) -> None:
-    """Note which files the card has changed, as its newest checkpoint has it, and where they are shown."""
-    task, paths = change or (None, [])
-    words = "1 changed file" if len(paths) == 1 else f"{len(paths):,} changed files"
-    values = {
-        "changed": paths[:MARKED],
-        "change_href": f"/p/{state.project_id}/t/{task}/changes" if paths else "",
-        "change_words": words if paths else "",
-    }
-    for name, value in values.items():
-        if getattr(state, name) != value:
-            setattr(state, name, value)
-
-
-def _show_project(state: FilesState, project: ProjectView) -> None:
-    values = {
-        "name": project.name,
-        "can_edit": project.role.covers(ProjectRole.EDITOR),
-        "by_request": project.delivery == "request" and not state.tree,
-        "workspace": project.workspace.status,
-        "workspace_reason": project.workspace.reason or "",
-        "notices": project.workspace.notices,
-        "missing": "",
-        "limit_mib": services().settings.upload_mib,
-    }
-    for name, value in values.items():
-        if getattr(state, name) != value:
-            setattr(state, name, value)
-
-
-def _show_newest(state: FilesState, session: SessionCard | None) -> None:
-    """Note the last run; where it began or ended since it was last seen, the files are looked at."""
-    live = session is not None and is_live(session)
-    seen = f"{session.id} {session.status}" if session else "none"
-    if state.live != live:
-        state.live = live
-    if state._newest not in ("", seen):
-        state.look += 1
-    state._newest = seen
-
-
 TITLE = rx.cond(FilesState.name != "", f"Files · {FilesState.name} · Vibe", "Files · Vibe")
-ON_LOAD = [FilesState.arrive, FilesState.watch, RailState.watch]
+ON_LOAD = [FilesState.arrive, WatchState.watch, SearchState.run, RailState.watch]
 
 
 def _whose() -> rx.Component:
@@ -262,31 +67,135 @@ def _bar() -> rx.Component:
     )
 
 
+def _new_file() -> Any:
+    return rx.cond(FilesState.anything, "New file", "New file that git ignores")
+
+
+def _upload() -> Any:
+    return rx.cond(FilesState.anything, "Upload files", "Upload files that git ignores")
+
+
+def _edits() -> rx.Component:
+    """What is done with the file or folder itself."""
+    return rx.cond(
+        FilesState.may_move,
+        rx.fragment(
+            tool("pencil", "Rename", on_click=NamingState.change("rename")),
+            tool("trash-2", "Delete", on_click=NamingState.change("delete")),
+        ),
+    )
+
+
+def _folder() -> rx.Component:
+    make, pick = NamingState.make("file"), rx.call_script(PICK)
+    archive = LINK.call(FolderState.archive)
+    tools = rx.fragment(
+        rx.cond(FilesState.can_edit, tool("file-plus", _new_file(), on_click=make)),
+        rx.cond(FilesState.anything, tool("folder-plus", "New folder", on_click=NamingState.make("folder"))),
+        rx.cond(FilesState.can_edit, tool("upload", _upload(), on_click=pick)),
+        tool("download", "Download folder", href=archive),
+        _edits(),
+    )
+    start = rx.cond(
+        FilesState.can_edit,
+        rx.fragment(
+            rx.button(_new_file(), on_click=make), rx.button(_upload(), on_click=pick, variant="soft")
+        ),
+    )
+    return folder_view(tools, start)
+
+
+def _file() -> rx.Component:
+    download = tool("download", "Download", href=LINK.call(FileState.download))
+    return file_view(editor.actions(rx.fragment(download, _edits())), editor.banners(), editor.text_view())
+
+
+def _beside() -> Any:
+    again = rx.cond(FilesState.again, rx.button("Try again", variant="soft", on_click=WatchState.look))
+    other = notice(FilesState.notice, FilesState.notice_text, again, _edits())
+    return rx.match(
+        FilesState.view,
+        ("search", search_view()),
+        ("folder", _folder()),
+        ("file", _file()),
+        ("notice", other),
+        skeleton(12, 16),
+    )
+
+
+def _by_request() -> rx.Component:
+    shown = (
+        FilesState.by_request & FilesState.can_edit & ~FilesState.may_write & (FilesState.view != "search")
+    )
+    return rx.cond(
+        shown,
+        rx.el.p(
+            "As this project delivers by pull request, only what git ignores is changed here: change the "
+            "rest in a card’s files, ",
+            rx.cond(FilesState.trees, "which you choose at the top.", "which it has once it was executed."),
+            class_name="ve-hint v-quiet",
+            role="note",
+        ),
+    )
+
+
+def _browser() -> rx.Component:
+    change = rx.cond(
+        FilesState.change_href != "",
+        rx.el.a(FilesState.change_words, href=FilesState.change_href, class_name="ve-changed-link"),
+    )
+    into = rx.cond(FilesState.folder != "", FilesState.folder, "the workspace")
+    return uploads.door(
+        rx.el.nav(search_bar(), change, tree(NamingState.press), class_name="ve-side", aria_label="Files"),
+        rx.el.div(
+            rx.cond(FilesState.view != "search", crumbs()),
+            _by_request(),
+            _beside(),
+            rx.el.div(f"Drop to upload into {into}", class_name="ve-drop"),
+            class_name="ve-main",
+        ),
+        uploads.panel(),
+        dialogs(),
+        editor.guard(UploadsState.running),
+        class_name="ve",
+        custom_attrs={
+            "data-file": rx.cond(
+                (FilesState.view == "file") | (FilesState.view == "notice"), "true", rx.Var("undefined")
+            )
+        },
+    )
+
+
+def _waiting() -> rx.Component:
+    """What stands there until the workspace answers."""
+    failed = notice(
+        "The workspace did not start",
+        rx.cond(FilesState.workspace_reason != "", FilesState.workspace_reason, "No reason was given."),
+        rx.button("Try again", on_click=FilesState.wake),
+    )
+    why = rx.cond(
+        FilesState.workspace_reason != "",
+        FilesState.workspace_reason,
+        "Its files are shown as soon as it answers.",
+    )
+    starting = rx.el.div(
+        rx.el.p(rx.el.strong("The workspace is starting."), " ", why, role="status"),
+        rx.el.p(elapsed(FilesState.asked_at), class_name="v-quiet", aria_hidden="true"),
+        skeleton(6, 16),
+        class_name="ve-waiting",
+    )
+    return rx.cond(FilesState.workspace == "failed", failed, starting)
+
+
 def files_page() -> rx.Component:
     """The page at `/p/<project>/files` and below."""
     missing = empty_state("search-x", "No files here", FilesState.missing, rx.link("All projects", href="/"))
+    there = FilesState.shown | (FilesState.workspace == "ready")
     return framed(
         _bar(),
-        rx.cond(
-            FilesState.missing != "",
-            missing,
-            file_explorer(
-                project_id=FilesState.project_id,
-                base=FilesState.base,
-                tree=FilesState.tree,
-                can_edit=FilesState.can_edit,
-                by_request=FilesState.by_request,
-                cards=rx.cond(FilesState.trees, True, False),
-                workspace=FilesState.workspace,
-                reason=FilesState.workspace_reason,
-                changed=FilesState.changed,
-                change_href=FilesState.change_href,
-                change_words=FilesState.change_words,
-                live=FilesState.live,
-                look=FilesState.look,
-                limit_mib=FilesState.limit_mib,
-                on_wake=FilesState.wake,
-            ),
-        ),
+        rx.cond(FilesState.missing != "", missing, rx.cond(there, _browser(), _waiting())),
         Shortcuts.create(keys="?", up="", on_key=FilesState.key),
+        rx.window_event_listener(
+            on_focus=WatchState.look, on_visibility_change=WatchState.seen, on_popstate=FilesState.point
+        ),
     )
