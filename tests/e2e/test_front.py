@@ -104,9 +104,9 @@ async def _explore(page: Page, proxy: Proxy, large: Path) -> None:
     await expect(uploads.get_by_text("nginx: client_max_body_size")).to_be_visible()
     # A page that stands where an answer should be: a success of somebody else's, and a refusal.
     for status, words in ((502, BAD_GATEWAY), (200, "in its place (200)"), (401, "in its place (401)")):
-        proxy.answers = {"GET /api/.*/files": status}
-        await page.reload()
-        await expect(page.get_by_text(words).first).to_be_visible()
+        proxy.answers = {"PUT /api/.*/files/content": status}
+        await page.get_by_label("Files to upload").set_input_files(large)
+        await expect(uploads.get_by_text(words).first).to_be_visible()
         await expect(page.get_by_text("nginx</body>")).to_have_count(0)
     assert page.url.endswith("/files")
 
