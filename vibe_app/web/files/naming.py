@@ -15,16 +15,17 @@ from vibe_app.web.files import listings
 from vibe_app.web.files.file import FileState
 from vibe_app.web.files.listings import Entry, Where
 from vibe_app.web.files.paths import above, address_of, joined, name_of, parent_of
-from vibe_app.web.files.state import FilesState, here, may_move, where
+from vibe_app.web.files.state import FilesState, here, may_move, put, where
 from vibe_app.web.files.tree import TreeState
 from vibe_app.web.files.watching import WatchState
 from vibe_app.web.kit.parts import ask
 from vibe_app.wire import files as wire
 from vibe_app.wiring import services
 
-# The name without its ending, which is what people change.
-_SELECT = rx.call_script(
-    "((f) => f?.setSelectionRange?.(0, f.value.replace(/(.)[.][^.]*$/, '$1').length))(document.activeElement)"
+# The name without its ending, which is what people change; at once, and the first time alone.
+_SELECT = rx.Var(
+    "({target: f}) => f.dataset.told ?? (f.dataset.told = 'yes', "
+    "f.setSelectionRange(0, f.value.replace(/(.)[.][^.]*$/, '$1').length))"
 )
 
 
@@ -81,7 +82,8 @@ class NamingState(rx.State):
         await listings.check(actor, place)
         around = listings.kept(place, parent_of(path))
         entry = around.names.get(name_of(path)) if around is not None else None
-        if not path or (entry is None and files.path != path) or not may_move(files, entry):
+        gone = entry is None and (files.path != path or (around is not None and around.complete))
+        if not path or gone or not may_move(files, entry):
             return
         self.reset()
         self._path, self.what, name = path, what, name_of(path)[:80]
@@ -148,7 +150,11 @@ class NamingState(rx.State):
         if old in tree._folders(files.base):
             tree._set_opened(files.base, old, False)
             tree._set_opened(files.base, new, True)
-        return [_elsewhere(files, old, new + files.path[len(old) :]), WatchState.look]
+        event = _elsewhere(files, old, new + files.path[len(old) :])
+        # What is asked for next is about the new name, although the page has not read it yet.
+        put(files, path=_renamed(files.path, old, new))
+        tree._active = _renamed(tree._active, old, new)
+        return [event, WatchState.look]
 
     @acts
     async def delete(self, actor: Actor):
@@ -174,6 +180,10 @@ def _elsewhere(files: FilesState, path: str, to: str) -> Any:
     return WatchState.look
 
 
+def _renamed(path: str, old: str, new: str) -> str:
+    return new + path[len(old) :] if path == old or path.startswith(f"{old}/") else path
+
+
 def _deleted(entry: Entry | None, folder: bool) -> str:
     whole = (entry.kind == "directory" and not entry.link) if entry is not None else folder
     return f"{'The folder goes with everything in it. ' if whole else ''}It cannot be undone."
@@ -195,7 +205,7 @@ def dialogs() -> rx.Component:
             auto_complete="off",
             spell_check=False,
             size="3",
-            on_focus=_SELECT,
+            custom_attrs={"onFocus": _SELECT},
         ),
         rx.el.span(NamingState.hint, class_name="v-hint"),
         class_name="v-field",

@@ -10,6 +10,7 @@ import { classHighlighter } from "@lezer/highlight";
 
 // Where line ends are mixed, a carriage return stays a character of its line, and is shown as such.
 const endOf = (/** @type {string} */ text) => (/\r\n/.test(text) && !/\r(?!\n)|(^|[^\r])\n/.test(text) ? "\r\n" : "\n");
+const PARTS = ["mode", "wrap", "language", "ends", "name"];
 const aria = V.EditorView.contentAttributes;
 const reading = [EditorState.readOnly.of(true), V.EditorView.editable.of(false), aria.of({ tabindex: "0" })];
 const marking = [V.highlightActiveLine(), V.highlightActiveLineGutter()];
@@ -18,14 +19,15 @@ const writing = [V.keymap.of([indentWithTab]), marking, V.drawSelection()];
 /** @param {{text: string, stamp: string, file: string, label: string, editing: boolean, wrap: boolean, lines: number[], coloured: number,
  *   onDirty?: (dirty: boolean, clash: boolean) => void, onSave?: () => void}} props */
 export function Code(props) {
-  const { text, stamp, label, editing, wrap, lines } = props;
+  const { stamp, label, editing, wrap, lines } = props;
   const host = useRef(/** @type {any} */ (null));
   const code = useRef(/** @type {any} */ (null));
   const now = useRef(props);
   useEffect(() => void (now.current = props));
   useEffect(() => {
-    const parts = [0, 1, 2, 3, 4].map(() => new Compartment());
-    const [mode, wrapping, language, ends, naming] = parts;
+    const { text, file, coloured } = now.current;
+    const parts = PARTS.map(() => new Compartment());
+    const ends = parts[PARTS.indexOf("ends")];
     let [end, dirty, saved] = [endOf(text), false, Text.empty];
     const parse = (/** @type {string} */ words) => Text.of(words.split(end));
     const compare = () => dirty === view.state.doc.eq(saved) && now.current.onDirty?.((dirty = !dirty), false);
@@ -67,21 +69,21 @@ export function Code(props) {
     };
     const append = (/** @type {string} */ words) => (view.dispatch({ changes: { from: view.state.doc.length, insert: parse(words) } }), keep(view.state.sliceDoc()));
     const revert = () => put(saved.toString(), true);
-    const set = (/** @type {number} */ part, /** @type {any} */ what) => view.dispatch({ effects: parts[part].reconfigure(what) });
-    const handle = { view, put, take, send, append, revert, offer, set, base: stamp };
+    const set = (/** @type {string} */ part, /** @type {any} */ what) => view.dispatch({ effects: parts[PARTS.indexOf(part)].reconfigure(what) });
+    const handle = { view, put, take, send, append, revert, offer, set, base: now.current.stamp };
     window.vibeCode = code.current = handle;
     saved = view.state.doc;
-    const known = text.length <= props.coloured && LanguageDescription.matchFilename(languages, props.file);
-    if (known) known.load().then((support) => code.current && set(2, support), () => {}); // else it stays plain
+    const known = text.length <= coloured && LanguageDescription.matchFilename(languages, file);
+    if (known) known.load().then((support) => code.current && set("language", support), () => {}); // else it stays plain
     return () => ((code.current = null), view.destroy());
   }, []);
   useEffect(() => code.current.offer(), [stamp]);
-  useEffect(() => code.current.set(4, aria.of({ "aria-label": label, spellcheck: "false" })), [label]);
-  useEffect(() => code.current.set(1, wrap ? V.EditorView.lineWrapping : []), [wrap]);
+  useEffect(() => code.current.set("name", aria.of({ "aria-label": label, spellcheck: "false" })), [label]);
+  useEffect(() => code.current.set("wrap", wrap ? V.EditorView.lineWrapping : []), [wrap]);
   const [from, to] = [lines[0] ?? 0, lines[1] ?? lines[0] ?? 0];
   useEffect(() => {
     const { view, set } = code.current;
-    set(0, editing ? writing : from ? [reading, marking, EditorState.allowMultipleSelections.of(true)] : reading);
+    set("mode", editing ? writing : from ? [reading, marking, EditorState.allowMultipleSelections.of(true)] : reading);
     if (editing) return view.focus();
     if (!from) return;
     const at = (/** @type {number} */ line) => view.state.doc.line(Math.max(1, Math.min(line, view.state.doc.lines))).from;

@@ -1,5 +1,5 @@
 // Asks before a tab goes elsewhere: within the app through `onAsked`, away from it with the browser's own words.
-import { useEffect } from "react";
+import { useEffect, useRef } from "react";
 import { useBlocker } from "react-router";
 
 /** @param {{moves: boolean, unload: boolean, onAsked?: () => void}} props */
@@ -7,7 +7,9 @@ export function Guard({ moves, unload, onAsked }) {
   const way = useBlocker(
     ({ currentLocation: from, nextLocation: to }) => moves && (from.pathname !== to.pathname || from.search !== to.search),
   );
-  useEffect(() => void (way.state === "blocked" && onAsked?.()), [way.state]);
+  const tell = useRef(onAsked);
+  useEffect(() => void (tell.current = onAsked));
+  useEffect(() => void (way.state === "blocked" && tell.current?.()), [way.state]);
   useEffect(() => void (window.vibeGuard = { go: () => way.proceed?.(), stay: () => way.reset?.() }));
   useEffect(() => {
     if (!unload) return;
