@@ -15,7 +15,7 @@ from vibe_app.web.files import listings
 from vibe_app.web.files.file import FileState
 from vibe_app.web.files.listings import Entry, Where
 from vibe_app.web.files.paths import above, address_of, joined, name_of, parent_of
-from vibe_app.web.files.state import FilesState, here, may_move, put, where
+from vibe_app.web.files.state import FilesState, here, may_move, where
 from vibe_app.web.files.tree import TreeState
 from vibe_app.web.files.watching import WatchState
 from vibe_app.web.kit.parts import ask
@@ -52,21 +52,22 @@ class NamingState(rx.State):
         if not files.can_edit:
             return
         self.reset()
-        self._path, self.naming, self.label, self.verb = files.folder, True, "Name", "Create"
+        folder = _folder(files, where(files, here(self)), here(self).path)
+        self._path, self.naming, self.label, self.verb = folder, True, "Name", "Create"
         if what == "folder":
-            place = f"In {files.folder}." if files.folder else "In the workspace's root."
+            place = f"In {folder}." if folder else "In the workspace's root."
             self.what, self.title, self.hint = "folder", "New folder", place
         else:
             ignored = "" if files.anything else "A name that git ignores, such as .env. "
-            below = f"In {files.folder}. " if files.folder else ""
+            below = f"In {folder}. " if folder else ""
             self.what, self.title = "file", "New file" if files.anything else "New file that git ignores"
             self.hint = f"{ignored}{below}A / makes folders on the way."
 
     @acts
     async def change(self, actor: Actor, what: str):
         """Ask for another name of what is shown, or whether it may go."""
-        files = await self.get_state(FilesState)
-        await self._about(actor, what, files.path)
+        # What the address names, although the page may not have read it yet.
+        await self._about(actor, what, here(self).path)
 
     @acts
     async def press(self, actor: Actor, key: str):
@@ -82,7 +83,7 @@ class NamingState(rx.State):
         await listings.check(actor, place)
         around = listings.kept(place, parent_of(path))
         entry = around.names.get(name_of(path)) if around is not None else None
-        gone = entry is None and (files.path != path or (around is not None and around.complete))
+        gone = entry is None and (here(self).path != path or (around is not None and around.complete))
         if not path or gone or not may_move(files, entry):
             return
         self.reset()
@@ -150,11 +151,10 @@ class NamingState(rx.State):
         if old in tree._folders(files.base):
             tree._set_opened(files.base, old, False)
             tree._set_opened(files.base, new, True)
-        event = _elsewhere(files, old, new + files.path[len(old) :])
-        # What is asked for next is about the new name, although the page has not read it yet.
-        put(files, path=_renamed(files.path, old, new))
+        # A key that is pressed next is about the new name, although the page has not read it yet.
         tree._active = _renamed(tree._active, old, new)
-        return [event, WatchState.look]
+        shown = here(self).path
+        return [_elsewhere(files, shown, _renamed(shown, old, new))]
 
     @acts
     async def delete(self, actor: Actor):
@@ -170,14 +170,24 @@ class NamingState(rx.State):
             await writer.delete(wire.OneFile(path=path, task=place.task))
         (await self.get_state(TreeState))._set_opened(files.base, path, False)
         await listings.read(actor, place, parent_of(path))
-        return [_elsewhere(files, path, parent_of(path)), WatchState.look, rx.toast.success("Deleted.")]
+        shown = here(self).path
+        inside = shown == path or shown.startswith(f"{path}/")
+        event = _elsewhere(files, shown, parent_of(path) if inside else shown)
+        return [event, rx.toast.success("Deleted.")]
 
 
-def _elsewhere(files: FilesState, path: str, to: str) -> Any:
-    """Go where something went to that is shown, or that what is shown is in."""
-    if files.path == path or files.path.startswith(f"{path}/"):
-        return rx.redirect(address_of(files.base, to), replace=True)
-    return WatchState.look
+def _elsewhere(files: FilesState, shown: str, to: str) -> Any:
+    """Go where something went to that is shown, or that what is shown is in; else look at what is left."""
+    return WatchState.look if shown == to else rx.redirect(address_of(files.base, to), replace=True)
+
+
+def _folder(files: FilesState, place: Where, path: str) -> str:
+    """Return the folder that an address is about, although the page may not have read it yet."""
+    if files.path == path:
+        return files.folder
+    around = listings.kept(place, parent_of(path))
+    entry = around.names.get(name_of(path)) if around is not None else None
+    return path if not path or (entry is not None and entry.kind == "directory") else parent_of(path)
 
 
 def _renamed(path: str, old: str, new: str) -> str:

@@ -21,11 +21,11 @@ from vibe_app.web.files.state import BASE, FilesState
 from vibe_app.web.files.tree import tree
 from vibe_app.web.files.uploads import UploadsState
 from vibe_app.web.files.watching import WatchState
-from vibe_app.web.kit.file_door import PICK
 from vibe_app.web.kit.frame import Shortcuts
 from vibe_app.web.kit.moment import elapsed
 from vibe_app.web.kit.parts import empty_state, skeleton
 from vibe_app.web.kit.status import missing_chip
+from vibe_app.web.kit.upload import PICK
 from vibe_app.web.layout import RailState, framed, top_bar
 
 ROUTE = "/p/[in_project]/files/[[...splat]]"

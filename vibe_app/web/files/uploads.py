@@ -13,8 +13,8 @@ from vibe_app.web.files.listings import Where
 from vibe_app.web.files.paths import joined, size_words, spelled
 from vibe_app.web.files.state import FilesState, here, put, rest_url, where
 from vibe_app.web.files.watching import WatchState
-from vibe_app.web.kit.file_door import FileDoor, send, stop
 from vibe_app.web.kit.parts import icon_button
+from vibe_app.web.kit.upload import FileDoor, send, stop
 from vibe_app.wiring import services
 
 MOST = 2000

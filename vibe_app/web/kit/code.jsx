@@ -1,4 +1,4 @@
-// CodeMirror behind a React component: holds a text as it was given, byte for byte, line ends included.
+// @codemirror/view behind a React component: holds a text as it was given, byte for byte, line ends included.
 import { useEffect, useRef } from "react";
 import { Compartment, EditorSelection, EditorState, Text, Transaction } from "@codemirror/state";
 import * as V from "@codemirror/view";
@@ -52,14 +52,6 @@ export function Code(props) {
     const keep = (/** @type {string} */ words) => ((saved = parse(words)), compare());
     const changed = () => !view.state.doc.eq(saved);
     const take = () => (put(now.current.text, now.current.editing), keep(now.current.text), (handle.base = now.current.stamp));
-    const send = async (/** @type {string} */ url, /** @type {Record<string, string>} */ headers) => {
-      const body = view.state.sliceDoc();
-      const asked = { method: "PUT", body, headers: { ...headers, ...window.vibeDoor.headers() } };
-      const answer = await fetch(url, asked).catch(() => null);
-      const said = answer ? await window.vibeDoor.read(answer) : { error: "away" };
-      if (!said.error) keep(body);
-      return { status: answer?.status ?? 0, ...said };
-    };
     // Another text than the one that this began with: shown, unless something is typed that is not saved.
     const offer = () => {
       if (now.current.stamp === handle.base) return;
@@ -70,7 +62,7 @@ export function Code(props) {
     const append = (/** @type {string} */ words) => (view.dispatch({ changes: { from: view.state.doc.length, insert: parse(words) } }), keep(view.state.sliceDoc()));
     const revert = () => put(saved.toString(), true);
     const set = (/** @type {string} */ part, /** @type {any} */ what) => view.dispatch({ effects: parts[PARTS.indexOf(part)].reconfigure(what) });
-    const handle = { view, put, take, send, append, revert, offer, set, base: now.current.stamp };
+    const handle = { view, put, take, keep, text: () => view.state.sliceDoc(), append, revert, offer, set, base: now.current.stamp };
     window.vibeCode = code.current = handle;
     saved = view.state.doc;
     const known = text.length <= coloured && LanguageDescription.matchFilename(languages, file);

@@ -2,7 +2,7 @@
 
 The text in the editor is the browser's. The page hears of the first difference from what is saved, and that
 there is none any more; what is typed goes to an address of REST when it is saved, since a socket takes a
-megabyte. `window.vibeCode` is the editor that is shown: `TAKE`, `REVERT`, `put`, `append`, `send`.
+megabyte. `window.vibeCode` is the editor that is shown: `TAKE`, `REVERT`, `put`, `append`, `text`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import reflex as rx
 
+from vibe_app.web.kit import upload
 from vibe_app.web.kit.sources import source
 
 _SOURCE = source("code.jsx")
@@ -78,14 +79,16 @@ def based_on(stamp: str) -> rx.event.EventSpec:
 
 
 def send(url: str, condition: str, answered: Any) -> rx.event.EventSpec:
-    """Send what is in the editor to an address, with PUT.
+    """Send what is in the editor to an address, with PUT; what was sent is what is saved, if it went well.
 
     Args:
         url: Where to.
         condition: The `If-Match`: a stamp; "base" for that of the text that was begun with; empty for none.
-        answered: Handler that gets the answer: `status` (0 without one), `error` (empty or missing where it
-            went well) and `body`.
+        answered: Handler that gets the answer, as of `upload.put`.
     """
-    wanted = "window.vibeCode.base" if condition == "base" else json.dumps(condition)
+    wanted = "code.base" if condition == "base" else json.dumps(condition)
     headers = f"{{'If-Match': '\"' + {wanted} + '\"'}}" if condition else "{}"
-    return rx.call_script(f"window.vibeCode.send({json.dumps(url)}, {headers})", callback=answered)
+    asked = f"{upload.put(url, 'body', headers)}.then((said) => (said.error || code.keep(body), said))"
+    return rx.call_script(
+        f"((code, body) => {asked})(window.vibeCode, window.vibeCode.text())", callback=answered
+    )

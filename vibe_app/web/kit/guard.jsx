@@ -1,4 +1,4 @@
-// Asks before a tab goes elsewhere: within the app through `onAsked`, away from it with the browser's own words.
+// The blocker of react-router: asks before a tab goes elsewhere, within the app through `onAsked`, away from it with the browser's own words.
 import { useEffect, useRef } from "react";
 import { useBlocker } from "react-router";
 

@@ -13,7 +13,7 @@ import reflex as rx
 
 from vibe_app.web.kit.sources import source
 
-_SOURCE = source("file_door.jsx")
+_SOURCE = source("upload.jsx")
 
 PICK = "window.vibeFiles?.pick()"
 """Opens the browser's choice of files."""
@@ -53,6 +53,20 @@ class FileDoor(rx.Component):
 def send(id: int, url: str) -> rx.event.EventSpec:
     """Have the browser send one of the files to an address, with PUT."""
     return rx.call_script(f"window.vibeFiles?.send({id}, {json.dumps(url)})")
+
+
+def put(url: str, body: str, headers: str) -> str:
+    """Return the expression that sends a text to an address, with PUT.
+
+    Args:
+        url: Where to.
+        body: Expression of the text.
+        headers: Expression of the headers.
+
+    Returns:
+        A promise of the answer: `status` (0 without one), `error` (missing where it went well) and `body`.
+    """
+    return f"window.vibeFiles.put({json.dumps(url)}, {body}, {headers})"
 
 
 def stop(id: int) -> rx.event.EventSpec:

@@ -1,4 +1,4 @@
-// Files that are chosen or dropped: told by their names and sizes, held here, and sent when somebody says so.
+// No library: files that are chosen or dropped are told by their names and sizes, held here, and sent when somebody says so.
 import { useEffect, useRef, useState } from "react";
 
 /** @typedef {{file: File, path: string[]}} Found */
@@ -39,7 +39,13 @@ export function FileDoor({ children, label, most, every, takes, onChosen, onProg
       };
       request.send(one.file);
     };
-    window.vibeFiles = { send, stop: (/** @type {number} */ id) => files.get(id)?.request?.abort(), pick: () => input.current?.click() };
+    const put = async (/** @type {string} */ to, /** @type {BodyInit} */ body, /** @type {Record<string, string>} */ headers) => {
+      const asked = { method: "PUT", body, headers: { ...headers, ...window.vibeDoor.headers() } };
+      const answer = await fetch(to, asked).catch(() => null);
+      const said = answer ? await window.vibeDoor.read(answer) : { error: "away" };
+      return { status: answer?.status ?? 0, ...said };
+    };
+    window.vibeFiles = { put, send, stop: (/** @type {number} */ id) => files.get(id)?.request?.abort(), pick: () => input.current?.click() };
     return () => files.forEach((one) => one.request?.abort());
   }, [every]);
   const take = (/** @type {Found[]} */ found) => {
