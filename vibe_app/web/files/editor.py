@@ -32,7 +32,8 @@ class EditorState(rx.State):
         """Begin to edit."""
         await services().projects.check(actor, here(self).project, ProjectRole.EDITOR)
         file = await self.get_state(FileState)
-        file.editing = file.editable
+        # The page may still show the file that was left for the one that the address names.
+        file.editing = file.editable and file.path == here(self).path
 
     @rx.event
     async def differs(self, dirty: bool, clash: bool):

@@ -165,6 +165,8 @@ def begin(state: FilesState, place: Place) -> None:
     crumbs = [Crumb(name_of(each) or "Files", each, address_of(state.base, each)) for each in folders]
     lines = lines_of(state.router.url.fragment)
     put(state, lines=lines, pointed=bool(lines), crumbs=crumbs)
+    if state.view == "file" and path != state.path:
+        state.view = ""  # nothing is done with the file that was left
 
 
 def put(state: rx.State, **values: object) -> None:
