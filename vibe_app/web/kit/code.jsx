@@ -51,7 +51,14 @@ export function Code(props) {
     };
     const keep = (/** @type {string} */ words) => ((saved = parse(words)), compare());
     const changed = () => !view.state.doc.eq(saved);
-    const take = () => (put(now.current.text, now.current.editing), keep(now.current.text), (handle.base = now.current.stamp));
+    // What counts as saved is noted before it is shown: the change itself is no difference to tell.
+    const take = () => {
+      const { text: words, editing: undoable, stamp: base } = now.current;
+      if (/[\r\n]/.test(words)) end = endOf(words);
+      [saved, handle.base] = [parse(words), base];
+      put(words, undoable);
+      compare();
+    };
     // Another text than the one that this began with: shown, unless something is typed that is not saved.
     const offer = () => {
       if (now.current.stamp === handle.base) return;
@@ -59,7 +66,10 @@ export function Code(props) {
       if (!changed() || view.state.doc.eq(theirs)) take();
       else now.current.onDirty?.(true, !theirs.eq(saved));
     };
-    const append = (/** @type {string} */ words) => (view.dispatch({ changes: { from: view.state.doc.length, insert: parse(words) } }), keep(view.state.sliceDoc()));
+    const append = (/** @type {string} */ words) => {
+      saved = parse(view.state.sliceDoc() + words);
+      view.dispatch({ changes: { from: view.state.doc.length, insert: parse(words) } });
+    };
     const revert = () => put(saved.toString(), true);
     const set = (/** @type {string} */ part, /** @type {any} */ what) => view.dispatch({ effects: parts[PARTS.indexOf(part)].reconfigure(what) });
     const handle = { view, put, take, keep, text: () => view.state.sliceDoc(), append, revert, offer, set, base: now.current.stamp };
