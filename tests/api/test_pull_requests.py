@@ -24,6 +24,7 @@ from tests.waiting import eventually
 from tests.workspace_services.git.rooms import made, own_git, put_on_base, sound
 from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change
+from vibe_app.board.tasks.shelving import KEPT_FOR
 from vibe_app.changes.forgetting import SETTLED, Forgetting
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.hosts import api
@@ -341,8 +342,10 @@ async def test_what_is_kept_for_a_delivery_goes_with_its_card(
         await delivered(board, each)
     await eventually(lambda: not list((agent.root / "tasks").iterdir()))
     assert (await board.editor.delete(task)).status_code == 204
-    await pass_by(parts, 2 * SETTLED)
     forgetting = Forgetting(parts.database, parts.workspaces, GitClient(parts.workspace_client))
+    await pass_by(parts, KEPT_FOR + SETTLED)
+    assert await forgetting.look() == 0, "the card alone is gone by now"
+    await pass_by(parts, 2 * SETTLED)
     assert await forgetting.look() == 1
     assert kept_commits(hub) == [stays]
 
