@@ -124,8 +124,9 @@ async def signed(browser: Browser, server: Installation) -> tuple[Any, Api]:
     context = await browser.new_context()
     answer = await context.request.post(f"{server.url}/api/auth/setup", data=account)
     state = await signed_in(context, server.url, answer)
+    admin = Api(server.url, (await answer.json())["access_token"])
     await context.close()
-    return state, Api(server.url, (await answer.json())["access_token"])
+    return state, admin
 
 
 async def take(browser: Browser, server: Installation, only: str) -> str:
