@@ -90,6 +90,8 @@ MOVING = "document.getAnimations().filter((each) => each.effect.getTiming().iter
 async def settled(page: Page) -> None:
     """Return once the page shows what it has: no skeletons, its fonts there, its movements done."""
     await page.locator("h1").first.wait_for(state="attached")
+    if "/t/" in page.url:
+        await page.locator(".v-drawer h2").first.wait_for(state="attached")
     await page.wait_for_load_state("networkidle")
     await page.wait_for_function("!document.querySelector('.v-skeleton')", timeout=10_000)
     await page.evaluate("document.fonts.ready.then(() => null)")
