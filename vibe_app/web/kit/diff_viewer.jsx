@@ -5,12 +5,14 @@ import { useEffect, useMemo, useRef, useState } from "react";
 
 const SIDES = { new: "additions", old: "deletions" };
 
+const Viewer = /** @type {any} */ (CodeView);
+
 export function DiffViewer({ files, notes, target, label, renderHead, ...shown }) {
   const view = useRef(null);
   const [mine, setMine] = useState({});
   const parsed = useMemo(() => {
     const parse = ({ path, old, type, text }) =>
-      Object.assign(processFile(`--- a/x\n+++ b/x\n${text}`), { name: path, type, prevName: old || undefined });
+      Object.assign(processFile(`--- a/x\n+++ b/x\n${text}`) ?? {}, { name: path, type, prevName: old || undefined });
     return files.map((file) => ({ id: file.id, type: "diff", file, fileDiff: parse(file), collapsed: file.folded }));
   }, [files]);
   const items = parsed.map((item) => {
@@ -32,5 +34,5 @@ export function DiffViewer({ files, notes, target, label, renderHead, ...shown }
   const reach = (node) => node && Object.assign(node, { tabIndex: 0, role: "region", ariaLabel: label });
   const head = ({ file }) => renderHead(file);
   const held = { ref: view, items, containerRef: reach, selectedLines, onSelectedLinesChange };
-  return <CodeView {...shown} {...held} renderHeaderMetadata={head} />;
+  return <Viewer {...shown} {...held} renderHeaderMetadata={head} />;
 }
