@@ -189,7 +189,9 @@ class Api:
 
     def __init__(self, url: str, token: str = "") -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = httpx.AsyncClient(base_url=f"{url}/api", headers=headers, timeout=30)
+        # No connection outlives its answer: a test that fails half way would leave it to the next one.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.AsyncClient(base_url=f"{url}/api", headers=headers, timeout=30, limits=limits)
 
     async def __call__(self, method: str, path: str, **options: Any) -> Any:
         """Ask, and return the answer's JSON."""

@@ -29,6 +29,8 @@ _SAVE = (
     "((text) => Object.assign(document.createElement('a'), {{ download: {name}, href: URL.createObjectURL("
     "new Blob([text + '\\n'], {{ type: 'text/plain;charset=utf-8' }})) }}).click())"
 )
+# As it stands when a key is pressed: what the State knows of it comes a moment later.
+_SOUGHT = rx.Var("document.querySelector('.vt-find input')?.value")
 _WITHOUT_TIMES = "((text) => {then}(text.replace(/^\\d\\d:\\d\\d:\\d\\d /gm, '') + '\\n'))"
 
 
@@ -148,7 +150,7 @@ def _head(name: Any, live: Any, file_name: Any) -> rx.Component:
 
 def _find_bar() -> rx.Component:
     def go(back: bool) -> Any:
-        return call("search.findPrevious" if back else "search.findNext", WindowState.sought, _MATCHES)
+        return call("search.findPrevious" if back else "search.findNext", _SOUGHT, _MATCHES)
 
     def enter(key: Any, info: Any) -> Any:
         return rx.cond(key == "Enter", rx.cond(info["shift_key"], go(False), go(True)), rx.noop())
