@@ -100,4 +100,4 @@ async def test_addresses_of_nothing_say_so(project: Project, visit: Visit, addre
     board: Board = await visit("eve", refused=(404,))
     await board.page.goto(f"{board.url}/{address.format(id=project.id)}")
     words = board.page.get_by_text("No board here").or_(board.page.get_by_text("Not here"))
-    await expect(words.or_(board.page.get_by_text("404")).first).to_be_visible()
+    await expect(words.or_(board.page.get_by_text("There is no page here")).first).to_be_visible()
