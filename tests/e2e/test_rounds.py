@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from vibe_app.board.changes.service import MOVED_ON
 
 __all__ = ["seeded"]
 
-DECIDE = "components___decide____decide_state"
+DECIDE = "changes___decide____decide_state"
 RUN = 40_000
 """Milliseconds for a round of the agent, and for the start of a workspace before it."""
 
@@ -164,10 +165,15 @@ async def test_a_set_up_that_fails_says_why(project: Project, visit: Visit) -> N
         await board.open("t", task)
         await board.drawer.get_by_role("button", name="Execute").click()
         await expect(board.terminal.locator(".xterm-rows")).to_contain_text("the mirror is away", timeout=RUN)
-        await expect(board.card("Prepared", "To do")).to_contain_text("Failed: The set-up command")
+        await expect(board.card("Prepared", "To do")).to_contain_text(
+            re.compile(r"Failed\s*The set-up command ended with status 7")
+        )
         why = "The set-up command ended with status 7, and the agent was not asked."
-        # Beside the card's face, only the output says it.
-        assert sum(why in line for line in await board.output()) == 1
+        why += " Its last lines are in the output."
+        # Beside the card's face, only the output says it: as its error, and with its end.
+        await expect(board.terminal.locator(".xterm-rows")).to_contain_text("Session failed: The set-up")
+        said = [line for line in await board.output() if "The set-up command" in line]
+        assert said == [why, f"Session failed: {why}"]
         await expect(board.drawer.locator(".v-error")).to_have_count(0)
     finally:
         await project.api("PATCH", project.path, json={"setup": ""})
