@@ -178,8 +178,9 @@ async def _emptied(project: Project, server: Installation) -> None:
     if (await project.api("GET", project.path))["repo_url"]:
         # Its files would come from there, and could not be deleted while it delivers by request.
         await project.api("PATCH", project.path, json={"delivery": None, "repo_url": None})
-    for task in (await project.api("GET", f"{project.path}/tasks"))["tasks"]:
-        await project.api("DELETE", f"{project.path}/tasks/{task['id']}")
+    while tasks := (await project.api("GET", f"{project.path}/tasks"))["tasks"]:  # a page at a time
+        for task in tasks:
+            await project.api("DELETE", f"{project.path}/tasks/{task['id']}")
     if server.base(project.id).exists():
         files = f"{project.path}/files"
         for entry in (await project.api("GET", files))["entries"]:

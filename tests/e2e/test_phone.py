@@ -12,6 +12,17 @@ from tests.e2e.conftest import Project, Visit
 TOUCH = 44
 """Pixels that a target measures at least, for a finger."""
 
+# How large it is to a finger: with its label, and for a link that covers its card with what covers it.
+EXTENT = """
+(e) => {
+  const {width, height} = (e.closest("label") ?? e).getBoundingClientRect();
+  const over = getComputedStyle(e, "::after");
+  const covers = over.content !== "none" && over.position === "absolute";
+  const [across, down] = covers ? [parseFloat(over.width), parseFloat(over.height)] : [0, 0];
+  return {width: Math.max(width, across), height: Math.max(height, down)};
+}
+"""
+
 
 async def fits(page: Page) -> None:
     widths = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
@@ -27,7 +38,7 @@ async def large_enough(page: Page) -> None:
     for target in await targets.all():
         if await unreachable(target):
             continue
-        box = await target.evaluate("(e) => (e.closest('label') ?? e).getBoundingClientRect().toJSON()")
+        box = await target.evaluate(EXTENT)
         if min(box["width"], box["height"]) < TOUCH - 0.5:
             name = await target.evaluate("(e) => e.ariaLabel || e.innerText || e.className || e.tagName")
             found.append(f"{name!r}: {box['width']:.0f} x {box['height']:.0f}")

@@ -94,7 +94,6 @@ ANYBODY = {
     "SignInState.begin",
     "TokensState.forget_fresh",
     "UsersState.forget_link",
-    "WindowState.close_find",
     "WindowState.close_layer",
     "WindowState.enlarge",
     "WindowState.find",

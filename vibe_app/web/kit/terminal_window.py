@@ -8,6 +8,7 @@ from typing import Any
 import reflex as rx
 from reflex_components_core.core.banner import has_connection_errors
 
+from vibe_app.web.kit.hooks import Hooked, event, js
 from vibe_app.web.kit.terminal import HOST, OPTIONS, Terminal, call, texts
 from vibe_app.web.kit.terminal_rows import PLAIN
 
@@ -56,18 +57,13 @@ class WindowState(rx.State):
         self.finding = True
 
     @rx.event
-    def close_find(self):
-        """Close the search, and give the keys back to the terminal."""
+    def close_layer(self):
+        """Close the search and give the keys back to the terminal, or else make the window small again."""
+        if not self.finding:
+            self.large = False
+            return None
         self.finding, self.sought, self.index, self.count = False, "", -1, 0
         return [call("search.clearDecorations"), call("terminal.focus")]
-
-    @rx.event
-    def close_layer(self):
-        """Close the search, or else make the window small again."""
-        if self.finding:
-            return WindowState.close_find
-        self.large = False
-        return None
 
     @rx.event
     def seek(self, text: str):
@@ -172,7 +168,7 @@ def _find_bar() -> rx.Component:
         rx.el.span(WindowState.matches, class_name="vt-count", aria_live="polite"),
         _tool(_icon("chevron-up"), "Previous match", go(True)),
         _tool(_icon("chevron-down"), "Next match", go(False)),
-        _tool(_icon("x"), "Close search", WindowState.close_find),
+        _tool(_icon("x"), "Close search", WindowState.close_layer),
         role="search",
         class_name="vt-find",
     )
@@ -189,6 +185,19 @@ def _keys(key: Any, info: Any) -> Any:
             WindowState.close_layer().prevent_default.stop_propagation,
             rx.noop(),
         ),
+    )
+
+
+def _escape() -> rx.Component:
+    """Hear Escape where nothing has the focus as well, as after a part that had it is gone."""
+    close = js(
+        "$open && press.key === 'Escape' && press.target === document.body"
+        " && !press.defaultPrevented && (press.preventDefault(), $close())",
+        open=WindowState.finding | WindowState.large,
+        close=event(WindowState.close_layer, lambda: []),
+    )
+    return Hooked.create(
+        runs=js("null", hooks=("useWindowEvent('keydown', (press) => $close);",), close=close)
     )
 
 
@@ -233,6 +242,7 @@ def terminal_window(
         on_matches=WindowState.found,
     )
     return _Keyed.create(
+        _escape(),
         _head(name, connected, file_name),
         rx.cond(has_connection_errors, rx.el.p(LOST, role="status", class_name="vt-lost")),
         rx.cond(WindowState.finding, _find_bar()),
