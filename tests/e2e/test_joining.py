@@ -62,11 +62,11 @@ async def test_a_deploy_key_is_made_and_what_has_parted_is_brought_together(
     ours = (await api("GET", path))["remote"]
     assert ours["outcome"] == "same"
     remote = theirs(server, a__txt="one\ntheirs\n")
-    await board.dialog.get_by_role("button", name="Fetch now").click()
+    part = board.page.locator(".v-settings-part")
+    await part.get_by_role("button", name="Fetch now").click()
     parted = "main and its repository have diverged: 1 commit here, 1 commit there."
-    await expect(board.dialog.get_by_role("status").filter(has_text=parted)).to_be_visible()
-    await board.page.keyboard.press("Escape")
-    await expect(board.dialog).to_have_count(0)
+    await expect(part.get_by_role("status").filter(has_text=parted)).to_be_visible()
+    await board.page.get_by_role("link", name="Board", exact=True).click()
     story = TwoCards(board, newcomer.installation, api, newcomer.installation.workspace(board.project))
     await what_has_parted_is_brought_together(story, look)
     await pushed(api, f"{path}/tasks/{story.ids[TITLE]}")
