@@ -229,27 +229,29 @@ def _row(row: Any, index: Any) -> rx.Component:
 
 
 def _field() -> rx.Component:
+    letters = rx.el.input(
+        id=_FIELD,
+        name="query",
+        type="text",
+        auto_focus=True,
+        auto_complete="off",
+        spell_check=False,
+        placeholder="A card, a project, or what to do",
+        aria_label="Go to or do",
+        role="combobox",
+        on_change=CommandState.find.debounce(120),  # pyright: ignore[reportFunctionMemberAccess]
+        on_key_down=_moving,
+        custom_attrs={
+            "aria-expanded": "true",
+            "aria-controls": "commands",
+            "aria-autocomplete": "list",
+            "aria-activedescendant": f"command-{CommandState.chosen}",
+        },
+    )
     return rx.el.form(
         rx.icon("search", size=18, aria_hidden="true"),
-        rx.el.input(
-            id=_FIELD,
-            name="query",
-            type="text",
-            auto_focus=True,
-            auto_complete="off",
-            spell_check=False,
-            placeholder="A card, a project, or what to do",
-            aria_label="Go to or do",
-            role="combobox",
-            on_change=CommandState.find.debounce(120),  # pyright: ignore[reportFunctionMemberAccess]
-            on_key_down=_moving,
-            custom_attrs={
-                "aria-expanded": "true",
-                "aria-controls": "commands",
-                "aria-autocomplete": "list",
-                "aria-activedescendant": f"command-{CommandState.chosen}",
-            },
-        ),
+        # A bar that is opened while it still fades away is the same one: its letters must not stay.
+        rx.cond(CommandState.opened, letters),
         on_submit=CommandState.enter,
         class_name="v-command-field",
     )
