@@ -26,7 +26,7 @@ def side_page(
     """
     first = next(iter(parts))
     shown = {name: _part(*part) for name, part in parts.items()}
-    links = {
+    links: dict[str, Any] = {
         name: rx.link(
             title,
             href=base if name == first else f"{base}/{name}",
