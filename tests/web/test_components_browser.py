@@ -148,6 +148,13 @@ def test_as_fast_as_they_come_nothing_is_lost_and_clicks_are_answered(visit: Cal
     assert len(saved_text(page)) == 20_001
 
 
+def listening(visit: Callable[..., Page]) -> Page:
+    """Open the board, and wait for its scripts: its cards are part of the page that comes before them."""
+    page = visit("/board/")
+    expect(page.locator('[data-card-id="c3"] a')).to_have_attribute("tabindex", "-1")
+    return page
+
+
 def columns(page: Page) -> dict[str, list[str]]:
     return page.evaluate(
         "() => Object.fromEntries([...document.querySelectorAll('[data-column]')].map((column) =>"
@@ -168,7 +175,7 @@ def drag(page: Page, card: str, column: str) -> None:
 
 
 def test_a_card_is_dragged_and_shows_where_it_lands(visit: Callable[..., Page]):
-    page = visit("/board/")
+    page = listening(visit)
     drag(page, "c1", "HUMAN_REVIEW")
     expect(page.locator('[data-column="HUMAN_REVIEW"]')).to_have_attribute("data-over", "true")
     page.mouse.up()
@@ -177,7 +184,7 @@ def test_a_card_is_dragged_and_shows_where_it_lands(visit: Callable[..., Page]):
 
 
 def test_a_refused_drop_and_a_locked_card_stay_where_they_were(visit: Callable[..., Page]):
-    page = visit("/board/")
+    page = listening(visit)
     before = columns(page)
     drag(page, "c2", "IN_PROGRESS")
     page.mouse.up()
@@ -189,7 +196,7 @@ def test_a_refused_drop_and_a_locked_card_stay_where_they_were(visit: Callable[.
 
 
 def test_a_card_is_moved_by_keyboard_and_announced(visit: Callable[..., Page]):
-    page = visit("/board/")
+    page = listening(visit)
     page.locator('[data-card-id="c3"]').focus()
     page.keyboard.press("Space")
     expect(page.locator("[id^=rfd-announcement]")).to_contain_text("Card 3 picked up")
@@ -206,7 +213,7 @@ def test_a_card_is_moved_by_keyboard_and_announced(visit: Callable[..., Page]):
 
 
 def test_keys_go_between_cards_and_act_on_them(visit: Callable[..., Page]):
-    page = visit("/board/")
+    page = listening(visit)
     page.locator('[data-card-id="c2"]').focus()
     page.keyboard.press("ArrowDown")
     expect(page.locator('[data-card-id="c3"]')).to_be_focused()
@@ -222,7 +229,7 @@ def test_keys_go_between_cards_and_act_on_them(visit: Callable[..., Page]):
 
 
 def test_what_is_newer_than_the_columns_is_shown_over_them(visit: Callable[..., Page]):
-    page = visit("/board/")
+    page = listening(visit)
     page.click("#patch")
     expect(page.locator('[data-card-id="c1"]')).to_contain_text("Card 1, changed")
     found = columns(page)
@@ -230,7 +237,7 @@ def test_what_is_newer_than_the_columns_is_shown_over_them(visit: Callable[..., 
 
 
 def test_a_second_press_does_not_start_the_card_that_slid_under_the_pointer(visit: Callable[..., Page]):
-    page = visit("/board/")
+    page = listening(visit)
     run = page.evaluate_handle(
         """() => (id) => document.querySelector(`[data-card-id="${id}"] button`).click()"""
     )
