@@ -73,7 +73,7 @@ def test_operations_are_named_and_described(document: dict[str, Any]) -> None:
     for _, path, operation in operations(document):
         assert operation["description"], path
         assert operation["tags"], path
-        open_to_all = path in ("/health", "/ready", "/front", "/auth/setup", "/auth/login")
+        open_to_all = path in ("/health", "/ready", "/front", "/auth/setup", "/auth/login", "/auth/reset")
         assert ("security" not in operation) == open_to_all, path
     assert document["components"]["securitySchemes"].keys() == {"token", "cookie"}
     assert document["servers"] == [{"url": "/api"}]
