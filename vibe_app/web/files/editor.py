@@ -136,10 +136,11 @@ class EditorState(rx.State):
         if not self.leaving:
             return None
         self.leaving = False
-        if go:
-            file = await self.get_state(FileState)
-            file.editing, file.dirty, file.clash = False, False, ""
-        return rx.call_script(GO if go else STAY)
+        if not go:
+            return None
+        file = await self.get_state(FileState)
+        file.editing, file.dirty, file.clash = False, False, ""
+        return rx.call_script(GO)
 
 
 def text_view() -> rx.Component:
@@ -297,14 +298,14 @@ def guard(unload: Any) -> rx.Component:
                 ),
                 rx.el.div(
                     rx.alert_dialog.cancel(rx.button("Stay", variant="soft", color_scheme="gray")),
-                    rx.alert_dialog.action(
-                        rx.button("Leave", color_scheme="red", on_click=EditorState.leave(True))
-                    ),
+                    # No action of the dialog: whatever closes it by itself is to stay.
+                    rx.button("Leave", color_scheme="red", on_click=EditorState.leave(True)),
                     class_name="v-row v-end",
                 ),
                 max_width="440px",
             ),
             open=EditorState.leaving,
-            on_open_change=EditorState.leave(False),
+            # The way is let go of at once: another one may be taken before the server has answered.
+            on_open_change=[rx.call_script(STAY), EditorState.leave(False)],
         ),
     )

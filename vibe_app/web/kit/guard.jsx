@@ -9,7 +9,7 @@ export function Guard({ moves, unload, onAsked }) {
   );
   const tell = useRef(onAsked);
   useEffect(() => void (tell.current = onAsked));
-  useEffect(() => void (way.state === "blocked" && tell.current?.()), [way.state]);
+  useEffect(() => void (way.state === "blocked" && tell.current?.()), [way.state, way.location]);
   useEffect(() => void (window.vibeGuard = { go: () => way.proceed?.(), stay: () => way.reset?.() }));
   useEffect(() => {
     if (!unload) return;
