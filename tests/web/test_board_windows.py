@@ -130,6 +130,8 @@ async def test_a_column_comes_in_windows_with_the_count_of_all(board: Tab) -> No
 async def test_a_card_that_changed_travels_alone(
     parts: Services, owner: Actor, project: ProjectView, tasks: list[TaskView], board: Tab
 ) -> None:
+    # Opening the page wakes the workspace, which is told of as well.
+    await eventually(lambda: board.var("BoardState", "workspace") == "ready")
     await board.settled()
     before = len(board.deltas)
     await parts.tasks.change(owner, project.id, tasks[3].id, tasks[3].version, TaskPatch(title="Renamed"))

@@ -135,10 +135,11 @@ async def purge(database: Database) -> int:
     """
     due = ~kept & (col(Task.deleted_at) < now() - KEPT_FOR)
     async with database.transaction() as db:
-        query = select(Task).where(due).order_by(col(Task.deleted_at)).limit(AT_ONCE)
-        tasks = list(await db.scalars(query.with_for_update(skip_locked=True)))
-        for task in tasks:
-            if task.number is not None and task.change_id is not None:
-                await db.merge(DeletedCard(project_id=task.project_id, number=task.number))
-        await db.execute(delete(Task).where(col(Task.id).in_([task.id for task in tasks])))
+        what = select(col(Task.id), col(Task.project_id), col(Task.number), col(Task.change_id))
+        query = what.where(due).order_by(col(Task.deleted_at)).limit(AT_ONCE)
+        tasks = (await db.execute(query.with_for_update(skip_locked=True))).all()
+        for _, project_id, number, change_id in tasks:
+            if number is not None and change_id is not None:
+                await db.merge(DeletedCard(project_id=project_id, number=number))
+        await db.execute(delete(Task).where(col(Task.id).in_([task_id for task_id, *_ in tasks])))
     return len(tasks)
