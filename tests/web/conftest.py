@@ -252,7 +252,7 @@ def wait_for_port(port: int) -> None:
             return
         except OSError:
             assert time.monotonic() < deadline, "the gallery does not listen"
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two tries: nobody tells when another process begins to listen
 
 
 @pytest.fixture(scope="module")
