@@ -97,12 +97,35 @@ async def test_a_comment_is_written_changed_and_resolved_in_place(
     await vic.drawer.get_by_label("Comment", exact=True).fill("How kindly?")
     await vic.drawer.get_by_role("button", name="Save").click()
     await expect(eve.drawer.get_by_text("How kindly?")).to_be_visible()
-    await expect(eve.drawer.get_by_role("button", name="Send with 1 comment")).to_be_visible()
+    await expect(eve.drawer.get_by_role("button", name="1 comment · Send to agent")).to_be_visible()
     await eve.drawer.locator(".v-comment").get_by_role("button", name="Resolve").click()
     await expect(vic.drawer.locator(".v-comment").get_by_text("Resolved")).to_be_visible()
-    await expect(eve.drawer.get_by_role("button", name="Send to agent")).to_be_visible()
+    await expect(eve.drawer.get_by_role("button", name="Send to agent", exact=True)).to_be_visible()
     listed = await project.api("GET", f"{project.path}/tasks/{task}/change/comments")
     assert [(each["body"], each["state"]) for each in listed["comments"]] == [("How kindly?", "resolved")]
+
+
+async def test_a_comment_that_is_edited_in_two_tabs_shows_both_texts(
+    project: Project, visit: Visit, seeded: Seed
+) -> None:
+    task = await seeded()
+    new = {"revision": "1" * 40, "path": "docs/notes.md", "line": 1, "quote": "# Notes", "body": "Why?"}
+    first, second = await visit("ada", project), await visit("ada", project)
+    await project.api("POST", f"{project.path}/tasks/{task}/change/comments", json=new)
+    for board, words in ((first, "How?"), (second, "When?")):
+        await board.open("t", task)
+        await board.drawer.locator(".v-comment").get_by_role("button", name="Edit").click()
+        await board.drawer.get_by_label("Comment", exact=True).fill(words)
+    await first.drawer.get_by_role("button", name="Save").click()
+    await expect(first.drawer.locator(".v-comment .v-markdown")).to_have_text("How?")
+    await second.drawer.get_by_role("button", name="Save").click()
+    two = second.drawer.get_by_role("region", name="Two versions")
+    await expect(two).to_contain_text("This comment was changed while you were writing")
+    await two.get_by_role("button", name="Decide later").click()
+    await expect(second.drawer.get_by_label("Comment", exact=True)).to_have_value("When?")
+    await second.drawer.get_by_role("button", name="Save").click()
+    await two.get_by_role("button", name="Keep mine").click()
+    await expect(first.drawer.locator(".v-comment .v-markdown")).to_have_text("When?")
 
 
 async def test_whoever_writes_is_not_disturbed_by_others_comments(

@@ -80,7 +80,7 @@ async def test_rounds_with_somebody_else_on_the_same_change(project: Project, vi
     eve = await visit("eve", project)
     await eve.open("t", task, "output")
     await talk(eve).fill("In Spanish, please.\nrehearse: run printf 'uno\\ntwo\\n' > words.txt")
-    await eve.drawer.get_by_role("button", name="Send with 1 comment").click()
+    await eve.drawer.get_by_role("button", name="1 comment · Send to agent").click()
     await expect(talk(eve)).to_have_count(0)
     await round_over(project, task, 2)
     await expect(talk(eve)).to_have_value("", timeout=RUN)

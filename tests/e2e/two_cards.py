@@ -126,7 +126,7 @@ class TwoCards:
     async def follow_up(self, words: str) -> None:
         """Tell the agent what to change, with the comments."""
         await self.board.drawer.get_by_label("Tell the agent what to change").fill(words)
-        await self.board.drawer.get_by_role("button", name="Send with 1 comment").click()
+        await self.board.drawer.get_by_role("button", name="1 comment · Send to agent").click()
         await expect(self.board.drawer.get_by_role("link", name="Output")).to_have_attribute(
             "aria-current", "page"
         )

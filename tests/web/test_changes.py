@@ -203,6 +203,45 @@ async def test_a_comment_that_is_refused_goes_again_and_its_words_stay(
     assert "removeItem" not in viewer.told
 
 
+async def test_whoever_edits_a_comment_in_two_tabs_sees_both_texts(
+    parts: Services, tokens: dict[str, str], tab: Open, task: TaskView
+):
+    written = str(await comment(parts, tokens, task))
+    first, second = [await looking(tab, "owner", task) for _ in range(2)]
+    for someone in (first, second):
+        await someone.call("ReviewState.edit", comment_id=written)
+    await first.call("ReviewState.save", form={"body": "How?", "was": "Why?"})
+    assert first.var("ReviewState", "editing") == ""
+    for choice, kept in (("theirs", "How?"), ("mine", "When?")):
+        await second.call("ReviewState.edit", comment_id=written)
+        await second.call("ReviewState.save", form={"body": "When?", "was": "Why?"})
+        [row] = second.var("ReviewState", "both")
+        assert (row["mine"], row["theirs"]) == ("When?", "How?")
+        assert [each["body"] for each in second.var("ReviewState", "comments")] == ["How?"]
+        await second.call("ReviewState.settle", field="body", choice=choice)
+        assert second.var("ReviewState", "both") == []
+        assert second.var("ReviewState", "editing") == ""
+        owner = await parts.accounts.who(tokens["owner"])
+        [saved] = await parts.comments.list(owner, task.project_id, task.id)
+        assert saved.body == kept
+
+
+async def test_lines_between_the_changes_are_shown_and_not_commented_on(
+    parts: Services, tab: Open, task: TaskView
+):
+    lines = [f"{number}\n" for number in range(1, 60)]
+    text = "".join(lines), "".join([*lines[:29], "new\n", *lines[30:]])
+    await seed_change(parts.database, task.id, {"a.py": text}, TWO)
+    viewer = await looking(tab, "viewer", task)
+    assert viewer.var("ReviewState", "texts").endswith(f"/tasks/{task.id}/change/file?whole=true")
+    await select(viewer, "a.py", ("new", 3), ("new", 3))
+    assert "close to one" in viewer.told
+    assert not viewer.var("ReviewState", "writing")
+    await viewer.call("ReviewState.not_shown", why="x" * 9000)
+    assert "x" * 300 in viewer.told
+    assert "x" * 301 not in viewer.told
+
+
 async def test_only_who_wrote_a_comment_changes_or_deletes_it(
     parts: Services, tokens: dict[str, str], tab: Open, task: TaskView
 ):

@@ -12,8 +12,9 @@ from vibe_app.board.lifecycle import Priority, SessionStatus, TaskStatus, Worksp
 from vibe_app.board.sessions.schemas import SessionPreview
 from vibe_app.board.spending.limits import NO_LIMITS, LimitsView
 from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.web.board.cards import face_of
 from vibe_app.web.card.history import TEXT_CHARS, session_row, within_reason
-from vibe_app.web.card.model import card_of, epoch_ms, run_words, spent, waiting_words
+from vibe_app.web.card.model import epoch_ms, run_words, spent, waiting_words
 from vibe_app.web.forms import split_labels, words
 from vibe_app.web.kit.status import COLUMNS, PRIORITY_LOOKS, session_look, workspace_look
 from vibe_app.web.place import Place, parse_place
@@ -156,12 +157,13 @@ def test_durations_are_written_as_people_say_them(duration: int | None, words: s
 
 
 def test_a_card_is_locked_exactly_while_its_run_is_live():
-    live = card_of(task(TaskStatus.IN_PROGRESS, session(last_line="Reading files")))
+    live = face_of(task(TaskStatus.IN_PROGRESS, session(last_line="Reading files")), NOON.date())
     assert (live.locked, live.todo, live.run, live.line) == (True, False, "running", "Reading files")
     assert live.since == epoch_ms(NOON)
-    failed = card_of(task(TaskStatus.TODO, session(status="failed", error="No", last_line="Reading")))
+    ended = session(status="failed", error="No", last_line="Reading")
+    failed = face_of(task(TaskStatus.TODO, ended), NOON.date())
     assert (failed.locked, failed.todo, failed.run, failed.line) == (False, True, "failed", "")
-    assert card_of(task()).run == ""
+    assert face_of(task(), NOON.date()).run == ""
 
 
 def test_a_row_of_the_history_carries_a_preview_and_not_the_output():

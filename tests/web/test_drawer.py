@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -10,9 +11,14 @@ import pytest
 from tests.waiting import eventually
 from tests.web.conftest import Open, Tab
 from vibe_app.accounts.roles import Actor
+from vibe_app.board.lifecycle import TaskStatus
+from vibe_app.board.people import PersonView
 from vibe_app.board.projects.schemas import ProjectView
+from vibe_app.board.tasks.activity import Kind
+from vibe_app.board.tasks.happened import ActivityView
 from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.errors import NotFound
+from vibe_app.web.card.activity import TOLD, happened
 from vibe_app.wiring import Services
 
 
@@ -137,3 +143,93 @@ async def test_a_drawer_is_as_wide_as_somebody_wants_within_reason(
     viewer = await drawer(tab, "viewer", project, task)
     await viewer.call("DrawerState.set_width", pixels=asked)
     assert viewer.var("DrawerState", "width") == kept
+
+
+async def test_a_card_taken_from_the_board_in_its_drawer_comes_back_as_any_other(
+    parts: Services, owner: Actor, project: ProjectView, task: TaskView, tab: Open
+):
+    editor = await drawer(tab, "editor", project, task)
+    await editor.call("ShelfState.delete")
+    await editor.call("UndoState.undo")
+    assert (await parts.tasks.read(owner, project.id, task.id)).title == task.title
+    await editor.call("ShelfState.archive")
+    await editor.call("UndoState.undo")
+    assert not (await parts.tasks.read(owner, project.id, task.id)).archived
+
+
+def told(tab: Tab) -> list[tuple[str, str, str]]:
+    """What the Overview says of what happened: who, did, what."""
+    return [(each["who"], each["did"], each["what"]) for each in tab.var("ActivityState", "rows") or []]
+
+
+async def test_what_happened_is_told_and_told_on_while_the_overview_is_open(
+    parts: Services, owner: Actor, project: ProjectView, task: TaskView, tab: Open
+):
+    viewer = await drawer(tab, "viewer", project, task)
+    made = (owner.name, "made the card", "")
+    assert told(viewer) == [made]
+    await viewer.send("BoardState.watch")
+    patch = TaskPatch(title="Add two README files", labels=["docs"], assignee_id=owner.user_id)
+    await parts.tasks.change(owner, project.id, task.id, task.version, patch)
+    edited = {
+        (owner.name, "changed labels and title", ""),
+        (owner.name, "gave it to", owner.name),
+    }
+    await eventually(lambda: set(told(viewer)) == {*edited, made})
+    await parts.tasks.move(owner, project.id, task.id, TaskStatus.DONE)
+    await eventually(lambda: told(viewer)[0] == (owner.name, "moved it from To do to Done", ""))
+
+
+async def test_what_happened_costs_nothing_where_it_is_not_shown(
+    parts: Services, owner: Actor, project: ProjectView, task: TaskView, tab: Open
+):
+    someone: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}/history")
+    await someone.call("DrawerState.arrive")
+    await someone.send("BoardState.watch")
+    await parts.tasks.change(owner, project.id, task.id, task.version, TaskPatch(title="Another"))
+    await eventually(lambda: someone.var("DrawerState", "title") == "Another")
+    assert told(someone) == []
+
+
+async def test_older_things_that_happened_are_shown_on_demand(
+    parts: Services, owner: Actor, project: ProjectView, task: TaskView, tab: Open
+):
+    for number in range(24):
+        await parts.tasks.change(owner, project.id, task.id, number + 1, TaskPatch(title=f"Title {number}"))
+    viewer = await drawer(tab, "viewer", project, task)
+    assert (len(told(viewer)), viewer.var("ActivityState", "more")) == (10, 15)
+    await viewer.call("ActivityState.show_more")
+    assert (len(told(viewer)), viewer.var("ActivityState", "more")) == (20, 5)
+    await viewer.call("ActivityState.show_more")
+    assert (len(told(viewer)), viewer.var("ActivityState", "more")) == (25, 0)
+    assert told(viewer)[-1][1] == "made the card"
+    stranger = await drawer(tab, "stranger", project, task)
+    await stranger.call("ActivityState.show_more")
+    assert told(stranger) == []
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_there_are_words_for_all_that_can_happen(kind: Kind):
+    assert kind.value in TOLD or any(each.startswith(f"{kind.value}:") for each in TOLD)
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "words"),
+    [
+        (
+            Kind.EDITED,
+            {"fields": ["due_on", "labels", "needs"]},
+            "Eve changed due, labels and what it waits for",
+        ),
+        (Kind.ASSIGNED, {"assignee": None}, "Eve took it from its assignee"),
+        (Kind.EXECUTED, {"session_id": "s", "kind": "follow_up"}, "Eve told the agent to go on"),
+        (Kind.RESTORED, {"change_id": "c", "what": "change"}, "Eve restored its change"),
+        (Kind.COMMENTED, {"place": "app.py:3", "body": "{why}?"}, "Eve commented on app.py:3: {why}?"),
+        (Kind.FINISHED, {"session_id": "s", "status": "failed", "error": "No"}, "The run failed: No"),
+    ],
+)
+def test_it_is_told_in_words(kind: Kind, details: dict[str, Any], words: str):
+    person = None if kind is Kind.FINISHED else PersonView(id=uuid4(), name="Eve")
+    row = happened(ActivityView(id="1", kind=kind, at=datetime.now(UTC), actor=person, details=details))
+    said = " ".join(filter(None, (row.who, row.did, row.what)))
+    assert (f"{said}: {row.said}" if row.said else said) == words

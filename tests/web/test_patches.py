@@ -7,11 +7,11 @@ import random
 import pytest
 
 from tests.seeding import changed
-from vibe_app.web.changes.patches import LONGEST_LINE, At, between, lines_of, piece, quote_of, starts
+from vibe_app.web.changes.patches import LONGEST_LINE, At, between, lines_of, piece, quote_of, starts, within
 from vibe_app.web.changes.rows import CommentRow, FileRow, apart
 from vibe_app.web.changes.texts import FIRST, MORE, begin, go_on
 from vibe_app.web.changes.texts import changed as changed_lines
-from vibe_app.web.kit.diff_viewer import DiffFile
+from vibe_app.web.kit.diff_viewer import PARTLY, DiffFile
 from vibe_app.wire.git import FileDiff
 
 PATCH = (
@@ -149,14 +149,35 @@ def test_a_long_text_goes_on_part_by_part_until_all_of_it_was_shown():
     assert fact.more
     assert len(file.text) < FIRST + 100
     shown = [file]
+    # Nothing can be shown between hunks of which some are missing.
+    assert file.type == PARTLY
     while rest is not None:
         file, rest = go_on(file, rest, halves[rest.offset])
         assert len(file.text) < MORE + 100
         assert counts_are_right(file.text)
+        assert file.type == PARTLY
         shown.append(file)
     assert [line for each in shown for _, line, _ in lines_of(each.text, "new")] == text.splitlines()
     assert [line for each in shown for line, *_ in lines_of(each.text, "new")] == list(range(1, 40_001))
     assert len({each.id for each in shown}) == len(shown)
+
+
+def test_a_text_that_is_shown_whole_says_what_became_of_its_file():
+    _, patch = changed("a.txt", "one\n", "two\n")
+    assert begin(row(), patch, "/blob?v=1")[0].type == "change"
+    late, _, rest = begin(row(), None, "/blob?v=1")
+    assert rest is not None
+    file, rest = go_on(late, rest, FileDiff(path="a.txt", patch=patch))
+    assert (file.type, rest) == ("change", None)
+
+
+def test_lines_between_hunks_are_in_none():
+    before = [f"{number}\n" for number in range(1, 60)]
+    _, patch = changed("a.txt", "".join(before), "".join(["new\n", *before[1:-1], "last\n"]))
+    assert within(patch, "new", 1, 4)
+    assert within(patch, "old", 59, 59)
+    assert not within(patch, "new", 3, 30)
+    assert not within(patch, "new", 30, 30)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from vibe_app.board.sessions.archive import BEGINNING
 from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.settings import Settings
 from vibe_app.web.board import columns as board
+from vibe_app.web.board.cards import face_of
 from vibe_app.web.card.history import PREVIEW_CHARS, session_row
-from vibe_app.web.card.model import card_of, epoch_ms
+from vibe_app.web.card.model import epoch_ms
 from vibe_app.wiring import Services
 
 
@@ -35,9 +36,9 @@ def runtime() -> FakeRuntime:
 
 def test_a_card_and_a_row_say_since_when() -> None:
     quiet = session(quiet_since=NOON + timedelta(minutes=5))
-    assert card_of(task(TaskStatus.IN_PROGRESS, quiet)).quiet == epoch_ms(NOON) + 300_000
+    assert face_of(task(TaskStatus.IN_PROGRESS, quiet), NOON.date()).quiet == epoch_ms(NOON) + 300_000
     assert session_row(quiet).quiet == epoch_ms(NOON) + 300_000
-    assert card_of(task(TaskStatus.IN_PROGRESS, session())).quiet == 0
+    assert face_of(task(TaskStatus.IN_PROGRESS, session()), NOON.date()).quiet == 0
     assert session_row(session()).quiet == 0
 
 

@@ -58,6 +58,8 @@ ANYBODY = {
     "ReviewState.edit",
     "ReviewState.hold",
     "ReviewState.leave",
+    "ReviewState.not_shown",
+    "ReviewState.settle_later",
     "EditorState.ask_to_leave",
     "EditorState.differs",
     "EditorState.leave",
@@ -73,7 +75,6 @@ ANYBODY = {
     "WatchState.seen",  # asks for another event
     "FreshState.arrive",
     "FreshState.loaded",
-    "HistoryState.forget",
     "OutputState.arrive",
     "LostState.arrive",
     "MembersState.set_new_role",

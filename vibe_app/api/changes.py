@@ -19,6 +19,7 @@ from vibe_app.api.lasting import LastingRoute, ViewersRoute
 from vibe_app.api.streams import Forwarded
 from vibe_app.board.changes import schemas
 from vibe_app.board.sessions.schemas import Executed
+from vibe_app.errors import VersionChanged
 from vibe_app.wire.git import FileDiff
 from vibe_app.wiring import services
 
@@ -130,12 +131,24 @@ async def add_comment(
     return await services().comments.add(actor, project_id, task_id, body)
 
 
-@comments.patch("/change/comments/{comment_id}", responses=errors(400, 404, 409, 413))
+@comments.patch(
+    "/change/comments/{comment_id}",
+    responses=errors(400, 404, 409, 413),
+    response_model=schemas.CommentView,
+)
 async def change_comment(
     actor: Asker, project_id: UUID, task_id: UUID, comment_id: UUID, body: schemas.CommentPatch
-) -> schemas.CommentView:
-    """Change your comment's words while the agent has not had it; resolve a comment, or open it again."""
-    return await services().comments.change(actor, project_id, task_id, comment_id, body)
+) -> schemas.CommentView | JSONResponse:
+    """Change your comment's words while the agent has not had it; resolve a comment, or open it again.
+
+    With `was`, the words that you read, the answer is 409 `version_changed` with your words and the
+    comment as it is now where these are others meanwhile.
+    """
+    try:
+        return await services().comments.change(actor, project_id, task_id, comment_id, body)
+    except VersionChanged as error:
+        now = error.present.model_dump(mode="json")
+        return error_response(409, error.message, error.code, yours=dict(error.yours), comment=now)
 
 
 @comments.delete("/change/comments/{comment_id}", status_code=204, responses=errors(400, 404, 409))

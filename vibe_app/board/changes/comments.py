@@ -19,11 +19,12 @@ from vibe_app.board.changes.schemas import CommentPatch, CommentView, NewComment
 from vibe_app.board.lifecycle import CommentState
 from vibe_app.board.topics import card_topics
 from vibe_app.db import Database
-from vibe_app.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from vibe_app.errors import Conflict, Forbidden, InvalidRequest, NotFound, VersionChanged
 from vibe_app.wire import now, plain_text
 
 MOST = 2000
 """Comments that a change may have."""
+_MOVED_ON = "This comment was changed since you read it. Nothing was saved: look at both and save again."
 
 
 class Comments:
@@ -104,6 +105,7 @@ class Comments:
         Raises:
             Forbidden: Somebody else wrote it.
             Conflict: The agent has it already, so its words stay.
+            VersionChanged: Its words are others by now than those that the change is founded on.
         """
         async with self._database.transaction() as db:
             comment, change = await self._own(db, actor, project_id, task_id, comment_id)
@@ -112,6 +114,9 @@ class Comments:
                 if not patch.body.strip():
                     raise InvalidRequest("Write something.", "empty_comment")
                 self._need_unsent(comment)
+                if patch.was is not None and patch.was != comment.body:
+                    present = _view(comment, change, content.Patches(change.patches))
+                    raise VersionChanged(_MOVED_ON, {"body": patch.body}, present)
                 comment.body = patch.body
             if patch.state is not None:
                 self._turn(actor, comment, CommentState(patch.state))

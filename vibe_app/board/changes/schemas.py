@@ -162,6 +162,9 @@ class CommentPatch(Taken):
     """What to change of a comment: its words, for who wrote it, or whether it is resolved."""
 
     body: CommentBody | None = None
+    was: CommentBody | None = Field(
+        default=None, description="The words that you read: where there are others by now, nothing is changed"
+    )
     state: Literal["open", "resolved"] | None = None
 
 

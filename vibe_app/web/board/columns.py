@@ -35,12 +35,9 @@ from vibe_app.web.board.showing import (
 )
 from vibe_app.web.board.undo import Step, UndoState, offer, remember
 from vibe_app.web.board.watching import catch_up
-from vibe_app.web.card.drawer import DrawerState
-from vibe_app.web.card.history import HistoryState
+from vibe_app.web.card.drawer import PARTS, DrawerState
 from vibe_app.web.card.output import OutputState
 from vibe_app.web.changes.decide import DecideState
-from vibe_app.web.changes.review import ReviewState
-from vibe_app.web.changes.state import ChangesState
 from vibe_app.web.layout import RailState, read_rail, show_rail
 from vibe_app.web.place import known, place_of, project_here
 from vibe_app.wiring import services
@@ -58,7 +55,7 @@ PULSE = 1.0
 
 async def _shut(state: BoardState, error: VibeError) -> None:
     """Keep nothing of a project that may not be seen any more, and say why."""
-    for kind in (DrawerState, HistoryState, OutputState, ChangesState, ReviewState, DecideState):
+    for kind in (DrawerState, *PARTS, OutputState, DecideState):
         (await state.get_state(kind)).reset()
     project_id = state.project_id
     state.reset()

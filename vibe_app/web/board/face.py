@@ -15,6 +15,7 @@ from vibe_app.web.card.model import RUNNING
 from vibe_app.web.kit.attention import needs_mark
 from vibe_app.web.kit.buttons import OnceButton
 from vibe_app.web.kit.moment import elapsed
+from vibe_app.web.kit.numbers import thousands
 from vibe_app.web.kit.parts import icon_button
 from vibe_app.web.kit.status import priority_mark
 
@@ -45,13 +46,14 @@ def quiet_words(since: Any) -> rx.Component:
 
 
 def counts(additions: Any, deletions: Any) -> rx.Component:
-    """Lines that came and lines that went: +120 −14."""
+    """Lines that came and lines that went: +1,120 −14."""
+    came, went = thousands(additions), thousands(deletions)
     return rx.el.span(
-        rx.el.span(f"+{additions}", class_name="v-plus"),
+        rx.el.span(f"+{came}", class_name="v-plus"),
         " ",
-        rx.el.span(f"−{deletions}", class_name="v-minus"),
+        rx.el.span(f"−{went}", class_name="v-minus"),
         class_name="v-digits v-counts",
-        aria_label=f"{additions} lines added, {deletions} removed",
+        aria_label=f"{came} lines added, {went} removed",
         role="img",
     )
 
@@ -133,7 +135,7 @@ def _small(card: Any) -> rx.Component:
             rx.cond(
                 card.behind > 0,
                 rx.el.span(
-                    f"{card.behind} behind",
+                    f"{thousands(card.behind)} behind",
                     title="Commits by which the base branch has moved on since the card began",
                 ),
             ),

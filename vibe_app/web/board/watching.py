@@ -12,8 +12,8 @@ from vibe_app.board.tasks.schemas import TaskCard
 from vibe_app.board.topics import cards_in, cards_of
 from vibe_app.web.board.reading import read_columns, read_some
 from vibe_app.web.board.showing import columns_of, failures, filters_of, patch, show_columns, show_project
-from vibe_app.web.card.drawer import DrawerState, Shown, read_drawer, show_drawer
-from vibe_app.web.card.history import HistoryState
+from vibe_app.web.card.drawer import DrawerState, looking_at, show_drawer
+from vibe_app.web.card.shown import Shown, read_drawer
 from vibe_app.web.place import place_of
 from vibe_app.wiring import services
 
@@ -92,7 +92,5 @@ async def _read_drawer(
         if here is None:
             return None
     async with state:
-        history, drawer = await state.get_state(HistoryState), await state.get_state(DrawerState)
-        page, open_id = history.page, history.open_id
-        tab, editing = drawer.tab, bool(drawer.editing)
-    return await read_drawer(actor, place, page, open_id, here, tab, editing)
+        looking = await looking_at(await state.get_state(DrawerState))
+    return await read_drawer(actor, place, looking, here)

@@ -69,17 +69,18 @@ def _mark(value: Any) -> str:
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:20]
 
 
-def conflict_view(rows: Any, on_choose: Any, on_later: Any) -> rx.Component:
+def conflict_view(rows: Any, on_choose: Any, on_later: Any, what: str = "task") -> rx.Component:
     """Both texts of each field, in the place of the form that was to be saved.
 
     Args:
         rows: The var with the list of `Both`.
         on_choose: The handler that is given a field, and `mine` or `theirs`.
         on_later: The event that shows the form again, with what was typed.
+        what: What was to be saved.
     """
     return rx.el.section(
         rx.el.div(
-            rx.el.h3("Somebody changed this task while you were writing"),
+            rx.el.h3(f"This {what} was changed while you were writing"),
             rx.el.p(
                 "Nothing was saved. Choose for each field which one stays; with the last choice it is saved.",
                 class_name="v-quiet",
@@ -92,7 +93,7 @@ def conflict_view(rows: Any, on_choose: Any, on_later: Any) -> rx.Component:
             class_name="v-row",
         ),
         aria_label="Two versions",
-        class_name="v-drawer-body v-conflict",
+        class_name="v-conflict",
     )
 
 

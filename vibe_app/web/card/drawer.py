@@ -18,13 +18,16 @@ from vibe_app.board.spending.wording import spent_words
 from vibe_app.board.tasks.schemas import TaskCard, TaskPatch, TaskView
 from vibe_app.errors import InvalidRequest, VersionChanged
 from vibe_app.web.auth import acts
+from vibe_app.web.board.cards import face_of
+from vibe_app.web.board.reading import today
+from vibe_app.web.card.activity import ActivityState, show_activity
 from vibe_app.web.card.conflict import Both, both, seen, written
 from vibe_app.web.card.fields import facts_of, read_form, texts_of, values_of
 from vibe_app.web.card.history import HistoryState, show_history
-from vibe_app.web.card.model import card_of, epoch_ms, is_live
+from vibe_app.web.card.model import epoch_ms, is_live, run_words
 from vibe_app.web.card.needs import Needed, NeedsState, needed
 from vibe_app.web.card.people import PeopleState, names_of
-from vibe_app.web.card.shown import Shown, read_drawer
+from vibe_app.web.card.shown import Looking, Shown, read_drawer
 from vibe_app.web.changes.decide import DecideState
 from vibe_app.web.changes.review import ReviewState, show_comments
 from vibe_app.web.changes.state import ChangesState, show_change
@@ -36,6 +39,8 @@ from vibe_app.wiring import services
 
 NARROWEST, WIDEST, STEP = 640, 2640, 20
 """Pixels of the drawer, and by how many a key makes it wider; the style sheet knows them too."""
+PARTS = (ActivityState, HistoryState, ChangesState, ReviewState, WindowState, NeedsState)
+"""What the parts of a drawer keep of the card that is shown."""
 
 
 class DrawerState(rx.State):
@@ -52,6 +57,7 @@ class DrawerState(rx.State):
     description: str = ""
     texts: dict[str, str] = {}
     """With what the controls of the form begin, by field."""
+    labels: list[str] = []
     facts: dict[str, str] = {}
     """What is said of the fields that are short."""
     status: str = ""
@@ -107,26 +113,21 @@ class DrawerState(rx.State):
         place = place_of(self)
         # A question about a change is about the one that was shown.
         (await self.get_state(DecideState)).reset()
-        if place.task is None:
-            self.reset()
-            for kind in (ChangesState, ReviewState):
-                (await self.get_state(kind)).reset()
-            return [HistoryState.forget, PeopleState.load]
-        other = str(place.task) != self.task_id
+        other = str(place.task or "") != self.task_id
         editing, wide, width = self.editing, self.wide, self.width
-        if other:
+        if other or place.task is None:
             self.reset()
+            await _forget(self)
             self.wide, self.width = wide, width
+        if place.task is None:
+            return PeopleState.load
+        if other:
             self.board, self.task_id = f"/p/{place.project}", str(place.task)
             self.base = f"{self.board}/t/{place.task}"
         self.editing = editing if place.tab in ("", "overview") and editing == self.task_id else ""
-        history = await self.get_state(HistoryState)
-        if other:
-            for kind in (HistoryState, ChangesState, ReviewState, WindowState, NeedsState):
-                (await self.get_state(kind)).reset()
-        page, open_id, edits = history.page, history.open_id, bool(self.editing)
         # Whoever comes to an address without a tab sees what the card is about now.
-        await show_drawer(self, await read_drawer(actor, place, page, open_id, editing=edits))
+        looking = replace(await looking_at(self), tab="")
+        await show_drawer(self, await read_drawer(actor, place, looking))
         return [PeopleState.load, *([ReviewState.load] if self.tab == "changes" else [])]
 
     @acts
@@ -187,6 +188,17 @@ class DrawerState(rx.State):
         self.both = []
 
 
+async def looking_at(state: DrawerState) -> Looking:
+    """Return what a tab has of the card on its screen."""
+    history, activity = await state.get_state(HistoryState), await state.get_state(ActivityState)
+    return Looking(state.tab, bool(state.editing), history.page, history.open_id, activity.shown)
+
+
+async def _forget(state: DrawerState) -> None:
+    for kind in PARTS:
+        (await state.get_state(kind)).reset()
+
+
 def _rows(state: DrawerState) -> list[Both]:
     """Return the open choices themselves, not Reflex's proxies of them."""
     return list(getattr(state.both, "__wrapped__", state.both))
@@ -206,8 +218,7 @@ async def _save(state: DrawerState, actor: Actor, version: int, values: dict[str
         names = names_of(await state.get_state(PeopleState))
         state.both, state._mine = both(error.yours, error.present, names), dict(error.yours)
         state._ground = error.present.version
-    shown = await read_drawer(actor, place, tab=state.tab, editing=bool(state.editing))
-    await show_drawer(state, shown)
+    await show_drawer(state, await read_drawer(actor, place, await looking_at(state)))
     return saved
 
 
@@ -222,6 +233,8 @@ async def show_drawer(state: DrawerState, shown: Shown) -> None:
         return
     if shown.history is not None:
         show_history(await state.get_state(HistoryState), shown.history)
+    if shown.activity is not None:
+        show_activity(await state.get_state(ActivityState), shown.activity)
     if shown.change is not None and shown.task is not None:
         changes, review = await state.get_state(ChangesState), await state.get_state(ReviewState)
         changes.project_id = review.project_id = str(shown.place.project)
@@ -262,12 +275,13 @@ def _last_run(shown: Shown) -> dict[str, Any]:
 
 def _values(task: TaskCard, session: SessionCard | None) -> dict[str, Any]:
     """Return what the drawer says of a task, by the names of its vars."""
-    card = card_of(task)
+    face = face_of(task, today())
     texts: dict[str, Any] = {}
     if isinstance(task, TaskView):  # in a list of cards there are no long texts, and these have not changed
         texts = {
             "description": task.description,
             "texts": texts_of(task),
+            "labels": task.labels,
             "facts": facts_of(task),
             "seen": seen(task.version, values_of(task)),
         }
@@ -283,9 +297,9 @@ def _values(task: TaskCard, session: SessionCard | None) -> dict[str, Any]:
         "archived": task.archived,
         "discarded": task.change is not None and task.change.state == "discarded",
         "has_change": task.change is not None,
-        "request": card.request,
-        "request_url": card.request_url,
-        "request_state": card.request_state,
+        "request": face.request,
+        "request_url": face.request_url,
+        "request_state": face.request_state,
         "talks": task.status in FOLLOW_UP_FROM
         and (
             task.status is not TaskStatus.TODO
@@ -293,10 +307,10 @@ def _values(task: TaskCard, session: SessionCard | None) -> dict[str, Any]:
         ),
         "created": epoch_ms(task.created_at),
         "locked": task.status is TaskStatus.IN_PROGRESS,
-        "run": card.run,
-        "words": card.words,
+        "run": face.run,
+        "words": run_words(task.session) if task.session else "",
         "spent": spent_words(session) if session else "",
-        "quiet": card.quiet,
+        "quiet": face.quiet,
         "session_id": str(session.id) if session else "",
         "session_live": session is not None and session.status in LIVE,
         "since": epoch_ms(session.started_at) if session and is_live(session) else 0,

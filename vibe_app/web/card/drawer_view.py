@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import reflex as rx
-from reflex_components_core.core.banner import has_connection_errors
 
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.web.board.face import execute_button, quiet_words, stop_button
@@ -19,12 +18,39 @@ from vibe_app.web.card.shelf import not_here
 from vibe_app.web.changes.decide_view import decision_bar, what_stands_before
 from vibe_app.web.changes.talk_view import follow_up_box
 from vibe_app.web.changes.view import changes_tab
+from vibe_app.web.kit.connection import connected
 from vibe_app.web.kit.frame import CardDrawer
+from vibe_app.web.kit.hooks import js
 from vibe_app.web.kit.inplace import InPlace
 from vibe_app.web.kit.moment import elapsed
 from vibe_app.web.kit.parts import empty_state, icon_button, skeleton
 from vibe_app.web.kit.status import COLUMN_NAMES, session_badge
 from vibe_app.web.layout import RailState
+
+_HALF = js(
+    "Math.max($least, Math.round(globalThis.innerWidth / 2 / $step) * $step)", int, least=NARROWEST, step=STEP
+)
+_WIDTH = rx.cond(DrawerState.width != "", js("Number($width)", int, width=DrawerState.width), _HALF)
+"""Pixels that the drawer has, as far as the window has them: half of these, unless somebody wants others."""
+SIDE_BY_SIDE = 960
+"""Pixels of the drawer from which on two texts stand beside each other."""
+
+
+def _room() -> Any:
+    """Tell whether there is room for two texts beside each other, as wide as window and drawer are now."""
+    have = js(
+        "view.width",
+        int,
+        ("const view = useViewportSize();",),
+    )
+    return js(
+        "(Math.min($wide ? Infinity : $width, $have - ($have < 768 ? 0 : 240)) >= $enough)",
+        bool,
+        wide=DrawerState.wide != "",
+        width=_WIDTH,
+        have=have,
+        enough=SIDE_BY_SIDE,
+    )
 
 
 def _tab(name: str, words: str, path: Any) -> rx.Component:
@@ -44,7 +70,7 @@ def _state() -> rx.Component:
         rx.el.span(rx.match(DrawerState.status, *COLUMN_NAMES.items(), ""), class_name="v-chip"),
         rx.cond(DrawerState.run != "", badge),
         rx.cond(
-            (DrawerState.run == "running") & ~has_connection_errors,
+            (DrawerState.run == "running") & connected,
             rx.el.span(
                 rx.cond(
                     DrawerState.quiet > 0,
@@ -108,13 +134,13 @@ def _action(on_execute: Any, on_stop: Any, on_move: Any) -> rx.Component:
 def _edge() -> rx.Component:
     """What makes the drawer wider: a slider whose thumb lies over its left edge, by mouse and by keys."""
     return rx.fragment(
-        rx.cond(DrawerState.width != "", rx.el.style(f".v-drawer{{--drawer:{DrawerState.width}px}}")),
+        rx.el.style(f".v-drawer{{--drawer:{_WIDTH}px}}"),
         rx.el.input(
             type="range",
             min=NARROWEST,
             max=WIDEST,
             step=STEP,
-            default_value=rx.cond(DrawerState.width != "", DrawerState.width, f"{NARROWEST}"),
+            default_value=_WIDTH.to_string(),
             on_change=DrawerState.set_width.throttle(40),
             aria_label="Width of the card",
             title="Drag to make it wider",
@@ -250,12 +276,15 @@ def drawer(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Compon
             changes_tab(
                 what_stands_before(DrawerState.base, DrawerState.can_edit),
                 decision_bar(DrawerState.task_id, DrawerState.talks, DrawerState.can_edit),
-                DrawerState.wide != "",
+                _room(),
             ),
         ),
         overview(),
     )
-    conflict = conflict_view(DrawerState.both, DrawerState.choose, DrawerState.decide_later)
+    conflict = rx.el.div(
+        conflict_view(DrawerState.both, DrawerState.choose, DrawerState.decide_later),
+        class_name="v-drawer-body",
+    )
     missing = rx.el.div(
         not_here(DrawerState.missing, DrawerState.task_id, close, DrawerState.can_edit),
         class_name="v-drawer-body",

@@ -145,11 +145,6 @@ class HistoryState(rx.State):
     output: str = ""
     error: str = ""
 
-    @rx.event
-    def forget(self):
-        """Start anew for another task."""
-        self.reset()
-
     @acts
     async def toggle(self, actor: Actor, session_id: str):
         """Open a session's card, or close it."""

@@ -10,6 +10,7 @@ from vibe_app.web.board.face import counts, quiet_words
 from vibe_app.web.card.history import PAGE_SIZE, HistoryState
 from vibe_app.web.kit.markdown import markdown
 from vibe_app.web.kit.moment import ago, elapsed
+from vibe_app.web.kit.numbers import counted, thousands
 from vibe_app.web.kit.parts import ask, empty_state, skeleton
 from vibe_app.web.kit.status import session_badge
 
@@ -73,7 +74,7 @@ def _body(row: Any, run_path: Any, can_edit: Any) -> rx.Component:
 def _round(row: Any) -> rx.Component:
     """What was said in a round of the conversation, and what it changed."""
     talked = (row.message != "") | (row.comments > 0)
-    files = rx.cond(row.files == 1, "1 file", f"{row.files} files")
+    files = counted(row.files, "file", "files")
     return rx.cond(
         talked | (row.summary != "") | (row.files > 0) | row.nothing,
         rx.el.div(
@@ -84,7 +85,8 @@ def _round(row: Any) -> rx.Component:
                     rx.cond(
                         row.comments > 0,
                         rx.el.span(
-                            rx.cond(row.comments == 1, "with 1 comment", f"with {row.comments} comments"),
+                            "with ",
+                            counted(row.comments, "comment", "comments"),
                             class_name="v-quiet",
                         ),
                     ),
@@ -163,7 +165,10 @@ def history_list(run_path: Any, can_edit: Any) -> rx.Component:
             disabled=HistoryState.page <= 1,
             on_click=HistoryState.turn(-1),
         ),
-        rx.el.span(f"Page {HistoryState.page} of {HistoryState.pages}", class_name="v-quiet v-digits"),
+        rx.el.span(
+            f"Page {thousands(HistoryState.page)} of {thousands(HistoryState.pages)}",
+            class_name="v-quiet v-digits",
+        ),
         rx.button(
             "Older",
             variant="soft",

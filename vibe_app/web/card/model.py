@@ -1,88 +1,14 @@
-"""What a card says about its task and its run: pure words, no look (that is `card_face`)."""
+"""What is said of a card's run, on its face and in its drawer: pure words, no look."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import assert_never
 
-from vibe_app.board.lifecycle import LIVE, OPEN_CHANGE, SessionStatus, TaskStatus
+from vibe_app.board.lifecycle import LIVE, SessionStatus
 from vibe_app.board.sessions.schemas import SessionCard
-from vibe_app.board.spending.wording import spent_words
-from vibe_app.board.tasks.schemas import TaskCard
-from vibe_app.web.card.fields import marks_of
 
 RUNNING = "Running"
 """The run line of a session that runs and waits for nothing."""
-
-
-@dataclass
-class Card:
-    """What a card shows: small, since a column travels whole when it changes.
-
-    `marks` is what its fields say on its face. `run` is the status of its latest session,
-    `stopping` while that one is asked to stop, or empty. `words` is the run line; `line` the
-    last line of output.
-    `spent` is what it has spent of what it may, in words; `steps` how far it is on its own list.
-    `change` tells that it has an open change, with `additions` and `deletions`; `behind` by how many
-    commits the base branch has moved on since. `request` is the number of the pull request of an accepted
-    one, with its address and state; 0 where there is none.
-    `quiet` is since when nothing was heard of it, 0 where that is not worth a word.
-    """
-
-    id: str
-    title: str
-    priority: str
-    labels: list[str] = field(default_factory=list)
-    marks: list[str] = field(default_factory=list)
-    todo: bool = False
-    locked: bool = False
-    run: str = ""
-    words: str = ""
-    line: str = ""
-    spent: str = ""
-    steps: str = ""
-    number: int = 0
-    change: bool = False
-    additions: int = 0
-    deletions: int = 0
-    conflicts: bool = False
-    behind: int = 0
-    request: int = 0
-    request_url: str = ""
-    request_state: str = ""
-    since: int = 0
-    quiet: int = 0
-
-
-def card_of(task: TaskCard) -> Card:
-    """Make the card of a task."""
-    session = task.session
-    card = Card(
-        id=str(task.id),
-        title=task.title,
-        priority=task.priority.value,
-        labels=task.labels[:6],
-        marks=marks_of(task),
-        todo=task.status is TaskStatus.TODO,
-        locked=task.status is TaskStatus.IN_PROGRESS,
-        number=task.number or 0,
-    )
-    if task.change is not None and task.change.state in OPEN_CHANGE and task.change.files:
-        card.change, card.conflicts, card.behind = True, task.change.conflicts, task.change.behind
-        card.additions, card.deletions = task.change.additions, task.change.deletions
-    if task.change is not None and (request := task.change.request) is not None:
-        card.request, card.request_url, card.request_state = request.number, request.url, request.state
-    if session is None:
-        return card
-    card.run = "stopping" if session.stop_requested and is_live(session) else session.status.value
-    card.words = run_words(session)
-    card.spent = spent_words(session)
-    if session.status is SessionStatus.RUNNING:
-        card.line = session.last_line
-        card.steps = steps_words(session)
-        card.since = epoch_ms(session.started_at)
-        card.quiet = epoch_ms(session.quiet_since)
-    return card
 
 
 def steps_words(session: SessionCard) -> str:

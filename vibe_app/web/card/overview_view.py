@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import reflex as rx
 
 from vibe_app.web.board.face import request_chip
+from vibe_app.web.card.activity_view import activity_list
 from vibe_app.web.card.drawer import DrawerState, draft_name
 from vibe_app.web.card.fields import FIELDS, CardField, controls
 from vibe_app.web.card.needs import needs_list
@@ -13,10 +16,40 @@ from vibe_app.web.kit.draft import draft, typed
 from vibe_app.web.kit.markdown import markdown
 from vibe_app.web.kit.moment import ago
 
+LABELS = 6
+"""Labels that stand there at once."""
+
 
 def _fact(field: CardField) -> rx.Component:
     words = DrawerState.facts[field.name]
     return rx.el.div(rx.el.dt(field.label), rx.el.dd(rx.cond(words != "", words, "–")))
+
+
+def _labels() -> rx.Component:
+    """Its labels, of many the first; the others open below."""
+    shown: Any = DrawerState.labels
+
+    def chip(label: Any) -> rx.Component:
+        return rx.el.span(label, class_name="v-label", title=label, dir="auto")
+
+    rest = rx.el.details(
+        rx.el.summary(
+            rx.el.span(f"+{shown.length() - LABELS}", class_name="v-when-shut v-digits"),
+            rx.el.span("Show fewer", class_name="v-when-open"),
+            aria_label=f"{shown.length() - LABELS} more labels",
+        ),
+        rx.foreach(shown[LABELS:], chip),
+        class_name="v-more-labels",
+    )
+    return rx.el.div(
+        rx.el.dt("Labels"),
+        rx.el.dd(
+            rx.cond(shown.length() > 0, rx.foreach(shown[:LABELS], chip), "–"),
+            rx.cond(shown.length() > LABELS, rest),
+            class_name="v-labels",
+        ),
+        class_name="v-fact-wide",
+    )
 
 
 def _last_run() -> rx.Component:
@@ -61,7 +94,7 @@ def _about() -> rx.Component:
         ),
         _last_run(),
         rx.el.dl(
-            *(_fact(each) for each in FIELDS if not each.wide),
+            *(_labels() if each.name == "labels" else _fact(each) for each in FIELDS if not each.wide),
             rx.cond(
                 DrawerState.request > 0,
                 rx.el.div(
@@ -81,6 +114,7 @@ def _about() -> rx.Component:
             class_name="v-facts",
         ),
         needs_list(DrawerState.needs, DrawerState.board, DrawerState.can_edit),
+        activity_list(DrawerState.base),
         rx.cond(
             DrawerState.can_edit, leave_buttons(DrawerState.task_id, DrawerState.archived, DrawerState.locked)
         ),

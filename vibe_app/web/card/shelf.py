@@ -10,12 +10,10 @@ import reflex as rx
 from vibe_app.accounts.roles import Actor
 from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.web.auth import acts
+from vibe_app.web.board.undo import Step, UndoState, Was, offer, remember
 from vibe_app.web.kit.parts import empty_state
 from vibe_app.web.place import card_here, known, project_here
 from vibe_app.wiring import services
-
-UNDO_MS = 10_000
-"""Milliseconds for which a toast offers to undo."""
 
 
 class ShelfState(rx.State):
@@ -25,16 +23,20 @@ class ShelfState(rx.State):
     async def delete(self, actor: Actor):
         """Delete the card and go back to the board."""
         project_id, task_id = card_here(self)
-        title = (await services().tasks.read(actor, project_id, task_id)).title
+        task = await services().tasks.read(actor, project_id, task_id)
         await services().tasks.delete(actor, project_id, task_id)
-        return _left(project_id, f"“{title}” is deleted.", ShelfState.restore(str(task_id)))
+        return await self._left("deleted", task)
 
     @acts
     async def archive(self, actor: Actor):
         """Put the card into the archive and go back to the board."""
-        project_id, task_id = card_here(self)
-        title = (await services().tasks.archive(actor, project_id, task_id)).title
-        return _left(project_id, f"“{title}” is archived.", ShelfState.unarchive(str(task_id)))
+        return await self._left("archived", await services().tasks.archive(actor, *card_here(self)))
+
+    async def _left(self, kind: str, task: TaskView) -> list[Any]:
+        """Go back to the board, where the toast and `z` take it back as they do what was done there."""
+        step = Step(kind, task.project_id, (Was(task.id, task.status),))
+        remember(await self.get_state(UndoState), step)
+        return [rx.redirect(f"/p/{task.project_id}"), offer(f"“{task.title}” is {kind}.")]
 
     @acts
     async def restore(self, actor: Actor, task_id: str):
@@ -47,11 +49,6 @@ class ShelfState(rx.State):
         """Take a card out of the archive."""
         project_id = project_here(self)
         return _back(project_id, await services().tasks.unarchive(actor, project_id, known(task_id)))
-
-
-def _left(project_id: UUID, words: str, undo: Any) -> list[Any]:
-    action = {"label": "Undo", "on_click": undo}
-    return [rx.redirect(f"/p/{project_id}"), rx.toast.success(words, action=action, duration=UNDO_MS)]
 
 
 def _back(project_id: UUID, task: TaskView) -> list[Any]:

@@ -6,13 +6,31 @@ from dataclasses import dataclass
 
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.lifecycle import TaskStatus
+from vibe_app.board.pages import Page
 from vibe_app.board.sessions.schemas import SessionCard, SessionPreview
+from vibe_app.board.tasks.happened import ActivityView
 from vibe_app.board.tasks.schemas import TaskCard
 from vibe_app.errors import NotFound
+from vibe_app.web.card.activity import PAGE, read_activity
 from vibe_app.web.card.history import HistoryPage, read_history
 from vibe_app.web.changes.state import ReadChange, read_change
 from vibe_app.web.place import Place
 from vibe_app.wiring import services
+
+
+@dataclass(frozen=True)
+class Looking:
+    """What a tab has of a card on its screen: its part, and how far the lists go that are read with it.
+
+    `editing` is whether the card is being edited; `page` and `open_id` are where it is in the history;
+    `happened` is how much of what happened it shows.
+    """
+
+    tab: str = ""
+    editing: bool = False
+    page: int = 1
+    open_id: str = ""
+    happened: int = PAGE
 
 
 @dataclass(frozen=True)
@@ -29,6 +47,7 @@ class Shown:
     history: HistoryPage | None = None
     change: ReadChange | None = None
     last: SessionPreview | None = None
+    activity: Page[ActivityView] | None = None
     can_edit: bool | None = None
     missing: str = ""
 
@@ -52,31 +71,20 @@ def tab_of(place: Place, task: TaskCard, shown: str = "", editing: bool = False)
     return "overview"
 
 
-async def read_drawer(
-    actor: Actor,
-    place: Place,
-    page: int = 1,
-    open_id: str = "",
-    task: TaskCard | None = None,
-    tab: str = "",
-    editing: bool = False,
-) -> Shown:
+async def read_drawer(actor: Actor, place: Place, looking: Looking, task: TaskCard | None = None) -> Shown:
     """Read the task that an address names, the session that is to be seen, and what its tab shows.
 
     Args:
         actor: Who looks.
         place: The address.
-        page: Which page of the history, where that is shown.
-        open_id: The session that is open there.
+        looking: What is on the screen so far.
         task: The task where it was just read with others, and nothing but what its session says has changed.
-        tab: What is shown so far; see `tab_of`.
-        editing: Whether the card is being edited.
     """
     if place.project is None or place.task is None:
         return Shown(place, missing="This address names no task.")
     if task is not None and task.session is not None and place.session in (None, task.session.id):
-        tab = tab_of(place, task, tab, editing)
-        history = await read_history(actor, place, page, open_id) if tab == "history" else None
+        tab = tab_of(place, task, looking.tab, looking.editing)
+        history = await _history(actor, place, tab, looking)
         return Shown(place, tab, task, task.session, history)
     try:
         task = await services().tasks.read(actor, place.project, place.task)
@@ -85,15 +93,20 @@ async def read_drawer(
             session = await services().sessions.glance(actor, place.project, place.task, place.session)
     except NotFound as error:
         return Shown(place, can_edit=await _may_edit(actor, place), missing=error.message)
-    tab = tab_of(place, task, tab, editing)
-    history = await read_history(actor, place, page, open_id) if tab == "history" else None
+    tab = tab_of(place, task, looking.tab, looking.editing)
+    history = await _history(actor, place, tab, looking)
     change = await read_change(actor, place, task) if tab in ("output", "changes") else None
+    activity = await read_activity(actor, place, looking.happened) if tab == "overview" else None
     last = None
     if tab == "overview" and session is not None:
         runs = await services().sessions.history(actor, place.project, place.task, 1, 1)
         last = next(iter(runs.items), None)
     may_edit = await _may_edit(actor, place)
-    return Shown(place, tab, task, session, history, change, last, can_edit=may_edit)
+    return Shown(place, tab, task, session, history, change, last, activity, may_edit)
+
+
+async def _history(actor: Actor, place: Place, tab: str, looking: Looking) -> HistoryPage | None:
+    return await read_history(actor, place, looking.page, looking.open_id) if tab == "history" else None
 
 
 async def _may_edit(actor: Actor, place: Place) -> bool:

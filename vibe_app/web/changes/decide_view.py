@@ -11,6 +11,7 @@ from vibe_app.web.changes.review import ReviewState
 from vibe_app.web.changes.state import ChangesState
 from vibe_app.web.changes.talk_view import follow_up_box
 from vibe_app.web.kit.moment import ago
+from vibe_app.web.kit.numbers import counted, thousands
 from vibe_app.web.kit.parts import ask
 from vibe_app.web.layout import RailState
 
@@ -41,7 +42,7 @@ def accept_words() -> Any:
     runs, branch = ChangesState.runs, ChangesState.branch
     squash = rx.cond(
         runs > 1,
-        f"Squash {runs} runs into one commit on “{branch}”.",
+        f"Squash {thousands(runs)} runs into one commit on “{branch}”.",
         f"Make it one commit on “{branch}”.",
     )
     merge = f"Merge the history of the runs into “{branch}”, with a merge commit."
@@ -50,7 +51,8 @@ def accept_words() -> Any:
         f"Push the history of the runs as a branch, and open a pull request into “{branch}”.",
         rx.cond(
             runs > 1,
-            f"Squash {runs} runs into one commit on a branch, and open a pull request into “{branch}”.",
+            f"Squash {thousands(runs)} runs into one commit on a branch, and open a pull request "
+            f"into “{branch}”.",
             f"Make it one commit on a branch, and open a pull request into “{branch}”.",
         ),
     )
@@ -179,12 +181,8 @@ def _fit(can_edit: Any) -> rx.Component:
             _sentence(
                 "gray",
                 "git-branch",
-                rx.cond(
-                    ChangesState.behind == 1,
-                    f"“{branch}” has moved on by 1 commit since. Accept joins the two, if they fit.",
-                    f"“{branch}” has moved on by {ChangesState.behind} commits since. "
-                    "Accept joins the two, if they fit.",
-                ),
+                f"“{branch}” has moved on by {counted(ChangesState.behind, 'commit', 'commits')} since. "
+                "Accept joins the two, if they fit.",
             ),
         ),
     )
@@ -251,12 +249,8 @@ def what_stands_before(base: Any, can_edit: Any) -> rx.Component:
             _sentence(
                 "gray",
                 "git-merge",
-                rx.cond(
-                    ChangesState.brings == 1,
-                    "It also brings in 1 commit of the repository, joined with yours by the agent.",
-                    f"It also brings in {ChangesState.brings} commits of the repository, joined with yours "
-                    "by the agent.",
-                ),
+                f"It also brings in {counted(ChangesState.brings, 'commit', 'commits')} of the repository, "
+                "joined with yours by the agent.",
             ),
         ),
         _fit(can_edit),

@@ -109,6 +109,11 @@ def between(patch: str, start: tuple[str, int], end: tuple[str, int]) -> tuple[s
     return "new", new[0], new[-1]
 
 
+def within(patch: str, side: str, first: int, last: int) -> bool:
+    """Tell whether the first and the last of some lines are in a patch; others stand between its hunks."""
+    return {first, last} <= {line for line, *_ in lines_of(patch, side)}
+
+
 def _rows(patch: str) -> Iterator[tuple[tuple[str, int], ...]]:
     """Yield each line of a patch as what it is called: by a side and its number there, or by both."""
     at: At | None = None

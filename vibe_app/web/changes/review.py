@@ -14,11 +14,12 @@ from uuid import UUID, uuid4
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor
-from vibe_app.board.changes.schemas import CommentPatch, NewComment
-from vibe_app.errors import VibeError
+from vibe_app.board.changes.schemas import CommentPatch, CommentView, NewComment
+from vibe_app.errors import VersionChanged, VibeError
 from vibe_app.web.auth import acts
+from vibe_app.web.card.conflict import Both
 from vibe_app.web.card.model import epoch_ms
-from vibe_app.web.changes.patches import between, quote_of
+from vibe_app.web.changes.patches import between, quote_of, within
 from vibe_app.web.changes.rows import CommentRow, Note, apart, comment_row, placed
 from vibe_app.web.changes.state import ChangesState, ReadChange, files_of_page, page_of
 from vibe_app.web.changes.texts import PART, Rest, begin, changed, go_on, tail
@@ -30,6 +31,9 @@ from vibe_app.wire import now
 from vibe_app.wiring import services
 
 MOST_HELD = 500
+MOST_SAID = 300
+"""Characters of a reason that the browser gives for itself."""
+_TOO_FAR = "A comment stands on a line that changed, or close to one: the lines further away are only shown."
 _SIDES = {"deletions": "old", "additions": "new"}
 """What the viewer calls the sides of a change."""
 
@@ -51,6 +55,10 @@ class ReviewState(rx.State):
     writing: list[Any] = []
     """Item, side, first and last line of a comment that is being written."""
     editing: str = ""
+    both: list[Both] = []
+    """The words of the comment that is being edited, where they were changed meanwhile: mine and theirs."""
+    texts: str = ""
+    """The address of both texts of a file, to which `&path=` is added."""
     held: list[str] = []
     """Open comments that do not go with the next message."""
     spoken: str = ""
@@ -98,10 +106,13 @@ class ReviewState(rx.State):
         self.comments = [comment_row(each, names, actor.user_id, changes.revision) for each in said]
         self._rest, self._facts, self._selected, self.writing = {}, {}, None, []
         self._round = since is not None
-        blob = f"/api/projects/{place.project}/tasks/{place.task}/change/blob"
+        base = f"/api/projects/{place.project}/tasks/{place.task}/change"
+        self.texts = f"{base}/file?whole=true" + (f"&since={since}" if since else "")
         files = list[DiffFile]()
         for row in rows:
-            file, fact, rest = begin(row, texts.get(row.path), f"{blob}?v={changes.revision[:12]}", since)
+            file, fact, rest = begin(
+                row, texts.get(row.path), f"{base}/blob?v={changes.revision[:12]}", since
+            )
             files.append(file)
             self._facts |= {file.id: fact} if fact else {}
             self._rest |= {file.path: rest} if rest else {}
@@ -156,8 +167,8 @@ class ReviewState(rx.State):
         ):
             return None
         lines = between(file.text, (side, line), (end_side, end_line))
-        if lines is None:
-            return None
+        if lines is None or not within(file.text, *lines):
+            return rx.toast.info(_TOO_FAR)
         side, first, last = lines
         if changes.since and side == "old":
             return rx.toast.error("To comment on lines from before the change, show the whole change.")
@@ -169,7 +180,7 @@ class ReviewState(rx.State):
     @rx.event
     def leave(self):
         """Close the form of a comment. What was typed stays with the browser unless it was cancelled."""
-        self.writing, self.editing = [], ""
+        self.writing, self.editing, self.both = [], "", []
         _place(self)
 
     @acts
@@ -212,17 +223,46 @@ class ReviewState(rx.State):
     @rx.event
     def edit(self, comment_id: str):
         """Show the form for a comment's words, or for none."""
-        self.editing, self.writing = comment_id, []
+        self.editing, self.writing, self.both = comment_id, [], []
         _place(self)
 
     @acts
     async def save(self, actor: Actor, form: dict[str, Any]):
         """Keep the changed words of the comment that is being edited."""
+        patch = CommentPatch(body=words(form, "body"), was=words(form, "was") or None)
+        return await self._rewrite(actor, patch) if self.editing else None
+
+    async def _rewrite(self, actor: Actor, patch: CommentPatch) -> Any:
+        """Write the words of the comment that is being edited, or show them beside those that are there."""
         comment_id = self.editing
-        if comment_id:
-            await _change(self, actor, comment_id, CommentPatch(body=words(form, "body")))
-            self.editing = ""
-            yield forget(draft_name(comment_id))
+        try:
+            await _change(self, actor, comment_id, patch)
+        except VersionChanged as error:
+            self.both = [Both("body", "Comment", error.yours["body"], error.present.body)]
+            await _show(self, actor, error.present)
+            return None
+        self.editing, self.both = "", []
+        return forget(draft_name(comment_id))
+
+    @acts
+    async def settle(self, actor: Actor, field: str, choice: str):
+        """Keep mine or take theirs of a comment that was changed while it was being edited."""
+        row = next((each for each in _plain(self.both) if each.field == field), None)
+        if row is None or not self.editing:
+            return None
+        # Words that are there already are written by nobody: with theirs, only the form goes.
+        body = row.mine if choice == "mine" else row.theirs
+        return await self._rewrite(actor, CommentPatch(body=body, was=row.theirs))
+
+    @rx.event
+    def settle_later(self):
+        """Show the form again, with what was typed."""
+        self.both = []
+
+    @rx.event
+    def not_shown(self, why: str):
+        """Say why the lines between changes are not shown."""
+        return rx.toast.error(why[:MOST_SAID])
 
     @acts
     async def resolve(self, actor: Actor, comment_id: str, resolved: bool):
@@ -286,16 +326,19 @@ def draft_name(*of: Any) -> str:
 
 
 async def _change(state: ReviewState, actor: Actor, comment_id: str, patch: CommentPatch) -> None:
-    place, changes = place_of(state), await state.get_state(ChangesState)
+    place, verbs = place_of(state), services().comments
     if place.project is None or place.task is None:
         return
-    verbs = services().comments
-    changed = await verbs.change(actor, place.project, place.task, known(comment_id), patch)
-    rows = _plain(state.comments)
+    await _show(state, actor, await verbs.change(actor, place.project, place.task, known(comment_id), patch))
+
+
+async def _show(state: ReviewState, actor: Actor, comment: CommentView) -> None:
+    """Show a comment as it is by now."""
+    changes, rows = await state.get_state(ChangesState), _plain(state.comments)
     for number, row in enumerate(rows):
-        if row.id == comment_id:
-            names = {changed.author_id: row.author} if changed.author_id else {}
-            rows[number] = comment_row(changed, names, actor.user_id, changes.revision)
+        if row.id == str(comment.id):
+            names = {comment.author_id: row.author} if comment.author_id else {}
+            rows[number] = comment_row(comment, names, actor.user_id, changes.revision)
     state.comments = rows
     _place(state)
 

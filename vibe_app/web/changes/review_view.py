@@ -6,6 +6,7 @@ from typing import Any
 
 import reflex as rx
 
+from vibe_app.web.card.conflict import conflict_view
 from vibe_app.web.card.drawer import DrawerState
 from vibe_app.web.changes.review import ReviewState
 from vibe_app.web.changes.rows import CommentRow, Note
@@ -45,6 +46,8 @@ def _form(name: Any, words: Any, verb: str, on_submit: Any, label: str) -> rx.Co
     return draft(
         name,
         rx.el.form(
+            # What is changed is founded on it; see `card.conflict`.
+            rx.el.input(type="hidden", name="was", default_value=typed(name, "was", words)),
             box(
                 "body",
                 label,
@@ -142,7 +145,11 @@ def _comment(row: Any) -> rx.Component:
         ),
         rx.cond(
             ReviewState.editing == row.id,
-            _form(f"comment:{row.id}", row.body, "Save", ReviewState.save, "Comment"),
+            rx.cond(
+                ReviewState.both.length() > 0,  # pyright: ignore
+                conflict_view(ReviewState.both, ReviewState.settle, ReviewState.settle_later, "comment"),
+                _form(f"comment:{row.id}", row.body, "Save", ReviewState.save, "Comment"),
+            ),
             rx.fragment(_body(row), rx.cond(row.saving, rx.fragment(), _actions(row))),
         ),
         class_name="v-comment",

@@ -10,6 +10,7 @@ from vibe_app.web.changes.decide import DecideState, box_name
 from vibe_app.web.changes.review import ReviewState
 from vibe_app.web.changes.review_view import box
 from vibe_app.web.kit.draft import draft, typed
+from vibe_app.web.kit.numbers import counted
 from vibe_app.web.layout import RailState
 
 
@@ -23,12 +24,8 @@ def follow_up_box(task_id: Any, talks: Any, can_edit: Any, waits: Any) -> rx.Com
         waits: Whether Accept stands beside it.
     """
     name = box_name(task_id)
-    send = rx.match(
-        ReviewState.sending,
-        (0, "Send to agent"),
-        (1, "Send with 1 comment"),
-        f"Send with {ReviewState.sending} comments",
-    )
+    comments = counted(ReviewState.sending, "comment", "comments")
+    send = rx.cond(ReviewState.sending > 0, f"{comments} · Send to agent", "Send to agent")
     # One accent stands below a change: Send where there is something to send, else Accept.
     look = rx.cond(waits & (ReviewState.sending == 0), "soft", "solid")
     form = draft(

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from vibe_app.web.changes.patches import At, lines_of, piece, starts
 from vibe_app.web.changes.rows import FileRow, Note, file_type
-from vibe_app.web.kit.diff_viewer import DiffFile
+from vibe_app.web.kit.diff_viewer import PARTLY, DiffFile
 from vibe_app.wire.git import FileDiff
 
 FIRST = 24_000
@@ -50,7 +50,10 @@ def begin(
         found = piece(text, FIRST)
         file.text = found.text
         if file.text:
-            return (file, None, None) if found.whole else (file, tail(file), Rest(skip=found.lines, parts=1))
+            if found.whole:
+                return file, None, None
+            file.type = PARTLY
+            return file, tail(file), Rest(skip=found.lines, parts=1)
     fact = Note(row.path, row.path, "old" if row.mark == "D" else "new", 0)
     if row.text and text is None and row.additions + row.deletions:
         return file, replace(fact, words=_NOT_KEPT, more=True), Rest()
@@ -79,6 +82,8 @@ def go_on(last: DiffFile, rest: Rest, part: FileDiff) -> tuple[DiffFile, Rest | 
     found = piece(part.patch, MORE if rest.parts else FIRST, amid, rest.skip)
     name = f"{last.path}{PART}{rest.parts}" if rest.parts else last.path
     made = DiffFile(name, last.path, found.text, last.type, last.old)
+    if rest.parts or not found.whole or part.next_offset is not None:
+        made.type = PARTLY
     if not found.whole:
         return made, replace(rest, skip=found.lines, parts=rest.parts + 1)
     if part.next_offset is None:

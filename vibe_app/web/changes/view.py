@@ -12,11 +12,11 @@ from vibe_app.web.changes.review import ReviewState
 from vibe_app.web.changes.review_view import apart_list, note_view
 from vibe_app.web.changes.rows import FileRow, Note
 from vibe_app.web.changes.state import PAGE, ChangesState
-from vibe_app.web.kit.diff_viewer import DiffFile, diff_viewer, options
+from vibe_app.web.kit.diff_viewer import DiffFile, diff_viewer, options, whole_texts
+from vibe_app.web.kit.numbers import thousands
 from vibe_app.web.kit.parts import empty_state, skeleton
 
-# Two texts side by side want a wide window.
-_ROOM_FOR_TWO = rx.Var("(globalThis.innerWidth >= 1200)", _var_type=bool)
+_TOO_LONG = "This file is too long for the lines between its changes. The page of files shows all of it."
 _MARKS = {"A": "green", "M": "amber", "D": "red", "R": "blue", "T": "gray"}
 
 
@@ -79,7 +79,7 @@ def _summary() -> rx.Component:
         ),
         rx.cond(
             ChangesState.seen_count > 0,
-            rx.el.span(f"{ChangesState.seen_count} seen", class_name="v-quiet v-digits"),
+            rx.el.span(f"{thousands(ChangesState.seen_count)} seen", class_name="v-quiet v-digits"),
         ),
         rx.cond(
             ChangesState.last != "",
@@ -110,7 +110,7 @@ def _files() -> rx.Component:
         rx.cond(
             ChangesState.hidden > 0,
             rx.button(
-                f"{ChangesState.hidden} more",
+                f"{thousands(ChangesState.hidden)} more",
                 variant="soft",
                 color_scheme="gray",
                 on_click=ChangesState.list_more,
@@ -133,7 +133,7 @@ def _pager() -> rx.Component:
                 disabled=page <= 0,
                 on_click=[ChangesState.turn(page - 1), ReviewState.load],
             ),
-            rx.el.span(f"Page {page + 1} of {pages}", class_name="v-quiet v-digits"),
+            rx.el.span(f"Page {thousands(page + 1)} of {thousands(pages)}", class_name="v-quiet v-digits"),
             rx.button(
                 f"Next {PAGE} files",
                 variant="soft",
@@ -148,13 +148,21 @@ def _pager() -> rx.Component:
 
 
 def _lines(wide: Any) -> rx.Component:
+    # What the server tells are the texts of the newest revision.
+    texts = rx.cond(
+        (ReviewState.texts != "") & (ChangesState.newest == ChangesState.revision),
+        whole_texts(ReviewState.texts, ReviewState.not_shown, _TOO_LONG),
+        rx.Var("undefined"),
+    )
     viewer = diff_viewer(
         note_view,
         Note,
         file_end,
         files=ReviewState.files,
         notes=ReviewState.notes,
-        options=options(resolved_color_mode == "dark", wide & _ROOM_FOR_TWO, ReviewState.select),
+        options=options(
+            resolved_color_mode == "dark", wide, ReviewState.select, texts, "Show the lines between"
+        ),
         target=ReviewState.target,
         label="Changed lines",
         class_name="v-diff",

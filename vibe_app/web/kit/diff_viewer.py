@@ -14,17 +14,20 @@ from typing import Any
 import reflex as rx
 from reflex.vars.function import ArgsFunctionOperation
 
+from vibe_app.web.kit.hooks import event, js
 from vibe_app.web.kit.sources import source
 
 _SOURCE = source("diff_viewer.jsx")
+PARTLY = "file"
+"""The type of a file of which only some hunks are given, so that nothing can be shown between them."""
 
 
 @dataclass
 class DiffFile:
     """A file, or a part of one.
 
-    `type` is `change`, `new`, `deleted`, `rename-pure` or `rename-changed`; `text` are the hunks of a
-    unified patch (`patches.pieces`), empty where there is nothing to show but the head.
+    `type` is `change`, `new`, `deleted`, `rename-pure`, `rename-changed` or `PARTLY`; `text` are the hunks
+    of a unified patch (`patches.pieces`), empty where there is nothing to show but the head.
     """
 
     id: str
@@ -76,7 +79,29 @@ class DiffViewer(rx.NoSSRComponent):
     render_head: rx.Var[Any]
 
 
-def options(dark: Any, split: Any, on_lines: Any) -> dict[str, Any]:
+def whole_texts(address: Any, on_refused: Any, too_long: str) -> Any:
+    """Return how the viewer gets both texts of a file, for the lines between its hunks.
+
+    Args:
+        address: Where the server tells them, as `old_text` and `new_text`; `&path=` is added.
+        on_refused: The handler that is told why there are none.
+        too_long: Why, where the server leaves one out.
+    """
+    url = js("($address + '&path=' + encodeURIComponent(diff.name))", address=address)
+    ask = js("fetch($url, {headers: window.vibeDoor.headers()}).then(window.vibeDoor.read)", url=url)
+    none = "[body?.old_text, body?.new_text].includes(null)"
+    why = js(f"(error ?? body.error ?? ({none} ? $too_long : ''))", too_long=too_long)
+    old = "oldFile: {name: diff.prevName ?? diff.name, contents: body.old_text}"
+    texts = f"({{{old}, newFile: {{name: diff.name, contents: body.new_text}}}})"
+    given = js(
+        f"(({{body, error}}) => $why ? ($refused($why), Promise.reject($why)) : {texts})",
+        why=why,
+        refused=event(on_refused, lambda words: [words]),
+    )
+    return js("((diff) => $ask.then($given))", ask=ask, given=given)
+
+
+def options(dark: Any, split: Any, on_lines: Any, texts: Any, expand: str) -> dict[str, Any]:
     """Return how the viewer shows its files.
 
     Args:
@@ -84,7 +109,14 @@ def options(dark: Any, split: Any, on_lines: Any) -> dict[str, Any]:
         split: Whether the two texts stand side by side.
         on_lines: The handler that is told what was selected by the numbers of lines: item, side, line, and
             the side and line where that ended, which may be above. A side is `deletions` or `additions`.
+        texts: How both texts of a file are got (`whole_texts`), or nothing: then what is between hunks stays
+            hidden.
+        expand: What the button says that shows it.
     """
+    # Its own buttons have no name, and no key reaches them.
+    press = "onkeydown: (key) => ['Enter', ' '].includes(key.key) && (key.preventDefault(), each.click())"
+    named = f"Object.assign(each, {{tabIndex: 0, ariaLabel: $expand, {press}}})"
+    buttons = "node.shadowRoot?.querySelectorAll('[data-expand-button]')"
     selected = rx.Var.create(rx.EventChain.create(on_lines, args_spec=_lines))
     return {
         "theme": {"dark": "github-dark-high-contrast", "light": "github-light-high-contrast"},
@@ -98,6 +130,8 @@ def options(dark: Any, split: Any, on_lines: Any) -> dict[str, Any]:
         # A head's own counts are of what is shown of the file; `render_head` says those of the file.
         "unsafeCSS": "[data-additions-count], [data-deletions-count] { display: none; }",
         "onLineSelectionEnd": selected,
+        "loadDiffFiles": texts,
+        "onPostRender": js(f"((node) => {buttons}.forEach((each) => {named}))", expand=expand),
     }
 
 

@@ -35,6 +35,7 @@ _FROM = {
     "useNetwork": MANTINE,
     "useSessionStorage": MANTINE,
     "useTimeout": MANTINE,
+    "useViewportSize": MANTINE,
     "useWindowEvent": MANTINE,
     "readSessionStorageValue": MANTINE,
 }

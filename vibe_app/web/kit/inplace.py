@@ -1,4 +1,4 @@
-"""A line of text that is edited where it stands, while others may be changing the same."""
+"""A short text that is edited where it stands, while others may be changing the same."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ def _in_place(
         value=value,
     )
     hold = js(
-        "((on) => hold({text: on.target.value, version: $held?.version ?? $version}))",
+        # It may take several lines, and has none of its own.
+        "((on) => hold({text: $line, version: $held?.version ?? $version}))",
+        line=js("on.target.value.replace(/[\\r\\n]+/g, ' ')"),
         held=held,
         version=version,
     )
@@ -100,15 +102,18 @@ def _in_place(
     leave = js("(() => held && $ends)", ends=ends)
     revert = js("(on.preventDefault(), held ? drop() : on.target.blur())")
     keys = js(
-        "((on) => on.key === 'Enter' ? on.target.blur() : on.key === 'Escape' && $revert)", revert=revert
+        "((on) => on.key === 'Enter' ? $done : on.key === 'Escape' && $revert)",
+        done=js("(on.preventDefault(), on.target.blur())"),
+        revert=revert,
     )
-    return rx.el.input(
+    return rx.el.textarea(
         value=js("($held?.text ?? $value)", str, held=held, value=value),
         # What came back is saved like what is typed: by leaving the field.
         auto_focus=js("!!$held", bool, held=held),
         aria_label=label,
         max_length=max_length,
         disabled=off,
+        rows="1",
         dir="auto",
         custom_attrs={"onChange": hold, "onBlur": leave, "onKeyDown": keys},
     )

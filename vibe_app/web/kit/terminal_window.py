@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import reflex as rx
-from reflex_components_core.core.banner import has_connection_errors
 
+from vibe_app.web.kit.connection import connected
 from vibe_app.web.kit.hooks import Hooked, event, js
 from vibe_app.web.kit.terminal import HOST, OPTIONS, Terminal, call, texts
 from vibe_app.web.kit.terminal_rows import PLAIN
@@ -228,7 +228,7 @@ def terminal_window(
         file_name: What a download is called.
         on_gap: The handler that has batches sent; see `Terminal`.
     """
-    connected = live & ~has_connection_errors
+    here = live & connected
     shown = Terminal.create(
         key=source_id,
         source=source_id,
@@ -243,8 +243,8 @@ def terminal_window(
     )
     return _Keyed.create(
         _escape(),
-        _head(name, connected, file_name),
-        rx.cond(has_connection_errors, rx.el.p(LOST, role="status", class_name="vt-lost")),
+        _head(name, here, file_name),
+        rx.cond(~connected, rx.el.p(LOST, role="status", class_name="vt-lost")),
         rx.cond(WindowState.finding, _find_bar()),
         _Keyed.create(
             shown,
@@ -257,5 +257,5 @@ def terminal_window(
         aria_label=f"Output: {name}",
         class_name=rx.cond(WindowState.large, "vt vt-large", "vt"),
         on_key_down=_keys,
-        custom_attrs={"data-live": rx.cond(connected, "true", "false")},
+        custom_attrs={"data-live": rx.cond(here, "true", "false")},
     )

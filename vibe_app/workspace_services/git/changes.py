@@ -54,6 +54,11 @@ class _Record:
     deletions: int = 0
     binary: bool = False
 
+    def of_text(self) -> _Record:
+        """The record without the lines of what is a repository inside of the tree: its one is a hash."""
+        nested = wire.FileKind.REPOSITORY in (_KINDS.get(self.old_mode), _KINDS.get(self.new_mode))
+        return replace(self, additions=0, deletions=0) if nested else self
+
     def told(self) -> wire.ChangedFile:
         deleted = self.letter == b"D"
         kind = _KINDS.get(self.old_mode if deleted else self.new_mode, wire.FileKind.FILE)
@@ -79,7 +84,7 @@ async def diff(hub: Hub, asked: wire.AskDiff) -> wire.Diff:
     """
     await hub.require(asked.base, asked.revision)
     said = await hub.git(*_DIFF, "--raw", "--numstat", asked.base, asked.revision)
-    records = sorted(_records(said.out), key=lambda record: record.path)
+    records = sorted((each.of_text() for each in _records(said.out)), key=lambda record: record.path)
     return wire.Diff(
         files=[record.told() for record in records[: wire.MOST_FILES]],
         count=len(records),
