@@ -15,6 +15,7 @@ from bench.server import App, app
 FOLDERS, EACH, LONG = 10, 1000, 5000
 FIRST_MS = 300
 _ROWS = "document.querySelectorAll('.ve-row').length"
+_HEIGHT = "document.querySelector('.ve-tree').scrollHeight"
 _ACTIVE = "document.querySelector('.ve-row[data-active]')?.id"
 
 
@@ -51,6 +52,7 @@ async def opened(page: Page, times: int) -> list[float]:
         await row.click()
         found.append(await _took(page))
         await row.locator(".ve-twist").click()
+        await page.wait_for_function(f"{_HEIGHT} < {LONG}")
     return found
 
 
@@ -111,10 +113,12 @@ async def run(quick: bool) -> list[Figure]:
         listed = await listings(served, project, times)
         first = await opened(page, times)
         for number in range(FOLDERS):
+            height = await page.evaluate(_HEIGHT)
             await page.get_by_role("treeitem").filter(has_text=f"part_{number}").locator(".ve-twist").click()
-            await page.wait_for_function(f"{_ROWS} > {FOLDERS + 1}")
+            await page.wait_for_function(f"{_HEIGHT} > {height + EACH}")
             await page.get_by_role("tree").focus()
             await page.keyboard.press("End")
+        await page.keyboard.press("Home")
         pressed, jumped = await keys(page, 2 * times), await scrolls(page, 2 * times)
         shown = await page.evaluate(f"{_ROWS} + document.querySelectorAll('.ve-entry').length")
     more = percentile(first) - listed

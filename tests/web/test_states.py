@@ -86,8 +86,8 @@ ANYBODY = {
     "HomeState.arrive",
     "HomeState.key",
     "NewProjectState.set_making",
-    "RailState.arrive",
-    "RailState.set_helping",
+    "HelpState.arrive",
+    "HelpState.set_helping",
     "ResetState.arrive",  # only the holder of a link is told whose it is
     "SettingsState.arrive",  # asks for another event
     "SignInState.answered",

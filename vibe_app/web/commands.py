@@ -14,8 +14,8 @@ from vibe_app.board.tasks.finding import FoundCard
 from vibe_app.web.auth import acts
 from vibe_app.web.board.composer import ComposerState
 from vibe_app.web.forms import words
+from vibe_app.web.keyboard import HelpState
 from vibe_app.web.place import Place, known, place_of
-from vibe_app.web.rail import RailState
 from vibe_app.wiring import services
 
 _ICONS = {
@@ -123,7 +123,7 @@ async def _done(state: CommandState, actor: Actor, kind: str, target: str) -> An
         case "theme":
             return rx.call_script("document.querySelector('.v-rail .v-theme').click()")
         case "help":
-            (await state.get_state(RailState)).helping = True
+            (await state.get_state(HelpState)).helping = True
     return None
 
 

@@ -12,6 +12,7 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor, rights_of
 from vibe_app.web.auth import acts, asker
+from vibe_app.web.keyboard import HelpState
 from vibe_app.web.kit.attention import live_dot, needs_count
 from vibe_app.web.kit.buttons import SignOut
 from vibe_app.web.kit.frame import RailLink
@@ -37,7 +38,6 @@ class RailState(rx.State):
     loaded: bool = False
     rehearsal: bool = False
     model: str = ""
-    helping: bool = False
     unwalled: str = ""
     may_execute: bool = True
     no_execution: str = ""
@@ -47,11 +47,6 @@ class RailState(rx.State):
     async def load(self, actor: Actor):
         """Read the projects and who is signed in."""
         show_rail(self, actor, await read_rail(actor))
-
-    @rx.event
-    def arrive(self):
-        """Close the list of keys: it does not outlive the page that it was opened on."""
-        self.helping = False
 
     @acts(background=True)
     async def watch(self, actor: Actor):
@@ -74,11 +69,6 @@ class RailState(rx.State):
     def needs(self) -> int:
         """How many things of all projects need the person."""
         return sum(project.needs for project in self.projects)
-
-    @rx.event
-    def set_helping(self, helping: bool):
-        """Show or hide the list of keys."""
-        self.helping = helping
 
 
 def initials_of(name: str) -> str:
@@ -153,7 +143,7 @@ def rail(*first: rx.Component) -> rx.Component:
                 rx.icon("keyboard", size=16, aria_hidden="true"),
                 "Keyboard",
                 type="button",
-                on_click=RailState.set_helping(True),
+                on_click=HelpState.set_helping(True),
                 class_name="v-rail-item",
             ),
             rx.el.div(

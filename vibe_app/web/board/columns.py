@@ -38,6 +38,7 @@ from vibe_app.web.board.watching import catch_up
 from vibe_app.web.card.drawer import PARTS, DrawerState
 from vibe_app.web.card.output import OutputState
 from vibe_app.web.changes.decide import DecideState
+from vibe_app.web.keyboard import HelpState
 from vibe_app.web.layout import RailState, read_rail, show_rail
 from vibe_app.web.place import known, place_of, project_here
 from vibe_app.wiring import services
@@ -106,7 +107,7 @@ class BoardState(rx.State):
         """Note which project the address names and which of its cards, and wake its workspace."""
         place = place_of(self)
         # A dialog does not outlive the address that it was opened on.
-        (await self.get_state(RailState)).helping = False
+        (await self.get_state(HelpState)).helping = False
         composer = await self.get_state(ComposerState)
         if composer.opened != self.router.url.path:
             composer.opened = ""

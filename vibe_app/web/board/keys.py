@@ -10,7 +10,7 @@ from vibe_app.web.board.moving import LOCKED, MoveState
 from vibe_app.web.board.selection import SelectionState
 from vibe_app.web.board.undo import UndoState
 from vibe_app.web.changes.review import ReviewState
-from vibe_app.web.layout import RailState
+from vibe_app.web.keyboard import HelpState
 from vibe_app.web.place import place_of
 
 KEYS = ["e", "s", "m", "x", " "]
@@ -36,7 +36,7 @@ class KeysState(rx.State):
     async def anywhere(self, key: str):
         """Do what a key asks for that was pressed elsewhere."""
         if key == "?":
-            return RailState.set_helping(True)
+            return HelpState.set_helping(True)
         if key == "n":
             can_edit = (await self.get_state(BoardState)).can_edit
             return ComposerState.set_opened(True) if can_edit else None

@@ -17,7 +17,7 @@ from vibe_app.web.auth import acts
 from vibe_app.web.card.model import is_live
 from vibe_app.web.files.listings import Entry, Where
 from vibe_app.web.files.paths import Here, above, address_of, base_of, here_of, lines_of, name_of
-from vibe_app.web.layout import RailState
+from vibe_app.web.keyboard import HelpState
 from vibe_app.web.place import Place, place_of, project_here
 from vibe_app.wiring import services
 
@@ -84,7 +84,7 @@ class FilesState(rx.State):
     async def arrive(self, actor: Actor):
         """Note which project and which card the address names, and wake the workspace."""
         place = place_of(self)
-        (await self.get_state(RailState)).helping = False
+        (await self.get_state(HelpState)).helping = False
         begin(self, place)
         if place.project is None:
             self.missing = "This address names no project."
@@ -119,7 +119,7 @@ class FilesState(rx.State):
     @rx.event
     def key(self, key: str):
         """Do what a key asks for."""
-        return RailState.set_helping(True) if key == "?" else None
+        return HelpState.set_helping(True) if key == "?" else None
 
 
 def here(state: rx.State) -> Here:

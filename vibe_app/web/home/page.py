@@ -17,6 +17,7 @@ from vibe_app.web.auth import acts, asker
 from vibe_app.web.home.lists import first_steps, lists, tiles
 from vibe_app.web.home.new_project import NewProjectState, new_project_dialog
 from vibe_app.web.home.work import Tile, WorkRow, rows_of, tiles_of
+from vibe_app.web.keyboard import HelpState
 from vibe_app.web.kit.frame import Shortcuts
 from vibe_app.web.kit.parts import skeleton
 from vibe_app.web.layout import RailState, framed, read_rail, show_rail, top_bar
@@ -55,7 +56,7 @@ class HomeState(rx.State):
         if connection == self._connection:
             (await self.get_state(NewProjectState)).making = False
         self._connection = connection
-        (await self.get_state(RailState)).helping = False
+        (await self.get_state(HelpState)).helping = False
 
     @acts(background=True)
     async def watch(self, actor: Actor, hidden: bool = False):
@@ -98,7 +99,7 @@ class HomeState(rx.State):
     @rx.event
     def key(self, key: str):
         """Do what a key asks for."""
-        return RailState.set_helping(True) if key == "?" else None
+        return HelpState.set_helping(True) if key == "?" else None
 
 
 async def _watch_rail(state: HomeState, actor: Actor) -> None:

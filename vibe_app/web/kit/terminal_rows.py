@@ -110,7 +110,7 @@ class Rows:
         """Begin a line. The break comes with the line after it, so that the last row is never empty."""
         end = f"{RESET if self.colours else ''}\r\n" if self.begun else ""
         self.begun, self.at, self.word = True, _TIMED, ""
-        return f"{end}\x1b[90m{moment.astimezone(self.zone):%H:%M:%S}{RESET} "
+        return f"{end}\x1b[90m{_clock(moment.replace(microsecond=0), self.zone)}{RESET} "
 
     def _remember(self, line: str) -> None:
         for code in _SGR.findall(line):
@@ -160,6 +160,11 @@ class Rows:
             return token
         self.at = before + width
         return f"\x1b[{before}D\x1b[K{_BEFORE_WORD}{begun}{token}" if begun else _BEFORE_WORD + token
+
+
+@lru_cache(200)
+def _clock(moment: datetime, zone: tzinfo) -> str:
+    return f"{moment.astimezone(zone):%H:%M:%S}"
 
 
 def kind_of(event: Event) -> str:

@@ -13,6 +13,7 @@ from vibe_app.errors import Forbidden, InvalidRequest, NotFound, VibeError
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.board.bar import project_tabs
 from vibe_app.web.board.remote_line import RemoteState, show_remote
+from vibe_app.web.keyboard import HelpState
 from vibe_app.web.kit.frame import Shortcuts
 from vibe_app.web.kit.parts import empty_state, field, skeleton
 from vibe_app.web.kit.sections import for_owners
@@ -71,7 +72,7 @@ class ProjectSettingsState(rx.State):
     async def arrive(self, actor: Actor):
         """Show the settings of the project that the address names, and the part that it names."""
         place, part = place_of(self), part_of(self.router.url.path)
-        (await self.get_state(RailState)).helping = False
+        (await self.get_state(HelpState)).helping = False
         if place.project is None:
             self.missing, self.loaded = "This address names no project.", True
             return
@@ -121,7 +122,7 @@ class ProjectSettingsState(rx.State):
     @rx.event
     def key(self, key: str):
         """Do what a key asks for."""
-        return RailState.set_helping(True) if key == "?" else None
+        return HelpState.set_helping(True) if key == "?" else None
 
     @acts
     async def save(self, actor: Actor, form: dict[str, Any]):
