@@ -9,7 +9,6 @@
     body?.error || (words[status] ?? words.other ?? "{status}").replace("{status}", status);
 
   window.vibeDoor = {
-    told,
     // What an answer holds, and `error` where it is no success of the server's own.
     read: async (answer) => {
       const body = answer.status === 204 ? {} : await answer.json().catch(() => null);

@@ -31,12 +31,6 @@ def sources() -> list[Path]:
     return [path for path in found if "external" not in path.parts]
 
 
-def leaving() -> set[str]:
-    """Return the names of files that are about to go, and are not checked any more."""
-    listed = CHECKS / "leaving.txt"
-    return set(listed.read_text().split()) if listed.exists() else set()
-
-
 def bring(bun: str, environment: dict[str, str]) -> None:
     """Have the locked packages at hand.
 
@@ -76,7 +70,7 @@ def main() -> int:
     TRIED.mkdir()
     for path in sources():
         shutil.copy(path, TRIED)
-    checked = [str(path.relative_to(ROOT)) for path in sources() if path.name not in leaving()]
+    checked = [str(path.relative_to(ROOT)) for path in sources()]
     config = str(CHECKS / "eslint.config.js")
     runs = (
         [bun, "--bun", str(MODULES / ".bin" / "tsc"), "-p", str(CHECKS)],

@@ -236,12 +236,12 @@ async def test_a_save_is_asked_for_with_the_version_and_told_as_it_went(
     someone = await opened(tab, project, "/notes.txt")
     await eventually(lambda: someone.var("FileState", "editable"))
     await someone.call("EditorState.save")
-    assert not any("files.put(" in each.lower() for each in scripts(someone)), "nobody edits"
+    assert not any("method: 'PUT'" in each for each in scripts(someone)), "nobody edits"
     await someone.call("EditorState.edit")
     await someone.call("EditorState.differs", dirty=True, clash=False)
     await someone.call("EditorState.save")
     await someone.call("EditorState.save")
-    sent = [each for each in scripts(someone) if "vibeFiles.put(" in each]
+    sent = [each for each in scripts(someone) if "method: 'PUT'" in each]
     assert len(sent) == 1, "a second press while the first goes on"
     assert f"/api/projects/{project.id}/files/content?path=notes.txt" in sent[0]
     assert "code.base" in sent[0]
@@ -266,7 +266,7 @@ async def test_what_was_saved_over_can_be_brought_back(project: ProjectView, fol
     assert someone.var("FileState", "clash") == "changed"
     await someone.call("EditorState.keep_mine")
     version = someone.var("FileState", "stamp")
-    assert any("vibeFiles.put(" in each and version in each for each in scripts(someone))
+    assert any("method: 'PUT'" in each and version in each for each in scripts(someone))
     await someone.call("EditorState.saved", answer={"status": 200, "body": {"version": "b" * 32}})
     assert someone.var("FileState", "replaced")
     await someone.call("EditorState.bring_back")

@@ -1,5 +1,7 @@
 import { afterEach, expect, mock, test } from "bun:test";
-import { cleanup, render } from "@testing-library/react";
+import { LanguageDescription, language } from "@codemirror/language";
+import { languages } from "@codemirror/language-data";
+import { cleanup, render, waitFor } from "@testing-library/react";
 
 const { Code } = await import("../.tried/code.jsx");
 
@@ -82,4 +84,52 @@ test("what was saved is what counts from then on", () => {
   window.vibeCode.append("three\n");
   expect(window.vibeCode.text()).toBe("mine one\ntwo\nthree\n");
   expect(dirty.mock.calls.at(-1)).toEqual([false, false]);
+});
+
+test("what is discarded leaves the line ends as they were", () => {
+  opened({ text: "one\r\ntwo\r\n" });
+  type("mine ");
+  window.vibeCode.revert();
+  expect(window.vibeCode.text()).toBe("one\r\ntwo\r\n");
+  type("mine ");
+  expect(window.vibeCode.text()).toBe("mine one\r\ntwo\r\n");
+});
+
+test("another text takes its own line ends along, and one change, so that the place stays", () => {
+  const { rerender } = opened();
+  window.vibeCode.view.dispatch({ selection: { anchor: 6 } });
+  rerender(<Code {...given({ text: "zero\r\none\r\ntwo\r\n", stamp: "b" })} />);
+  expect(window.vibeCode.text()).toBe("zero\r\none\r\ntwo\r\n");
+  expect(window.vibeCode.view.state.selection.main.head).toBe(11);
+});
+
+test("lines are pointed at, as many as there are", () => {
+  opened({ text: "1\n2\n3\n4\n", lines: [2, 3] });
+  const rows = () => window.vibeCode.view.state.selection.ranges.map((range) => range.head);
+  expect(rows()).toEqual([2, 4]);
+  cleanup();
+  opened({ text: "1\n2", lines: [9] });
+  expect(rows()).toEqual([2]);
+});
+
+test("a text that is read takes no keys, one that is edited does, and says when it is to be saved", () => {
+  const save = mock(() => {});
+  const { rerender } = opened({ onSave: save });
+  const shown = () => document.querySelector(".cm-content");
+  expect([shown().contentEditable, shown().tabIndex, shown().getAttribute("aria-label")]).toEqual(["false", 0, "Text of notes.txt"]);
+  rerender(<Code {...given({ editing: true, onSave: save, wrap: true })} />);
+  expect(shown().contentEditable).toBe("true");
+  expect(shown().classList.contains("cm-lineWrapping")).toBe(true);
+  shown().dispatchEvent(new KeyboardEvent("keydown", { key: "s", ctrlKey: true, bubbles: true, cancelable: true }));
+  expect(save).toHaveBeenCalledTimes(1);
+});
+
+test("a language is known by the file's name, and a text that is too long stays plain", async () => {
+  const shown = () => window.vibeCode.view.state.facet(language)?.name;
+  opened({ file: "a.json", text: "{}" });
+  await waitFor(() => expect(shown()).toBe("json"));
+  cleanup();
+  opened({ file: "a.json", text: "{}", coloured: 1 });
+  await LanguageDescription.matchFilename(languages, "a.json").load();
+  expect(shown()).toBe(undefined);
 });

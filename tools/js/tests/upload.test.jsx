@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, expect, mock, test } from "bun:test";
-import { cleanup, fireEvent, render } from "@testing-library/react";
+import { cleanup, render } from "@testing-library/react";
 
 const { FileDoor } = await import("../.tried/upload.jsx");
 
 const read = async (answer) => ({ body: await answer.json(), ...(answer.ok ? {} : { error: "No." }) });
-let chosen, sent, requests;
+let chosen, progress, sent, requests;
 
 class Request {
   upload = {};
@@ -31,11 +31,21 @@ class Request {
 }
 
 function opened(values) {
-  [chosen, sent, requests] = [mock(() => {}), mock(() => {}), []];
+  [chosen, progress, sent, requests] = [mock(() => {}), mock(() => {}), mock(() => {}), []];
   globalThis.XMLHttpRequest = window.XMLHttpRequest = Request;
-  const props = { label: "Files", most: 3, every: 0, takes: true, onChosen: chosen, onProgress: mock(() => {}), onSent: sent };
-  return render(<FileDoor {...props} {...values}>here</FileDoor>);
+  const props = { most: 3, every: 0, onChosen: chosen, onProgress: progress, onSent: sent };
+  return render(<FileDoor {...props} {...values} />);
 }
+
+const files = (...names) => names.map((name) => new File(["x".repeat(name.length)], name));
+const take = (...names) => window.vibeFiles.take({ items: [], files: files(...names) });
+// What a browser makes of a file or folder that is dropped: a folder tells of a few at a time, then of none.
+const entry = (name, ...inner) => {
+  const told = [inner.slice(0, 2), inner.slice(2), []];
+  return { name, createReader: () => ({ readEntries: (found) => found(told.shift()) }) };
+};
+const plain = (file) => ({ name: file.name, isFile: true, file: (found) => found(file) });
+const drop = (...entries) => window.vibeFiles.take({ items: entries.map((each) => ({ webkitGetAsEntry: () => each })), files: [] });
 
 beforeEach(() => {
   window.vibeDoor = { headers: () => ({ "X-Key": "k" }), read };
@@ -43,21 +53,23 @@ beforeEach(() => {
 afterEach(cleanup);
 
 test("what is chosen is told by name and size, and sent when somebody says so", async () => {
-  const { getByLabelText } = opened();
-  fireEvent.change(getByLabelText("Files"), { target: { files: [new File(["abc"], "a.txt"), new File(["d"], "b")] } });
-  expect(chosen.mock.calls[0][0]).toEqual([
-    { id: 0, path: ["a.txt"], size: 3 },
-    { id: 1, path: ["b"], size: 1 },
+  opened();
+  await take("abc", "d");
+  await take("ef");
+  expect(chosen.mock.calls).toEqual([
+    [[{ id: 0, path: ["abc"], size: 3 }, { id: 1, path: ["d"], size: 1 }]],
+    [[{ id: 2, path: ["ef"], size: 2 }]],
   ]);
   window.vibeFiles.send(1, "/there");
   expect(requests[0]).toMatchObject({ method: "PUT", url: "/there", headers: { "X-Key": "k" } });
+  expect(requests[0].body.name).toBe("d");
   await requests[0].end(201, "{}");
   expect(sent.mock.calls).toEqual([[1, 201, "", ""]]);
 });
 
 test("a refusal is told with its code, one that broke off without an answer", async () => {
-  const { getByLabelText } = opened();
-  fireEvent.change(getByLabelText("Files"), { target: { files: [new File(["abc"], "a.txt")] } });
+  opened();
+  await take("a.txt");
   window.vibeFiles.send(0, "/there");
   await requests[0].end(409, '{"code": "exists"}');
   window.vibeFiles.send(0, "/there");
@@ -71,24 +83,34 @@ test("a refusal is told with its code, one that broke off without an answer", as
   ]);
 });
 
-test("of a drop no more are taken than may be, and none where nothing is taken", async () => {
-  const files = [1, 2, 3, 4].map((number) => new File(["x"], `${number}`));
-  for (const takes of [true, false]) {
-    const { getByText } = opened({ takes });
-    fireEvent.drop(getByText("here"), { dataTransfer: { types: ["Files"], items: [], files } });
-    expect(chosen.mock.calls.map(([found]) => found.length)).toEqual(takes ? [3] : []);
-    cleanup();
-  }
+test("how much has gone is told now and then", async () => {
+  opened({ every: 60_000 });
+  await take("a.txt");
+  window.vibeFiles.send(0, "/there");
+  for (const loaded of [1, 2, 3]) requests[0].upload.onprogress({ loaded });
+  expect(progress.mock.calls).toEqual([[0, 1]]);
 });
 
-test("a text is put where it belongs, and what became of it is told", async () => {
+test("of a drop no more are taken than may be", async () => {
   opened();
-  globalThis.fetch = mock(async () => ({ status: 200, ok: true, json: async () => ({ version: "b" }) }));
-  expect(await window.vibeFiles.put("/to", "words", { "If-Match": '"a"' })).toEqual({ status: 200, body: { version: "b" } });
-  expect(globalThis.fetch.mock.calls[0]).toEqual([
-    "/to",
-    { method: "PUT", body: "words", headers: { "If-Match": '"a"', "X-Key": "k" } },
-  ]);
-  globalThis.fetch = mock(async () => Promise.reject(new TypeError("away")));
-  expect(await window.vibeFiles.put("/to", "words", {})).toEqual({ status: 0, error: "away" });
+  await take("1", "2", "3", "4");
+  await drop(entry("all", plain(files("5")[0]), plain(files("6")[0]), plain(files("7")[0]), plain(files("8")[0])));
+  await drop();
+  expect(chosen.mock.calls.map(([found]) => found.length)).toEqual([3, 3]);
+});
+
+test("folders in folders are opened, and what cannot be read is left out", async () => {
+  opened();
+  const gone = { name: "gone", isFile: true, file: (_, failed) => failed() };
+  const shut = { name: "shut", createReader: () => ({ readEntries: (_, failed) => failed() }) };
+  await drop(entry("out", entry("in", plain(files("a")[0])), gone, shut), plain(files("b")[0]));
+  expect(chosen.mock.calls[0][0].map(({ path }) => path.join("/"))).toEqual(["out/in/a", "b"]);
+});
+
+test("a page that goes sends no more", async () => {
+  const { unmount } = opened();
+  await take("a.txt");
+  window.vibeFiles.send(0, "/there");
+  unmount();
+  expect(requests[0].status).toBe(0);
 });

@@ -13,7 +13,7 @@ from vibe_app.web.files.file import FileState, download_link, reread
 from vibe_app.web.files.paths import parent_of
 from vibe_app.web.files.state import FilesState, here, rest_url, where
 from vibe_app.web.kit import code
-from vibe_app.web.kit.guard import GO, STAY, Guard
+from vibe_app.web.kit.guard import GO, STAY, guard
 from vibe_app.wiring import services
 
 _COLOURED = 2 * 1024 * 1024
@@ -285,11 +285,11 @@ def banners() -> rx.Component:
     )
 
 
-def guard(unload: Any) -> rx.Component:
+def leaving(unload: Any) -> rx.Component:
     """Asks before words that are not saved are left, and before the tab goes while `unload`."""
     dirty = FileState.dirty & FileState.editing
     return rx.fragment(
-        Guard.create(moves=dirty, unload=dirty | unload, on_asked=EditorState.ask_to_leave),
+        guard(moves=dirty, unload=dirty | unload, on_asked=EditorState.ask_to_leave),
         rx.alert_dialog.root(
             rx.alert_dialog.content(
                 rx.alert_dialog.title("Leave without saving?", size="4"),

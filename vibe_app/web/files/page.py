@@ -156,7 +156,7 @@ def _browser() -> rx.Component:
         ),
         uploads.panel(),
         dialogs(),
-        editor.guard(UploadsState.running),
+        editor.leaving(UploadsState.running),
         class_name="ve",
         custom_attrs={
             "data-file": rx.cond(

@@ -14,7 +14,7 @@ from vibe_app.web.files.paths import joined, size_words, spelled
 from vibe_app.web.files.state import FilesState, here, put, rest_url, where
 from vibe_app.web.files.watching import WatchState
 from vibe_app.web.kit.parts import icon_button
-from vibe_app.web.kit.upload import FileDoor, send, stop
+from vibe_app.web.kit.upload import file_door, send, stop
 from vibe_app.wiring import services
 
 MOST = 2000
@@ -183,7 +183,7 @@ def _too_large(limit: int) -> str:
 
 def door(*children: Any, **props: Any) -> rx.Component:
     """What takes the files that are dropped in it."""
-    return FileDoor.create(
+    return file_door(
         *children,
         label="Files to upload",
         most=MOST,

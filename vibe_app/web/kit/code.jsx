@@ -1,5 +1,5 @@
 // @codemirror/view behind a React component: holds a text as it was given, byte for byte, line ends included.
-import { useEffect, useRef } from "react";
+import { useEffect, useEffectEvent, useRef } from "react";
 import { Compartment, EditorSelection, EditorState, Text, Transaction } from "@codemirror/state";
 import * as V from "@codemirror/view";
 import { defaultKeymap, history, historyKeymap, indentWithTab, isolateHistory } from "@codemirror/commands";
@@ -8,89 +8,87 @@ import { languages } from "@codemirror/language-data";
 import { search, searchKeymap } from "@codemirror/search";
 import { classHighlighter } from "@lezer/highlight";
 
-// Where line ends are mixed, a carriage return stays a character of its line, and is shown as such.
-const endOf = (/** @type {string} */ text) => (/\r\n/.test(text) && !/\r(?!\n)|(^|[^\r])\n/.test(text) ? "\r\n" : "\n");
-const PARTS = ["mode", "wrap", "language", "ends", "name"];
-const aria = V.EditorView.contentAttributes;
-const reading = [EditorState.readOnly.of(true), V.EditorView.editable.of(false), aria.of({ tabindex: "0" })];
+const [LOOK, LANGUAGE, ENDS] = [new Compartment(), new Compartment(), new Compartment()];
+const { contentAttributes: aria, editable, lineWrapping, scrollIntoView, updateListener } = V.EditorView;
+const reading = [EditorState.readOnly.of(true), editable.of(false), aria.of({ tabindex: "0" })];
 const marking = [V.highlightActiveLine(), V.highlightActiveLineGutter()];
+const pointing = [reading, marking, EditorState.allowMultipleSelections.of(true)];
 const writing = [V.keymap.of([indentWithTab]), marking, V.drawSelection()];
+const seen = [V.lineNumbers(), V.highlightSpecialChars(), bracketMatching(), syntaxHighlighting(classHighlighter)];
+const always = [seen, history(), indentOnInput(), search({ top: true }), LOOK.of([]), LANGUAGE.of([])];
+// Where line ends are mixed, a carriage return stays a character of its line, and is shown as such.
+const endOf = (text) => (/\r\n/.test(text) && !/\r(?!\n)|(^|[^\r])\n/.test(text) ? "\r\n" : "\n");
 
-/** @param {{text: string, stamp: string, file: string, label: string, editing: boolean, wrap: boolean, lines: number[], coloured: number,
- *   onDirty?: (dirty: boolean, clash: boolean) => void, onSave?: () => void}} props */
-export function Code(props) {
-  const { stamp, label, editing, wrap, lines } = props;
-  const host = useRef(/** @type {any} */ (null));
-  const code = useRef(/** @type {any} */ (null));
-  const now = useRef(props);
-  useEffect(() => void (now.current = props));
-  useEffect(() => {
-    const { text, file, coloured } = now.current;
-    const parts = PARTS.map(() => new Compartment());
-    const ends = parts[PARTS.indexOf("ends")];
-    let [end, dirty, saved] = [endOf(text), false, Text.empty];
-    const parse = (/** @type {string} */ words) => Text.of(words.split(end));
-    const compare = () => dirty === view.state.doc.eq(saved) && now.current.onDirty?.((dirty = !dirty), false);
-    const save = { key: "Mod-s", run: () => (now.current.onSave?.(), true) };
-    const keys = V.keymap.of([save, ...searchKeymap, ...historyKeymap, ...defaultKeymap]);
-    const look = [V.lineNumbers(), V.highlightSpecialChars(), bracketMatching(), syntaxHighlighting(classHighlighter)];
-    const told = V.EditorView.updateListener.of((update) => void (update.docChanged && compare()));
-    const own = [ends.of(EditorState.lineSeparator.of(end)), ...parts.filter((part) => part !== ends).map((part) => part.of([]))];
-    const extensions = [look, history(), indentOnInput(), search({ top: true }), keys, told, own];
-    const view = new V.EditorView({ parent: host.current, state: EditorState.create({ doc: parse(text), extensions }) });
-    const put = (/** @type {string} */ words, /** @type {boolean} */ undoable) => {
-      if (/[\r\n]/.test(words)) end = endOf(words);
-      // The one change between both, so that place and selection stay where they can.
-      const [old, next] = [view.state.doc.toString(), parse(words).toString()];
-      let [start, back, most] = [0, 0, Math.min(old.length, next.length)];
-      while (start < most && old[start] === next[start]) start++;
-      while (back < most - start && old[old.length - 1 - back] === next[next.length - 1 - back]) back++;
-      const changes = { from: start, to: old.length - back, insert: Text.of(next.slice(start, next.length - back).split("\n")) };
-      const annotations = undoable ? isolateHistory.of("full") : Transaction.addToHistory.of(false);
-      view.dispatch({ changes, annotations, effects: ends.reconfigure(EditorState.lineSeparator.of(end)) });
-    };
-    const keep = (/** @type {string} */ words) => ((saved = parse(words)), compare());
-    const changed = () => !view.state.doc.eq(saved);
+/** The one change between two texts, so that place and selection stay where they can. */
+function change(old, next) {
+  let [from, back, most] = [0, 0, Math.min(old.length, next.length)];
+  while (from < most && old[from] === next[from]) from++;
+  while (back < most - from && old[old.length - 1 - back] === next[next.length - 1 - back]) back++;
+  return { from, to: old.length - back, insert: Text.of(next.slice(from, next.length - back).split("\n")) };
+}
+
+/** An editor, and what can be done with it; `now` tells its component's properties. */
+function made(parent, now) {
+  let [end, dirty] = [endOf(now().text), false];
+  const parse = (words) => Text.of(words.split(end));
+  let saved = parse(now().text);
+  const ends = () => EditorState.lineSeparator.of(end);
+  const compare = () => dirty === view.state.doc.eq(saved) && now().onDirty?.((dirty = !dirty), false);
+  const save = { key: "Mod-s", run: () => (now().onSave?.(), true) };
+  const keys = V.keymap.of([save, ...searchKeymap, ...historyKeymap, ...defaultKeymap]);
+  const told = updateListener.of((update) => void (update.docChanged && compare()));
+  const view = new V.EditorView({ parent, doc: saved, extensions: [always, keys, told, ENDS.of(ends())] });
+  const set = (part, what) => view.dispatch({ effects: part.reconfigure(what) });
+  const put = (words, undoable, stamp) => {
+    if (/[\r\n]/.test(words)) end = endOf(words);
+    const next = parse(words);
     // What counts as saved is noted before it is shown: the change itself is no difference to tell.
-    const take = () => {
-      const { text: words, editing: undoable, stamp: base } = now.current;
-      if (/[\r\n]/.test(words)) end = endOf(words);
-      [saved, handle.base] = [parse(words), base];
-      put(words, undoable);
-      compare();
-    };
-    // Another text than the one that this began with: shown, unless something is typed that is not saved.
-    const offer = () => {
-      if (now.current.stamp === handle.base) return;
-      const theirs = parse(now.current.text);
-      if (!changed() || view.state.doc.eq(theirs)) take();
-      else now.current.onDirty?.(true, !theirs.eq(saved));
-    };
-    const append = (/** @type {string} */ words) => {
-      saved = parse(view.state.sliceDoc() + words);
-      view.dispatch({ changes: { from: view.state.doc.length, insert: parse(words) } });
-    };
-    const revert = () => put(saved.toString(), true);
-    const set = (/** @type {string} */ part, /** @type {any} */ what) => view.dispatch({ effects: parts[PARTS.indexOf(part)].reconfigure(what) });
-    const handle = { view, put, take, keep, text: () => view.state.sliceDoc(), append, revert, offer, set, base: now.current.stamp };
-    window.vibeCode = code.current = handle;
-    saved = view.state.doc;
-    const known = text.length <= coloured && LanguageDescription.matchFilename(languages, file);
-    if (known) known.load().then((support) => code.current && set("language", support), () => {}); // else it stays plain
-    return () => ((code.current = null), view.destroy());
-  }, []);
-  useEffect(() => code.current.offer(), [stamp]);
-  useEffect(() => code.current.set("name", aria.of({ "aria-label": label, spellcheck: "false" })), [label]);
-  useEffect(() => code.current.set("wrap", wrap ? V.EditorView.lineWrapping : []), [wrap]);
-  const [from, to] = [lines[0] ?? 0, lines[1] ?? lines[0] ?? 0];
+    if (stamp !== undefined) [saved, code.base] = [next, stamp];
+    const annotations = undoable ? isolateHistory.of("full") : Transaction.addToHistory.of(false);
+    view.dispatch({ changes: change(`${view.state.doc}`, `${next}`), annotations, effects: ENDS.reconfigure(ends()) });
+    compare();
+  };
+  const text = () => view.state.sliceDoc();
+  const keep = (words) => ((saved = parse(words)), compare());
+  const take = () => put(now().text, now().editing, now().stamp);
+  const revert = () => put(saved.sliceString(0, saved.length, end), true);
+  const append = (words) => put(text() + words, false, code.base);
+  // Another text than the one that this began with: shown, unless something is typed that is not saved.
+  const offer = () => {
+    if (now().stamp === code.base) return;
+    const theirs = parse(now().text);
+    if (view.state.doc.eq(saved) || view.state.doc.eq(theirs)) take();
+    else now().onDirty?.(true, !theirs.eq(saved));
+  };
+  const code = { view, set, put, text, keep, take, revert, append, offer, base: now().stamp };
+  const known = saved.length <= now().coloured && LanguageDescription.matchFilename(languages, now().file);
+  if (known) known.load().then((support) => set(LANGUAGE, support), () => {}); // else it stays plain
+  return code;
+}
+
+/** @param {any} props */
+export function Code(props) {
+  const { stamp, label, editing, wrap, lines: [from = 0, to = from] } = props;
+  const host = useRef(/** @type {any} */ (null));
+  const now = useEffectEvent(() => props);
   useEffect(() => {
-    const { view, set } = code.current;
-    set("mode", editing ? writing : from ? [reading, marking, EditorState.allowMultipleSelections.of(true)] : reading);
+    const { view } = (host.current.code = window.vibeCode = made(host.current, () => now()));
+    return () => view.destroy();
+  }, []);
+  useEffect(() => host.current.code.offer(), [stamp]);
+  const mode = editing ? writing : from ? pointing : reading;
+  useEffect(() => {
+    const named = aria.of({ "aria-label": label, spellcheck: "false" });
+    host.current.code.set(LOOK, [mode, named, wrap ? lineWrapping : []]);
+  }, [mode, label, wrap]);
+  useEffect(() => {
+    const { view } = host.current.code;
     if (editing) return view.focus();
     if (!from) return;
-    const at = (/** @type {number} */ line) => view.state.doc.line(Math.max(1, Math.min(line, view.state.doc.lines))).from;
-    const rows = Array.from({ length: Math.min(500, Math.max(0, to - from) + 1) }, (_, row) => EditorSelection.cursor(at(from + row)));
-    view.dispatch({ selection: EditorSelection.create(rows), effects: V.EditorView.scrollIntoView(at(from), { y: "center" }) });
+    const { doc } = view.state;
+    const at = (row) => EditorSelection.cursor(doc.line(Math.max(1, Math.min(from + row, doc.lines))).from);
+    const rows = Array.from({ length: Math.min(500, Math.max(0, to - from) + 1) }, (_, row) => at(row));
+    view.dispatch({ selection: EditorSelection.create(rows), effects: scrollIntoView(rows[0], { y: "center" }) });
   }, [editing, from, to]);
   return <div ref={host} className="ve-code" />;
 }

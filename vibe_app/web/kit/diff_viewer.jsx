@@ -4,15 +4,15 @@ import { CodeView } from "@pierre/diffs/react";
 import { useEffect, useMemo, useRef, useState } from "react";
 
 const SIDES = { new: "additions", old: "deletions" };
-
 const Viewer = /** @type {any} */ (CodeView);
 
+/** @param {any} props */
 export function DiffViewer({ files, notes, target, label, renderHead, ...shown }) {
   const view = useRef(null);
   const [mine, setMine] = useState({});
   const parsed = useMemo(() => {
-    const parse = ({ path, old, type, text }) =>
-      Object.assign(processFile(`--- a/x\n+++ b/x\n${text}`) ?? {}, { name: path, type, prevName: old || undefined });
+    const parse = ({ path: name, old, type, text }) =>
+      Object.assign(processFile(`--- a/x\n+++ b/x\n${text}`) ?? {}, { name, type, prevName: old || undefined });
     return files.map((file) => ({ id: file.id, type: "diff", file, fileDiff: parse(file), collapsed: file.folded }));
   }, [files]);
   const items = parsed.map((item) => {
@@ -32,7 +32,6 @@ export function DiffViewer({ files, notes, target, label, renderHead, ...shown }
   const onSelectedLinesChange = (lines) => setMine({ target, lines });
   // What scrolls can be reached by keyboard, and has a name.
   const reach = (node) => node && Object.assign(node, { tabIndex: 0, role: "region", ariaLabel: label });
-  const head = ({ file }) => renderHead(file);
   const held = { ref: view, items, containerRef: reach, selectedLines, onSelectedLinesChange };
-  return <Viewer {...shown} {...held} renderHeaderMetadata={head} />;
+  return <Viewer {...shown} {...held} renderHeaderMetadata={({ file }) => renderHead(file)} />;
 }

@@ -25,6 +25,7 @@ _FROM = {
     "useState": "react",
     "useEffect": "react",
     "useLayoutEffect": "react",
+    "useBlocker": "react-router",
     "useLocation": "react-router",
     "useNavigate": "react-router",
     "useDebouncedValue": MANTINE,

@@ -1,4 +1,4 @@
-// @xterm/xterm, read-only, on the numbered texts of one source: each is shown once, in order; missing ones are asked for.
+// @xterm/xterm, read-only, on the numbered texts of one source: each is shown once, in order; what misses is asked for.
 import { FitAddon } from "@xterm/addon-fit";
 import { SearchAddon } from "@xterm/addon-search";
 import { Unicode11Addon } from "@xterm/addon-unicode11";
