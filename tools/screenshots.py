@@ -74,9 +74,17 @@ def pages_of(base: str, cards: dict[str, str]) -> Pages:
         "drawer-history": (f"{changed}/history", ""),
         "project-settings": (f"{base}/settings", ""),
         "members": (f"{base}/settings/members", ""),
+        "repository": (f"{base}/settings/repository", ""),
+        "changes": (f"{base}/settings/changes", ""),
+        "limits": (f"{base}/settings/limits", ""),
+        "network": (f"{base}/settings/network", ""),
+        "delete": (f"{base}/settings/delete", ""),
         "files": (f"{base}/files", ""),
         "file": (f"{base}/files/README.md", ""),
+        "file-search": (f"{base}/files?q=a", ""),
         "settings": ("/settings", ""),
+        "logins": ("/settings/logins", ""),
+        "tokens": ("/settings/tokens", ""),
         "people": ("/settings/people", ""),
         "not-found": ("/nothing/here", ""),
     }
@@ -135,7 +143,7 @@ async def take(browser: Browser, server: Installation, only: str) -> str:
     await camera({"set-up": (f"/setup?token={server.setup_token}", ""), "set-up-no-link": ("/setup", "")})
     state, admin = await signed(browser, server)
     await camera({"home-empty": ("/", "")}, state)
-    await camera({"sign-in": ("/login", "")})
+    await camera({"sign-in": ("/login", ""), "reset-ended": ("/reset?token=none", "")})
     await sample.people(admin)
     project = await sample.project(admin)
     ran = await sample.live(admin, project)

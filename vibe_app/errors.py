@@ -58,16 +58,18 @@ class VersionChanged(Conflict):
 
     Args:
         message: The sentence to show.
-        yours: What the caller wanted to write, by field.
+        yours: What the caller wanted to write, by field; no credential is among it.
         present: What is there now.
+        noun: What that is: `task`, `project`, `member` or `user`.
     """
 
     default_code = "version_changed"
 
-    def __init__(self, message: str, yours: Mapping[str, Any], present: Any) -> None:
+    def __init__(self, message: str, yours: Mapping[str, Any], present: Any, noun: str = "task") -> None:
         super().__init__(message)
         self.yours = yours
         self.present = present
+        self.noun = noun
 
 
 class RevisionChanged(Conflict):

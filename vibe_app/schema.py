@@ -27,6 +27,12 @@ def documented(**extra: Any) -> Any:
     return Field(json_schema_extra=extra)
 
 
+Version = Annotated[
+    Annotated[int, Field(ge=1, le=2**31 - 1)] | None,
+    Field(description="The version that you read; or name it in If-Match"),
+]
+
+
 class Taken(BaseModel):
     """What a door takes. A field that it does not know is refused, so that a misspelt one is noticed."""
 

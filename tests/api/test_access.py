@@ -508,7 +508,7 @@ async def test_admins_keep_the_accounts(board: Board, connect: Connect) -> None:
     made = await board.admin.post("/users", json=BODIES["/users"])
     assert made.status_code == 201
     assert made.json().keys() == {
-        *("id", "email", "name", "role", "can_create_projects", "can_execute", "created_at")
+        *("id", "email", "name", "role", "can_create_projects", "can_execute", "version", "created_at")
     }
     taken = await board.admin.post("/users", json=BODIES["/users"])
     assert (taken.status_code, taken.json()["code"]) == (409, "email_taken")

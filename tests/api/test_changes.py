@@ -3,139 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from os import urandom
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from tests.api.conftest import Board, serving
-from tests.fakes import FakeRuntime, SlowRuntime
-from tests.scripted import Request, Script, ScriptedSidecar
+from tests.api import changing
+from tests.api.changing import Agent, change, committed, follow, run, writes
+from tests.api.conftest import Board
+from tests.fakes import SlowRuntime
+from tests.scripted import Script
 from tests.waiting import eventually
-from tests.workspace_services.git.rooms import made, own_git, sound
+from tests.workspace_services.git.rooms import own_git, sound
 from vibe_app.api import changes as routes
-from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.tasks.models import Task
 from vibe_app.board.tasks.shelving import KEPT_FOR, purge
 from vibe_app.changes.standing import Standings
 from vibe_app.changes.upkeep import Upkeep
 from vibe_app.clients.git import GitClient
-from vibe_app.runs.orphans import Orphans
 from vibe_app.wire import Failure, StartSession, now
-from vibe_app.wire.git import AskStandings, MoveBase, Person, PlanMerge, Standing
+from vibe_app.wire.git import AskStandings, Standing
 from vibe_app.wire.git import Standings as Found
 from vibe_app.wiring import Services
-from vibe_app.workspace_services.common.serving import Listening
-from vibe_app.workspace_services.file_browser.app import Config, create_app
 from vibe_app.workspace_services.git.hub import Hub
 from vibe_app.workspaces.runtimes.base import Endpoint
-
-Work = Callable[[Path, StartSession], Script | None]
-
-
-@dataclass
-class Agent:
-    """What the agent of a test does in a card's tree, and what it was told."""
-
-    root: Path
-    work: Work = field(default=lambda tree, start: None)
-    told: list[StartSession] = field(default_factory=list)
-
-    def __call__(self, start: StartSession) -> Script:
-        """Do it, and say how that ends."""
-        self.told.append(start)
-        assert start.tree is not None
-        return self.work(self.root / "tasks" / str(start.tree), start) or Script(
-            summary="Done, **all** of it."
-        )
-
-
-class Unheard(ScriptedSidecar):
-    """Takes a follow-up on, or not, without an answer; while it is `mute` nothing that ends one either.
-
-    It may also know nothing of one whose message the conversation has all the same.
-    """
-
-    def __init__(self, agent: Agent) -> None:
-        super().__init__(agent)
-        self.accepts = self.forgets = self.drops = self.mute = False
-
-    async def answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
-        """Serve one request."""
-        if self.drops and request.method == "POST" and request.path == "/sessions":
-            start = StartSession.model_validate_json(request.body)
-            if self.accepts and start.session_id not in self.sessions:
-                self.begin(start)
-            if self.forgets:
-                self.said.add((start.conversation or "", start.spends_for or ""))
-            raise ConnectionResetError
-        if self.mute and request.path.endswith("/stop"):
-            raise ConnectionResetError
-        await super().answer(request, writer)
-
-
-def writes(**files: str) -> Work:
-    """An agent that writes files; two underscores stand for a dot."""
-
-    def work(tree: Path, start: StartSession) -> None:
-        for name, text in files.items():
-            (tree / name.replace("__", ".")).write_text(text)
-
-    return work
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Agent:
-    return Agent(tmp_path / "workspace")
-
-
-@pytest.fixture
-def runtime(agent: Agent) -> SlowRuntime:
-    runtime = SlowRuntime(lambda project_id: Unheard(agent))
-    runtime.may_start.set()
-    runtime.trees = True
-    return runtime
-
-
-@pytest.fixture
-async def hub(agent: Agent, runtime: FakeRuntime, service_token: str) -> AsyncIterator[Hub]:
-    """The workspace's hub, with the file browser that serves it running."""
-    found = await made(agent.root, {"app.py": "one\ntwo\nthree\n", "README.md": "# App\n"})
-    async with serving(create_app(Config(agent.root, Listening(service_token)))) as url:
-        runtime.files_url = url
-        yield found
-
-
-async def run(board: Board, task: str, **body: Any) -> dict[str, Any]:
-    """Execute a card, wait for the end, and return the session."""
-    started = await board.editor.post(f"{task}/execute", json=body)
-    assert started.status_code == 200, started.text
-    return await board.session_is(task, "completed")
-
-
-async def follow(board: Board, task: str, status: str = "completed", **body: Any) -> dict[str, Any]:
-    """Follow up, wait for the end, and return the session."""
-    started = await board.editor.post(f"{task}/follow-up", json=body)
-    assert started.status_code == 200, started.text
-    return await board.session_is(task, status)
-
-
-async def change(board: Board, task: str) -> dict[str, Any]:
-    """Return the card's change."""
-    answer = await board.viewer.get(f"{task}/change")
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def committed(hub: Hub, *arguments: str) -> str:
-    """What git says of the base branch."""
-    return own_git(hub.path, *arguments)
 
 
 async def test_a_card_without_a_run_has_no_change(board: Board, hub: Hub) -> None:
@@ -143,6 +36,9 @@ async def test_a_card_without_a_run_has_no_change(board: Board, hub: Hub) -> Non
     assert (await change(board, task))["state"] == "none"
     refused = await board.editor.post(f"{task}/change/accept", json={"revision": "0" * 40})
     assert (refused.status_code, refused.json()["code"]) == (400, "no_change")
+
+
+agent, runtime, hub = changing.agent, changing.runtime, changing.hub
 
 
 async def test_a_run_leaves_a_change_that_is_accepted(board: Board, agent: Agent, hub: Hub) -> None:
@@ -248,27 +144,6 @@ async def test_a_follow_up_that_fails_returns_the_card_and_the_comments(
     agent.work = lambda tree, start: Script.failing("no", Failure.BROKEN)
     await follow(board, task, "failed", message="Go on", revision=revision)
     assert await board.status(task) == "HUMAN_REVIEW"
-
-
-async def test_a_follow_up_that_was_lost_is_told_whole_again_unless_its_conversation_has_it(
-    board: Board, agent: Agent, hub: Hub
-) -> None:
-    agent.work = writes(app__py="one\n2\nthree\n")
-    task = await board.task()
-    await run(board, task)
-    revision = (await change(board, task))["revision"]
-    lost = iter([Script.failing("gone", Failure.AGENT_LOST)])
-    agent.work = lambda tree, start: next(lost, None)
-    session = await follow(board, task, message="In German.", revision=revision)
-    first, second = agent.told[-2:]
-    assert (session["attempt"], second.prompt) == (2, "In German.")
-    assert (first.prompt, first.conversation, first.again) == (
-        second.prompt,
-        second.conversation,
-        second.again,
-    )
-    assert second.again is not None
-    assert "interrupted" in second.again
 
 
 async def test_a_stale_revision_is_told_what_is_new(board: Board, agent: Agent, hub: Hub) -> None:
@@ -541,138 +416,6 @@ async def test_files_of_a_card_are_its_trees(board: Board, agent: Agent, hub: Hu
     assert (base.json()["content"], tree.json()["content"]) == ("one\ntwo\nthree\n", "one\n2\nthree\n")
     none = await board.viewer.get(f"{board.path}/files", params={"task": 7})
     assert (none.status_code, none.json()["code"]) == (404, "no_tree")
-
-
-@pytest.mark.parametrize("moved", [False, True], ids=["before the branch moves", "after it"])
-async def test_an_accept_that_was_broken_off_is_finished(
-    board: Board, agent: Agent, hub: Hub, parts: Services, runtime: FakeRuntime, moved: bool
-) -> None:
-    agent.work = writes(app__py="one\n2\nthree\n")
-    task = await board.task()
-    await run(board, task)
-    found = await change(board, task)
-    endpoint = await parts.workspaces.ensure(UUID(board.project))
-    git = GitClient(parts.workspace_client)
-    plan = await git.plan_merge(
-        endpoint,
-        PlanMerge(
-            number=1,
-            base=found["base"]["commit"],
-            revision=found["revision"],
-            message="Two",
-            author=Person(name="Editor", email="editor@example.org"),
-        ),
-    )
-    assert plan.new is not None
-    if moved:
-        await git.move_base(endpoint, MoveBase(old=plan.old, new=plan.new))
-    async with parts.database.transaction() as db:
-        await change_queries.write(
-            db,
-            UUID(found["id"]),
-            state="accepting",
-            intent="accept",
-            intent_details={"revision": found["revision"], "strategy": "squash"},
-            merge_old=plan.old,
-            merge_new=plan.new,
-        )
-        db.announce(change_queries.CHANGES)
-
-    async def accepted() -> bool:
-        return (await change(board, task))["state"] == "accepted"
-
-    await eventually(accepted)
-    assert (await change(board, task))["commit"] == plan.new == committed(hub, "rev-parse", "main")
-    assert await board.status(task) == "DONE"
-
-
-async def test_comments_of_a_follow_up_that_never_began_are_free_again(
-    board: Board, agent: Agent, hub: Hub, runtime: FakeRuntime
-) -> None:
-    agent.work = writes(app__py="one\n2\nthree\n")
-    task = await board.task()
-    await run(board, task)
-    revision = (await change(board, task))["revision"]
-    comment = {"revision": revision, "path": "app.py", "line": 2, "quote": "2", "body": "Why?"}
-    made = (await board.viewer.post(f"{task}/change/comments", json=comment)).json()
-    [sidecar] = runtime.sidecars.values()
-    sidecar.script = lambda start: Script.failing("never")
-    await sidecar.die()
-    runtime.sidecar_url = "http://127.0.0.1:9"
-    asked = {"comment_ids": [made["id"]], "revision": revision}
-    started = await board.editor.post(f"{task}/follow-up", json=asked)
-    assert started.status_code in (200, 502)
-    await board.session_is(task, "failed")
-    assert await board.status(task) == "AI_REVIEW"
-    [free] = (await board.viewer.get(f"{task}/change/comments")).json()["comments"]
-    assert (free["state"], free["session_id"]) == ("open", None)
-
-
-@pytest.mark.parametrize("mute", [False, True], ids=["found at once", "found later"])
-@pytest.mark.parametrize("had", ["never", "and works on it", "and nobody knows of it"])
-async def test_comments_of_a_run_that_was_given_up_are_sent_if_the_agent_had_them(
-    board: Board, agent: Agent, hub: Hub, parts: Services, runtime: FakeRuntime, had: str, mute: bool
-) -> None:
-    agent.work = writes(app__py="one\n2\nthree\n")
-    task = await board.task()
-    await run(board, task)
-    revision = (await change(board, task))["revision"]
-    comment = {"revision": revision, "path": "app.py", "line": 2, "quote": "2", "body": "Write it out."}
-    made = (await board.viewer.post(f"{task}/change/comments", json=comment)).json()
-    [sidecar] = runtime.sidecars.values()
-    assert isinstance(sidecar, Unheard)
-    sidecar.drops, sidecar.mute = True, mute
-    sidecar.accepts, sidecar.forgets = had == "and works on it", had == "and nobody knows of it"
-    agent.work = writes(app__py="one\nzwei\nthree\n")
-    asked = {"comment_ids": [made["id"]], "revision": revision}
-    assert (await board.editor.post(f"{task}/follow-up", json=asked)).status_code == 502
-
-    async def comments() -> tuple[str, bool]:
-        [found] = (await board.viewer.get(f"{task}/change/comments")).json()["comments"]
-        return found["state"], found["session_id"] is not None
-
-    if mute:
-        assert await comments() == ("open", True)
-        sidecar.mute = False
-        await Orphans(parts.database, parts.workspaces, parts.agent).end_all()
-    expected = ("open", False) if had == "never" else ("sent", True)
-    await eventually(lambda: is_so(comments, expected))
-    if sidecar.accepts:
-        # What the agent did is kept, although its run was over before.
-        await eventually(lambda: has_two_checkpoints(board, task, revision))
-
-
-async def test_a_follow_up_goes_on_in_a_conversation_that_was_begun_without_an_answer(
-    board: Board, agent: Agent, hub: Hub, parts: Services, runtime: FakeRuntime
-) -> None:
-    await parts.workspaces.ensure(UUID(board.project))
-    [sidecar] = runtime.sidecars.values()
-    assert isinstance(sidecar, Unheard)
-    sidecar.drops = sidecar.accepts = True
-    agent.work = writes(app__py="one\n2\nthree\n")
-    task = await board.task()
-    assert (await board.editor.post(f"{task}/execute")).status_code == 502
-    await Orphans(parts.database, parts.workspaces, parts.agent).end_all()
-
-    async def kept() -> bool:
-        return (await change(board, task))["revision"] is not None
-
-    await eventually(kept)
-    sidecar.drops = False
-    await follow(board, task, message="Go on", revision=(await change(board, task))["revision"])
-    first, second = agent.told
-    assert second.conversation == f"ses_{first.session_id[:8]}"
-    sessions = (await board.viewer.get(f"{task}/sessions")).json()["sessions"]
-    assert [each["conversation_id"] for each in sessions] == [second.conversation] * 2
-
-
-async def is_so(found: Callable[[], Awaitable[object]], expected: object) -> bool:
-    return await found() == expected
-
-
-async def has_two_checkpoints(board: Board, task: str, revision: str) -> bool:
-    found = await change(board, task)
-    return found["intent"] is None and found["revision"] != revision
 
 
 async def test_the_tree_of_a_deleted_card_goes_once_it_cannot_be_restored(

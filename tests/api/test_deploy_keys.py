@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from sqlalchemy import text
 
-from tests.api import test_changes
+from tests.api import changing
+from tests.api.changing import Agent, change, run, writes
 from tests.api.conftest import Board
-from tests.api.test_changes import Agent, change, run, writes
 from tests.sshd import Sshd, sshd
 from tests.waiting import eventually
 from tests.workspace_services.git.rooms import own_git
@@ -28,7 +28,7 @@ from vibe_app.settings import Settings
 from vibe_app.wiring import Services
 from vibe_app.workspace_services.git.hub import Hub
 
-agent, runtime, hub = test_changes.agent, test_changes.runtime, test_changes.hub
+agent, runtime, hub = changing.agent, changing.runtime, changing.hub
 
 
 @pytest.fixture

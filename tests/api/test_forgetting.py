@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from tests.api import test_changes
+from tests.api import changing
+from tests.api.changing import Agent, change, committed, run, writes
 from tests.api.conftest import Board
-from tests.api.test_changes import Agent, change, committed, run, writes
 from vibe_app.board.changes.models import Change, DeletedCard
 from vibe_app.board.changes.service import KEPT_FOR
 from vibe_app.board.tasks.models import Task
@@ -20,7 +20,7 @@ from vibe_app.wire import now
 from vibe_app.wiring import Services
 from vibe_app.workspace_services.git.hub import Hub
 
-agent, runtime, hub = test_changes.agent, test_changes.runtime, test_changes.hub
+agent, runtime, hub = changing.agent, changing.runtime, changing.hub
 
 
 @pytest.fixture

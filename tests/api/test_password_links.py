@@ -47,6 +47,24 @@ async def test_a_forgotten_password_is_set_by_a_link(board: Board, connect: Conn
         assert (await connect().post("/auth/login", json=person)).status_code == status
 
 
+async def test_an_invitation_gives_rights_and_projects(board: Board, connect: Connect) -> None:
+    body = {
+        "email": "new@example.org",
+        "name": "Nia",
+        "can_execute": False,
+        "projects": [{"project_id": board.project, "role": "viewer"}],
+    }
+    nowhere = body | {"projects": [{"project_id": board.ids["owner"]}]}
+    refused = await board.admin.post("/users/invite", json=nowhere)
+    assert (refused.status_code, refused.json()["code"]) == (404, "project_not_found")
+    made = await board.admin.post("/users/invite", json=body)
+    assert made.status_code == 201, "the refused one has made no account"
+    user = made.json()["user"]
+    assert (user["role"], user["can_create_projects"], user["can_execute"]) == ("member", True, False)
+    members = (await board.owner.get(f"{board.path}/members")).json()["members"]
+    assert {each["user_id"]: each["role"] for each in members}[user["id"]] == "viewer"
+
+
 async def test_a_link_ends(board: Board, connect: Connect, parts: Services) -> None:
     first = await link(board)
     second = await link(board)

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
+from tests.api.changing import Agent, change, committed, run, writes
 from tests.api.conftest import Board, serving
-from tests.api.test_changes import Agent, change, committed, run, writes
 from tests.api.test_forgetting import pass_by
 from tests.conftest import settings_for
 from tests.fakes import FakeRuntime

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.api import test_changes
+from tests.api import changing
+from tests.api.changing import Agent, change, committed, run, writes
 from tests.api.conftest import Board
-from tests.api.test_changes import Agent, change, committed, run, writes
 from tests.scripted import Script
 from tests.waiting import eventually
 from tests.workspace_services.git.git_server import GitServer, git_server
@@ -19,7 +19,7 @@ from vibe_app.settings import Settings
 from vibe_app.wire import StartSession
 from vibe_app.workspace_services.git.hub import Hub
 
-agent, runtime, hub = test_changes.agent, test_changes.runtime, test_changes.hub
+agent, runtime, hub = changing.agent, changing.runtime, changing.hub
 LOOPBACK = "127.0.0.0/8"
 
 
@@ -63,7 +63,7 @@ async def fetch(board: Board) -> dict[str, Any]:
     return answer.json()["remote"]
 
 
-def merges(*strategy: str, **solved: str) -> test_changes.Work:
+def merges(*strategy: str, **solved: str) -> changing.Work:
     """An agent that does what the card says; it solves each file with a text."""
 
     def work(tree: Path, start: StartSession) -> Script | None:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from vibe_app.accounts.roles import Actor, ProjectRole
-from vibe_app.board.projects.schemas import NewProject
+from vibe_app.board.projects.schemas import NewProject, ProjectPatch
 from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.errors import NotFound, VibeError
 from vibe_app.wiring import Services
@@ -74,6 +74,35 @@ async def test_a_member_who_is_added_twice(resting: Services, owner: Actor) -> N
         ]
         assert await refused(*adding) == [None, None]
         assert len(await resting.projects.members(owner, project.id)) == 2
+
+
+async def test_two_who_save_on_top_of_one_version(resting: Services, owner: Actor) -> None:
+    """Settings of a project, a member's role, an account: one is written, the other is told."""
+    admin = await person(resting, "admin")
+    for turn in range(TIMES):
+        project = await resting.projects.create(owner, NewProject(name="Sample"))
+        somebody = await person(resting)
+        member = await resting.projects.set_member(owner, project.id, somebody.user_id, ProjectRole.EDITOR)
+        account = (await resting.accounts.names([somebody.user_id]))[somebody.user_id]
+        races = (
+            [
+                resting.projects.change(owner, project.id, ProjectPatch(name=name), project.version)
+                for name in ("One", "Two", "Three")
+            ],
+            [
+                resting.projects.set_member(owner, project.id, somebody.user_id, role, member.version)
+                for role in (ProjectRole.VIEWER, ProjectRole.OWNER)
+            ],
+            [
+                resting.accounts.change_user(
+                    admin, somebody.user_id, name=f"Two {turn}", version=account.version
+                ),
+                resting.accounts.change_me(somebody, name=f"One {turn}", version=account.version),
+            ],
+        )
+        for race in races:
+            codes = await refused(*race)
+            assert sorted(codes, key=str) == [None, *["version_changed"] * (len(race) - 1)]
 
 
 @pytest.mark.parametrize("whole_project", [False, True])

@@ -204,8 +204,7 @@ async def test_a_double_click_invites_one_person_who_sets_a_password_by_the_link
     await expect(other.page.get_by_role("heading", name="This link has ended")).to_be_visible()
 
     # An admin makes another link; once it is used, every login ends.
-    row = page.locator(".rt-Flex", has=page.get_by_role("button", name="Reset password"))
-    row = row.filter(has_text=email).last
+    row = page.get_by_role("listitem").filter(has_text=email)
     await row.get_by_role("button", name="Reset password").click()
     await board.dialog.get_by_role("button", name="Make link").click()
     await expect(page.locator("#password-link")).not_to_have_text(link)
@@ -237,6 +236,52 @@ async def test_a_form_of_the_settings_is_not_saved_over_what_somebody_else_wrote
     await expect(part.get_by_label("Runs at once")).to_have_value("3")
     kept = await project.api("GET", project.path)
     assert (kept["description"], kept["session_limit"]) == ("Mine", 3)
+
+
+async def test_what_is_typed_into_settings_outlives_a_reload_and_a_refusal(
+    project: Project, visit: Visit
+) -> None:
+    board = await visit("ada", project)
+    part = await board.settings("Repository")
+    await part.get_by_label("Address").fill("ftp://example.org/team.git")
+    await part.get_by_label("Branch").fill("main")
+    await part.locator("input[name=token]").fill("a secret of the server")
+    await part.get_by_role("button", name="Save repository").click()
+    await expect(board.toasts).to_contain_text("must start with https://")
+    await expect(part.get_by_label("Address")).to_have_value("ftp://example.org/team.git")
+    await board.page.reload()
+    await expect(part.get_by_text("What you had typed is back.")).to_be_visible()
+    await expect(part.get_by_label("Address")).to_have_value("ftp://example.org/team.git")
+    await expect(part.get_by_label("Branch")).to_have_value("main")
+    await expect(part.locator("input[name=token]")).to_have_value("")
+    stored = await board.page.evaluate("JSON.stringify(sessionStorage)")
+    assert "example.org/team.git" in stored
+    assert "a secret of the server" not in stored
+    await part.get_by_role("button", name="Cancel").click()
+    await expect(part.get_by_text("What you had typed is back.")).to_have_count(0)
+    await expect(part.get_by_label("Address")).to_have_value("")
+    await part.get_by_label("Branch").fill("trunk")
+    await part.get_by_role("button", name="Save repository").click()
+    await expect(board.page.get_by_text("Repository saved.")).to_be_visible()
+    await board.page.reload()
+    await expect(part.get_by_label("Branch")).to_have_value("trunk")
+    await expect(part.get_by_text("What you had typed is back.")).to_have_count(0)
+    await project.api("PATCH", project.path, json={"branch": None})
+
+
+async def test_two_admins_who_change_one_person_see_both(visit: Visit, people: People) -> None:
+    email = f"{uuid4().hex[:6]}@example.org"
+    made = await people.ada("POST", "/users/invite", json={"email": email, "name": "Nia"})
+    board = await visit("ada")
+    page = board.page
+    await page.goto(f"{board.url}/settings/people")
+    row = page.get_by_role("listitem").filter(has_text=email)
+    await expect(row).to_be_visible()
+    await people.ada("PATCH", f"/users/{made['user']['id']}", json={"can_execute": False})
+    await row.get_by_role("checkbox", name="Creates projects").click()
+    await expect(row.get_by_role("checkbox", name="Executes")).not_to_be_checked()
+    await people.ada("PATCH", f"/users/{made['user']['id']}", json={"can_execute": True})
+    await people.ada("DELETE", f"/users/{made['user']['id']}")
 
 
 async def test_a_part_of_the_settings_has_an_address(project: Project, visit: Visit) -> None:

@@ -26,10 +26,11 @@ from reflex.utils.format import json_dumps
 
 from tests.chromium import find
 from tests.waiting import eventually
-from vibe_app.accounts.roles import ProjectRole
+from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.accounts.service import Grant
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.projects.schemas import NewProject, ProjectView
+from vibe_app.board.tasks.schemas import NewTask, TaskView
 from vibe_app.cli import npm, tools
 from vibe_app.frontend import BUILD_ENVIRONMENT, serving_environment
 from vibe_app.settings import load_settings
@@ -193,6 +194,19 @@ async def project(parts: Services, tokens: dict[str, str]) -> ProjectView:
         person = await parts.accounts.who(tokens[role])
         await parts.projects.set_member(owner, made.id, person.user_id, ProjectRole(role))
     return made
+
+
+async def owner_of(parts: Services, tokens: dict[str, str]) -> Actor:
+    """Return the owner of the project."""
+    return await parts.accounts.who(tokens["owner"])
+
+
+@pytest.fixture
+async def task(parts: Services, tokens: dict[str, str], project: ProjectView) -> TaskView:
+    """A card in To do."""
+    return await parts.tasks.create(
+        await owner_of(parts, tokens), project.id, NewTask(title="Add a README file", description="")
+    )
 
 
 @pytest.fixture

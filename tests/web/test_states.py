@@ -5,27 +5,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import time
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
-from uuid import UUID, uuid4
 
 import pytest
 from reflex_base.registry import RegistrationContext
 
 from tests.fakes import FakeRuntime, Script
 from tests.waiting import eventually
-from tests.web.conftest import Open, Tab, full_name
-from vibe_app.accounts.roles import Actor
+from tests.web.conftest import Open, Tab, full_name, owner_of
 from vibe_app.accounts.service import Grant
 from vibe_app.board.lifecycle import TaskStatus
-from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
+from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.board.tasks.windows import BoardView
-from vibe_app.web.board import columns as board
-from vibe_app.web.kit.terminal_rows import kind_of
-from vibe_app.wire import Event, EventType, now
 from vibe_app.wiring import Services
 
 ANYBODY = {
@@ -78,9 +71,7 @@ ANYBODY = {
     "OutputState.arrive",
     "LostState.arrive",
     "MembersState.set_new_role",
-    "NetworkState.set_policy",
-    "TreesState.set_delivery",
-    "TreesState.set_host",
+    "FormsState.take_theirs",  # asks for another event
     "ProjectSettingsState.key",
     "ProjectSettingsState.set_typed_name",
     "HomeState.arrive",
@@ -126,18 +117,6 @@ def rubbish(kind: Any) -> Any:
         if known in str(kind):
             return value
     return "nothing"
-
-
-async def owner_of(parts: Services, tokens: dict[str, str]) -> Actor:
-    return await parts.accounts.who(tokens["owner"])
-
-
-@pytest.fixture
-async def task(parts: Services, tokens: dict[str, str], project: ProjectView) -> TaskView:
-    """A card in To do."""
-    return await parts.tasks.create(
-        await owner_of(parts, tokens), project.id, NewTask(title="Add a README file", description="")
-    )
 
 
 async def status_of(parts: Services, tokens: dict[str, str], task: TaskView) -> str:
@@ -411,54 +390,6 @@ async def test_a_form_that_does_not_say_what_it_is_founded_on_is_shown_beside_wh
     assert (await parts.tasks.read(await owner_of(parts, tokens), project.id, task.id)) == task
 
 
-async def test_settings_of_a_project_that_somebody_left_alone_are_not_written_back(
-    parts: Services, tokens: dict[str, str], project: ProjectView, tab: Open
-):
-    owner: Tab = await tab("owner", f"/p/{project.id}/settings")
-    await owner.call("ProjectSettingsState.arrive")
-    await parts.projects.change(
-        await owner_of(parts, tokens), project.id, ProjectPatch(name="Theirs", description="Theirs too")
-    )
-    seen = owner.var("ProjectSettingsState", "seen")
-    form = {
-        "name": project.name,
-        "description": project.description,
-        "card_key": "SAM",
-        "limit": "7",
-        "seen": seen,
-    }
-    await owner.call("ProjectSettingsState.save", form=form)
-    kept = await parts.projects.read(await owner_of(parts, tokens), project.id)
-    assert (kept.name, kept.description, kept.session_limit) == ("Theirs", "Theirs too", 7)
-
-
-async def test_output_alone_moves_nothing_in_the_drawer(
-    parts: Services,
-    tokens: dict[str, str],
-    project: ProjectView,
-    task: TaskView,
-    tab: Open,
-    runtime: FakeRuntime,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    """The board follows the last line of each card; the drawer is neither read nor sent anew."""
-    monkeypatch.setattr(board, "PULSE", 0.05)
-    runtime._given = Script.lines(1000, rate=20, outcome=None)
-    watcher: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}")
-    await watcher.go(watcher.path)
-    await parts.starts.execute(await owner_of(parts, tokens), project.id, task.id)
-
-    def line() -> str:
-        return next((card.get("line", "") for card in watcher.cards("IN_PROGRESS")), "")
-
-    await eventually(lambda: watcher.var("DrawerState", "run") == "running" and line())
-    with monkeypatch.context() as closed:
-        closed.setattr(parts.tasks, "read", None)
-        sent, before = len(watcher.deltas), line()
-        await eventually(lambda: int(line().split()[1]) > int(before.split()[1]) + 20)
-    assert full_name("DrawerState") not in {owner for owner, _ in watcher.deltas[sent:]}
-
-
 async def test_the_next_person_in_a_tab_is_not_sent_what_the_last_one_saw(
     project: ProjectView, task: TaskView, tab: Open, processor: dict[str, Tab], logins: dict[str, Grant]
 ):
@@ -477,154 +408,3 @@ async def test_the_next_person_in_a_tab_is_not_sent_what_the_last_one_saw(
         assert again.deltas
         assert (task.title in json.dumps(again.deltas)) is sees, login
         await again.disconnect()
-
-
-class TestOutput:
-    """The panel's batches."""
-
-    LINES = 600
-    RATE = 400
-
-    @pytest.fixture
-    def runtime(self) -> FakeRuntime:
-        return FakeRuntime(Script.lines(self.LINES, self.RATE))
-
-    @pytest.fixture
-    async def session(
-        self, parts: Services, tokens: dict[str, str], project: ProjectView, task: TaskView
-    ) -> UUID:
-        actor = await owner_of(parts, tokens)
-        return (await parts.starts.execute(actor, project.id, task.id)).id
-
-    def batches(self, tab: Tab) -> list[dict[str, Any]]:
-        return [batch for batch in tab.all_of("OutputState", "batch") if batch.get("s")]
-
-    def seqs(self, batches: list[dict[str, Any]]) -> list[int]:
-        return [event[0] for batch in batches for event in batch["e"]]
-
-    def ended(self, tab: Tab) -> bool:
-        return any("Session completed" in event[1] for batch in self.batches(tab) for event in batch["e"])
-
-    async def test_batches_are_numbered_follow_on_each_other_and_are_few(
-        self, project: ProjectView, task: TaskView, session: UUID, tab: Open
-    ):
-        viewer: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}")
-        began = time.monotonic()
-        await viewer.send("OutputState.follow", session_id=str(session), last_seq=0)
-        await eventually(lambda: self.ended(viewer))
-        took = time.monotonic() - began
-        batches = self.batches(viewer)
-        assert [batch["n"] for batch in batches] == list(
-            range(batches[0]["n"], batches[0]["n"] + len(batches))
-        )
-        seqs = self.seqs(batches)
-        assert seqs == list(range(1, len(seqs) + 1))
-        assert len(seqs) > self.LINES
-        for before, after in pairwise(batches):
-            assert after["a"] == (before["e"][-1][0] if before["e"] else before["a"])
-        assert len(batches) <= 20 * took + 2
-        # Only the newest batch is in the State.
-        assert sum(len(batch["e"]) for batch in batches[-1:]) < self.LINES / 4
-
-    async def test_a_gap_is_filled_from_the_last_number_that_is_there(
-        self, project: ProjectView, task: TaskView, session: UUID, tab: Open
-    ):
-        viewer: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}")
-        await viewer.send("OutputState.follow", session_id=str(session), last_seq=0)
-        await eventually(lambda: len(self.seqs(self.batches(viewer))) > 50)
-        already = len(self.batches(viewer))
-        await viewer.send("OutputState.follow", session_id=str(session), last_seq=20)
-        await eventually(lambda: self.ended(viewer))
-        later = self.batches(viewer)[already:]
-        again = later[[batch["a"] for batch in later].index(20) :]
-        # From there on one follower speaks: nothing is missing and nothing comes twice.
-        seqs = self.seqs(again)
-        assert seqs == list(range(21, 21 + len(seqs)))
-
-    async def test_after_the_end_everything_comes_again(
-        self, parts: Services, project: ProjectView, task: TaskView, session: UUID, tab: Open
-    ):
-        first: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}")
-        await first.send("OutputState.follow", session_id=str(session), last_seq=0)
-        await eventually(lambda: self.ended(first))
-        second: Tab = await tab("owner", f"/p/{project.id}/t/{task.id}")
-        await second.send("OutputState.follow", session_id=str(session), last_seq=0)
-        await eventually(lambda: self.ended(second))
-        assert self.seqs(self.batches(second)) == self.seqs(self.batches(first))
-
-    async def test_a_closed_tab_is_not_followed_any_more(
-        self, project: ProjectView, task: TaskView, session: UUID, tab: Open
-    ):
-        viewer: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}")
-        await viewer.send("OutputState.follow", session_id=str(session), last_seq=0)
-        await eventually(lambda: len(self.seqs(self.batches(viewer))) > 20)
-        await viewer.disconnect()
-        got = len(viewer.deltas)
-        other: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}")
-        await other.send("OutputState.follow", session_id=str(session), last_seq=0)
-        await eventually(lambda: self.ended(other))
-        assert len(viewer.deltas) == got
-
-    async def test_who_has_left_the_card_is_told_nothing_of_it(
-        self, project: ProjectView, session: UUID, tab: Open
-    ):
-        viewer: Tab = await tab("viewer", f"/p/{project.id}")
-        await viewer.call("OutputState.follow", session_id=str(session), last_seq=0)
-        await viewer.call("OutputState.arrive")
-        assert self.batches(viewer) == []
-        assert "toast" not in viewer.told
-
-    @pytest.mark.parametrize(
-        ("kind", "text", "letter"),
-        [
-            (EventType.DONE, "Session completed", "d"),
-            (EventType.DONE, "Session failed: The agent gave up.", "f"),
-            (EventType.DONE, "Session cancelled", "c"),
-            (EventType.OUTPUT, "Session failed", "o"),
-        ],
-    )
-    def test_an_end_that_is_no_success_has_a_colour_of_its_own(self, kind: EventType, text: str, letter: str):
-        assert kind_of(Event(seq=1, type=kind, text=text, timestamp=now())) == letter
-
-    @pytest.mark.parametrize("role", ["stranger", None])
-    async def test_who_may_not_read_gets_nothing(
-        self, project: ProjectView, task: TaskView, session: UUID, tab: Open, role: str | None
-    ):
-        someone: Tab = await tab(role, f"/p/{project.id}/t/{task.id}")
-        for asked in (session, uuid4()):
-            await someone.call("OutputState.follow", session_id=str(asked), last_seq=0)
-            await eventually(lambda: someone.events)
-        assert self.batches(someone) == []
-
-
-async def test_a_double_click_makes_one_access_token(parts: Services, tokens: dict[str, str], tab: Open):
-    someone: Tab = await tab("editor", "/settings")
-    for name in ("Nightly script", "Nightly script", "Another"):
-        await someone.call("TokensState.add", form={"name": name, "days": "30"})
-    made = await parts.accounts.tokens.list(await parts.accounts.who(tokens["editor"]))
-    assert sorted(token.name for token in made) == ["Another", "Nightly script"]
-
-
-async def test_numbers_of_thousands_of_digits_are_refused_in_words(
-    parts: Services, tokens: dict[str, str], project: ProjectView, tab: Open
-):
-    someone: Tab = await tab("owner", "/settings")
-    await someone.call("TokensState.add", form={"name": "Nightly script", "days": "9" * 5000})
-    someone.path = f"/p/{project.id}/settings"
-    await someone.call("ProjectSettingsState.arrive")
-    seen = someone.var("ProjectSettingsState", "seen")
-    form = {
-        "name": project.name,
-        "description": project.description,
-        "card_key": "SAM",
-        "limit": "9" * 5000,
-        "seen": seen,
-    }
-    await someone.call("ProjectSettingsState.save", form=form)
-    toasts = [json.dumps(payload) for name, payload in someone.events if "toast" in json.dumps(payload)]
-    assert len(toasts) == 2
-    assert "days" in toasts[0]
-    assert "limit" in toasts[1]
-    owner = await owner_of(parts, tokens)
-    assert await parts.accounts.tokens.list(owner) == []
-    assert (await parts.projects.read(owner, project.id)).session_limit == project.session_limit

@@ -21,7 +21,10 @@ def _owner_column() -> Column[UUID]:
 
 
 class User(SQLModel, table=True):
-    """A person with an account. The address is kept in lower case."""
+    """A person with an account. The address is kept in lower case.
+
+    `version` grows with each change of name, role and rights.
+    """
 
     __tablename__ = "users"
     __table_args__ = (CheckConstraint("role IN ('admin', 'member')", name="users_role"),)
@@ -35,6 +38,7 @@ class User(SQLModel, table=True):
         default=True, sa_column=Column(Boolean, nullable=False, server_default=true())
     )
     can_execute: bool = Field(default=True, sa_column=Column(Boolean, nullable=False, server_default=true()))
+    version: int = Field(default=1, nullable=False)
     created_at: datetime = Field(default_factory=now, sa_column=Column(UtcDateTime, nullable=False))
     updated_at: datetime = Field(default_factory=now, sa_column=Column(UtcDateTime, nullable=False))
 

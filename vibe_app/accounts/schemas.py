@@ -10,8 +10,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from vibe_app.accounts.roles import Scope, UserRole
-from vibe_app.schema import Moment, Str, Taken, View, documented
+from vibe_app.accounts.roles import ProjectRole, Scope, UserRole
+from vibe_app.schema import Moment, Str, Taken, Version, View, documented
 
 _Email = Annotated[Str, documented(example="ada@example.org", maxLength=254)]
 _Password = Annotated[
@@ -75,6 +75,7 @@ class UserOut(View):
     role: UserRole
     can_create_projects: bool = Field(description="An admin always may")
     can_execute: bool = Field(description="Whether the person may make agents work; an admin always may")
+    version: int = Field(description="Grows with each change of name, role and rights")
     created_at: Moment
 
 
@@ -87,6 +88,7 @@ class ChangeMe(Taken):
     keep_tokens: bool = Field(
         default=False, description="With a new password: one's access tokens stay, else they end"
     )
+    version: Version = None
 
 
 class NewUser(Taken):
@@ -100,12 +102,22 @@ class NewUser(Taken):
     can_execute: bool = True
 
 
+class InvitedTo(Taken):
+    """A project that somebody who is invited belongs to from the beginning."""
+
+    project_id: UUID
+    role: ProjectRole = ProjectRole.EDITOR
+
+
 class Invite(Taken):
     """A new account, whose person sets the password."""
 
     email: _Email
     name: _Name
     role: _UserRoleIn = UserRole.MEMBER.value
+    can_create_projects: bool = True
+    can_execute: bool = True
+    projects: list[InvitedTo] = Field(default_factory=list[InvitedTo], max_length=100)
 
 
 class PasswordLinkOut(View):
@@ -141,6 +153,7 @@ class ChangeUser(Taken):
     password: _Password | None = None
     can_create_projects: bool | None = None
     can_execute: bool | None = None
+    version: Version = None
 
 
 class UserList(View):

@@ -25,14 +25,19 @@ from vibe_app.accounts.passwords import Passwords
 from vibe_app.accounts.proof import Proof, Signer
 from vibe_app.accounts.roles import ALL_SCOPES, Actor, UserRole
 from vibe_app.accounts.rules import clean_address, clean_name, new_address, parse_role, strong
+from vibe_app.accounts.schemas import UserOut
 from vibe_app.accounts.tokens import TOKEN_PREFIX, Tokens, scopes_of
 from vibe_app.db import Database, Transaction
-from vibe_app.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unauthenticated
+from vibe_app.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unauthenticated, VersionChanged
 from vibe_app.wire import now
 
 _SET_UP = "This installation is set up already. Sign in instead."
 _WRONG = "The address or the password is wrong."
 _ENDED = "You are not signed in, or your login has ended. Sign in again."
+_CHANGED = (
+    "Somebody changed this account since you read it. Nothing was saved: look at both, and save again if "
+    "yours is to stay."
+)
 _NO_KEY = (
     "The login cookie came without the key that the board's own pages keep beside it, so it proves nothing. "
     "Sign in again on the board's own page."
@@ -61,6 +66,7 @@ class UserView:
     role: UserRole
     can_create_projects: bool
     can_execute: bool
+    version: int
     created_at: datetime
 
 
@@ -240,6 +246,7 @@ class Accounts:
         password: str | None = None,
         current_password: str = "",
         keep_tokens: bool = False,
+        version: int | None = None,
     ) -> UserView:
         """Change one's own name or password; a new password ends every login of the account.
 
@@ -249,8 +256,10 @@ class Accounts:
             password: The new one; None leaves it.
             current_password: The one until now, needed for a new one.
             keep_tokens: With a new password: one's access tokens stay. Else they end, too.
+            version: That of the account on which a new name is founded; None writes over any.
 
         Raises:
+            VersionChanged: Somebody else has changed the account since that version.
             InvalidRequest: A value cannot be accepted, or the current password is wrong.
             TooMany: It was wrong too often; says how long to wait.
             Forbidden: An access token asks.
@@ -267,7 +276,7 @@ class Accounts:
             await self._check_password(actor, user, current_password)
             values["password_hash"] = await self._passwords.hash(strong(password))
         async with self._database.transaction() as db:
-            await db.execute(update(User).where(col(User.id) == user.id).values(updated_at=now(), **values))
+            await _write(db, user.id, values, version)
             if password is not None:
                 await _end_everything(db, user.id, keep_tokens=keep_tokens)
         return await self.me(actor)
@@ -358,9 +367,18 @@ class Accounts:
         return _user_view(user)
 
     async def invite(
-        self, actor: Actor, email: str, name: str, role: str = "member"
+        self,
+        actor: Actor,
+        email: str,
+        name: str,
+        role: str = "member",
+        *,
+        can_create_projects: bool = True,
+        can_execute: bool = True,
     ) -> tuple[UserView, LinkView]:
         """Create an account whose person sets the password by a link, which is shown this once.
+
+        The arguments are those of `add_user`.
 
         Raises:
             Conflict: The address has an account.
@@ -369,7 +387,8 @@ class Accounts:
         """
         # Nobody knows it: until the link is used, nobody signs in.
         unknown = secrets.token_urlsafe(32)
-        made = await self.add_user(actor, email, name, unknown, role)
+        rights = {"can_create_projects": can_create_projects, "can_execute": can_execute}
+        made = await self.add_user(actor, email, name, unknown, role, **rights)
         async with self._database.transaction() as db:
             return made, await links.make(db, made.id)
 
@@ -423,12 +442,15 @@ class Accounts:
         password: str | None = None,
         can_create_projects: bool | None = None,
         can_execute: bool | None = None,
+        version: int | None = None,
     ) -> UserView:
         """Change an account as an admin; what is None stays.
 
-        A new role ends its logins, a new password its access tokens as well.
+        A new role ends its logins, a new password its access tokens as well. `version` is that of the account
+        on which the change is founded; None writes over any.
 
         Raises:
+            VersionChanged: Somebody else has changed the account since that version.
             Conflict: It would leave the installation without an admin.
             InvalidRequest: A value cannot be accepted; an admin may always create projects and execute.
             Forbidden: The asker is no admin, or an access token gives a password.
@@ -436,17 +458,14 @@ class Accounts:
         actor.need_admin()
         if password is not None:
             actor.need_login()
-        values: dict[str, object] = {}
+        given = {"can_create_projects": can_create_projects, "can_execute": can_execute}
+        values: dict[str, object] = {right: may for right, may in given.items() if may is not None}
         if name is not None:
             values["name"] = clean_name(name)
         if role is not None:
             values["role"] = parse_role(role).value
         if password is not None:
             values["password_hash"] = await self._passwords.hash(strong(password))
-        if can_create_projects is not None:
-            values["can_create_projects"] = can_create_projects
-        if can_execute is not None:
-            values["can_execute"] = can_execute
         async with self._database.transaction() as db:
             await self._database.lock_accounts(db)
             user = await db.get(User, user_id)
@@ -456,7 +475,7 @@ class Accounts:
                 await _keep_an_admin(db)
             if False in (can_create_projects, can_execute):
                 _member_only(role or user.role)
-            await db.execute(update(User).where(col(User.id) == user_id).values(updated_at=now(), **values))
+            await _write(db, user_id, values, version)
             if {"password_hash", "role"} & values.keys():
                 await _end_everything(db, user_id, keep_tokens=password is None)
             db.announce(f"rights:{user_id}")
@@ -513,6 +532,26 @@ async def _end_everything(db: Transaction, user_id: UUID, *, keep_tokens: bool) 
     db.announce(f"rights:{user_id}")
 
 
+async def _write(db: Transaction, user_id: UUID, values: dict[str, object], version: int | None) -> None:
+    """Write what is given and differs into an account.
+
+    Raises:
+        VersionChanged: It is not of the version any more on which that is founded.
+    """
+    user = await db.get(User, user_id, populate_existing=True)
+    changed = {name: value for name, value in values.items() if value != getattr(user, name, value)}
+    if not changed:
+        return
+    where = [col(User.id) == user_id, *([] if version is None else [col(User.version) == version])]
+    # Of a password nobody is told: another one makes no other version.
+    grown = col(User.version) + (0 if changed.keys() == {"password_hash"} else 1)
+    done = update(User).where(*where).values(updated_at=now(), version=grown, **changed)
+    if await db.scalar(done.returning(col(User.id))) is None:
+        yours = {name: value for name, value in values.items() if name != "password_hash"}
+        if (user := await db.get(User, user_id, populate_existing=True)) is not None:
+            raise VersionChanged(_CHANGED, yours, UserOut.of(_user_view(user)), "user")
+
+
 def _member_only(role: str) -> None:
     if role == UserRole.ADMIN:
         raise InvalidRequest(
@@ -537,6 +576,7 @@ def _user_view(user: User) -> UserView:
         role=UserRole(user.role),
         can_create_projects=_is_admin(user) or user.can_create_projects,
         can_execute=_is_admin(user) or user.can_execute,
+        version=user.version,
         created_at=user.created_at,
     )
 

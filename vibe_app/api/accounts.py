@@ -95,17 +95,21 @@ async def end_login(actor: Asker, login_id: UUID) -> None:
     await services().accounts.logins.end(actor, login_id)
 
 
-@auth.patch("/me", responses=errors(400, 413, 429))
+@auth.patch("/me", responses=errors(400, 409, 413, 429))
 async def change_me(
     request: Request, response: Response, actor: Asker, body: schemas.ChangeMe
 ) -> schemas.UserOut:
-    """Change one's own name or password. A new password ends every login of the account, this one too."""
+    """Change one's own name or password. A new password ends every login of the account, this one too.
+
+    With the version that you read, what somebody else has changed since stays: 409 `version_changed`.
+    """
     view = await services().accounts.change_me(
         actor,
         name=body.name,
         password=body.password,
         current_password=body.current_password,
         keep_tokens=body.keep_tokens,
+        version=body.version,
     )
     if body.password is not None:
         clear_cookie(request, response)
@@ -135,10 +139,24 @@ async def create_user(actor: Asker, body: schemas.NewUser) -> schemas.UserOut:
     )
 
 
-@users.post("/invite", status_code=201, responses=errors(400, 409, 413))
+@users.post("/invite", status_code=201, responses=errors(400, 404, 409, 413))
 async def invite_user(actor: Asker, body: schemas.Invite) -> schemas.InvitedOut:
-    """Create an account, and a link by which its person sets the password within a day. For admins."""
-    user, link = await services().accounts.invite(actor, body.email, body.name, body.role)
+    """Create an account, and a link by which its person sets the password within a day. For admins.
+
+    The person belongs to the projects that are named.
+    """
+    for each in body.projects:
+        await services().projects.check_owner(actor, each.project_id)
+    user, link = await services().accounts.invite(
+        actor,
+        body.email,
+        body.name,
+        body.role,
+        can_create_projects=body.can_create_projects,
+        can_execute=body.can_execute,
+    )
+    for each in body.projects:
+        await services().projects.set_member(actor, each.project_id, user.id, each.role)
     return schemas.InvitedOut(user=schemas.UserOut.of(user), link=schemas.PasswordLinkOut.of(link))
 
 
@@ -153,7 +171,10 @@ async def make_reset_link(actor: Asker, user_id: UUID) -> schemas.PasswordLinkOu
 
 @users.patch("/{user_id}", responses=errors(400, 404, 409, 413))
 async def change_user(actor: Asker, user_id: UUID, body: schemas.ChangeUser) -> schemas.UserOut:
-    """Change an account. A new role ends its logins, a new password its access tokens as well. For admins."""
+    """Change an account. A new role ends its logins, a new password its access tokens as well. For admins.
+
+    With the version that you read, what somebody else has changed since stays: 409 `version_changed`.
+    """
     return schemas.UserOut.of(
         await services().accounts.change_user(
             actor,
@@ -163,6 +184,7 @@ async def change_user(actor: Asker, user_id: UUID, body: schemas.ChangeUser) -> 
             password=body.password,
             can_create_projects=body.can_create_projects,
             can_execute=body.can_execute,
+            version=body.version,
         )
     )
 

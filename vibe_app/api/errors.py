@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -31,6 +32,7 @@ from vibe_app.errors import (
     TooMany,
     Unauthenticated,
     Unavailable,
+    VersionChanged,
     VibeError,
     Waking,
 )
@@ -84,6 +86,9 @@ class ErrorBody(BaseModel):
         None, description="Only with version_changed: what you wanted to write"
     )
     task: dict[str, Any] | None = Field(None, description="Only with version_changed: the task as it is now")
+    project: dict[str, Any] | None = Field(None, description="The same of a project")
+    member: dict[str, Any] | None = Field(None, description="The same of a member")
+    user: dict[str, Any] | None = Field(None, description="The same of an account")
     change: dict[str, Any] | None = Field(
         None, description="Only of a decision about a change: the change as it is now"
     )
@@ -169,6 +174,8 @@ async def _expected(_: Request, error: Exception) -> JSONResponse:
     more: dict[str, Any] = {}
     if isinstance(error, RevisionChanged):
         more["change"] = error.present.model_dump(mode="json")
+    if isinstance(error, VersionChanged):
+        more = {"yours": jsonable_encoder(error.yours), error.noun: error.present.model_dump(mode="json")}
     return error_response(status_of(error), error.message, error.code, headers, **more)
 
 

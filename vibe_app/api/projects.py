@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from vibe_app.accounts.service import UserView
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import errors
 from vibe_app.api.schemas import After, Page, PageSize
+from vibe_app.api.versions import IfMatch, named_version, tagged
 from vibe_app.board.projects import schemas
 from vibe_app.board.sessions.schemas import SessionList
 from vibe_app.board.tasks.schemas import LabelList, LabelView, TaskView
@@ -39,15 +40,22 @@ async def create_project(actor: Asker, body: schemas.NewProject) -> schemas.Proj
 
 
 @projects.get("/{project_id}", responses=errors(400, 404))
-async def read_project(actor: Asker, project_id: UUID) -> schemas.ProjectView:
-    """Return one project and how its workspace is."""
-    return await services().projects.read(actor, project_id)
+async def read_project(actor: Asker, project_id: UUID, response: Response) -> schemas.ProjectView:
+    """Return one project and how its workspace is. `ETag` is its version, for `If-Match` of a change."""
+    return tagged(await services().projects.read(actor, project_id), response)
 
 
-@projects.patch("/{project_id}", responses=errors(400, 404, 413))
-async def change_project(actor: Asker, project_id: UUID, body: schemas.ProjectPatch) -> schemas.ProjectView:
-    """Change what is given of a project. For its owners."""
-    return await services().projects.change(actor, project_id, body)
+@projects.patch("/{project_id}", responses=errors(400, 404, 409, 413))
+async def change_project(
+    actor: Asker, project_id: UUID, body: schemas.ChangeProject, response: Response, if_match: IfMatch = ""
+) -> schemas.ProjectView:
+    """Change what is given of a project. For its owners.
+
+    With the version that you read, what somebody else has changed since is not written over: the answer is
+    409 `version_changed` with your values and the project as it is now.
+    """
+    version = named_version(body.version, if_match)
+    return tagged(await services().projects.change(actor, project_id, body, version), response)
 
 
 @projects.delete("/{project_id}", status_code=204, responses=errors(400, 404, 409, 502))
@@ -185,13 +193,17 @@ async def add_member(actor: Asker, project_id: UUID, body: schemas.NewMember) ->
 async def change_member(
     actor: Asker, project_id: UUID, user_id: UUID, body: schemas.ChangeMember
 ) -> schemas.MemberOut:
-    """Give a member another role. For the project's owners."""
+    """Give a member another role. For the project's owners.
+
+    With the version that you read, a role that somebody else has given since stays: 409 `version_changed`.
+    """
     await services().projects.check_owner(actor, project_id)
     known = {view.user_id for view in await services().projects.members(actor, project_id)}
     if user_id not in known:
         raise NotFound("This person is not a member of the project.", "member_not_found")
     person = await _person(user_id)
-    return _member(await services().projects.set_member(actor, project_id, user_id, body.role), person)
+    view = await services().projects.set_member(actor, project_id, user_id, body.role, body.version)
+    return _member(view, person)
 
 
 @members.delete("/{user_id}", status_code=204, responses=errors(400, 404, 409))

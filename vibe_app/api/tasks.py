@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Response
-from fastapi.encoders import jsonable_encoder
-from starlette.responses import JSONResponse
+from fastapi import APIRouter, Query, Response
 
 from vibe_app.api.access import Asker
-from vibe_app.api.errors import error_response, errors
+from vibe_app.api.errors import errors
 from vibe_app.api.schemas import After, Page, PageSize
+from vibe_app.api.versions import IfMatch, named_version, tagged
 from vibe_app.board.rules import parse_priority, parse_status
 from vibe_app.board.tasks import schemas
 from vibe_app.board.tasks.bulk import BulkOutcomes, BulkTasks
 from vibe_app.board.tasks.filters import Filter
 from vibe_app.board.tasks.happened import ActivityList
-from vibe_app.errors import InvalidRequest, VersionChanged
+from vibe_app.errors import InvalidRequest
 from vibe_app.wire import plain_text
 from vibe_app.wiring import services
 
@@ -70,54 +69,30 @@ async def change_tasks(actor: Asker, project_id: UUID, body: BulkTasks) -> BulkO
 @tasks.get("/{task_id}", responses=errors(400, 404))
 async def read_task(actor: Asker, project_id: UUID, task_id: UUID, response: Response) -> schemas.TaskView:
     """Return one card with its latest session. `ETag` is its version, for `If-Match` of a change."""
-    return _tagged(await services().tasks.read(actor, project_id, task_id), response)
+    return tagged(await services().tasks.read(actor, project_id, task_id), response)
 
 
-@tasks.patch("/{task_id}", responses=errors(400, 404, 409, 413), response_model=schemas.TaskView)
+@tasks.patch("/{task_id}", responses=errors(400, 404, 409, 413))
 async def change_task(
     actor: Asker,
     project_id: UUID,
     task_id: UUID,
     body: schemas.ChangeTask,
     response: Response,
-    if_match: Annotated[str, Header(description="The version that you read, as ETag has it")] = "",
-) -> schemas.TaskView | JSONResponse:
+    if_match: IfMatch = "",
+) -> schemas.TaskView:
     """Change what is given of a card, on top of the version that you read.
 
     Its title and description stay as they are while a session is live. Where somebody else
     was first, the answer is 409 `version_changed` with your values and the card as it is now.
     """
-    try:
-        version = _named_version(body.version, if_match)
-        view = await services().tasks.change(actor, project_id, task_id, version, body)
-    except VersionChanged as error:
-        now = error.present.model_dump(mode="json")
-        return error_response(409, error.message, error.code, yours=jsonable_encoder(error.yours), task=now)
-    return _tagged(view, response)
-
-
-def _named_version(version: int | None, if_match: str) -> int:
-    """Return the version that a change is founded on, from its body or its header.
-
-    Raises:
-        InvalidRequest: It names none, or none that can be.
-    """
-    if version is not None:
-        return version
-    tag = if_match.strip().removeprefix("W/").strip('"')
-    if not tag:
+    version = named_version(body.version, if_match)
+    if version is None:
         raise InvalidRequest(
             'Say which version of the task you read: in the field "version", or in the header If-Match.',
             "version_missing",
         )
-    if not tag.isascii() or not tag.isdecimal() or len(tag) > 9:
-        raise InvalidRequest("If-Match must be the ETag of the task as you read it.", "invalid_version")
-    return int(tag)
-
-
-def _tagged(view: schemas.TaskView, response: Response) -> schemas.TaskView:
-    response.headers["ETag"] = f'"{view.version}"'
-    return view
+    return tagged(await services().tasks.change(actor, project_id, task_id, version, body), response)
 
 
 @tasks.get("/{task_id}/activity", responses=errors(400, 404))

@@ -37,7 +37,8 @@ class Project(SQLModel, table=True):
     `next_number` is that of the next card. `setup` is a command that prepares each new tree, `copied` names
     what such a tree is given of the base's folder although git ignores it. `delivery` is what becomes of
     what is accepted, `remote_state` how the base branch stood to its remote when that was last looked at;
-    `joining_task_id` is the card that was last made to bring the two together.
+    `joining_task_id` is the card that was last made to bring the two together. `version` grows with each
+    change of what people set of it.
     """
 
     __tablename__ = "projects"
@@ -55,6 +56,7 @@ class Project(SQLModel, table=True):
     delivery: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     remote_state: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     joining_task_id: UUID | None = Field(default=None, sa_column=Column(Uuid, nullable=True))
+    version: int = Field(default=1, nullable=False)
     network: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     limit_nano: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     limit_tokens: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
@@ -69,7 +71,7 @@ class Project(SQLModel, table=True):
 
 
 class Member(SQLModel, table=True):
-    """A person's role in a project."""
+    """A person's role in a project; `version` grows when it changes."""
 
     __tablename__ = "project_members"
     __table_args__ = (
@@ -80,4 +82,5 @@ class Member(SQLModel, table=True):
     project_id: UUID = Field(sa_column=parent("projects.id", primary_key=True))
     user_id: UUID = Field(sa_column=parent("users.id", primary_key=True))
     role: ProjectRole = Field(sa_column=Column(Word(ProjectRole), nullable=False))
+    version: int = Field(default=1, nullable=False)
     created_at: datetime = Field(default_factory=now, sa_column=moment())

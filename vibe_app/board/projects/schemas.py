@@ -19,7 +19,7 @@ from vibe_app.board.rules import Body, Name, RoleWord, clean_body
 from vibe_app.board.spending.limits import LimitsPatch, LimitsView
 from vibe_app.errors import InvalidRequest
 from vibe_app.networks import reach
-from vibe_app.schema import Moment, Patch, Str, Taken, View, documented
+from vibe_app.schema import Moment, Patch, Str, Taken, Version, View, documented
 
 SESSION_LIMIT = 100
 
@@ -192,6 +192,14 @@ class ProjectPatch(Patch):
     repo_credential: RepoCredential | None = None
 
 
+class ChangeProject(ProjectPatch):
+    """As `ProjectPatch`; with a version, what somebody else has changed since is not written over."""
+
+    beside: ClassVar[frozenset[str]] = frozenset({"version"})
+
+    version: Version = None
+
+
 @dataclass(frozen=True)
 class WorkspaceView:
     """How a project's workspace is, and why.
@@ -222,6 +230,7 @@ class ProjectCard(View):
 class ProjectView(ProjectCard):
     """A project."""
 
+    version: int = Field(description="Grows with each change of what people set of it")
     limits: LimitsView = Field(description="The project's own limits of what a session may spend")
     limits_in_force: LimitsView = Field(
         description="What its next session may spend: its own limits within the installation's"
@@ -275,9 +284,10 @@ class CandidateList(View):
 
 
 class ChangeMember(Taken):
-    """A member's new role."""
+    """A member's new role; with a version, one that somebody else has given since is not written over."""
 
     role: RoleWord
+    version: Version = None
 
 
 class MemberView(View):
@@ -285,6 +295,7 @@ class MemberView(View):
 
     user_id: UUID
     role: ProjectRole
+    version: int = Field(description="Grows when the role changes")
     created_at: Moment
 
 

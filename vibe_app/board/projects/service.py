@@ -37,7 +37,7 @@ from vibe_app.board.spending.limits import NO_LIMITS, Limits, LimitsView
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
 from vibe_app.db import Database, Transaction
-from vibe_app.errors import Conflict, InvalidRequest, NotFound
+from vibe_app.errors import Conflict, InvalidRequest, NotFound, VersionChanged
 from vibe_app.wire import now, plain_text
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,17 @@ STOPPING = 10.0
 """Seconds for which the runs of a project that is deleted are given to stop."""
 CANDIDATES = 20
 """People who are offered at once to be added to a project."""
+
+_CHANGED = (
+    "Somebody changed this project since you read it. Nothing was saved: look at both, and save again if "
+    "yours is to stay."
+)
+_ROLE = "Somebody gave this member another role since you read it. Nothing was saved."
+_NO_MEMBER = "This person is not a member of the project."
+
+
+class _Stale(Exception):
+    """What is to be changed is not of the version any more on which the change is founded."""
 
 
 class WorkspaceRows(Protocol):
@@ -181,26 +192,49 @@ class Projects:
             project, _ = await require(db, actor, project_id, ProjectRole.VIEWER)
             return (await self._views(db, actor, [project]))[0]
 
-    async def change(self, actor: Actor, project_id: UUID, patch: ProjectPatch) -> ProjectView:
+    async def change(
+        self, actor: Actor, project_id: UUID, patch: ProjectPatch, version: int | None = None
+    ) -> ProjectView:
         """Change what is given and leave the rest.
 
         A new address, branch or credential counts for workspaces that are made from then on: one that
-        exists keeps its files, its history and its `origin`.
+        exists keeps its files, its history and its `origin`. Saving what is there already is no change,
+        whatever version it names.
+
+        Args:
+            actor: Who asks; an owner.
+            project_id: Which.
+            patch: What to change.
+            version: That of the project on which the change is founded; None writes over whatever is there.
 
         Raises:
+            VersionChanged: Somebody else has changed the project since that version.
             Forbidden: The actor is no owner, or names a folder of the server and is no admin.
             InvalidRequest: A value cannot be accepted.
         """
         values = patch.given()
+        yours = {name: value for name, value in values.items() if name != "repo_credential"}
+        try:
+            await self._change(actor, project_id, values, version)
+        except _Stale:
+            present = await self.read(actor, project_id)
+            raise VersionChanged(_CHANGED, yours, present, "project") from None
+        return await self.read(actor, project_id)
+
+    async def _change(
+        self, actor: Actor, project_id: UUID, values: dict[str, Any], version: int | None
+    ) -> None:
         remote = {name: values.pop(name) for name in remotes.FIELDS if name in values}
         delivering = {name: values.pop(name) for name in delivery.FIELDS if name in values}
         given_limits = values.pop("limits", None)
         async with self._database.transaction() as db:
+            # Held: of two who save on top of one version, the second sees what the first has written.
             project, _ = await require(db, actor, project_id, ProjectRole.OWNER, Scope.WRITE, lock=True)
+            signs = False
             if remote:
                 before = project.repo_url, project.repo_branch
-                changes, credential = remotes.changed(actor, project, remote)
-                if changes:
+                signs, credential = remotes.changed(actor, project, remote)
+                if signs:
                     await self._credentials.put(db, project_id, credential)
                 if (project.repo_url, project.repo_branch) != before:
                     # It told of another one.
@@ -210,10 +244,13 @@ class Projects:
                 delivery.changed(project, delivering)
             if given_limits is not None:
                 values |= limits_of.changed(Limits.of(project), given_limits, self._limits).columns()
-            for name, value in {"updated_at": now(), **values}.items():
+            for name, value in values.items():
                 setattr(project, name, value)
+            if signs or db.is_modified(project):
+                if version not in (None, project.version):
+                    raise _Stale
+                project.version, project.updated_at = project.version + 1, now()
             db.announce(f"project:{project_id}", "projects", "queue")
-        return await self.read(actor, project_id)
 
     async def take_credentials_out(self) -> None:
         """Take credentials out of the addresses that earlier versions stored; for the start of the app."""
@@ -303,12 +340,20 @@ class Projects:
             return [Candidate(id=user_id, name=name, email=email) for user_id, name, email in found]
 
     async def set_member(
-        self, actor: Actor, project_id: UUID, user_id: UUID, role: ProjectRole
+        self, actor: Actor, project_id: UUID, user_id: UUID, role: ProjectRole, version: int | None = None
     ) -> MemberView:
         """Give a person a role in the project; one who has another role changes to it.
 
+        Args:
+            actor: Who asks; an owner.
+            project_id: The project.
+            user_id: The person.
+            role: What they are to be.
+            version: That of the membership on which the change is founded; None also makes a member.
+
         Raises:
-            NotFound: There is no such person.
+            VersionChanged: Somebody else has given the member another role since that version.
+            NotFound: There is no such person, or a version is named and they are no member any more.
             Conflict: It would leave the project without an owner.
         """
         try:
@@ -316,16 +361,21 @@ class Projects:
                 await require(db, actor, project_id, ProjectRole.OWNER, lock=True)
                 member = await db.get(Member, (project_id, user_id))
                 if member is None:
+                    if version is not None:
+                        raise NotFound(_NO_MEMBER, "member_not_found")
                     member = Member(project_id=project_id, user_id=user_id, role=role)
                     db.add(member)
-                elif role is not ProjectRole.OWNER:
-                    await _keep_an_owner(db, member)
-                member.role = role
+                elif member.role is not role:
+                    if version not in (None, member.version):
+                        raise VersionChanged(_ROLE, {"role": role}, MemberView.of(member), "member")
+                    if role is not ProjectRole.OWNER:
+                        await _keep_an_owner(db, member)
+                    member.role, member.version = role, member.version + 1
                 await db.flush()
                 db.announce(f"project:{project_id}", "projects", rights_of(user_id))
         except IntegrityError as error:
             raise NotFound("There is no such account. It may have been deleted.", "user_not_found") from error
-        return MemberView(user_id=user_id, role=role, created_at=member.created_at)
+        return MemberView.of(member)
 
     async def remove_member(self, actor: Actor, project_id: UUID, user_id: UUID) -> None:
         """Take a person out of the project; one may always leave by oneself.
@@ -339,7 +389,7 @@ class Projects:
             await require(db, actor, project_id, needed, Scope.ADMIN, lock=True)
             member = await db.get(Member, (project_id, user_id))
             if member is None:
-                raise NotFound("This person is not a member of the project.", "member_not_found")
+                raise NotFound(_NO_MEMBER, "member_not_found")
             await _keep_an_owner(db, member)
             await db.delete(member)
             if not await self._people.admins(db, [user_id]):
@@ -357,6 +407,7 @@ class Projects:
         return [
             ProjectView(
                 **dict(card),
+                version=project.version,
                 limits=LimitsView.show(Limits.of(project)),
                 limits_in_force=LimitsView.show(Limits.of(project).within(self._limits)),
                 network=project.network,

@@ -17,7 +17,7 @@ from vibe_app.board.projects.keys import ref_of
 from vibe_app.board.rules import Body, Labels, PriorityWord, StatusWord, Title
 from vibe_app.board.sessions.schemas import SessionCard
 from vibe_app.board.tasks.attention import Attention, attention_of
-from vibe_app.schema import Moment, Patch, Taken, View, documented
+from vibe_app.schema import Moment, Patch, Taken, Version, View, documented
 
 MOST_NEEDS = 50
 """Cards that one card can need."""
@@ -62,9 +62,7 @@ class ChangeTask(TaskPatch):
 
     beside: ClassVar[frozenset[str]] = frozenset({"version"})
 
-    version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
-        None, description="The version that you read; or name it in If-Match"
-    )
+    version: Version = None
 
 
 class MoveTask(Taken):

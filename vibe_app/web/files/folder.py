@@ -10,10 +10,11 @@ import reflex as rx
 from vibe_app.accounts.roles import Actor
 from vibe_app.web.auth import acts
 from vibe_app.web.files import listings
+from vibe_app.web.files.lines import with_folders
 from vibe_app.web.files.listings import Entry, Listing, Where
 from vibe_app.web.files.paths import address_of, icon_of, shortened, size_words
 from vibe_app.web.files.state import FilesState, here, put, rest_url, where
-from vibe_app.web.files.tree import icon, mark, with_folders
+from vibe_app.web.files.tree_view import icon, mark
 from vibe_app.web.kit import rows as kit
 from vibe_app.web.kit.moment import ago
 from vibe_app.web.kit.parts import skeleton

@@ -18,7 +18,7 @@ from vibe_app.web.files.folder import LINK, FolderState, crumbs, folder_view, no
 from vibe_app.web.files.naming import NamingState, dialogs
 from vibe_app.web.files.search import SearchState, search_bar, search_view
 from vibe_app.web.files.state import BASE, FilesState
-from vibe_app.web.files.tree import tree
+from vibe_app.web.files.tree_view import tree
 from vibe_app.web.files.uploads import UploadsState
 from vibe_app.web.files.watching import WatchState
 from vibe_app.web.kit.frame import Shortcuts

@@ -1,93 +1,29 @@
-"""The tree of all files: which folders are open, the rows in sight, and the keys that go through them."""
+"""The State of the tree of all files: open folders, the rows in sight, the keys that go through them."""
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.web.auth import acts
 from vibe_app.web.files import listings
-from vibe_app.web.files.listings import Entry, Where
-from vibe_app.web.files.paths import above, address_of, icon_of, shortened
+from vibe_app.web.files.lines import Line, Row, lines_of, row_of, with_folders
+from vibe_app.web.files.listings import Where
+from vibe_app.web.files.paths import above, address_of
 from vibe_app.web.files.state import FilesState, here, put, where
 from vibe_app.web.kit import rows as kit
-from vibe_app.web.kit.parts import skeleton
 
 OPEN_FOLDERS = 500
 """Open folders that a tab remembers."""
 _TYPING = 0.7
 """Seconds between two letters of one name."""
-_STEPS = {"ArrowDown": 1, "ArrowUp": -1, "PageDown": 15, "PageUp": -15, "Home": -(10**9), "End": 10**9}
-_SCROLL = kit.SHOW.format(".ve-row[data-active]")
-
-
-@dataclass
-class Row:
-    """A row in sight."""
-
-    index: int
-    key: str
-    name: str
-    note: bool
-    level: int
-    place: int
-    count: int
-    folder: bool
-    opened: bool
-    icon: str
-    mark: bool
-
-
-class Line(NamedTuple):
-    """A row of the whole tree: an entry, or a note below a folder. `more` names the folder to read on."""
-
-    key: str
-    level: int
-    entry: Entry | None
-    place: int = 0
-    of: int = 0
-    note: str = ""
-    more: str | None = None
-
-
-_LinesKey = tuple[Where, frozenset[str], tuple[float, ...]]
-_lines: OrderedDict[_LinesKey, list[Line]] = OrderedDict()
-
-
-def lines_of(place: Where, opened: Collection[str]) -> list[Line]:
-    """Return the rows of the tree as its folders were last read; the same list while nothing has changed."""
-    stamps = tuple(
-        listing.at if (listing := listings.kept(place, path)) else 0.0 for path in sorted({"", *opened})
-    )
-    key = (place, frozenset(opened), stamps)
-    if key not in _lines:
-        _lines[key] = list(_walk(place, "", 1, frozenset(opened)))
-        while len(_lines) > 16:
-            _lines.popitem(last=False)
-    _lines.move_to_end(key)
-    return _lines[key]
-
-
-def _walk(place: Where, path: str, level: int, opened: frozenset[str]) -> Iterator[Line]:
-    known = listings.kept(place, path)
-    if known is None or known.entries is None:
-        if level > 1:
-            yield Line(f"{path}/:", level, None, note=(known.error if known else "") or "Loading…")
-        return
-    for index, entry in enumerate(known.entries, 1):
-        yield Line(entry.path, level, entry, index, known.total)
-        if entry.kind == "directory" and entry.path in opened:
-            yield from _walk(place, entry.path, level + 1, opened)
-    if not known.entries and level > 1:
-        yield Line(f"{path}/:", level, None, note="Empty")
-    if known.left > 0 and len(known.entries) >= listings.PAGE:
-        yield Line(f"{path}/+", level, None, note=f"{known.left} more…", more=path)
+STEPS = {"ArrowDown": 1, "ArrowUp": -1, "PageDown": 15, "PageUp": -15, "Home": -(10**9), "End": 10**9}
+"""By how many rows a key goes on."""
+SCROLL = kit.SHOW.format(".ve-row[data-active]")
+"""Brings the row that the keys are at into sight."""
 
 
 class TreeState(rx.State):
@@ -126,8 +62,8 @@ class TreeState(rx.State):
         line = lines[at]
         folder = line.entry is not None and line.entry.kind == "directory"
         opened = folder and line.key in self._opened.get(files.base, [])
-        if key in _STEPS:
-            at += _STEPS[key]
+        if key in STEPS:
+            at += STEPS[key]
         elif key == "ArrowRight" and folder:
             if not opened:
                 return await self._turn(files, line.key, True)
@@ -142,7 +78,7 @@ class TreeState(rx.State):
             at = self._find(lines, at, key)
         self._go(lines, at)
         self._show(files, lines)
-        return rx.call_script(_SCROLL)
+        return rx.call_script(SCROLL)
 
     @acts
     async def toggle(self, actor: Actor, key: str):
@@ -270,135 +206,12 @@ class TreeState(rx.State):
         self._shown = seen
         self._go(lines, at)
         self._show(files, lines)
-        return [rx.call_script(_SCROLL)]
+        return [rx.call_script(SCROLL)]
 
     def _show(self, files: FilesState, lines: list[Line]) -> None:
         first, end = kit.window(self._top, self._bottom, len(lines))
         changed = with_folders(files._changed)
         opened = set(self._opened.get(files.base, []))
-        shown = [_row(i, lines[i], changed, opened) for i in range(first, end)]
+        shown = [row_of(i, lines[i], changed, opened) for i in range(first, end)]
         put(self, first=first, total=len(lines), rows=shown)
         put(self, at=self._here(lines) if lines else 0)
-
-
-def with_folders(paths: Collection[str]) -> set[str]:
-    """Return paths and all folders above them."""
-    return {each for path in paths for each in (path, *above(path))}
-
-
-def _row(index: int, line: Line, changed: set[str], opened: set[str]) -> Row:
-    entry = line.entry
-    if entry is None:
-        return Row(index, line.key, line.note, True, line.level, 1, 1, False, False, "", False)
-    folder = entry.kind == "directory"
-    icon = icon_of(entry.name, entry.kind, link=entry.link)
-    return Row(
-        index,
-        line.key,
-        shortened(entry.name),
-        False,
-        line.level,
-        line.place,
-        line.of,
-        folder,
-        folder and line.key in opened,
-        icon,
-        line.key in changed,
-    )
-
-
-_ICONS = (
-    ("folder", "folder"),
-    ("image", "image"),
-    ("text", "file-text"),
-    ("link", "link-2"),
-    ("file", "file"),
-)
-
-
-def icon(kind: Any) -> Any:
-    """The picture of an entry's kind."""
-    return rx.match(
-        kind,
-        *[
-            (name, rx.icon(shape, size=16, aria_hidden="true", class_name=f"ve-icon-{name}"))
-            for name, shape in _ICONS
-        ],
-        rx.fragment(),
-    )
-
-
-def mark() -> rx.Component:
-    """The dot beside what a card has changed."""
-    words = "Changed for this card"
-    return rx.el.span(class_name="ve-mark", role="img", aria_label=words, title=words)
-
-
-def _row_view(row: Any) -> rx.Component:
-    twist = rx.el.span(
-        rx.cond(row.folder, rx.icon("chevron-right", size=14, aria_hidden="true")),
-        class_name="ve-twist",
-        custom_attrs={"data-open": row.opened},
-        on_click=rx.cond(row.folder, TreeState.toggle(row.key).stop_propagation, rx.noop()),
-    )
-    return rx.el.div(
-        twist,
-        icon(row.icon),
-        rx.el.span(row.name, class_name=rx.cond(row.note, "ve-name v-quiet", "ve-name"), dir="auto"),
-        rx.cond(row.mark, mark()),
-        id=f"ve-row-{row.index}",
-        role="treeitem",
-        title=rx.cond(row.note, "", row.name),
-        class_name="ve-row",
-        aria_level=row.level,
-        aria_posinset=row.place,
-        aria_setsize=row.count,
-        aria_selected=row.key == TreeState.current,
-        custom_attrs={
-            "aria-expanded": rx.cond(row.folder, row.opened.to_string(), rx.Var("undefined")),
-            "data-active": rx.cond(row.index == TreeState.at, "", rx.Var("undefined")),
-        },
-        style=kit.row_style(row.index) | {"--level": row.level},
-        on_click=TreeState.open(row.key),
-    )
-
-
-def _count(rows: Any) -> Any:
-    return rows.length()
-
-
-_KEYS = [*_STEPS, "ArrowLeft", "ArrowRight", "Enter"]
-
-
-def tree(on_edit: Any) -> rx.Component:
-    """The tree. `on_edit` is told of F2 and Delete."""
-
-    def pressed(key: Any, held: Any) -> Any:
-        plain = ~(held["ctrl_key"] | held["alt_key"] | held["meta_key"])
-        letter = (key.length() == 1) & (key != "/") & (key != "?")
-        known = rx.Var.create(_KEYS).contains(key) | letter
-        return rx.cond(plain & known, TreeState.press(key).prevent_default.stop_propagation, rx.noop())
-
-    def edited(key: Any, held: Any) -> Any:
-        return rx.cond((key == "F2") | (key == "Delete"), on_edit(key).prevent_default, rx.noop())
-
-    files = kit.rows(
-        TreeState.rows,
-        _row_view,
-        first=TreeState.first,
-        count=_count(TreeState.rows),
-        total=TreeState.total,
-        look=TreeState.look,
-        label="Files of the workspace",
-        class_name="ve-tree",
-        role="tree",
-        tab_index=0,
-        custom_attrs={"aria-activedescendant": f"ve-row-{TreeState.at}"},
-        on_key_down=[pressed, edited],
-        on_focus=rx.call_script(_SCROLL),
-    )
-    return rx.cond(
-        TreeState.loaded,
-        rx.cond(TreeState.total > 0, files),
-        rx.cond(TreeState.error != "", rx.el.p(TreeState.error, class_name="v-quiet"), skeleton(10, 16)),
-    )

@@ -150,7 +150,7 @@ def setup_page() -> rx.Component:
     """The page for the first account, for whoever has the link."""
     made = entering(
         "Create the first account",
-        "It administers this installation. Others are invited from Settings, People, with a link.",
+        "It administers this installation. Then invite the others under Settings, People: each gets a link.",
         "/api/auth/setup",
         "Create account",
         entry("Name", "name", "text", "name", auto_focus=True, max_length=100),

@@ -23,7 +23,7 @@ def kept_as(name: Any) -> Any:
 
 
 def draft(name: Any, form: rx.Component) -> rx.Component:
-    """Let a form lose nothing.
+    """Let a form lose nothing but passwords, which the browser does not keep for it.
 
     Args:
         name: Tells it from other forms of the tab.
@@ -37,8 +37,11 @@ def _draft(children: rx.Var[rx.Component], key_of: rx.Var[str]) -> rx.Component:
     back: Any = js(
         "back", bool, ("const [back] = useState(() => !!readSessionStorageValue({key: $key}));",), key=key_of
     )
-    form = "Object.fromEntries(new FormData(on.currentTarget.querySelector('form')))"
-    keep = js(f"((on) => sessionStorage.setItem($key, JSON.stringify({form})))", key=key_of)
+    form = "on.currentTarget.querySelector('form')"
+    kept = f"[...new FormData({form})].filter(([name]) => {form}.elements[name]?.type !== 'password')"
+    keep = js(
+        f"((on) => sessionStorage.setItem($key, JSON.stringify(Object.fromEntries({kept}))))", key=key_of
+    )
     return rx.el.div(
         rx.cond(back, rx.el.p(BACK, role="status", class_name="v-hint v-draft")),
         children,

@@ -45,6 +45,12 @@ def choice(label: str, values: Mapping[str, str], **props: Any) -> rx.Component:
     )
 
 
+def native_choice(label: str, values: Mapping[str, str], **props: Any) -> rx.Component:
+    """A select of the browser itself: a form holds it like any field, and CSS can tell what is chosen."""
+    options = [rx.el.option(words, value=value) for value, words in values.items()]
+    return rx.el.select(*options, aria_label=label, class_name="v-input", **props)
+
+
 def empty_state(icon: str, title: str, text: str, *actions: rx.Component) -> rx.Component:
     """What a page says while there is nothing on it: the next step, and a button for it."""
     return rx.el.div(

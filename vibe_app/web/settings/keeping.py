@@ -1,52 +1,93 @@
-"""Saving a form of a project's settings: only what was changed, and never over what another wrote.
+"""The forms of the settings: only what was changed is written, and never over what another wrote.
 
-A form carries, as one hidden field, the texts that it was filled with. Where a field that the person
-changed is another by now, nothing is saved: both texts stand above the form, which keeps what was typed.
+A form carries, as one hidden field, the version and the texts that it was filled with. Where a field that
+the person changed is another by now, nothing is saved: both texts stand above the form, which keeps what
+was typed. What is typed outlives a reload and a lost session, as in every form.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import reflex as rx
 
-from vibe_app.accounts.roles import Actor
+from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
+from vibe_app.errors import Conflict, VersionChanged
 from vibe_app.web.auth import acts
 from vibe_app.web.forms import words
+from vibe_app.web.kit.draft import draft, forget, typed
+from vibe_app.web.kit.sections import for_owners
 from vibe_app.web.place import known
 from vibe_app.wiring import services
 
-SEEN = "seen"
-"""The hidden field."""
+_SEEN = "seen"
+_TRIES = 5
+_OTHERS = "Others are changing this at the same moment. Nothing was saved: save again."
 Texts = dict[str, str]
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What a form was filled with. Version 0, which nothing has, where that is not known."""
+
+    version: int = 0
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
 class Form:
-    """A form of a project's settings.
+    """A form of the settings, or a list whose rows are changed in place.
 
     Attributes:
         name: Which one it is.
         labels: What each field is called, by its name.
-        texts: Returns what the fields hold of a project.
-        patch: Returns what to write of the fields that were changed.
-        kept: Is given a State of the tab, who asks and the project as it is by now; fills the form anew and
-            returns the events that follow.
+        texts: Returns what the fields hold of a view, and what else the form says.
+        read: Reads the view: who asks, and the id of what the form is about.
+        write: Writes the fields that were changed, on top of a version; returns the view.
+        told: What is said once it is saved.
+        typed: Returns what the fields hold of what the browser sent.
+        after: More that happens then; is given who asks and the view.
     """
 
     name: str
     labels: Mapping[str, str]
-    texts: Callable[[ProjectView], Texts]
-    patch: Callable[[Texts], ProjectPatch]
-    kept: Callable[[Any, Actor, ProjectView], Awaitable[Any]]
+    texts: Callable[[Any], Texts]
+    read: Callable[[Actor, str], Awaitable[Any]]
+    write: Callable[[Actor, str, Texts, int], Awaitable[Any]]
+    told: str = ""
+    typed: Callable[[Mapping[str, Any]], Texts] | None = None
+    after: Callable[[Actor, Any], Awaitable[None]] | None = None
 
 
 FORMS: dict[str, Form] = {}
 """Every form, by its name."""
+PROJECT_FORMS: list[Form] = []
+"""Those of a project's settings."""
+
+
+def project_form(
+    name: str,
+    labels: Mapping[str, str],
+    texts: Callable[[ProjectView], Texts],
+    patch: Callable[[Texts], ProjectPatch],
+    told: str,
+    **more: Any,
+) -> Form:
+    """Make a form of a project's settings; `patch` returns what to write of the fields that were changed."""
+
+    async def read(actor: Actor, of: str) -> ProjectView:
+        return await services().projects.read(actor, known(of))
+
+    async def write(actor: Actor, of: str, changed: Texts, version: int) -> ProjectView:
+        return await services().projects.change(actor, known(of), patch(changed), version)
+
+    FORMS[name] = Form(name, labels, texts, read, write, told, **more)
+    PROJECT_FORMS.append(FORMS[name])
+    return FORMS[name]
 
 
 @dataclass
@@ -58,62 +99,145 @@ class BothTexts:
     theirs: str
 
 
-class ConflictState(rx.State):
-    """What stands above a form that was not saved."""
+class FormsState(rx.State):
+    """What the forms of a settings page hold, each by its name, and what stands above one not saved."""
 
-    project_id: str = ""
-    form: str = ""
-    rows: list[BothTexts] = []
-    _typed: Texts = {}
+    of: dict[str, str] = {}
+    """What it is about: the id of a project or a person."""
+    texts: dict[str, dict[str, str]] = {}
+    seen: dict[str, str] = {}
+    shown: dict[str, int] = {}
+    """Grows when the form begins anew."""
+    looks_only: bool = False
+    clash: str = ""
+    both: list[BothTexts] = []
+    _clash_of: str = ""
+    _mine: Texts = {}
+    _theirs: Texts = {}
+    _version: int = 0
+
+    @acts
+    async def save(self, actor: Actor, name: str, sent: dict[str, Any]):
+        """Keep what the person changed in a form, or show both texts."""
+        form = FORMS.get(name)
+        if form is None or name not in self.of:
+            return None
+        mine = form.typed(sent) if form.typed is not None else field_texts(sent, *form.labels)
+        return await keep(self, actor, form, self.of[name], mine, _read_seen(sent))
+
+    @acts
+    async def show_again(self, actor: Actor, name: str):
+        """Fill a form with what is there."""
+        form = FORMS.get(name)
+        if form is not None and name in self.of:
+            fill(self, form, self.of[name], await form.read(actor, self.of[name]), anew=True)
 
     @acts
     async def keep_mine(self, actor: Actor):
-        """Save what this person typed over what is there."""
-        form = FORMS.get(self.form)
+        """Save what this person typed over what is shown of another. What came since is asked about again."""
+        form = FORMS.get(self.clash)
         if form is None:  # the second half of a double click
             return None
-        project_id, changed = known(self.project_id), dict(self._typed)
-        self.reset()
-        project = await services().projects.change(actor, project_id, form.patch(changed))
-        return await form.kept(self, actor, project)
+        seen, of, mine = Seen(self._version, dict(self._theirs)), self._clash_of, dict(self._mine)
+        return await keep(self, actor, form, of, mine, seen)
 
-    @acts
-    async def take_theirs(self, actor: Actor):
+    @rx.event
+    def take_theirs(self):
         """Fill the form with what is there."""
-        form = FORMS.get(self.form)
-        if form is None:
-            return
-        project = await services().projects.read(actor, known(self.project_id))
-        self.reset()
-        await form.kept(self, actor, project)
+        name = self.clash
+        settle(self)
+        return [forget(draft_name(name, self.of.get(name, ""))), FormsState.show_again(name)]
 
 
-async def keep(state: rx.State, actor: Actor, form: Form, typed: Texts, sent: Mapping[str, Any]) -> Any:
-    """Save what the person changed in a form, or show both texts.
+def settle(state: FormsState) -> None:
+    """Take away what stands above a form."""
+    state.clash, state.both = "", []
+    state._clash_of, state._mine, state._theirs, state._version = "", {}, {}, 0
+
+
+async def keep(
+    state: FormsState,
+    actor: Actor,
+    form: Form,
+    of: str,
+    mine: Texts,
+    seen: Seen,
+    who: str = "",
+) -> Any:
+    """Save what the person changed, or show both texts.
 
     Args:
-        state: The form's State, with a `project_id`.
+        state: Where they are shown.
         actor: Who asks.
         form: Which form.
-        typed: The fields, by name.
-        sent: What the browser sent, with the hidden field in it. It is no more trusted than the rest.
+        of: The id of what it is about.
+        mine: The fields, by name.
+        seen: What they held before. It is no more trusted than the rest.
+        who: Whom it is about, in a list of people.
 
     Returns:
-        The events that follow.
+        The events that follow; None where nothing was saved.
     """
-    conflict = await state.get_state(ConflictState)
-    conflict.reset()
-    project_id = known(getattr(state, "project_id", ""))
-    before = _seen(sent)
-    changed = {name: text for name, text in typed.items() if text != before.get(name)}
-    theirs = form.texts(await services().projects.read(actor, project_id))
-    clash = [name for name, text in changed.items() if theirs[name] not in (before.get(name), text)]
-    if clash:
-        conflict.project_id, conflict.form, conflict._typed = str(project_id), form.name, changed
-        conflict.rows = [BothTexts(form.labels[name], changed[name], theirs[name]) for name in clash]
-        return None
-    project = await services().projects.change(actor, project_id, form.patch(changed))
-    return await form.kept(state, actor, project)
+    settle(state)
+    changed = {name: text for name, text in mine.items() if text != seen.texts.get(name)}
+    version = seen.version
+    for _ in range(_TRIES):
+        try:
+            view = await form.write(actor, of, changed, version)
+        except VersionChanged as error:
+            version = error.present.version
+            theirs = form.texts(error.present)
+            if _clash(state, form, changed, seen, theirs, who):
+                state._clash_of, state._mine = of, changed
+                state._version, state._theirs = version, theirs
+                return None
+        else:
+            if form.after is not None:
+                await form.after(actor, view)
+            told = [rx.toast.success(form.told)] if form.told else []
+            if form.name not in state.of:
+                return told
+            # What was typed goes before the form is filled anew, and would be filled with it.
+            return [forget(draft_name(form.name, of)), FormsState.show_again(form.name), *told]
+    raise Conflict(_OTHERS)
+
+
+def _clash(state: FormsState, form: Form, changed: Texts, seen: Seen, theirs: Texts, who: str) -> bool:
+    """Show both texts of the fields that somebody else changed too; tell whether there is one."""
+    names = [
+        name
+        for name, text in changed.items()
+        if name in form.labels and theirs[name] not in (seen.texts.get(name), text)
+    ]
+    if names:
+        state.clash = form.name
+    before = f"{who}: " if who else ""
+    state.both = [BothTexts(before + form.labels[name], changed[name], theirs[name]) for name in names]
+    return bool(names)
+
+
+def fill(state: FormsState, form: Form, of: str, view: Any, *, anew: bool = False) -> None:
+    """Fill a form with what is there; it begins anew where that is something else than before.
+
+    Args:
+        state: Where it is shown.
+        form: Which form.
+        of: The id of what it is about.
+        view: What is there.
+        anew: It begins anew in any case.
+    """
+    texts = form.texts(view)
+    state.seen[form.name] = json.dumps({"version": view.version, "texts": texts})
+    if anew or (state.of.get(form.name), state.texts.get(form.name)) != (of, texts):
+        state.of[form.name], state.texts[form.name] = of, texts
+        state.shown[form.name] = state.shown.get(form.name, 0) + 1
+
+
+def fill_project(state: FormsState, project: ProjectView) -> None:
+    """Fill every form of a project's settings."""
+    state.looks_only = project.role is not ProjectRole.OWNER
+    for form in PROJECT_FORMS:
+        fill(state, form, str(project.id), project)
 
 
 def field_texts(form: Mapping[str, Any], *names: str) -> Texts:
@@ -121,48 +245,84 @@ def field_texts(form: Mapping[str, Any], *names: str) -> Texts:
     return {name: words(form, name).replace("\r\n", "\n").strip() for name in names}
 
 
-def note_seen(state: Any, form: Form, project: ProjectView) -> None:
-    """Note what a form is filled with, as `seen`, and have it begin anew where that is something else.
+def draft_name(name: Any, of: Any) -> Any:
+    """Return the name under which the browser keeps what is typed into a form."""
+    return f"settings:{name}:{of}"
+
+
+def begins(form: Form, name: str) -> Any:
+    """Return with what a field of a form begins: what was typed into it, or what is there."""
+    return typed(draft_name(form.name, FormsState.of[form.name]), name, FormsState.texts[form.name][name])
+
+
+def form_part(form: Form, *parts: rx.Component, save: str = "Save") -> rx.Component:
+    """Show a form: `parts` are its fields, `save` the words of its button."""
+    name = draft_name(form.name, FormsState.of[form.name])
+    return rx.el.div(
+        draft(
+            name,
+            rx.el.form(
+                for_owners(
+                    FormsState.looks_only,
+                    conflict_banner(form),
+                    rx.el.input(
+                        type="hidden",
+                        name=_SEEN,
+                        value=typed(name, _SEEN, FormsState.seen[form.name]),
+                        read_only=True,
+                    ),
+                    *parts,
+                    rx.el.div(
+                        rx.button(save, type="submit"),
+                        rx.button(
+                            "Cancel",
+                            type="reset",
+                            variant="soft",
+                            color_scheme="gray",
+                            on_click=FormsState.show_again(form.name),
+                        ),
+                        class_name="v-row",
+                    ),
+                ),
+                on_submit=lambda sent: FormsState.save(form.name, sent),
+            ),
+        ),
+        key=FormsState.shown[form.name],
+    )
+
+
+def _read_seen(sent: Mapping[str, Any]) -> Seen:
+    try:
+        told: Any = json.loads(str(sent.get(_SEEN, "")))
+        version, texts = int(told["version"]), dict(told["texts"])
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return Seen()
+    if not 0 < version < 2**31:
+        return Seen()
+    return Seen(version, {str(name): str(text) for name, text in texts.items()})
+
+
+def conflict_banner(form: Form, *settled: Any) -> rx.Component:
+    """Show both texts of each field that somebody else changed meanwhile; nothing where there is none.
 
     Args:
-        state: The form's State; `shown` is the key of the form, and changes when it begins anew.
-        form: Which form.
-        project: What fills it.
+        form: Of which form.
+        settled: Events that follow either choice.
     """
-    holds = json.dumps(form.texts(project))
-    if holds != state.seen:
-        state.seen, state.shown = holds, str(int(state.shown) + 1)
-
-
-def _seen(sent: Mapping[str, Any]) -> Texts:
-    try:
-        told: Any = json.loads(str(sent.get(SEEN, "")))
-    except (ValueError, RecursionError):
-        return {}
-    return {str(name): str(text) for name, text in told.items()} if isinstance(told, dict) else {}
-
-
-def seen_field(value: Any) -> rx.Component:
-    """Carry what the form was filled with."""
-    return rx.el.input(type="hidden", name=SEEN, value=value, read_only=True)
-
-
-def conflict_banner(form: Form) -> rx.Component:
-    """Show both texts of each field that somebody else changed meanwhile; nothing where there is none."""
     return rx.cond(
-        ConflictState.form == form.name,
+        FormsState.clash == form.name,
         rx.el.section(
             rx.el.h3("Somebody changed this while you were writing"),
-            rx.el.p("Nothing was saved. What you typed is still in the form.", role="alert"),
-            rx.foreach(ConflictState.rows, _both),
+            rx.el.p("Nothing was saved. Choose which one stays.", role="alert"),
+            rx.foreach(FormsState.both, _both),
             rx.el.div(
-                rx.button("Keep mine", type="button", on_click=ConflictState.keep_mine),
+                rx.button("Keep mine", type="button", on_click=[FormsState.keep_mine, *settled]),
                 rx.button(
                     "Take theirs",
                     type="button",
                     variant="soft",
                     color_scheme="gray",
-                    on_click=ConflictState.take_theirs,
+                    on_click=[FormsState.take_theirs, *settled],
                 ),
                 class_name="v-row",
             ),
@@ -189,6 +349,7 @@ def _side(head: str, name: Any, text: Any) -> rx.Component:
         rx.el.div(
             rx.cond(text != "", text, "–"),
             tab_index=0,
+            dir="auto",
             role="region",
             aria_label=f"{head}: {name}",
             class_name="v-pre",

@@ -10,10 +10,13 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board import rules
+from vibe_app.board.projects.schemas import MemberView
+from vibe_app.errors import NotFound
 from vibe_app.web.auth import acts
 from vibe_app.web.kit.parts import choice
 from vibe_app.web.kit.sections import labelled, row_of
 from vibe_app.web.place import known
+from vibe_app.web.settings.keeping import FORMS, Form, FormsState, Seen, Texts, conflict_banner, keep
 from vibe_app.wiring import services
 
 
@@ -26,6 +29,7 @@ class MemberRow:
     email: str
     role: str
     me: bool
+    version: int = 0
 
 
 class MembersState(rx.State):
@@ -62,10 +66,20 @@ class MembersState(rx.State):
 
     @acts
     async def set_role(self, actor: Actor, user_id: str, role: str):
-        """Change a member's role."""
-        await services().projects.set_member(
-            actor, known(self.project_id), known(user_id), rules.parse_role(role)
+        """Change a member's role, unless somebody else has just given another."""
+        row = next((each for each in self.members if each.id == user_id), None)
+        if row is None:
+            return None
+        seen = Seen(row.version, {"role": row.role})
+        of = f"{self.project_id}/{user_id}"
+        events = await keep(
+            await self.get_state(FormsState), actor, MEMBER, of, {"role": role}, seen, row.name
         )
+        return [*(events or []), MembersState.load]
+
+    @acts
+    async def load(self, actor: Actor):
+        """Read who belongs to the project."""
         self.members = await members_of(actor, known(self.project_id))
 
     @acts
@@ -76,6 +90,33 @@ class MembersState(rx.State):
             return rx.redirect("/")
         self.members = await members_of(actor, known(self.project_id))
         return None
+
+
+async def _read(actor: Actor, of: str) -> MemberView:
+    project_id, user_id = _ids(of)
+    for view in await services().projects.members(actor, project_id):
+        if view.user_id == user_id:
+            return view
+    raise NotFound("This person is not a member of the project any more.", "member_not_found")
+
+
+async def _write(actor: Actor, of: str, changed: Texts, version: int) -> MemberView:
+    project_id, user_id = _ids(of)
+    if not changed:
+        return await _read(actor, of)
+    return await services().projects.set_member(
+        actor, project_id, user_id, rules.parse_role(changed["role"]), version
+    )
+
+
+def _ids(of: str) -> tuple[UUID, UUID]:
+    project_id, _, user_id = of.partition("/")
+    return known(project_id), known(user_id)
+
+
+MEMBER = FORMS["member"] = Form(
+    "member", {"role": "Role"}, lambda view: {"role": view.role.value}, _read, _write
+)
 
 
 async def _look(state: MembersState, actor: Actor) -> None:
@@ -95,6 +136,7 @@ async def members_of(actor: Actor, project_id: UUID) -> list[MemberRow]:
             email=people[view.user_id].email,
             role=view.role.value,
             me=view.user_id == actor.user_id,
+            version=view.version,
         )
         for view in views
         if view.user_id in people
@@ -144,7 +186,11 @@ def _candidate(row: MemberRow) -> rx.Component:
 
 def _adding() -> rx.Component:
     found: Any = MembersState.found
-    nobody = "Nobody else here has this name. An admin invites people in Settings, People."
+    nobody = rx.fragment(
+        "Nobody else here has this name. An admin invites people in ",
+        rx.el.a("Settings, People", href="/settings/people", class_name="v-link"),
+        ".",
+    )
     return rx.el.section(
         rx.el.h3("Add somebody", class_name="v-h3"),
         row_of(
@@ -174,6 +220,7 @@ def _adding() -> rx.Component:
 def members_part() -> rx.Component:
     """The list, and what adds somebody; `ProjectSettingsState` fills it."""
     return rx.fragment(
+        conflict_banner(MEMBER, MembersState.load),
         rx.el.ul(
             rx.foreach(MembersState.members, _member), aria_label="Who belongs here", class_name="v-list"
         ),

@@ -7,12 +7,14 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor
+from vibe_app.accounts.service import UserView
 from vibe_app.web.auth import acts
 from vibe_app.web.keyboard import HelpState
 from vibe_app.web.kit.parts import field
 from vibe_app.web.kit.sections import section
 from vibe_app.web.kit.side import side_page
 from vibe_app.web.layout import RailState, framed, top_bar
+from vibe_app.web.settings.keeping import FORMS, Form, FormsState, Texts, begins, fill, form_part, settle
 from vibe_app.web.settings.logins import LoginsState, logins
 from vibe_app.web.settings.people import UsersState, people
 from vibe_app.web.settings.tokens import TokensState, tokens
@@ -22,7 +24,6 @@ from vibe_app.wiring import services
 class ProfileState(rx.State):
     """One's own name, address and password."""
 
-    name: str = ""
     email: str = ""
     admin: bool = False
 
@@ -30,14 +31,11 @@ class ProfileState(rx.State):
     async def load(self, actor: Actor):
         """Read one's own account."""
         me = await services().accounts.me(actor)
-        self.name, self.email, self.admin = me.name, me.email, actor.is_admin
-
-    @acts
-    async def save_name(self, actor: Actor, form: dict[str, Any]):
-        """Change one's name."""
-        me = await services().accounts.change_me(actor, name=str(form.get("name", "")))
-        self.name = me.name
-        return rx.toast.success("Name saved.")
+        self.email, self.admin = me.email, actor.is_admin
+        forms = await self.get_state(FormsState)
+        settle(forms)
+        forms.looks_only = False
+        fill(forms, PROFILE, str(me.id), me)
 
     @acts
     async def save_password(self, actor: Actor, form: dict[str, Any]):
@@ -52,6 +50,19 @@ class ProfileState(rx.State):
             rx.toast.success("Password changed. Sign in with the new one."),
             rx.call_script("setTimeout(() => location.assign('/login'), 1200)"),
         ]
+
+
+async def _read(actor: Actor, of: str) -> UserView:
+    return await services().accounts.me(actor)
+
+
+async def _write(actor: Actor, of: str, changed: Texts, version: int) -> UserView:
+    return await services().accounts.change_me(actor, name=changed.get("name"), version=version)
+
+
+PROFILE = FORMS["profile"] = Form(
+    "profile", {"name": "Name"}, lambda me: {"name": me.name}, _read, _write, "Name saved."
+)
 
 
 class SettingsState(rx.State):
@@ -78,14 +89,14 @@ ON_LOAD = [HelpState.arrive, ProfileState.load, SettingsState.arrive, RailState.
 
 
 def _profile() -> rx.Component:
-    return rx.el.form(
-        rx.el.div(
+    return rx.el.div(
+        form_part(
+            PROFILE,
             field(
                 "Name",
                 rx.input(
                     name="name",
-                    default_value=ProfileState.name,
-                    key=ProfileState.name,
+                    default_value=begins(PROFILE, "name"),
                     max_length=100,
                     required=True,
                     auto_complete="name",
@@ -96,10 +107,8 @@ def _profile() -> rx.Component:
                 rx.input(value=ProfileState.email, read_only=True),
                 "You sign in with it. It stays as it is.",
             ),
-            rx.button("Save name", type="submit"),
-            class_name="v-fields",
+            save="Save name",
         ),
-        on_submit=ProfileState.save_name,
         class_name="v-section",
     )
 

@@ -8,13 +8,19 @@ from urllib.parse import urlsplit
 
 import reflex as rx
 
-from vibe_app.accounts.roles import Actor
+from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.accounts.service import UserView
+from vibe_app.board import rules
+from vibe_app.errors import NotFound
 from vibe_app.web.auth import acts
-from vibe_app.web.kit.parts import ask, choice, icon_button
+from vibe_app.web.forms import words
+from vibe_app.web.kit.parts import ask, choice, icon_button, native_choice
 from vibe_app.web.kit.sections import labelled, row_of
 from vibe_app.web.place import known
+from vibe_app.web.settings.keeping import FORMS, Form, FormsState, Seen, Texts, conflict_banner, keep
 from vibe_app.wiring import services
+
+_ROLES = {"member": "Member", "admin": "Admin"}
 
 
 @dataclass
@@ -28,6 +34,15 @@ class UserRow:
     me: bool
     creates: bool
     executes: bool
+    version: int
+
+
+@dataclass
+class ProjectChoice:
+    """A project to which somebody can be invited."""
+
+    id: str
+    name: str
 
 
 def _user_row(user: UserView, actor: Actor) -> UserRow:
@@ -39,13 +54,48 @@ def _user_row(user: UserView, actor: Actor) -> UserRow:
         me=user.id == actor.user_id,
         creates=user.can_create_projects,
         executes=user.can_execute,
+        version=user.version,
     )
+
+
+def _texts(user: UserView) -> Texts:
+    says = {True: "Yes", False: "No"}
+    return {
+        "role": user.role.value,
+        "can_create_projects": says[user.can_create_projects],
+        "can_execute": says[user.can_execute],
+    }
+
+
+async def _read(actor: Actor, of: str) -> UserView:
+    actor.need_admin()
+    found = await services().accounts.names([known(of)])
+    if not found:
+        raise NotFound("There is no such account. It may have been deleted.", "user_not_found")
+    return found[known(of)]
+
+
+async def _write(actor: Actor, of: str, changed: Texts, version: int) -> UserView:
+    given: dict[str, Any] = {
+        name: text if name == "role" else text == "Yes" for name, text in changed.items()
+    }
+    return await services().accounts.change_user(actor, known(of), **given, version=version)
+
+
+PERSON = FORMS["person"] = Form(
+    "person",
+    {"role": "Role", "can_create_projects": "Creates projects", "can_execute": "Executes"},
+    _texts,
+    _read,
+    _write,
+)
 
 
 class UsersState(rx.State):
     """Everyone with an account, for admins."""
 
     rows: list[UserRow] = []
+    projects: list[ProjectChoice] = []
     blank: str = ""
     link: str = ""
     link_of: str = ""
@@ -55,6 +105,8 @@ class UsersState(rx.State):
         """Read the list, where the asker may see it; a link that was shown here before is gone."""
         self.link = self.link_of = ""
         if actor.is_admin:
+            listed = await services().projects.list(actor)
+            self.projects = [ProjectChoice(str(each.id), each.name) for each in listed]
             self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
 
     @acts
@@ -63,9 +115,20 @@ class UsersState(rx.State):
         email = str(form.get("email", "")).strip().lower()
         if any((row.id, row.email) == (self.blank, email) for row in self.rows):
             return
+        project, as_what = words(form, "project"), rules.parse_role(words(form, "project_role", "editor"))
+        if project:
+            await services().projects.check_owner(actor, known(project))
+        admin = words(form, "role") == "admin"
         user, link = await services().accounts.invite(
-            actor, email, str(form.get("name", "")), str(form.get("role", "member"))
+            actor,
+            email,
+            words(form, "name"),
+            words(form, "role", "member"),
+            can_create_projects=admin or bool(form.get("creates")),
+            can_execute=admin or bool(form.get("executes")),
         )
+        if project:
+            await services().projects.set_member(actor, known(project), user.id, as_what)
         self.rows = [_user_row(each, actor) for each in await services().accounts.users(actor)]
         self.blank, self.link_of, self.link = str(user.id), user.name, _whole(self, link.path)
 
@@ -84,20 +147,17 @@ class UsersState(rx.State):
     @acts
     async def set_role(self, actor: Actor, user_id: str, role: str):
         """Change what a person is in the installation."""
-        await services().accounts.change_user(actor, known(user_id), role=role)
-        self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
+        return await _change(self, actor, user_id, {"role": role})
 
     @acts
     async def set_creates(self, actor: Actor, user_id: str, allowed: bool):
         """Give or take the right to create projects."""
-        await services().accounts.change_user(actor, known(user_id), can_create_projects=allowed)
-        self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
+        return await _change(self, actor, user_id, {"can_create_projects": "Yes" if allowed else "No"})
 
     @acts
     async def set_executes(self, actor: Actor, user_id: str, allowed: bool):
         """Give or take the right to execute."""
-        await services().accounts.change_user(actor, known(user_id), can_execute=allowed)
-        self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
+        return await _change(self, actor, user_id, {"can_execute": "Yes" if allowed else "No"})
 
     @acts
     async def remove(self, actor: Actor, user_id: str):
@@ -105,6 +165,18 @@ class UsersState(rx.State):
         await services().accounts.remove_user(actor, known(user_id))
         self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
         return rx.toast.success("Account deleted.")
+
+
+async def _change(state: UsersState, actor: Actor, user_id: str, changed: Texts) -> Any:
+    """Change a person in the list, unless somebody else has just done so."""
+    row = next((each for each in state.rows if each.id == user_id), None)
+    if row is None:
+        return None
+    says = {True: "Yes", False: "No"}
+    was = {"role": row.role, "can_create_projects": says[row.creates], "can_execute": says[row.executes]}
+    forms = await state.get_state(FormsState)
+    await keep(forms, actor, PERSON, user_id, changed, Seen(row.version, was), row.name)
+    return UsersState.load
 
 
 def _whole(state: rx.State, path: str) -> str:
@@ -140,50 +212,80 @@ def _right(label: str, held: Any, role: Any, on_change: Any) -> rx.Component:
 
 
 def _user(row: UserRow) -> rx.Component:
-    return rx.flex(
-        rx.vstack(
-            rx.text(row.name, rx.cond(row.me, " (you)", ""), size="2", weight="medium"),
-            rx.text(row.email, size="1", color_scheme="gray"),
-            spacing="0",
-            flex="1",
-            min_width="160px",
+    return rx.el.li(
+        rx.el.div(
+            rx.el.div(row.name, rx.cond(row.me, " (you)", ""), class_name="v-strong"),
+            rx.el.div(row.email, class_name="v-quiet"),
+            class_name="v-grow v-person",
         ),
         _right("Creates projects", row.creates, row.role, lambda on: UsersState.set_creates(row.id, on)),
         _right("Executes", row.executes, row.role, lambda on: UsersState.set_executes(row.id, on)),
         choice(
             "Role",
-            {"admin": "Admin", "member": "Member"},
+            _ROLES,
             value=row.role,
             on_change=lambda role: UsersState.set_role(row.id, role),
             disabled=row.me,
         ),
-        rx.cond(
-            row.me,
-            rx.fragment(),
-            rx.fragment(
-                ask(
-                    "Make a link for another password?",
-                    "Whoever has the link sets a new password for this account, once, within a day. Until "
-                    "then nothing changes; afterwards every login and access token of it ends.",
-                    "Make link",
-                    UsersState.reset_password(row.id),
-                    trigger=icon_button("key-round", "Reset password"),
-                ),
-                ask(
-                    "Delete this account?",
-                    "The person can no longer sign in. Projects, cards and runs stay.",
-                    "Delete account",
-                    UsersState.remove(row.id),
-                    trigger=icon_button("trash-2", "Delete"),
+        rx.cond(row.me, rx.fragment(), _for_others(row)),
+    )
+
+
+def _for_others(row: UserRow) -> rx.Component:
+    return rx.el.div(
+        ask(
+            "Make a link for another password?",
+            "Whoever has the link sets a new password for this account, once, within a day. Until "
+            "then nothing changes; afterwards every login and access token of it ends.",
+            "Make link",
+            UsersState.reset_password(row.id),
+            trigger=icon_button("key-round", "Reset password"),
+        ),
+        ask(
+            "Delete this account?",
+            "The person can no longer sign in. Projects, cards and runs stay.",
+            "Delete account",
+            UsersState.remove(row.id),
+            trigger=icon_button("trash-2", "Delete"),
+        ),
+        class_name="v-row",
+    )
+
+
+def _invitation() -> rx.Component:
+    projects = rx.el.select(
+        rx.el.option("None yet", value=""),
+        rx.foreach(UsersState.projects, lambda each: rx.el.option(each.name, value=each.id)),
+        name="project",
+        aria_label="Project",
+        class_name="v-input",
+    )
+    roles = {role.value: role.value.capitalize() for role in ProjectRole}
+    return rx.el.form(
+        rx.el.div(
+            row_of(
+                labelled("Name", rx.input(name="name", max_length=100, required=True, auto_complete="off")),
+                labelled("E-mail", rx.input(name="email", type="email", required=True, auto_complete="off")),
+                labelled("Role", native_choice("Role", _ROLES, name="role", default_value="member")),
+            ),
+            row_of(
+                labelled("Project", projects),
+                labelled(
+                    "There as",
+                    native_choice("There as", roles, name="project_role", default_value="editor"),
                 ),
             ),
+            rx.el.div(
+                rx.text(rx.checkbox("Creates projects", name="creates", default_checked=True), size="2"),
+                rx.text(rx.checkbox("Executes", name="executes", default_checked=True), size="2"),
+                class_name="v-row v-if-member",
+                style={"gap": "16px"},
+            ),
+            rx.button("Invite", type="submit", align_self="start"),
+            class_name="v-stack",
         ),
-        align="center",
-        gap="12px",
-        wrap="wrap",
-        width="100%",
-        padding="8px 0",
-        border_bottom="1px solid var(--gray-4)",
+        on_submit=UsersState.invite,
+        key=UsersState.blank,
     )
 
 
@@ -191,32 +293,15 @@ def people() -> rx.Component:
     """The part of the settings page."""
     return rx.fragment(
         _link(),
-        rx.vstack(rx.foreach(UsersState.rows, _user), spacing="0", width="100%"),
+        conflict_banner(PERSON, UsersState.load),
+        rx.el.ul(rx.foreach(UsersState.rows, _user), aria_label="Everyone here", class_name="v-list"),
         rx.el.section(
             rx.el.h3("Invite somebody", class_name="v-h3"),
-            rx.el.form(
-                row_of(
-                    labelled(
-                        "Name", rx.input(name="name", max_length=100, required=True, auto_complete="off")
-                    ),
-                    labelled(
-                        "E-mail", rx.input(name="email", type="email", required=True, auto_complete="off")
-                    ),
-                    labelled(
-                        "Role",
-                        choice(
-                            "Role",
-                            {"member": "Member", "admin": "Admin"},
-                            name="role",
-                            default_value="member",
-                        ),
-                        "0",
-                    ),
-                    rx.button("Invite", type="submit"),
-                ),
-                on_submit=UsersState.invite,
-                key=UsersState.blank,
+            rx.el.p(
+                "You get a link to send: by it the person sets a password. Nobody is written to by itself.",
+                class_name="v-lead",
             ),
-            class_name="v-apart v-stack",
+            _invitation(),
+            class_name="v-apart",
         ),
     )

@@ -16,26 +16,23 @@ from vibe_app.web.board.remote_line import RemoteState, show_remote
 from vibe_app.web.keyboard import HelpState
 from vibe_app.web.kit.frame import Shortcuts
 from vibe_app.web.kit.parts import empty_state, field, skeleton
-from vibe_app.web.kit.sections import for_owners
 from vibe_app.web.kit.side import side_page
 from vibe_app.web.layout import RailState, framed, top_bar
 from vibe_app.web.place import known, place_of
 from vibe_app.web.settings.keeping import (
-    FORMS,
-    ConflictState,
-    Form,
+    FormsState,
     Texts,
-    conflict_banner,
-    field_texts,
-    keep,
-    note_seen,
-    seen_field,
+    begins,
+    fill_project,
+    form_part,
+    project_form,
+    settle,
 )
-from vibe_app.web.settings.limits import LimitsState, limits_part, show_limits
+from vibe_app.web.settings.limits import limits_part
 from vibe_app.web.settings.members import MembersState, members_of, members_part
-from vibe_app.web.settings.network import NetworkState, network_part, show_network
-from vibe_app.web.settings.repository import RepositoryState, repository_part, show, show_clone
-from vibe_app.web.settings.trees import TreesState, show_trees, trees_part
+from vibe_app.web.settings.network import network_part
+from vibe_app.web.settings.repository import RepositoryState, repository_part, show_clone
+from vibe_app.web.settings.trees import trees_part
 from vibe_app.wire import whole
 from vibe_app.wiring import services
 from vibe_app.workspaces.service import ERASURE
@@ -58,14 +55,8 @@ class ProjectSettingsState(rx.State):
     loaded: bool = False
     missing: str = ""
     name: str = ""
-    description: str = ""
-    limit: str = "1"
-    key_of_cards: str = ""
     manages: bool = False
-    looks_only: bool = True
     typed_name: str = ""
-    seen: str = ""
-    shown: str = "0"
     _connection: str = ""
 
     @acts
@@ -85,7 +76,7 @@ class ProjectSettingsState(rx.State):
         ):
             return  # a connection that comes back: what is being typed stays
         self.part, self.typed_name = part, ""
-        (await self.get_state(ConflictState)).reset()
+        settle(await self.get_state(FormsState))
         try:
             project = await services().projects.read(actor, place.project)
         except (NotFound, Forbidden) as error:
@@ -125,13 +116,6 @@ class ProjectSettingsState(rx.State):
         return HelpState.set_helping(True) if key == "?" else None
 
     @acts
-    async def save(self, actor: Actor, form: dict[str, Any]):
-        """Keep name, description and limit."""
-        return await keep(
-            self, actor, GENERAL, field_texts(form, "name", "description", "card_key", "limit"), form
-        )
-
-    @acts
     async def delete(self, actor: Actor):
         """Delete the project whose name was typed."""
         await services().projects.delete(actor, known(self.project_id), self.typed_name)
@@ -148,26 +132,14 @@ def part_of(path: str) -> str:
 async def _fill(state: ProjectSettingsState, actor: Actor, project: ProjectView) -> None:
     """Put a project's settings into every part."""
     state.project_id, state.missing, state.loaded = str(project.id), "", True
-    show_general(state, project)
+    state.name, state.manages = project.name, project.role is ProjectRole.OWNER
+    fill_project(await state.get_state(FormsState), project)
     members = await state.get_state(MembersState)
     members.project_id, members.manages = str(project.id), state.manages
     members.members = await members_of(actor, project.id)
     members.found, members.text, members.looked = [], "", False
-    show(await state.get_state(RepositoryState), project)
+    show_clone(await state.get_state(RepositoryState), project)
     show_remote(await state.get_state(RemoteState), project)
-    show_limits(await state.get_state(LimitsState), project)
-    show_network(await state.get_state(NetworkState), project)
-    show_trees(await state.get_state(TreesState), project)
-
-
-def show_general(state: ProjectSettingsState, project: ProjectView) -> None:
-    """Put a project's name, description and limit into the form."""
-    texts = _texts(project)
-    state.name, state.description, state.limit = texts["name"], texts["description"], texts["limit"]
-    state.key_of_cards = texts["card_key"]
-    state.manages = project.role is ProjectRole.OWNER
-    state.looks_only = not state.manages
-    note_seen(state, GENERAL, project)
 
 
 def _texts(project: ProjectView) -> Texts:
@@ -190,63 +162,49 @@ def _patch(changed: Texts) -> ProjectPatch:
     return ProjectPatch(**values)
 
 
-async def _kept(state: Any, actor: Actor, project: ProjectView) -> Any:
-    own = await state.get_state(ProjectSettingsState)
-    own.seen = ""
-    show_general(own, project)
-    return rx.toast.success("Project saved.")
-
-
-GENERAL = FORMS["general"] = Form(
+GENERAL = project_form(
     "general",
     {"name": "Name", "description": "Description", "card_key": "Key", "limit": "Runs at once"},
     _texts,
     _patch,
-    _kept,
+    "Project saved.",
 )
 
 
 def _general() -> rx.Component:
-    return rx.el.form(
-        for_owners(
-            ProjectSettingsState.looks_only,
-            conflict_banner(GENERAL),
-            seen_field(ProjectSettingsState.seen),
-            field(
-                "Name",
-                rx.input(name="name", default_value=ProjectSettingsState.name, max_length=100, required=True),
-            ),
-            field(
-                "Description",
-                rx.text_area(name="description", default_value=ProjectSettingsState.description, rows="3"),
-            ),
-            field(
-                "Key",
-                rx.input(
-                    name="card_key",
-                    default_value=ProjectSettingsState.key_of_cards,
-                    max_length=5,
-                    required=True,
-                    auto_complete="off",
-                ),
-                f"What the names of its cards begin with, as in {ProjectSettingsState.key_of_cards}-14.",
-            ),
-            field(
-                "Runs at once",
-                rx.input(
-                    name="limit",
-                    type="number",
-                    min=1,
-                    max=100,
-                    default_value=ProjectSettingsState.limit,
-                    required=True,
-                ),
-                "How many cards the agent works on at the same time. Each has its files to itself.",
-            ),
-            rx.button("Save", type="submit"),
+    return form_part(
+        GENERAL,
+        field(
+            "Name",
+            rx.input(name="name", default_value=begins(GENERAL, "name"), max_length=100, required=True),
         ),
-        key=ProjectSettingsState.shown,
-        on_submit=ProjectSettingsState.save,
+        field(
+            "Description",
+            rx.text_area(name="description", default_value=begins(GENERAL, "description"), rows="3"),
+        ),
+        field(
+            "Key",
+            rx.input(
+                name="card_key",
+                default_value=begins(GENERAL, "card_key"),
+                max_length=5,
+                required=True,
+                auto_complete="off",
+            ),
+            f"What the names of its cards begin with, as in {FormsState.texts['general']['card_key']}-14.",
+        ),
+        field(
+            "Runs at once",
+            rx.input(
+                name="limit",
+                type="number",
+                min=1,
+                max=100,
+                default_value=begins(GENERAL, "limit"),
+                required=True,
+            ),
+            "How many cards the agent works on at the same time. Each has its files to itself.",
+        ),
     )
 
 

@@ -8,50 +8,25 @@ from typing import Any
 import reflex as rx
 
 from vibe_app import addresses
-from vibe_app.accounts.roles import Actor, ProjectRole
+from vibe_app.accounts.roles import Actor
 from vibe_app.board.projects.schemas import ProjectPatch, ProjectView, RepoCredential
 from vibe_app.web.auth import acts
-from vibe_app.web.board.remote_line import RemoteState, remote_part, show_remote
+from vibe_app.web.board.remote_line import remote_part
 from vibe_app.web.forms import words
 from vibe_app.web.kit.parts import field
-from vibe_app.web.kit.sections import for_owners
 from vibe_app.web.place import known
 from vibe_app.web.settings.deploy_key import deploy_key_part
-from vibe_app.web.settings.keeping import (
-    FORMS,
-    Form,
-    Texts,
-    conflict_banner,
-    field_texts,
-    keep,
-    note_seen,
-    seen_field,
-)
+from vibe_app.web.settings.keeping import FormsState, Texts, begins, field_texts, form_part, project_form
 from vibe_app.wiring import services
 from vibe_app.workspaces.states import WorkspaceStatus
 
 
 class RepositoryState(rx.State):
-    """What the part shows; a token is never among it."""
+    """What stands beside the form."""
 
     project_id: str = ""
-    url: str = ""
-    branch: str = ""
-    over_ssh: bool = False
-    has_credential: bool = False
-    looks_only: bool = True
-    seen: str = ""
-    shown: str = "0"
     failed: str = ""
     """Why the workspace could not be made, where it could not."""
-
-    @acts
-    async def save(self, actor: Actor, form: dict[str, Any]):
-        """Keep what is in the form; an empty token leaves the one that is kept."""
-        typed = field_texts(form, "repo_url", "branch", "username", "token")
-        if not typed["token"]:
-            del typed["username"], typed["token"]
-        return await keep(self, actor, REPOSITORY, typed, form)
 
     @acts
     async def try_again(self, actor: Actor):
@@ -62,40 +37,40 @@ class RepositoryState(rx.State):
     @acts
     async def forget_token(self, actor: Actor):
         """Take the token away."""
-        patch = ProjectPatch(repo_credential=None)
-        show(self, await services().projects.change(actor, known(self.project_id), patch))
-        return rx.toast.success("Token removed.")
-
-
-def show(state: RepositoryState, project: ProjectView) -> None:
-    """Put a project's repository into the form."""
-    state.project_id, state.url, state.branch = str(project.id), project.repo_url or "", project.branch or ""
-    show_clone(state, project)
-    note_seen(state, REPOSITORY, project)
-    state.over_ssh = addresses.is_ssh(project.repo_url or "")
-    state.has_credential = project.has_credential and not state.over_ssh
-    state.looks_only = project.role is not ProjectRole.OWNER
+        await services().projects.change(actor, known(self.project_id), ProjectPatch(repo_credential=None))
+        return [FormsState.show_again("repository"), rx.toast.success("Token removed.")]
 
 
 def show_clone(state: RepositoryState, project: ProjectView) -> None:
     """Say why the workspace could not be made, where it could not."""
+    state.project_id = str(project.id)
     failed = project.workspace.status is WorkspaceStatus.FAILED
     state.failed = (project.workspace.reason or "It says no reason.") if failed else ""
 
 
 def _texts(project: ProjectView) -> Texts:
-    # Of a token nobody is told: whoever types one means to replace what is kept.
-    return {"repo_url": project.repo_url or "", "branch": project.branch or "", "username": "", "token": ""}
+    over_ssh = addresses.is_ssh(project.repo_url or "")
+    return {
+        "repo_url": project.repo_url or "",
+        "branch": project.branch or "",
+        # Of a token nobody is told: whoever types one means to replace what is kept.
+        "username": "",
+        "token": "",
+        "over_ssh": "yes" if over_ssh else "",
+        "has_token": "yes" if project.has_credential and not over_ssh else "",
+    }
 
 
-async def _kept(state: Any, actor: Actor, project: ProjectView) -> Any:
-    own = await state.get_state(RepositoryState)
-    own.seen = ""
-    show(own, project)
-    show_remote(await state.get_state(RemoteState), project)
+def _typed(sent: Mapping[str, Any]) -> Texts:
+    typed = field_texts(sent, "repo_url", "branch", "username", "token")
+    if not typed["token"]:
+        del typed["username"], typed["token"]
+    return typed
+
+
+async def _after(actor: Actor, project: ProjectView) -> None:
     # A workspace that could not be made of the old address is made of this one.
     await services().workspaces.opened(actor, project.id)
-    return rx.toast.success("Repository saved.")
 
 
 def _patch(changed: Texts) -> ProjectPatch:
@@ -105,8 +80,14 @@ def _patch(changed: Texts) -> ProjectPatch:
     )
 
 
-REPOSITORY = FORMS["repository"] = Form(
-    "repository", {"repo_url": "Address", "branch": "Branch"}, _texts, _patch, _kept
+REPOSITORY = project_form(
+    "repository",
+    {"repo_url": "Address", "branch": "Branch"},
+    _texts,
+    _patch,
+    "Repository saved.",
+    typed=_typed,
+    after=_after,
 )
 
 
@@ -141,14 +122,14 @@ def token_fields(hint: str) -> list[rx.Component]:
 
 
 def repository_part() -> rx.Component:
-    """The form; `show` fills it."""
+    """The form, and what stands beside it."""
     return rx.fragment(
         _failed_clone(),
         remote_part(),
         _form(),
         rx.cond(
-            RepositoryState.over_ssh & ~RepositoryState.looks_only,
-            deploy_key_part(RepositoryState.project_id),
+            (FormsState.texts["repository"]["over_ssh"] != "") & ~FormsState.looks_only,
+            deploy_key_part(FormsState.of["repository"]),
         ),
     )
 
@@ -162,14 +143,14 @@ def _failed_clone() -> rx.Component:
                 rx.el.strong("The workspace could not be made. "),
                 RepositoryState.failed,
                 rx.cond(
-                    RepositoryState.looks_only,
+                    FormsState.looks_only,
                     "",
                     " Correct the address, branch or token below: the next save makes it anew.",
                 ),
                 class_name="v-grow v-wrap",
             ),
             rx.cond(
-                RepositoryState.looks_only,
+                FormsState.looks_only,
                 rx.fragment(),
                 rx.button(
                     "Try again", variant="surface", color_scheme="gray", on_click=RepositoryState.try_again
@@ -182,49 +163,43 @@ def _failed_clone() -> rx.Component:
 
 
 def _form() -> rx.Component:
-    return rx.el.form(
-        for_owners(
-            RepositoryState.looks_only,
-            conflict_banner(REPOSITORY),
-            seen_field(RepositoryState.seen),
-            field(
-                "Address",
-                rx.input(
-                    name="repo_url",
-                    default_value=RepositoryState.url,
-                    placeholder="https://…",
-                    auto_complete="off",
-                ),
-                "It counts for a workspace that is made from now on. One that exists keeps its files, "
-                "its history and its origin.",
+    return form_part(
+        REPOSITORY,
+        field(
+            "Address",
+            rx.input(
+                name="repo_url",
+                default_value=begins(REPOSITORY, "repo_url"),
+                placeholder="https://…",
+                auto_complete="off",
             ),
-            branch_field(RepositoryState.branch),
-            rx.cond(
-                RepositoryState.over_ssh,
-                rx.text("An ssh address signs in with the project's deploy key.", class_name="v-hint"),
-                rx.fragment(
-                    *token_fields(
-                        "It is kept encrypted and shown to nobody. Leave it empty to keep what is there. "
-                        "With another server it is forgotten."
-                    )
-                ),
-            ),
-            rx.cond(
-                RepositoryState.has_credential,
-                rx.hstack(
-                    rx.text("A token is kept.", size="2"),
-                    rx.button(
-                        "Remove token",
-                        type="button",
-                        variant="soft",
-                        color_scheme="gray",
-                        on_click=RepositoryState.forget_token,
-                    ),
-                    align="center",
-                ),
-            ),
-            rx.button("Save repository", type="submit"),
+            "It counts for a workspace that is made from now on. One that exists keeps its files, "
+            "its history and its origin.",
         ),
-        key=RepositoryState.shown,
-        on_submit=RepositoryState.save,
+        branch_field(begins(REPOSITORY, "branch")),
+        rx.cond(
+            FormsState.texts["repository"]["over_ssh"] != "",
+            rx.text("An ssh address signs in with the project's deploy key.", class_name="v-hint"),
+            rx.fragment(
+                *token_fields(
+                    "It is kept encrypted and shown to nobody. Leave it empty to keep what is there. "
+                    "With another server it is forgotten."
+                )
+            ),
+        ),
+        rx.cond(
+            FormsState.texts["repository"]["has_token"] != "",
+            rx.hstack(
+                rx.text("A token is kept.", size="2"),
+                rx.button(
+                    "Remove token",
+                    type="button",
+                    variant="soft",
+                    color_scheme="gray",
+                    on_click=RepositoryState.forget_token,
+                ),
+                align="center",
+            ),
+        ),
+        save="Save repository",
     )
