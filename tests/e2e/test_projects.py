@@ -284,6 +284,14 @@ async def test_two_admins_who_change_one_person_see_both(visit: Visit, people: P
     await people.ada("DELETE", f"/users/{made['user']['id']}")
 
 
+async def test_the_documentation_of_the_api_is_a_click_away(visit: Visit) -> None:
+    board = await visit("ada")
+    await board.page.goto(f"{board.url}/settings/tokens")
+    await board.page.get_by_role("link", name="/api/docs").click()
+    await expect(board.page).to_have_title(re.compile("Vibe.*API|API", re.IGNORECASE))
+    await expect(board.page.get_by_text("There is no page here")).to_have_count(0)
+
+
 async def test_a_part_of_the_settings_has_an_address(project: Project, visit: Visit) -> None:
     board = await visit("vic")
     await board.page.goto(f"{board.url}/p/{project.id}/settings/members")

@@ -57,6 +57,18 @@ async def test_what_somebody_else_changed_stands_beside_mine_until_one_is_chosen
     assert (await parts.projects.read(actor, project.id)).description == "Mine"
 
 
+async def test_who_goes_on_writing_while_a_save_is_on_its_way_meets_nobody_but_themselves(
+    parts: Services, tokens: dict[str, str], project: ProjectView, tab: Open
+):
+    owner: Tab = await tab("owner", f"/p/{project.id}/settings")
+    await owner.call("ProjectSettingsState.arrive")
+    first, second = (general(project, owner, description=text) for text in ("First", "Second"))
+    await owner.call("FormsState.save", name="general", sent=first)
+    await owner.call("FormsState.save", name="general", sent=second)
+    assert both(owner) == []
+    assert (await parts.projects.read(await owner_of(parts, tokens), project.id)).description == "Second"
+
+
 async def test_a_form_that_does_not_say_what_it_was_filled_with_is_shown_beside_what_is_there(
     parts: Services, tokens: dict[str, str], project: ProjectView, tab: Open
 ):

@@ -160,7 +160,11 @@ def setup_page() -> rx.Component:
     )
     linkless = entrance(
         "No account yet",
-        "The first account is made with the one-time link that Vibe printed when it started: it is in the "
-        "terminal or the log. `vibe doctor` says it again.",
+        rx.fragment(
+            "The first account is made with the one-time link that Vibe printed when it started: it is in "
+            "the terminal or the log. ",
+            rx.el.code("vibe doctor"),
+            " says it again.",
+        ),
     )
     return rx.cond(SignInState.linkless, linkless, made)

@@ -32,10 +32,11 @@ Texts = dict[str, str]
 
 @dataclass(frozen=True)
 class Seen:
-    """What a form was filled with. Version 0, which nothing has, where that is not known."""
+    """What a form was filled with, and how the form says it. Version 0, which nothing has, where unknown."""
 
     version: int = 0
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,8 @@ class FormsState(rx.State):
     looks_only: bool = False
     clash: str = ""
     both: list[BothTexts] = []
+    _saved: dict[str, list[str]] = {}
+    """What this tab saved last: what its form was filled with, and what it would be filled with since."""
     _clash_of: str = ""
     _mine: Texts = {}
     _theirs: Texts = {}
@@ -123,7 +126,18 @@ class FormsState(rx.State):
         if form is None or name not in self.of:
             return None
         mine = form.typed(sent) if form.typed is not None else field_texts(sent, *form.labels)
-        return await keep(self, actor, form, self.of[name], mine, _read_seen(sent))
+        before, since = self._saved.get(name, ["", ""])
+        said = str(sent.get(_SEEN, ""))
+        # Who goes on writing before the form is filled anew does so on top of their own save.
+        seen = _read_seen(since if said and said == before else said)
+        return await keep(self, actor, form, self.of[name], mine, seen)
+
+    @acts
+    async def follow(self, actor: Actor, name: str):
+        """Do what follows a save."""
+        form = FORMS.get(name)
+        if form is not None and form.after is not None and name in self.of:
+            await form.after(actor, await form.read(actor, self.of[name]))
 
     @acts
     async def show_again(self, actor: Actor, name: str):
@@ -192,13 +206,13 @@ async def keep(
                 state._version, state._theirs = version, theirs
                 return None
         else:
-            if form.after is not None:
-                await form.after(actor, view)
             told = [rx.toast.success(form.told)] if form.told else []
             if form.name not in state.of:
                 return told
+            state._saved[form.name] = [seen.said, _said(form, view)]
             # What was typed goes before the form is filled anew, and would be filled with it.
-            return [forget(draft_name(form.name, of)), FormsState.show_again(form.name), *told]
+            anew = [forget(draft_name(form.name, of)), FormsState.show_again(form.name)]
+            return [*anew, *told, *([FormsState.follow(form.name)] if form.after is not None else [])]
     raise Conflict(_OTHERS)
 
 
@@ -227,7 +241,7 @@ def fill(state: FormsState, form: Form, of: str, view: Any, *, anew: bool = Fals
         anew: It begins anew in any case.
     """
     texts = form.texts(view)
-    state.seen[form.name] = json.dumps({"version": view.version, "texts": texts})
+    state.seen[form.name] = _said(form, view)
     if anew or (state.of.get(form.name), state.texts.get(form.name)) != (of, texts):
         state.of[form.name], state.texts[form.name] = of, texts
         state.shown[form.name] = state.shown.get(form.name, 0) + 1
@@ -291,15 +305,19 @@ def form_part(form: Form, *parts: rx.Component, save: str = "Save") -> rx.Compon
     )
 
 
-def _read_seen(sent: Mapping[str, Any]) -> Seen:
+def _said(form: Form, view: Any) -> str:
+    return json.dumps({"version": view.version, "texts": form.texts(view)})
+
+
+def _read_seen(said: str) -> Seen:
     try:
-        told: Any = json.loads(str(sent.get(_SEEN, "")))
+        told: Any = json.loads(said)
         version, texts = int(told["version"]), dict(told["texts"])
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return Seen()
     if not 0 < version < 2**31:
         return Seen()
-    return Seen(version, {str(name): str(text) for name, text in texts.items()})
+    return Seen(version, {str(name): str(text) for name, text in texts.items()}, said)
 
 
 def conflict_banner(form: Form, *settled: Any) -> rx.Component:

@@ -216,7 +216,7 @@ def _user(row: UserRow) -> rx.Component:
         rx.el.div(
             rx.el.div(row.name, rx.cond(row.me, " (you)", ""), class_name="v-strong"),
             rx.el.div(row.email, class_name="v-quiet"),
-            class_name="v-grow v-person",
+            class_name="v-grow v-who",
         ),
         _right("Creates projects", row.creates, row.role, lambda on: UsersState.set_creates(row.id, on)),
         _right("Executes", row.executes, row.role, lambda on: UsersState.set_executes(row.id, on)),

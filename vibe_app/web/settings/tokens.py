@@ -149,7 +149,7 @@ def tokens() -> rx.Component:
     return rx.fragment(
         rx.el.p(
             "What they can ask for is described at ",
-            rx.el.a("/api/docs", href="/api/docs", class_name="v-link"),
+            rx.el.a("/api/docs", href="/api/docs", reload_document=True, class_name="v-link"),
             ".",
             class_name="v-lead",
         ),
