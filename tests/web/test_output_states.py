@@ -40,6 +40,8 @@ async def test_output_alone_moves_nothing_in_the_drawer(
         return next((card.get("line", "") for card in watcher.cards("IN_PROGRESS")), "")
 
     await eventually(lambda: watcher.var("DrawerState", "run") == "running" and line())
+    first = int(line().split()[1])
+    await eventually(lambda: int(line().split()[1]) > first)  # all that is not output is read by then
     with monkeypatch.context() as closed:
         closed.setattr(parts.tasks, "read", None)
         sent, before = len(watcher.deltas), line()

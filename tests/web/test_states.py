@@ -35,6 +35,7 @@ ANYBODY = {
     "SelectionState.choose",
     "SelectionState.choose_to",
     "SelectionState.clear",
+    "SelectionState.label_at",
     "ComposerState.set_opened",
     "ChangesState.list_more",
     "ChangesState.turn",

@@ -81,52 +81,77 @@ async def changed(resting: Services, task: TaskView) -> None:
 
 async def test_a_board_is_read_in_windows(resting: Services, owner: Actor, project: UUID) -> None:
     await fill(resting, project, 5)
-    board = await resting.boards.read(owner, project, limit=2)
+    board = await resting.boards.read(owner, project, sizes={TaskStatus.TODO: 2})
     todo = board.columns[TaskStatus.TODO]
     assert ([card.title for card in todo.cards], todo.more) == (["Card 1", "Card 2"], True)
     assert board.columns[TaskStatus.DONE].cards == []
     assert board.counts[TaskStatus.TODO] == Count(5, 5)
     assert board.counts[TaskStatus.DONE] == Count(0, 0)
-    last = todo.cards[-1]
-    more = await resting.boards.window(
-        owner, project, TaskStatus.TODO, after=(last.position, last.id), limit=3
-    )
-    assert ([card.title for card in more.cards], more.more) == (["Card 3", "Card 4", "Card 5"], False)
+    wider = (await resting.boards.read(owner, project, sizes={TaskStatus.TODO: 5})).columns[TaskStatus.TODO]
+    assert ([card.title for card in wider.cards], wider.more) == ([f"Card {n}" for n in range(1, 6)], False)
 
 
-async def test_cards_at_one_position_are_neither_lost_nor_told_twice(
+async def test_a_wider_window_begins_as_the_narrower_one_where_cards_share_a_position(
     resting: Services, owner: Actor, project: UUID
 ) -> None:
     await fill(resting, project, 7)
     async with resting.database.transaction() as db:
         await db.execute(update(Task).values(position=1.0))
-    found: list[str] = []
-    after = None
-    while True:
-        window = await resting.boards.window(owner, project, TaskStatus.TODO, after=after, limit=3)
-        found += [card.title for card in window.cards]
-        if not window.more:
-            break
-        after = (window.cards[-1].position, window.cards[-1].id)
-    assert sorted(found) == [f"Card {number}" for number in range(1, 8)]
+    found: list[list[str]] = []
+    for size in (3, 5, 7):
+        board = await resting.boards.read(owner, project, sizes={TaskStatus.TODO: size})
+        found.append([card.title for card in board.columns[TaskStatus.TODO].cards])
+    assert found == [found[2][:3], found[2][:5], found[2]]
+    assert sorted(found[2]) == [f"Card {number}" for number in range(1, 8)]
+
+
+async def test_the_archive_comes_in_windows_too_filtered_and_the_newest_first(
+    resting: Services, owner: Actor, project: UUID
+) -> None:
+    for title, label in (("One", "docs"), ("Two", "api"), ("Three", "docs"), ("Here", "docs")):
+        task = await resting.tasks.create(owner, project, NewTask(title=title, labels=[label]))
+        if title != "Here":
+            await resting.tasks.archive(owner, project, task.id)
+    chosen = Filter(archived=True)
+    board = await resting.boards.read(owner, project, chosen, {TaskStatus.TODO: 2})
+    todo = board.columns[TaskStatus.TODO]
+    assert ([card.title for card in todo.cards], todo.more) == (["Three", "Two"], True)
+    assert board.counts[TaskStatus.TODO] == Count(3, 3)
+    docs = Filter(archived=True, labels=frozenset({"docs"}))
+    board = await resting.boards.read(owner, project, docs)
+    assert [card.title for card in board.columns[TaskStatus.TODO].cards] == ["Three", "One"]
+    assert board.counts[TaskStatus.TODO] == Count(2, 3)
+    some = await resting.boards.some(owner, project, [card.id for card in todo.cards], docs)
+    assert [card.title for card in some] == ["Three"]
 
 
 async def test_a_board_of_thousands_asks_no_more_than_one_of_few(
     resting: Services, owner: Actor, project: UUID
 ) -> None:
+    """Opening it, one changed card, its archive: as many queries and as many cards as of a small one."""
     asked: list[str] = []
     for engine in {resting.database._reader.sync_engine, resting.database._writer.sync_engine}:
         event.listen(engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
-    await fill(resting, project, 10)
-    asked.clear()
-    await resting.boards.read(owner, project)
-    few = len(asked)
+
+    async def costs(board: UUID, count: int) -> list[tuple[int, int]]:
+        await fill(resting, board, count)
+        found: list[tuple[int, int]] = []
+        for archived in (False, True):
+            chosen = Filter(archived=archived)
+            asked.clear()
+            cards = (await resting.boards.read(owner, board, chosen)).columns[TaskStatus.TODO].cards
+            found.append((len(asked), len(cards)))
+            asked.clear()
+            some = await resting.boards.some(owner, board, [cards[0].id], chosen)
+            found.append((len(asked), len(some)))
+            async with resting.database.transaction() as db:
+                await db.execute(update(Task).values(archived_at=now()))
+        return found
+
+    few = await costs(project, 200)
     other = (await resting.projects.create(owner, NewProject(name="Large"))).id
-    await fill(resting, other, 5000)
-    asked.clear()
-    board = await resting.boards.read(owner, other)
-    assert len(asked) == few
-    assert (len(board.columns[TaskStatus.TODO].cards), board.counts[TaskStatus.TODO].all) == (50, 5000)
+    assert await costs(other, 5000) == few
+    assert [cards for _, cards in few] == [50, 1, 50, 1]
 
 
 async def test_filters(resting: Services, owner: Actor, project: UUID) -> None:
@@ -231,9 +256,7 @@ async def test_nobody_sees_a_foreign_board(resting: Services, owner: Actor, proj
     other = Actor(user.id, user.role, user.email, user.name)
     for verb in (
         resting.boards.read(other, project),
-        resting.boards.window(other, project, TaskStatus.TODO),
         resting.boards.some(other, project, []),
-        resting.boards.counts(other, project),
         resting.boards.labels(other, project),
     ):
         with pytest.raises(Forbidden):

@@ -27,6 +27,7 @@ class Filter:
         assignees: One of these people.
         unassigned: Those of nobody, beside those of `assignees`.
         needs: Those that need this person.
+        archived: Those of the archive, in place of those on the board; `conditions` leave that to who asks.
     """
 
     text: str = ""
@@ -35,6 +36,7 @@ class Filter:
     assignees: frozenset[UUID] = frozenset()
     unassigned: bool = False
     needs: UUID | None = None
+    archived: bool = False
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return it for a query."""

@@ -5,12 +5,12 @@ What is asked for costs what is shown, however many cards a board has.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, func, select, true, tuple_
+from sqlalchemy import ColumnElement, and_, case, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -19,7 +19,7 @@ from vibe_app.board.access import require
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.filters import EVERYTHING, Filter
-from vibe_app.board.tasks.models import Task, shown
+from vibe_app.board.tasks.models import Task, kept, shown
 from vibe_app.board.tasks.schemas import TaskCard
 from vibe_app.board.tasks.showing import Showing
 from vibe_app.db import Database, each_text
@@ -78,71 +78,42 @@ class Boards:
         self._showing = showing
 
     async def read(
-        self, actor: Actor, project_id: UUID, chosen: Filter = EVERYTHING, limit: int = WINDOW
+        self,
+        actor: Actor,
+        project_id: UUID,
+        chosen: Filter = EVERYTHING,
+        sizes: Mapping[TaskStatus, int] | None = None,
+        only: Collection[TaskStatus] = tuple(TaskStatus),
     ) -> BoardView:
         """Return the beginning of each column, and how many cards each has. For viewers.
 
         Args:
             actor: Who asks.
             project_id: The board.
-            chosen: Which cards.
-            limit: How many of each column at most, up to `WIDEST`.
+            chosen: Which cards; of the archive those come first that came there last.
+            sizes: How many of a column at most, up to `WIDEST`, where that is not `WINDOW`.
+            only: The columns of which cards are read; counted are those of all.
         """
-        limit = _within(limit)
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
-            found = {
-                status: await self._rows(db, project_id, status, chosen, None, limit) for status in TaskStatus
-            }
-            visible = [row for rows in found.values() for row in rows[:limit]]
-            cards = await self._showing.all(TaskCard, db, visible)
-            columns = {
-                status: Window([card for card in cards if card.status is status], len(rows) > limit)
-                for status, rows in found.items()
-            }
-            return BoardView(columns, await _counts(db, project_id, chosen))
-
-    async def window(
-        self,
-        actor: Actor,
-        project_id: UUID,
-        status: TaskStatus,
-        chosen: Filter = EVERYTHING,
-        after: tuple[float, UUID] | None = None,
-        limit: int = WINDOW,
-    ) -> Window:
-        """Return the next cards of a column. For viewers.
-
-        Args:
-            actor: Who asks.
-            project_id: The board.
-            status: The column.
-            chosen: Which cards.
-            after: Position and id of the card that they follow; None from the beginning.
-            limit: How many at most, up to `WIDEST`.
-        """
-        limit = _within(limit)
-        async with self._database.read() as db:
-            await require(db, actor, project_id, ProjectRole.VIEWER)
-            rows = await self._rows(db, project_id, status, chosen, after, limit)
-            return Window(await self._showing.all(TaskCard, db, rows[:limit]), len(rows) > limit)
+            counts = await _counts(db, project_id, chosen)
+            rows: list[tuple[Task, Any]] = []
+            for status in only:
+                if counts[status].shown:
+                    rows += await _rows(db, project_id, status, chosen, (sizes or {}).get(status, WINDOW))
+            cards = await self._showing.all(TaskCard, db, rows)
+        found = {status: [card for card in cards if card.status is status] for status in only}
+        columns = {status: Window(here, counts[status].shown > len(here)) for status, here in found.items()}
+        return BoardView(columns, counts)
 
     async def some(
         self, actor: Actor, project_id: UUID, task_ids: Collection[UUID], chosen: Filter = EVERYTHING
     ) -> list[TaskCard]:
-        """Return those of some cards that stand on the board and are chosen: what changed may have left."""
-        where = [col(Task.project_id) == project_id, col(Task.id).in_(task_ids), shown, *chosen.conditions()]
+        """Return those of some cards that are still there and are chosen: what changed may have left."""
+        where = [col(Task.id).in_(task_ids), *_there(project_id, chosen), *chosen.conditions()]
         async with self._database.read() as db:
             await require(db, actor, project_id, ProjectRole.VIEWER)
             return await self._showing.all(TaskCard, db, await task_queries.cards(db, where))
-
-    async def counts(
-        self, actor: Actor, project_id: UUID, chosen: Filter = EVERYTHING
-    ) -> dict[TaskStatus, Count]:
-        """Return how many cards each column has. For viewers."""
-        async with self._database.read() as db:
-            await require(db, actor, project_id, ProjectRole.VIEWER)
-            return await _counts(db, project_id, chosen)
 
     async def labels(self, actor: Actor, project_id: UUID) -> dict[str, int]:
         """Return the labels on a board by name, each with how many cards have it. For viewers."""
@@ -162,32 +133,26 @@ class Boards:
             rows = (await db.execute(query)).all()
         return {str(name): number for name, number in sorted(rows)}
 
-    async def _rows(
-        self,
-        db: AsyncSession,
-        project_id: UUID,
-        status: TaskStatus,
-        chosen: Filter,
-        after: tuple[float, UUID] | None,
-        limit: int,
-    ) -> list[tuple[Task, Any]]:
-        """Return what a window shows, and one more where more follows."""
-        where = [col(Task.project_id) == project_id, col(Task.status) == str(status), shown]
-        where += chosen.conditions()
-        if after is not None:
-            where.append(tuple_(col(Task.position), col(Task.id)) > after)
-        return await task_queries.cards(db, where, limit=limit + 1)
+
+def _there(project_id: UUID, chosen: Filter) -> list[ColumnElement[bool]]:
+    """Return among which cards is chosen."""
+    where = kept & col(Task.archived_at).is_not(None) if chosen.archived else shown
+    return [col(Task.project_id) == project_id, where]
 
 
-def _within(limit: int) -> int:
-    return max(1, min(limit, WIDEST))
+async def _rows(
+    db: AsyncSession, project_id: UUID, status: TaskStatus, chosen: Filter, size: int
+) -> list[tuple[Task, Any]]:
+    where = [*_there(project_id, chosen), col(Task.status) == str(status), *chosen.conditions()]
+    newest = [col(Task.archived_at).desc()] if chosen.archived else []
+    return await task_queries.cards(db, where, limit=max(1, min(size, WIDEST)), order=newest)
 
 
 async def _counts(db: AsyncSession, project_id: UUID, chosen: Filter) -> dict[TaskStatus, Count]:
     matching = func.count(case((and_(true(), *chosen.conditions()), 1)))
     rows = await db.execute(
         select(col(Task.status), matching, func.count())
-        .where(col(Task.project_id) == project_id, shown)
+        .where(*_there(project_id, chosen))
         .group_by(col(Task.status))
     )
     found = {status: Count(some, every) for status, some, every in rows.all()}

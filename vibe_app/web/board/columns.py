@@ -15,8 +15,9 @@ import reflex as rx
 from vibe_app.accounts.roles import Actor, rights_of
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.rules import parse_status
-from vibe_app.board.tasks.windows import WINDOW
+from vibe_app.board.tasks.windows import WIDEST, WINDOW
 from vibe_app.board.topics import cards_of
+from vibe_app.bus import Subscription
 from vibe_app.errors import Conflict, Forbidden, NotFound, Unavailable, VibeError
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.board.cards import Face
@@ -51,7 +52,7 @@ LOOK_AGAIN = 30.0
 """Seconds without a change after which the board is read all the same: that shows what nobody announces,
 such as that a run has become quiet."""
 PULSE = 1.0
-"""Seconds between two readings of the cards that run, while there is output."""
+"""Seconds between two readings of the cards that run, while nothing comes but output."""
 
 
 async def _shut(state: BoardState, error: VibeError) -> None:
@@ -155,8 +156,7 @@ class BoardState(rx.State):
                 if again:
                     changed = set[str]()
                     continue
-                await asyncio.sleep(PULSE if changed == {activity} else BURST)
-                changed = await changes.wait(LOOK_AGAIN)
+                changed = await _news(changes, activity)
                 actor = await asker(self)
 
     @acts
@@ -192,11 +192,12 @@ class BoardState(rx.State):
         put(self, await services().tasks.read(actor, project_here(self), known(card_id)))
 
     @acts
-    async def more(self, actor: Actor, column: str):
-        """Show a window more of a column."""
+    async def more(self, actor: Actor, column: str, size: int):
+        """Show a window more of a column of which so many are shown; asked for twice, it is one."""
         name = parse_status(column).value
-        self.sizes = {**self.sizes, name: min(self.sizes[name], self.counts[name]) + WINDOW}
-        await reread(self, actor)
+        if size == self.sizes[name]:
+            self.sizes = {**self.sizes, name: min(size + WINDOW, WIDEST)}
+            await reread(self, actor)
 
     @rx.event
     def show_tab(self, column: str):
@@ -247,6 +248,17 @@ class BoardState(rx.State):
     def query(self) -> str:
         """The query of an address that says the same filters."""
         return filters_of(self).query()
+
+
+async def _news(changes: Subscription, activity: str) -> set[str]:
+    """Wait for what has changed since a reading: of output alone once a `PULSE`, of all else in a moment."""
+    clock = asyncio.get_running_loop().time
+    pulse = clock() + PULSE
+    await asyncio.sleep(BURST)
+    changed = await changes.wait(LOOK_AGAIN)
+    while changed == {activity} and (left := pulse - clock()) > 0:
+        changed |= await changes.wait(left)
+    return changed
 
 
 async def _show_filtered(state: BoardState, actor: Actor, replace: bool = False) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.board.lifecycle import TaskStatus
+from vibe_app.board.tasks.windows import WIDEST
 from vibe_app.web.board.cards import Face
 from vibe_app.web.board.columns import BoardState
 from vibe_app.web.board.face import card_face
@@ -16,6 +17,7 @@ from vibe_app.web.board.selection import SelectionState
 from vibe_app.web.card.drawer import DrawerState
 from vibe_app.web.kit.attention import thousands
 from vibe_app.web.kit.kanban import CardList, card_lists
+from vibe_app.web.kit.more import more_row
 from vibe_app.web.kit.status import COLUMN_NAMES, column_hint
 from vibe_app.web.layout import RailState
 
@@ -62,22 +64,14 @@ def _empty(status: TaskStatus) -> rx.Component:
 
 
 def _more(status: TaskStatus) -> rx.Component:
-    """The row that shows a window more; it presses itself when it comes into sight."""
-    left = BoardState.counts[status.value] - BoardState.sizes[status.value]
-    return rx.cond(
-        left > 0,
-        rx.el.li(
-            rx.el.button(
-                "Show more, ",
-                thousands(left),
-                " left",
-                type="button",
-                on_click=BoardState.more(status.value),
-                class_name="v-plain-button",
-            ),
-            class_name="kb-more",
-        ),
+    """The end of a window: what follows comes as it is scrolled to; of a very long column it is said."""
+    size = BoardState.sizes[status.value]
+    left = BoardState.counts[status.value] - size
+    widest = rx.el.li(thousands(left), " more: the search and the filters find them.", class_name="kb-empty")
+    row = more_row(
+        "Show more, ", thousands(left), " left", size=size, on_more=BoardState.more(status.value, size)
     )
+    return rx.cond(left > 0, rx.cond(size < WIDEST, row, widest))
 
 
 def _column(status: TaskStatus) -> rx.Component:
@@ -135,7 +129,7 @@ def board_columns() -> rx.Component:
             order=BoardState.order,
             changed=BoardState.changed,
             version=BoardState.version,
-            can_move=BoardState.can_edit,
+            can_move=BoardState.can_edit & ~BoardState.archived,
             opened=DrawerState.task_id,
             chosen=SelectionState.chosen,
             path=f"/p/{BoardState.project_id}/t/",

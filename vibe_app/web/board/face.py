@@ -119,7 +119,7 @@ def _hands(
     move = icon_button("arrow-right-left", "Move to…", on_click=on_move)
     return rx.el.div(
         choose,
-        rx.cond(card.locked, rx.cond(card.run != "stopping", stop), move),
+        rx.cond(card.locked, rx.cond(card.run != "stopping", stop), rx.cond(~card.archived, move)),
         rx.cond(card.todo & ~card.archived, execute),
         class_name="v-hands",
     )

@@ -11,15 +11,11 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import Priority, TaskStatus
 from vibe_app.board.tasks.filters import Filter
 from vibe_app.board.tasks.schemas import TaskCard
-from vibe_app.board.tasks.windows import WIDEST, WINDOW
 from vibe_app.errors import NotFound
 from vibe_app.web.board.cards import Face, face_of
 from vibe_app.web.board.filters import NOBODY, Filters
 from vibe_app.web.place import known
 from vibe_app.wiring import services
-
-ARCHIVED = 100
-"""Cards of the archive that are shown at once; the search finds the others."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +48,7 @@ def filter_of(filters: Filters, actor: Actor) -> Filter:
         assignees=assignees,
         unassigned=filters.person == NOBODY,
         needs=actor.user_id if filters.needs else None,
+        archived=filters.archived,
     )
 
 
@@ -62,7 +59,13 @@ def _seen(tasks: list[TaskCard], statuses: Collection[TaskStatus]) -> dict[str, 
     }
 
 
-async def read_columns(actor: Actor, project_id: UUID, filters: Filters, sizes: Mapping[str, int]) -> Seen:
+async def read_columns(
+    actor: Actor,
+    project_id: UUID,
+    filters: Filters,
+    sizes: Mapping[str, int],
+    only: Collection[TaskStatus] = tuple(TaskStatus),
+) -> Seen:
     """Read the windows of a board's columns.
 
     Args:
@@ -70,28 +73,14 @@ async def read_columns(actor: Actor, project_id: UUID, filters: Filters, sizes: 
         project_id: The board.
         filters: Which cards.
         sizes: How many cards of each column are shown.
+        only: The columns that are read.
     """
-    if filters.archived:
-        return await _read_archive(actor, project_id, filters)
-    boards, chosen = services().boards, filter_of(filters, actor)
-    view = await boards.read(actor, project_id, chosen)
+    shown = {TaskStatus(name): size for name, size in sizes.items()}
+    view = await services().boards.read(actor, project_id, filter_of(filters, actor), shown, only)
     tasks = [task for window in view.columns.values() for task in window.cards]
-    for status in TaskStatus:
-        if sizes.get(status, WINDOW) > WINDOW and view.columns[status].more:
-            limit = min(sizes[status], WIDEST)
-            wider = await boards.window(actor, project_id, status, chosen, limit=limit)
-            tasks = [*(task for task in tasks if task.status is not status), *wider.cards]
     counts = {status.value: count.shown for status, count in view.counts.items()}
     total = sum(count.all for count in view.counts.values())
-    return Seen(tasks, _seen(tasks, TaskStatus), counts, total)
-
-
-async def _read_archive(actor: Actor, project_id: UUID, filters: Filters) -> Seen:
-    """Read the newest of the archive; of the filters, the text alone counts there."""
-    page = await services().tasks.page(actor, project_id, None, filters.search, 1, ARCHIVED, archived=True)
-    tasks: list[TaskCard] = [*page.items]
-    columns = _seen(tasks, TaskStatus)
-    return Seen(tasks, columns, {name: len(cards) for name, cards in columns.items()}, page.total_count)
+    return Seen(tasks, _seen(tasks, only), counts, total)
 
 
 async def read_some(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import inf
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -88,9 +89,14 @@ def _show(state: BoardState, now: dict[str, list[Face]]) -> None:
 
 
 def show_columns(state: BoardState, seen: Seen) -> None:
-    """Show what was read of all columns."""
-    _show(state, seen.columns)
-    state._places = {str(task.id): (task.status.value, task.position) for task in seen.tasks}
+    """Show the columns that were read; the others stay as they are, but for what has left them meanwhile."""
+    read = {str(task.id) for task in seen.tasks}
+    left = {
+        name: [card for card in cards if card.id not in read] for name, cards in columns_of(state).items()
+    }
+    _show(state, left | seen.columns)
+    others = {each: place for each, place in state._places.items() if place[0] not in seen.columns}
+    state._places = others | {str(task.id): (task.status.value, task.position) for task in seen.tasks}
     set_differing(state, "counts", seen.counts)
     set_differing(state, "total", seen.total)
     state.loaded = True
@@ -107,10 +113,11 @@ def patch(state: BoardState, tasks: Collection[TaskCard]) -> None:
 def put(state: BoardState, task: TaskCard, before_id: str = "") -> None:
     """Show a card where it is now, before everything is read anew."""
     state._own += 1
-    state._places.pop(str(task.id), None)
     card, target = face_of(task, today()), task.status.value
     now = columns_of(state)
     source = next((name for name, cards in now.items() if any(each.id == card.id for each in cards)), "")
+    # Where it stood, and nowhere in that column: both columns are read anew.
+    state._places[card.id] = (source or target, -inf)
     ids = [each.id for each in now[target] if each.id != card.id or before_id == card.id]
     at = ids.index(before_id) if before_id in ids else len(ids)
     now = {name: [each for each in cards if each.id != card.id] for name, cards in now.items()}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 async def catch_up(
     state: BoardState, actor: Actor, project_id: UUID, changed: set[str]
 ) -> list[tuple[str, str]] | None:
-    """Read and show what changed.
+    """Read and show what changed: the cards first, then what stands around them.
 
     Args:
         state: Of the tab, in a background handler.
@@ -41,27 +41,31 @@ async def catch_up(
     everything = not changed or cards_of(project_id) in changed or (whole in changed and not named)
     filters, sizes, own = filters_of(state), dict(state.sizes), state._own
     tasks: list[TaskCard] = []
-    if not everything and not filters.archived:
+    if not everything:
         ids = named | (_running(state) if f"activity:{project_id}" in changed else set())
         tasks = await read_some(actor, project_id, filters, ids)
     seen = None
-    if everything or filters.archived or not _in_place(state, named, tasks):
-        seen = await read_columns(actor, project_id, filters, sizes)
+    if everything or not _in_place(state, named, tasks):
+        only = tuple(TaskStatus) if everything else _touched(state, named, tasks)
+        seen = await read_columns(actor, project_id, filters, sizes, only)
         tasks = seen.tasks
-    project = await services().projects.read(actor, project_id) if everything or whole in changed else None
-    shown = await _read_drawer(state, actor, tasks, everything, named)
     async with state:
         if str(project_id) != state.project_id:
             return []
         if own != state._own or filters != filters_of(state):
             return None  # shown now, a card that was moved or executed meanwhile would fly back and forth
         failed = failures(state, tasks)
-        if project is not None:
-            show_project(state, project)
         if seen is not None:
             show_columns(state, seen)
         else:
             patch(state, tasks)
+    project = await services().projects.read(actor, project_id) if everything or whole in changed else None
+    shown = await _read_drawer(state, actor, tasks, everything, named)
+    if project is None and shown is None:
+        return failed
+    async with state:
+        if project is not None and str(project_id) == state.project_id:
+            show_project(state, project)
         if shown is not None:
             await show_drawer(await state.get_state(DrawerState), shown)
     return failed
@@ -77,6 +81,14 @@ def _in_place(state: BoardState, named: Collection[UUID], tasks: Collection[Task
     shown = {str(each) for each in named} & places.keys()
     there = {str(task.id): (task.status.value, task.position) for task in tasks}
     return all(places.get(task_id) == place for task_id, place in there.items()) and shown <= there.keys()
+
+
+def _touched(
+    state: BoardState, named: Collection[UUID], tasks: Collection[TaskCard]
+) -> Collection[TaskStatus]:
+    """Return the columns in which these cards stood, and in which they stand."""
+    stood = {TaskStatus(state._places[key][0]) for each in named if (key := str(each)) in state._places}
+    return stood | {task.status for task in tasks}
 
 
 async def _read_drawer(

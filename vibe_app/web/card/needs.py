@@ -51,8 +51,9 @@ class NeedsState(rx.State):
         project_id, task_id = card_here(self)
         self.sought, found = text.strip()[:200], list[Needed]()
         if self.sought:
-            cards = await services().tasks.list(actor, project_id, None, plain_text(self.sought))
-            found = [Needed(str(each.id), each.ref, each.title) for each in cards if each.id != task_id]
+            words = plain_text(self.sought)
+            page = await services().tasks.page(actor, project_id, None, words, 1, OFFERED + 1)
+            found = [Needed(str(each.id), each.ref, each.title) for each in page.items if each.id != task_id]
         self.found = found[:OFFERED]
 
     @acts
