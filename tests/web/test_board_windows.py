@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from tests.seeding import seed_change
 from tests.waiting import eventually
 from tests.web.conftest import Open, Tab, full_name
 from tests.web.test_components import task as card
@@ -18,6 +19,7 @@ from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.web.board.cards import Face, face_of, initials, lean
 from vibe_app.web.board.filters import Filters, read_filters
+from vibe_app.web.board.selection import refused_words
 from vibe_app.web.board.windows import FEW, Sent, sent
 from vibe_app.wiring import Services
 
@@ -123,8 +125,10 @@ def test_filters_are_what_their_address_says() -> None:
 async def test_a_column_comes_in_windows_with_the_count_of_all(board: Tab) -> None:
     assert len(board.cards("TODO")) == 50
     assert board.var("BoardState", "counts")["TODO"] == MANY
-    await board.call("BoardState.more", column="TODO")
+    for _ in range(2):  # the row was seen, and its button pressed: one window more
+        await board.call("BoardState.more", column="TODO", size=50)
     assert board.titles("TODO") == [f"Card {n}" for n in range(MANY)]
+    assert board.var("BoardState", "sizes")["TODO"] == 100
 
 
 async def test_a_card_that_changed_travels_alone(
@@ -212,6 +216,43 @@ async def test_several_are_moved_labelled_archived_and_deleted_and_taken_back(
     assert "nothing to take back" in board.told
 
 
+async def test_who_refuses_is_named_with_the_reason_and_stays_selected(
+    parts: Services, project: ProjectView, tasks: list[TaskView], board: Tab
+) -> None:
+    await seed_change(parts.database, tasks[1].id, {"a.txt": (None, "1\n")})
+    for each in tasks[:3]:
+        await board.call("SelectionState.choose", card_id=str(each.id))
+    await board.call("SelectionState.move", column="DONE")
+    assert "2 cards moved to Done." in board.told
+    assert f"{tasks[1].ref}: This card has a change that nobody has decided about" in board.told
+    assert board.titles("DONE") == ["Card 0", "Card 2"]
+    assert board.var("SelectionState", "chosen") == [str(tasks[1].id)]
+
+
+def test_a_refusal_names_cards_by_reason_and_counts_the_others() -> None:
+    names = {str(n): f"CAL-{n}" for n in range(1, 8)}
+    refused = {str(n): "It runs." for n in range(1, 8)} | {"9": "It is gone."}
+    assert refused_words(refused, names) == [
+        "CAL-1, CAL-2, CAL-3, CAL-4, CAL-5 and 2 more: It runs.",
+        "1 card: It is gone.",
+    ]
+
+
+async def test_a_key_means_its_card_or_all_that_are_selected_with_it(
+    parts: Services, owner: Actor, project: ProjectView, tasks: list[TaskView], board: Tab
+) -> None:
+    ids = [str(each.id) for each in tasks]
+    for card_id in ids[:2]:
+        await board.call("SelectionState.choose", card_id=card_id)
+    await board.call("KeysState.on_card", key="a", card_id=ids[5])
+    assert "1 card archived." in board.told
+    assert board.var("SelectionState", "chosen") == ids[:2]
+    await board.call("KeysState.on_card", key="Delete", card_id=ids[0])
+    assert "2 cards deleted." in board.told
+    assert board.titles("TODO")[:3] == ["Card 2", "Card 3", "Card 4"]
+    assert board.var("SelectionState", "chosen") == []
+
+
 async def test_a_move_is_taken_back_to_where_the_card_stood(board: Tab, tasks: list[TaskView]) -> None:
     await board.call("BoardState.move", card_id=str(tasks[2].id), column="DONE", before_id="")
     assert board.titles("DONE") == ["Card 2"]
@@ -224,11 +265,15 @@ async def test_a_move_is_taken_back_to_where_the_card_stood(board: Tab, tasks: l
 async def test_what_is_archived_is_shown_on_its_own_and_comes_back(
     parts: Services, owner: Actor, project: ProjectView, tasks: list[TaskView], board: Tab
 ) -> None:
-    await parts.tasks.archive(owner, project.id, tasks[0].id)
+    for each in tasks[:3]:
+        await parts.tasks.archive(owner, project.id, each.id)
     await board.call("BoardState.toggle", name="archived")
-    assert board.titles("TODO") == ["Card 0"]
-    await board.call("SelectionState.choose", card_id=str(tasks[0].id))
+    assert board.titles("TODO") == ["Card 2", "Card 1", "Card 0"]
+    await board.call("BoardState.choose", name="label", value="odd")
+    assert board.titles("TODO") == ["Card 1"]
+    assert (board.var("BoardState", "counts")["TODO"], board.var("BoardState", "total")) == (1, 3)
+    await board.call("SelectionState.choose", card_id=str(tasks[1].id))
     await board.call("SelectionState.archive")
     assert board.titles("TODO") == []
     await board.call("BoardState.toggle", name="archived")
-    assert "Card 0" in board.titles("TODO")
+    assert "Card 1" in board.titles("TODO")

@@ -29,6 +29,8 @@ class ComposerState(rx.State):
 
     opened: str = rx.SessionStorage("")
     problem: str = ""
+    made: str = ""
+    """The card that was made last."""
 
     @rx.event
     def set_opened(self, opened: bool):
@@ -47,7 +49,7 @@ class ComposerState(rx.State):
         except InvalidRequest as error:
             self.problem = error.message
             return None
-        self.opened, self.problem = "", ""
+        self.opened, self.problem, self.made = "", "", str(task.id)
         return [forget(_name(str(project))), rx.toast.success(f"“{task.title}” is in To do.", duration=2500)]
 
 

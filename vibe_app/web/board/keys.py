@@ -13,7 +13,7 @@ from vibe_app.web.changes.review import ReviewState
 from vibe_app.web.keyboard import HelpState
 from vibe_app.web.place import place_of
 
-KEYS = ["e", "s", "m", "x", " "]
+KEYS = ["e", "s", "m", "x", "l", "a", "Delete", " "]
 """Keys of a card; Space comes here only from one that has to stay where it is."""
 
 
@@ -28,6 +28,9 @@ class KeysState(rx.State):
             "s": BoardState.stop,
             "m": MoveState.ask,
             "x": SelectionState.choose,
+            "l": SelectionState.label_at,
+            "a": SelectionState.archive_at,
+            "Delete": SelectionState.delete_at,
             "shift": SelectionState.choose_to,
         }
         return actions[key](card_id) if key in actions else rx.toast.error(LOCKED)
@@ -40,8 +43,8 @@ class KeysState(rx.State):
         if key == "n":
             can_edit = (await self.get_state(BoardState)).can_edit
             return ComposerState.set_opened(True) if can_edit else None
-        if key == "z":
-            return UndoState.undo
+        if key in ("z", "Escape"):
+            return UndoState.undo if key == "z" else SelectionState.clear
         if key in ("j", "k", "c"):
             steps = {"j": ReviewState.step(1), "k": ReviewState.step(-1), "c": ReviewState.comment_here}
             return steps[key]

@@ -10,6 +10,8 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.web.auth import acts
 from vibe_app.web.board.columns import BoardState
+from vibe_app.web.board.selection import SelectionState
+from vibe_app.web.board.undo import cards_in_words
 from vibe_app.web.kit.status import COLUMNS
 from vibe_app.web.place import known, project_here
 from vibe_app.wiring import services
@@ -18,15 +20,21 @@ LOCKED = "A session of this task is running. Stop it first."
 
 
 class MoveState(rx.State):
-    """Which card is asked about; an empty id while none is."""
+    """Which card is asked about; an empty id while none is. `many` tells that it stands for all selected."""
 
     card_id: str = ""
     title: str = ""
     column: str = ""
+    many: bool = False
 
     @acts
     async def ask(self, actor: Actor, card_id: str):
-        """Ask where a card should go, unless it has to stay."""
+        """Ask where a card should go, with all that are selected where it is one, unless it has to stay."""
+        chosen = (await self.get_state(SelectionState)).chosen
+        self.many = len(chosen) > 1 and card_id in chosen
+        if self.many:
+            self.card_id, self.title, self.column = card_id, cards_in_words(chosen), ""
+            return None
         task = await services().tasks.read(actor, project_here(self), known(card_id))
         if task.status is TaskStatus.IN_PROGRESS:
             return rx.toast.error(LOCKED)
@@ -40,9 +48,9 @@ class MoveState(rx.State):
 
     @rx.event
     def choose(self, column: str):
-        """Move the card to the end of a column."""
+        """Move the card, or all that are selected, to the end of a column."""
         card_id, self.card_id = self.card_id, ""
-        return BoardState.move(card_id, column, "")
+        return SelectionState.move(column) if self.many else BoardState.move(card_id, column, "")
 
 
 def column_choices(on_choose: Any, here: Any = "") -> list[rx.Component]:

@@ -16,12 +16,13 @@ from vibe_app.web.board.filters_view import filters_bar
 from vibe_app.web.board.keys import KeysState
 from vibe_app.web.board.moving import MoveState, move_dialog
 from vibe_app.web.board.remote_line import remote_line
-from vibe_app.web.board.selection import selection_bar
+from vibe_app.web.board.selection import SelectionState, selection_bar
 from vibe_app.web.board.workspace import workspace_chip, workspace_line
 from vibe_app.web.card.drawer import DrawerState
 from vibe_app.web.card.drawer_view import drawer
 from vibe_app.web.card.output import OutputState
 from vibe_app.web.changes.decide_view import dropped_dialog
+from vibe_app.web.kit.focus import kept_focus
 from vibe_app.web.kit.frame import Shortcuts
 from vibe_app.web.kit.parts import empty_state, skeleton
 from vibe_app.web.kit.status import missing_chip
@@ -134,9 +135,21 @@ def board_page() -> rx.Component:
         move_dialog(),
         selection_bar(),
         Shortcuts.create(
-            keys="n e s m z j k c ?",
+            keys="n e s m z j k c ? Escape",
             up=rx.cond(DrawerState.task_id != "", close, ""),
             on_key=KeysState.anywhere,
+        ),
+        kept_focus(
+            now=[
+                BoardState.order,
+                BoardState.changed,
+                BoardState.counts,
+                DrawerState.task_id,
+                MoveState.card_id,
+                SelectionState.chosen,
+                ComposerState.opened,
+            ],
+            wanted=ComposerState.made,
         ),
         # A tab that nobody sees is not kept up to date: it reads everything when it is shown again.
         rx.window_event_listener(on_visibility_change=BoardState.watch),

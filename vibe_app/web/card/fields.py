@@ -19,7 +19,6 @@ from vibe_app.board.rules import parse_priority
 from vibe_app.errors import InvalidRequest
 from vibe_app.web.card.people import PeopleState
 from vibe_app.web.forms import split_labels, words
-from vibe_app.web.kit.keys import sends
 from vibe_app.web.kit.parts import choice, field
 from vibe_app.web.kit.status import PRIORITY_LOOKS
 
@@ -64,7 +63,7 @@ class CardField:
 
 
 def _description(**props: Any) -> rx.Component:
-    return rx.text_area(rows="8", resize="vertical", dir="auto", on_key_down=sends, **props)
+    return rx.text_area(rows="8", resize="vertical", dir="auto", **props)
 
 
 def _priority(**props: Any) -> rx.Component:

@@ -11,7 +11,6 @@ from vibe_app.web.card.drawer import DrawerState
 from vibe_app.web.changes.review import ReviewState
 from vibe_app.web.changes.rows import CommentRow, Note
 from vibe_app.web.kit.draft import draft, typed
-from vibe_app.web.kit.keys import sends
 from vibe_app.web.kit.markdown import markdown
 from vibe_app.web.kit.moment import ago
 from vibe_app.web.layout import RailState
@@ -36,7 +35,6 @@ def box(name: str, label: str, **props: Any) -> rx.Component:
         name=name,
         aria_label=label,
         dir="auto",
-        on_key_down=sends,
         class_name="v-box",
         **props,
     )

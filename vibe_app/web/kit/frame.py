@@ -21,6 +21,7 @@ _LAYERS = (
     ".vt-large",
 )
 """What keeps the keys to itself while it is open: a menu, a select, a dialog, the enlarged terminal."""
+_OVER = "[role=dialog][data-state], [role=alertdialog], [role=menu], [role=listbox], [data-sonner-toaster]"
 _FIELDS = "input, textarea:not(.xterm-helper-textarea), select, [contenteditable=true], [role=combobox]"
 
 
@@ -43,6 +44,8 @@ class Frame:
                 custom_attrs={"onClick": beside},
             ),
             rx.el.div(*page, class_name="v-page"),
+            _sending(),
+            _returning(),
         )
 
 
@@ -143,7 +146,7 @@ class Shortcuts:
         """Listen to the keys of a page.
 
         `/` goes to the element with `data-search`, an arrow to the board's cards, Escape to the
-        address above. While something is typed, Escape leaves the field and Ctrl Enter sends it.
+        address above, where there is one. While something is typed, Escape leaves the field.
 
         Args:
             keys: Those that the page knows, separated by spaces.
@@ -156,12 +159,8 @@ class Shortcuts:
         first_card = _do("document.querySelector('[data-card-id][tabindex=\"0\"]')?.focus()")
         acts = first_of(
             (
-                _is("Escape"),
-                rx.cond(
-                    js("$up !== ''", bool, up=up),
-                    _do("go($up)", "const go = useNavigate();", up=up),
-                    _NOTHING,
-                ),
+                _is("Escape") & js("$up !== ''", bool, up=up),
+                _do("go($up)", "const go = useNavigate();", up=up),
             ),
             (_is("/"), search),
             (js("press.key.startsWith('Arrow') && press.target === document.body", bool), first_card),
@@ -174,7 +173,6 @@ class Shortcuts:
         typing: Any = js("!!press.target.closest?.($fields)", bool, fields=_FIELDS)
         plain: Any = js("!press.ctrlKey && !press.metaKey && !press.altKey", bool)
         handled = first_of(
-            (_is("Enter") & ~plain & typing, _do("press.target.form?.requestSubmit()")),
             (free & plain & ~typing, acts),
             (free & plain & _is("Escape"), _do("press.target.blur()")),
             otherwise=_NOTHING,
@@ -185,6 +183,38 @@ class Shortcuts:
 
 
 _NOTHING = js("null")
+
+
+def _sending() -> rx.Component:
+    """Have Ctrl Enter, or ⌘ Enter, send what is being typed, wherever that is."""
+    send = js(
+        "press.key === 'Enter' && (press.ctrlKey || press.metaKey) && !press.defaultPrevented"
+        " && press.target.matches?.($fields) && (press.preventDefault(), press.target.form?.requestSubmit())",
+        fields=_FIELDS,
+    )
+    return Hooked.create(
+        runs=js("null", hooks=("useWindowEvent('keydown', (press) => {$send;});",), send=send)
+    )
+
+
+def _returning() -> rx.Component:
+    """Give the focus back to what had it before a layer, when that closes: one without a trigger does not."""
+    closed = js("document.activeElement === document.body && last.current?.isConnected")
+    return Hooked.create(
+        runs=js(
+            "null",
+            hooks=(
+                "const last = useRef(null);",
+                "const note = (on) => {on.target.closest?.($layers) || (last.current = on.target);};",
+                "useWindowEvent('focusin', note);",
+                # A layer is a child of the body's own. It hands the focus on in a moment of its own.
+                "const look = () => {setTimeout(() => $closed && last.current.focus());};",
+                "useMutationObserverTarget(look, {childList: true}, () => document.body);",
+            ),
+            layers=_OVER,
+            closed=closed,
+        )
+    )
 
 
 def _is(key: str) -> Any:
