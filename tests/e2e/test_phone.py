@@ -9,6 +9,8 @@ from playwright.async_api import Locator, Page, expect
 from tests.e2e.browser import PHONE
 from tests.e2e.conftest import Project, Visit
 
+RUN = 60_000
+"""Milliseconds for what an agent does, on a machine that others use too."""
 TOUCH = 44
 """Pixels that a target measures at least, for a finger."""
 
@@ -108,6 +110,49 @@ async def test_the_story_on_a_phone(project: Project, visit: Visit) -> None:
     await expect(asked).to_have_count(0)
     await tabs.get_by_role("tab", name=re.compile("Done")).tap()
     await expect(board.card("Add a README file", "Done")).to_be_visible()
+
+
+async def test_a_change_is_talked_about_and_accepted_by_touch(project: Project, visit: Visit) -> None:
+    task = await project.task("Greet", "rehearse: run printf 'Hello\\nWorld\\n' > greeting.txt")
+    board = await visit("eve", project, viewport=PHONE, has_touch=True, is_mobile=True)
+    page, drawer = board.page, board.drawer
+    tabs = page.get_by_role("tablist", name="Columns")
+    await board.card("Greet").get_by_role("button", name="Execute").tap()
+    await tabs.get_by_role("tab", name=re.compile("AI review")).tap()
+    card = board.card("Greet", "AI review")
+    await expect(card).to_be_visible(timeout=RUN)
+    await card.locator(".v-card-title").tap()
+    await expect(page).to_have_url(re.compile(f"/t/{task}$"))
+    lines = drawer.locator("diffs-container [data-column-number]")
+    await expect(lines.first).to_be_visible()
+    await fits(page)
+    await large_enough(page)
+    await lines.nth(1).tap()
+    await drawer.get_by_label("Comment on these lines").fill("Whom do you mean?")
+    await fits(page)
+    await large_enough(page)
+    await drawer.get_by_role("button", name="Comment", exact=True).tap()
+    await expect(drawer.locator(".v-comment")).to_contain_text("Whom do you mean?")
+    await expect(drawer.get_by_label("Goes with the next message")).to_be_checked()
+    await large_enough(page)
+    await drawer.get_by_label("Tell the agent what to change").fill(
+        "rehearse: run sed -i s/World/Ada/ greeting.txt"
+    )
+    await drawer.get_by_role("button", name="1 comment · Send to agent").tap()
+    await expect(drawer.get_by_role("link", name="Output")).to_have_attribute("aria-current", "page")
+    await expect(board.terminal.locator(".xterm-rows")).to_contain_text("Session completed", timeout=RUN)
+    await expect(drawer.get_by_role("link", name="Review")).to_be_visible()
+    await drawer.get_by_role("link", name="Changes").tap()
+    await expect(drawer.locator("diffs-container [data-line]").filter(has_text="Ada")).to_be_visible()
+    await drawer.get_by_role("button", name="Accept").tap()
+    await expect(board.dialog).to_contain_text("Squash 2 runs into one commit")
+    await fits(page)
+    await large_enough(page)
+    await board.dialog.get_by_role("button", name="Accept").tap()
+    await drawer.get_by_role("link", name="Close").tap()
+    await tabs.get_by_role("tab", name=re.compile("Done")).tap()
+    await expect(board.card("Greet", "Done")).to_be_visible(timeout=RUN)
+    await large_enough(page)
 
 
 async def test_the_rail_is_a_sheet(project: Project, visit: Visit) -> None:
