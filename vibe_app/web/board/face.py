@@ -169,7 +169,9 @@ def _small(card: Any) -> rx.Component:
             rx.cond(card.cost, rx.el.span(card.cost, class_name="v-digits")),
             rx.cond(
                 card.who,
-                rx.el.span(card.who, title=card.whom, aria_label=card.whom, role="img", class_name="v-who"),
+                rx.el.span(
+                    card.who, title=card.whom, aria_label=card.whom, role="img", class_name="v-initials-small"
+                ),
             ),
             class_name="v-stand",
         ),
