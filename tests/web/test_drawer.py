@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from tests.fakes import FakeRuntime
+from tests.scripted import Script
 from tests.waiting import eventually
 from tests.web.conftest import Open, Tab
 from vibe_app.accounts.roles import Actor
@@ -19,6 +22,7 @@ from vibe_app.board.tasks.happened import ActivityView
 from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.errors import NotFound
 from vibe_app.web.card.activity import TOLD, happened
+from vibe_app.wire import SidecarStatus
 from vibe_app.wiring import Services
 
 
@@ -136,9 +140,9 @@ async def test_an_empty_title_is_refused_and_the_old_one_is_back(
     assert (await parts.tasks.read(owner, project.id, task.id)).title == task.title
 
 
-@pytest.mark.parametrize(("asked", "kept"), [("900", "900"), ("10", "640"), ("99999", "2640"), ("x", "640")])
+@pytest.mark.parametrize(("asked", "kept"), [(900, "900"), (10, "640"), (-5, "640"), (99_999, "2640")])
 async def test_a_drawer_is_as_wide_as_somebody_wants_within_reason(
-    project: ProjectView, task: TaskView, tab: Open, asked: str, kept: str
+    project: ProjectView, task: TaskView, tab: Open, asked: int, kept: str
 ):
     viewer = await drawer(tab, "viewer", project, task)
     await viewer.call("DrawerState.set_width", pixels=asked)
@@ -155,6 +159,22 @@ async def test_a_card_taken_from_the_board_in_its_drawer_comes_back_as_any_other
     await editor.call("ShelfState.archive")
     await editor.call("UndoState.undo")
     assert not (await parts.tasks.read(owner, project.id, task.id)).archived
+
+
+async def test_a_run_that_fails_is_told_once_and_says_so_once(
+    parts: Services, owner: Actor, project: ProjectView, task: TaskView, tab: Open, runtime: FakeRuntime
+):
+    failing = Script.lines(6, rate=4, outcome=SidecarStatus.FAILED)
+    runtime._given = replace(failing, error="The model refused the key.")
+    editor = await drawer(tab, "editor", project, task)
+    await editor.send("BoardState.watch")
+    await parts.starts.execute(owner, project.id, task.id)
+    await eventually(lambda: "The model refused the key." in editor.told)
+    assert editor.told.count("Failed:") == 1
+    await eventually(lambda: editor.var("DrawerState", "words") == "Failed: The model refused the key.")
+    # The last run, and what happened, say why without another such word.
+    await eventually(lambda: told(editor)[0] == ("The run", "failed", ""))
+    assert editor.var("ActivityState", "rows")[0]["said"] == "The model refused the key."
 
 
 def told(tab: Tab) -> list[tuple[str, str, str]]:

@@ -7,7 +7,17 @@ import random
 import pytest
 
 from tests.seeding import changed
-from vibe_app.web.changes.patches import LONGEST_LINE, At, between, lines_of, piece, quote_of, starts, within
+from vibe_app.web.changes.patches import (
+    LONGEST_LINE,
+    At,
+    between,
+    complete,
+    lines_of,
+    piece,
+    quote_of,
+    starts,
+    within,
+)
 from vibe_app.web.changes.rows import CommentRow, FileRow, apart
 from vibe_app.web.changes.texts import FIRST, MORE, begin, go_on
 from vibe_app.web.changes.texts import changed as changed_lines
@@ -169,6 +179,18 @@ def test_a_text_that_is_shown_whole_says_what_became_of_its_file():
     assert rest is not None
     file, rest = go_on(late, rest, FileDiff(path="a.txt", patch=patch))
     assert (file.type, rest) == ("change", None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "changed_line", "whole"),
+    [(3, 2, True), (5, 3, True), (30, 1, False), (30, 29, False), (30, 15, False)],
+)
+def test_a_patch_that_leaves_nothing_out_is_known(lines: int, changed_line: int, whole: bool):
+    before = [f"{number}\n" for number in range(1, lines + 1)]
+    after = [*before[: changed_line - 1], "new\n", *before[changed_line:]]
+    _, patch = changed("a.txt", "".join(before), "".join(after))
+    assert complete(patch) is whole
+    assert begin(row(), patch, "/blob?v=1")[0].whole is whole
 
 
 def test_lines_between_hunks_are_in_none():

@@ -39,6 +39,8 @@ from vibe_app.wiring import services
 
 NARROWEST, WIDEST, STEP = 640, 2640, 20
 """Pixels of the drawer, and by how many a key makes it wider; the style sheet knows them too."""
+LONG, LONG_LINES = 4000, 60
+"""Characters and lines of a description that is shown whole."""
 PARTS = (ActivityState, HistoryState, ChangesState, ReviewState, WindowState, NeedsState)
 """What the parts of a drawer keep of the card that is shown."""
 
@@ -55,6 +57,8 @@ class DrawerState(rx.State):
     version: int = 0
     title: str = ""
     description: str = ""
+    long: bool = False
+    """The description is shown folded."""
     texts: dict[str, str] = {}
     """With what the controls of the form begin, by field."""
     labels: list[str] = []
@@ -141,10 +145,9 @@ class DrawerState(rx.State):
         await _save(self, actor, version, {"title": plain_text(title)})
 
     @rx.event
-    def set_width(self, pixels: str):
+    def set_width(self, pixels: int):
         """Keep how wide the drawer was made."""
-        wide = int(pixels) if pixels.isascii() and pixels.isdecimal() and len(pixels) < 6 else NARROWEST
-        self.width = str(min(max(wide, NARROWEST), WIDEST))
+        self.width = str(min(max(pixels, NARROWEST), WIDEST))
 
     @rx.event
     def widen(self):
@@ -280,6 +283,7 @@ def _values(task: TaskCard, session: SessionCard | None) -> dict[str, Any]:
     if isinstance(task, TaskView):  # in a list of cards there are no long texts, and these have not changed
         texts = {
             "description": task.description,
+            "long": len(task.description) > LONG or task.description.count("\n") > LONG_LINES,
             "texts": texts_of(task),
             "labels": task.labels,
             "facts": facts_of(task),

@@ -141,7 +141,7 @@ def _edge() -> rx.Component:
             max=WIDEST,
             step=STEP,
             default_value=_WIDTH.to_string(),
-            on_change=DrawerState.set_width.throttle(40),
+            on_change=DrawerState.set_width.throttle(40),  # pyright: ignore[reportArgumentType] # a number
             aria_label="Width of the card",
             title="Drag to make it wider",
             class_name="v-edge",

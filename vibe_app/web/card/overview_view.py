@@ -15,6 +15,7 @@ from vibe_app.web.card.shelf import leave_buttons
 from vibe_app.web.kit.draft import draft, typed
 from vibe_app.web.kit.markdown import markdown
 from vibe_app.web.kit.moment import ago
+from vibe_app.web.kit.parts import foldable
 
 LABELS = 6
 """Labels that stand there at once."""
@@ -87,14 +88,14 @@ def _about() -> rx.Component:
             rx.el.div(rx.el.h3("Description"), edit, class_name="v-row"),
             rx.cond(
                 DrawerState.description != "",
-                markdown(DrawerState.description),
+                foldable(markdown(DrawerState.description), DrawerState.long),
                 rx.el.p("No description.", class_name="v-quiet", style={"margin": "0"}),
             ),
             class_name="v-part-of-card",
         ),
         _last_run(),
         rx.el.dl(
-            *(_labels() if each.name == "labels" else _fact(each) for each in FIELDS if not each.wide),
+            *(_fact(each) for each in FIELDS if not each.wide and each.name != "labels"),
             rx.cond(
                 DrawerState.request > 0,
                 rx.el.div(
@@ -111,6 +112,7 @@ def _about() -> rx.Component:
                     rx.cond(DrawerState.author != "", rx.fragment(" by ", DrawerState.author)),
                 ),
             ),
+            _labels(),
             class_name="v-facts",
         ),
         needs_list(DrawerState.needs, DrawerState.board, DrawerState.can_edit),

@@ -109,6 +109,18 @@ def between(patch: str, start: tuple[str, int], end: tuple[str, int]) -> tuple[s
     return "new", new[0], new[-1]
 
 
+def complete(patch: str, context: int = 3) -> bool:
+    """Tell whether the one hunk of a whole patch is all that there is of the file: nothing is left out."""
+    rows = patch.split("\n")
+    hunks = [number for number, line in enumerate(rows) if _HUNK.match(line)]
+    at = starts(rows[hunks[0]]) if len(hunks) == 1 else None
+    if at is None or max(at.old, at.new) > 1:
+        return False
+    marks = "".join(line[0] for line in rows[hunks[0] + 1 :] if line[:1] in ("+", "-", " "))
+    # git leaves out what comes after so many lines; fewer are the end of the file.
+    return len(marks) - len(marks.rstrip(" ")) < context
+
+
 def within(patch: str, side: str, first: int, last: int) -> bool:
     """Tell whether the first and the last of some lines are in a patch; others stand between its hunks."""
     return {first, last} <= {line for line, *_ in lines_of(patch, side)}

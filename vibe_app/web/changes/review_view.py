@@ -13,6 +13,7 @@ from vibe_app.web.changes.rows import CommentRow, Note
 from vibe_app.web.kit.draft import draft, typed
 from vibe_app.web.kit.markdown import markdown
 from vibe_app.web.kit.moment import ago
+from vibe_app.web.kit.parts import foldable
 from vibe_app.web.layout import RailState
 
 # A picture sends no header: its address has what is shown beside the login cookie.
@@ -115,22 +116,6 @@ def _actions(row: Any) -> rx.Component:
     )
 
 
-def _body(row: Any) -> rx.Component:
-    """The words of a comment; of long ones the beginning, until they are opened."""
-    return rx.cond(
-        row.long,
-        rx.el.details(
-            rx.el.summary(
-                rx.el.span("Show all of it", class_name="v-when-shut"),
-                rx.el.span("Show less", class_name="v-when-open"),
-            ),
-            markdown(row.body),
-            class_name="v-long",
-        ),
-        markdown(row.body),
-    )
-
-
 def _comment(row: Any) -> rx.Component:
     return rx.el.article(
         rx.el.div(
@@ -148,7 +133,9 @@ def _comment(row: Any) -> rx.Component:
                 conflict_view(ReviewState.both, ReviewState.settle, ReviewState.settle_later, "comment"),
                 _form(f"comment:{row.id}", row.body, "Save", ReviewState.save, "Comment"),
             ),
-            rx.fragment(_body(row), rx.cond(row.saving, rx.fragment(), _actions(row))),
+            rx.fragment(
+                foldable(markdown(row.body), row.long), rx.cond(row.saving, rx.fragment(), _actions(row))
+            ),
         ),
         class_name="v-comment",
         custom_attrs={"data-state": row.state},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
-from vibe_app.web.changes.patches import At, lines_of, piece, starts
+from vibe_app.web.changes.patches import At, complete, lines_of, piece, starts
 from vibe_app.web.changes.rows import FileRow, Note, file_type
 from vibe_app.web.kit.diff_viewer import PARTLY, DiffFile
 from vibe_app.wire.git import FileDiff
@@ -51,6 +51,7 @@ def begin(
         file.text = found.text
         if file.text:
             if found.whole:
+                file.whole = complete(file.text)
                 return file, None, None
             file.type = PARTLY
             return file, tail(file), Rest(skip=found.lines, parts=1)

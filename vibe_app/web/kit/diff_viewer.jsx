@@ -11,8 +11,10 @@ export function DiffViewer({ files, notes, target, label, renderHead, ...shown }
   const view = useRef(null);
   const [mine, setMine] = useState({});
   const parsed = useMemo(() => {
-    const parse = ({ path: name, old, type, text }) =>
-      Object.assign(processFile(`--- a/x\n+++ b/x\n${text}`) ?? {}, { name, type, prevName: old || undefined });
+    const parse = ({ path: name, old, type, text, whole }) => {
+      const given = { name, type, prevName: old || undefined, isPartial: text !== "" && !whole };
+      return Object.assign(processFile(`--- a/x\n+++ b/x\n${text}`) ?? {}, given);
+    };
     return files.map((file) => ({ id: file.id, type: "diff", file, fileDiff: parse(file), collapsed: file.folded }));
   }, [files]);
   const items = parsed.map((item) => {

@@ -27,7 +27,8 @@ class DiffFile:
     """A file, or a part of one.
 
     `type` is `change`, `new`, `deleted`, `rename-pure`, `rename-changed` or `PARTLY`; `text` are the hunks
-    of a unified patch (`patches.pieces`), empty where there is nothing to show but the head.
+    of a unified patch (`patches.pieces`), empty where there is nothing to show but the head. `whole` is
+    whether they are all that there is of the file, so that there is nothing between them.
     """
 
     id: str
@@ -36,6 +37,7 @@ class DiffFile:
     type: str = "change"
     old: str = ""
     folded: bool = False
+    whole: bool = False
     additions: int = 0
     deletions: int = 0
 

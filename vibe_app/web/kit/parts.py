@@ -62,6 +62,22 @@ def empty_state(icon: str, title: str, text: str, *actions: rx.Component) -> rx.
     )
 
 
+def foldable(text: rx.Component, long: Any) -> rx.Component:
+    """A text; of a long one the beginning, until it is opened."""
+    return rx.cond(
+        long,
+        rx.el.details(
+            rx.el.summary(
+                rx.el.span("Show all of it", class_name="v-when-shut"),
+                rx.el.span("Show less", class_name="v-when-open"),
+            ),
+            text,
+            class_name="v-long",
+        ),
+        text,
+    )
+
+
 def skeleton(lines: int, height: int = 20) -> rx.Component:
     """Grey lines where text will be."""
     return rx.el.div(
