@@ -269,7 +269,7 @@ async def test_what_is_typed_into_settings_outlives_a_reload_and_a_refusal(
     await project.api("PATCH", project.path, json={"branch": None})
 
 
-async def test_two_admins_who_change_one_person_see_both(visit: Visit, people: People) -> None:
+async def test_what_another_admin_changed_of_a_person_stays(visit: Visit, people: People) -> None:
     email = f"{uuid4().hex[:6]}@example.org"
     made = await people.ada("POST", "/users/invite", json={"email": email, "name": "Nia"})
     board = await visit("ada")

@@ -98,7 +98,7 @@ def show_rail(state: RailState, actor: Actor, projects: list[RailProject]) -> No
 def _project(project: Any) -> rx.Component:
     return RailLink.create(
         rx.icon("square-kanban", size=16, aria_hidden="true"),
-        rx.el.span(project.name, class_name="v-rail-name"),
+        rx.el.span(project.name, dir="auto", class_name="v-rail-name"),
         live_dot(project.live),
         needs_count(project.needs),
         to=f"/p/{project.id}",
@@ -148,7 +148,7 @@ def rail(*first: rx.Component) -> rx.Component:
             ),
             rx.el.div(
                 rx.el.span(RailState.initials, class_name="v-initials", aria_hidden="true"),
-                rx.el.span(RailState.person, class_name="v-rail-name"),
+                rx.el.span(RailState.person, dir="auto", class_name="v-rail-name"),
                 SignOut.create(
                     rx.icon("log-out", size=16, aria_hidden="true"),
                     rx.el.span("Sign out", class_name="v-unseen"),

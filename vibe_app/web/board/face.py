@@ -15,7 +15,7 @@ from vibe_app.web.card.model import RUNNING
 from vibe_app.web.kit.attention import needs_mark
 from vibe_app.web.kit.buttons import OnceButton
 from vibe_app.web.kit.moment import elapsed
-from vibe_app.web.kit.numbers import thousands
+from vibe_app.web.kit.numbers import counted, thousands
 from vibe_app.web.kit.parts import icon_button
 from vibe_app.web.kit.status import priority_mark
 
@@ -53,7 +53,7 @@ def counts(additions: Any, deletions: Any) -> rx.Component:
         " ",
         rx.el.span(f"−{went}", class_name="v-minus"),
         class_name="v-digits v-counts",
-        aria_label=f"{came} lines added, {went} removed",
+        aria_label=counted(additions, "line", "lines") + f" added, {went} removed",
         role="img",
     )
 

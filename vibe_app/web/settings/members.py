@@ -150,7 +150,7 @@ def _roles(**props: Any) -> rx.Component:
 def _member(row: MemberRow) -> rx.Component:
     return rx.el.li(
         rx.el.div(
-            rx.el.div(row.name, rx.cond(row.me, " (you)", ""), class_name="v-strong"),
+            rx.el.div(rx.el.bdi(row.name), rx.cond(row.me, " (you)", ""), class_name="v-strong"),
             rx.el.div(row.email, class_name="v-quiet"),
             class_name="v-grow",
         ),
@@ -174,7 +174,7 @@ def _member(row: MemberRow) -> rx.Component:
 def _candidate(row: MemberRow) -> rx.Component:
     return rx.el.li(
         rx.el.div(
-            rx.el.div(row.name, class_name="v-strong"),
+            rx.el.div(rx.el.bdi(row.name), class_name="v-strong"),
             rx.el.div(row.email, class_name="v-quiet"),
             class_name="v-grow",
         ),

@@ -214,7 +214,7 @@ def _right(label: str, held: Any, role: Any, on_change: Any) -> rx.Component:
 def _user(row: UserRow) -> rx.Component:
     return rx.el.li(
         rx.el.div(
-            rx.el.div(row.name, rx.cond(row.me, " (you)", ""), class_name="v-strong"),
+            rx.el.div(rx.el.bdi(row.name), rx.cond(row.me, " (you)", ""), class_name="v-strong"),
             rx.el.div(row.email, class_name="v-quiet"),
             class_name="v-grow v-who",
         ),

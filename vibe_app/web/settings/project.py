@@ -176,11 +176,19 @@ def _general() -> rx.Component:
         GENERAL,
         field(
             "Name",
-            rx.input(name="name", default_value=begins(GENERAL, "name"), max_length=100, required=True),
+            rx.input(
+                name="name",
+                default_value=begins(GENERAL, "name"),
+                max_length=100,
+                required=True,
+                dir="auto",
+            ),
         ),
         field(
             "Description",
-            rx.text_area(name="description", default_value=begins(GENERAL, "description"), rows="3"),
+            rx.text_area(
+                name="description", default_value=begins(GENERAL, "description"), rows="3", dir="auto"
+            ),
         ),
         field(
             "Key",
