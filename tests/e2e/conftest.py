@@ -168,7 +168,7 @@ async def _stopped(project: Project) -> None:
 
 
 async def _emptied(project: Project, server: Installation) -> None:
-    """Remove the cards, what lies in the workspace, and where it came from."""
+    """Remove the cards, what lies in the workspace, and where it came from; give it its name again."""
 
     async def over() -> bool:
         live = await project.api("GET", f"{project.path}/sessions", params={"active": "true"})
@@ -178,6 +178,7 @@ async def _emptied(project: Project, server: Installation) -> None:
     if (await project.api("GET", project.path))["repo_url"]:
         # Its files would come from there, and could not be deleted while it delivers by request.
         await project.api("PATCH", project.path, json={"delivery": None, "repo_url": None})
+    await project.api("PATCH", project.path, json={"name": project.name})
     while tasks := (await project.api("GET", f"{project.path}/tasks"))["tasks"]:  # a page at a time
         for task in tasks:
             await project.api("DELETE", f"{project.path}/tasks/{task['id']}")

@@ -196,7 +196,7 @@ async def test_a_long_press_picks_a_card_up(project: Project, visit: Visit) -> N
 
     top, bottom = start["y"] + 20, end["y"] + end["height"] - 4
     await touch("touchStart", top)
-    await page.wait_for_timeout(600)  # as long as the finger rests
+    await expect(page.locator(".kb-lifted")).to_be_visible()  # as long the finger rests
     for step in range(1, 21):
         await touch("touchMove", top + (bottom - top) * step / 20)
         await page.wait_for_timeout(16)

@@ -64,7 +64,7 @@ async def test_who_may_not_execute_or_create_is_told_why(
     await project.task("Not for everybody")
     admin = await visit("ada")
     await admin.page.goto(f"{admin.url}/settings/people")
-    row = row_of(admin.page, "eve@example.org")
+    row = admin.page.get_by_role("listitem").filter(has_text="eve@example.org")
     eve = await visit("eve", project)
     execute = eve.card("Not for everybody").get_by_role("button", name="Execute")
     await expect(execute).to_have_css("opacity", "1")
