@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.workspace_services.git.rooms import (
 from vibe_app.errors import InvalidRequest
 from vibe_app.wire import git as wire
 from vibe_app.workspace_services.git import aside, base, trees
+from vibe_app.workspace_services.git.finishing import Done
 from vibe_app.workspace_services.git.hub import Hub
 from vibe_app.workspace_services.git.making import make_workspace
 
@@ -289,6 +291,49 @@ async def test_saves_are_commits_by_the_person_and_ignored_files_are_none(hub: H
     ignored = await base.save(hub, wire.SaveOnBase(paths=["x.log"], author=PERSON, message="Ignored"))
     assert ignored.commit is None
     assert (hub.base / "other").read_text() == "not named"
+
+
+class Dying(Hub):
+    """A hub whose process dies before or behind the git that moves the base branch."""
+
+    when = ""
+
+    async def git(self, *arguments: str | bytes, **how: Any) -> Done:
+        if arguments[0] == "update-ref" and self.when == "before":
+            raise asyncio.CancelledError
+        done = await super().git(*arguments, **how)
+        if arguments[0] == "update-ref" and self.when == "behind":
+            raise asyncio.CancelledError
+        return done
+
+
+@pytest.mark.parametrize("when", ["before", "behind"])
+@pytest.mark.parametrize("meanwhile", ["nothing", "written again", "base moved"])
+async def test_a_save_that_died_beside_its_commit_leaves_nothing_behind(
+    hub: Hub, when: str, meanwhile: str
+) -> None:
+    asked = wire.SaveOnBase(paths=["saved", "a.txt", "b.txt"], author=PERSON, message="Saved")
+    (hub.base / "saved").write_text("mine")
+    (hub.base / "a.txt").write_text("mine")
+    (hub.base / "b.txt").unlink()
+    dying = Dying(hub.root)
+    dying.when = when
+    with pytest.raises(asyncio.CancelledError):
+        await base.save(dying, asked)
+    text = "mine"
+    if meanwhile == "written again":
+        text = "mine, and more"
+        (hub.base / "saved").write_text(text)
+    if meanwhile == "base moved":
+        await put_upstream(hub, {"theirs": "theirs"})
+    await base.save(Hub(hub.root), asked)
+    assert (hub.base / "saved").read_text() == text
+    assert (hub.base / "a.txt").read_text() == "mine"
+    assert own_git(hub.path, "show", "HEAD:saved") == text
+    assert "b.txt" not in own_git(hub.path, "ls-tree", "--name-only", "HEAD").split()
+    assert (hub.base / "theirs").exists() == (meanwhile == "base moved")
+    await is_clean(hub)
+    assert sorted(path.name for path in (hub.path / "vibe-index").glob("base*")) == ["base"]
 
 
 async def test_a_folder_for_a_file_and_back_is_saved(hub: Hub) -> None:

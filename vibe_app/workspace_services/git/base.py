@@ -10,7 +10,6 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import uuid4
 
 from vibe_app.errors import Conflict, InvalidRequest, NotFound
 from vibe_app.wire import git as wire
@@ -22,6 +21,8 @@ from vibe_app.workspace_services.git.program import Failed
 _MOST_CONFLICTS = 1000
 ACCEPTED = "refs/vibe-accepted/"
 """Below it, by card and checkpoint: commits of accepted changes that the base branch does not get here."""
+_SAVED = "base-saved-"
+"""Begins the name of the index that a save leaves for who comes after it, and that its commit ends."""
 
 
 async def plan(hub: Hub, asked: wire.PlanMerge) -> wire.MergePlan:
@@ -128,6 +129,7 @@ async def follow(hub: Hub) -> None:
     """
     index, head = hub.index("base"), await hub.head()
     hub.base.mkdir(exist_ok=True)
+    await _end_save(hub, head)
     if index.exists():
         # Not as it was when a folder was taken away, or is of another file system now.
         has = (await hub.git("write-tree", index=index)).word
@@ -153,21 +155,39 @@ async def save(hub: Hub, asked: wire.SaveOnBase) -> wire.SavedOnBase:
     async with hub.locked("base"):
         await follow(hub)
         head = await hub.head()
-        draft = hub.index(f"base-{uuid4().hex}")
+        draft = hub.index("base-draft")
         try:
             shutil.copyfile(hub.index("base"), draft)
             tree = await _saved(hub, asked.paths, draft)
             if tree == await hub.tree_of(head):
                 return wire.SavedOnBase(commit=None)
             commit = await hub.commit(tree, [head], asked.message, asked.author)
-            try:
-                await hub.git("update-ref", hub.reference, commit, head)
-            except Failed as error:
-                raise Conflict("The base branch moved meanwhile: try again.", "base_moved") from error
-            os.replace(draft, hub.index("base"))
+            os.replace(draft, hub.index(f"{_SAVED}{commit}"))
         finally:
             draft.unlink(missing_ok=True)
+        # From here on `follow` finds by that name what has become of a save that died.
+        try:
+            await hub.git("update-ref", hub.reference, commit, head)
+        except Failed as error:
+            raise Conflict("The base branch moved meanwhile: try again.", "base_moved") from error
+        os.replace(hub.index(f"{_SAVED}{commit}"), hub.index("base"))
         return wire.SavedOnBase(commit=commit)
+
+
+async def _end_save(hub: Hub, head: str) -> None:
+    """Take up the index of a save that died, if its commit has joined the base branch; else forget it.
+
+    Without it the files that it saved would lie in the way of their own commit.
+    """
+    index = hub.index("base")
+    for left in index.parent.glob(f"{_SAVED}*"):
+        commit = left.name.removeprefix(_SAVED)
+        # 128: the commit is gone from the hub, so that nothing has joined.
+        known = await hub.git("merge-base", "--is-ancestor", commit, head, accepted=(0, 1, 128))
+        if known.status == 0 and index.exists():
+            os.replace(left, index)
+        else:
+            left.unlink()
 
 
 async def _saved(hub: Hub, paths: Sequence[str], index: Path) -> str:

@@ -9,6 +9,7 @@ running is in tests/workspace_services/git/test_traps.py.
 | `hub/` | the bare repository; `HEAD` names the base branch |
 | `hub/vibe-index/<number>`, `hub/vibe-index/base` | an index for each tree, and for the base's folder |
 | `hub/vibe-index/base-to` | for which commit way was made in the base's folder, until it has followed |
+| `hub/vibe-index/base-saved-<commit>` | the base's next index, while a save makes that commit its head |
 | `hub/vibe-trees/<number>` | says that the tree of this number is ours, and its base |
 | `hub/vibe.lock` | locked while something is done; says so too, for who comes after a death |
 | `hub/vibe-bin/` | what git finds where it looks for programs of its own: one that does nothing |
