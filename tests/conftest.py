@@ -180,7 +180,7 @@ async def resting(settings: Settings, runtime: FakeRuntime) -> AsyncIterator[Ser
 @pytest.fixture
 async def owner(resting: Services) -> Actor:
     """A member with an account."""
-    user = await resting.accounts.add_user(None, "owner@example.org", "Owner", "correct horse battery")
+    user = await resting.users.add(None, "owner@example.org", "Owner", "correct horse battery")
     return Actor(user.id, user.role, user.email, user.name)
 
 

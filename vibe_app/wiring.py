@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from vibe_app.accounts.lasting import Rights
+from vibe_app.accounts.passwords import Passwords
 from vibe_app.accounts.people import PeopleRows
 from vibe_app.accounts.service import Accounts
+from vibe_app.accounts.users import Users
 from vibe_app.board.changes.comments import Comments
 from vibe_app.board.changes.service import Changes
 from vibe_app.board.home import Home
+from vibe_app.board.projects.members import Members
 from vibe_app.board.projects.service import Projects
 from vibe_app.board.sessions.service import Sessions
 from vibe_app.board.sessions.starting import Starts
@@ -79,9 +82,11 @@ class Services:
     protection: Protection
     database: Database
     accounts: Accounts
+    users: Users
     rights: Rights
     providers: Providers
     projects: Projects
+    members: Members
     tasks: Tasks
     bulk: Bulk
     boards: Boards
@@ -178,19 +183,24 @@ def build(settings: Settings, runtime: Runtime | None = None, policy: RetryPolic
     providers = Providers(database, keyring, settings)
     spending = Spending(database, workspaces, gateway, ModelAccess(providers, settings), limits)
     model = settings.model or "rehearsal"
-    people = PeopleRows()
+    people, passwords = PeopleRows(), Passwords()
+    members = Members(database, people)
     showing = Showing(people, settings.installation_limit, settings.quiet_notice)
     tasks = Tasks(database, people, showing)
     return Services(
         settings=settings,
         protection=protected,
         database=database,
-        accounts=Accounts(database, settings.signing_key(), settings.login_days, protected.admins_only),
+        accounts=Accounts(
+            database, settings.signing_key(), settings.login_days, protected.admins_only, passwords
+        ),
+        users=Users(database, passwords, members),
         rights=Rights(database.bus),
         providers=providers,
         projects=Projects(
-            database, WorkspaceRows(), credentials, people, settings.project_limit, limits, settings.network
+            database, WorkspaceRows(), credentials, settings.project_limit, limits, settings.network
         ),
+        members=members,
         tasks=tasks,
         bulk=Bulk(database, tasks),
         boards=Boards(database, showing),

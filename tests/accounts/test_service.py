@@ -85,31 +85,31 @@ async def test_nothing_secret_is_kept(resting: Services, owner: Actor) -> None:
 
 
 async def test_a_removed_person_is_nobody_but_what_they_made_stays(resting: Services, owner: Actor) -> None:
-    admin_view = await resting.accounts.add_user(None, "admin@example.org", "Admin", PASSWORD, "admin")
+    admin_view = await resting.users.add(None, "admin@example.org", "Admin", PASSWORD, "admin")
     admin = Actor(admin_view.id, admin_view.role, admin_view.email, admin_view.name)
     project = await resting.projects.create(owner, NewProject(name="Sample"))
     task = await resting.tasks.create(owner, project.id, NewTask(title="Stays"))
     token = (await resting.accounts.tokens.add(owner, "ci")).token
-    await resting.accounts.remove_user(admin, owner.user_id)
+    await resting.users.remove(admin, owner.user_id)
     with pytest.raises(Unauthenticated):
         await resting.accounts.who(token)
     kept = await resting.tasks.read(admin, project.id, task.id)
     assert (kept.title, kept.created_by) == ("Stays", None)
-    assert await resting.projects.members(admin, project.id) == []
+    assert await resting.members.of(admin, project.id) == []
 
 
 async def test_addresses_are_compared_without_case_and_control_characters(
     resting: Services, owner: Actor
 ) -> None:
-    assert (await resting.accounts.find(" OWNER@example.org\x00 ")).id == owner.user_id
+    assert (await resting.users.find(" OWNER@example.org\x00 ")).id == owner.user_id
     with pytest.raises(Conflict):
-        await resting.accounts.add_user(None, "Owner@Example.org", "Again", PASSWORD)
+        await resting.users.add(None, "Owner@Example.org", "Again", PASSWORD)
 
 
 async def test_a_member_who_does_not_exist_is_not_found(resting: Services, owner: Actor) -> None:
     project = await resting.projects.create(owner, NewProject(name="Sample"))
     with pytest.raises(NotFound, match="no such account"):
-        await resting.projects.set_member(owner, project.id, uuid4(), ProjectRole.EDITOR)
+        await resting.members.put(owner, project.id, uuid4(), ProjectRole.EDITOR)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_roles_cover_those_below(role: ProjectRole, needed: ProjectRole, covered
 
 
 async def test_names_of_nobody(resting: Services) -> None:
-    assert await resting.accounts.names([]) == {}
-    assert await resting.accounts.names([UUID(int=1)]) == {}
+    assert await resting.users.names([]) == {}
+    assert await resting.users.names([UUID(int=1)]) == {}
 
 
 @pytest.mark.parametrize(

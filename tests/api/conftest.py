@@ -169,13 +169,13 @@ async def settle(settings: Settings) -> People:
     logins: dict[str, Grant] = {}
     for role in ROLES[:-1]:
         kind = "admin" if role == "admin" else "member"
-        user = await parts.accounts.add_user(None, f"{role}@example.org", role.title(), PASSWORD, kind)
+        user = await parts.users.add(None, f"{role}@example.org", role.title(), PASSWORD, kind)
         ids[role] = str(user.id)
         logins[role] = await parts.accounts.login(user.email, PASSWORD)
     owner = await parts.accounts.who(logins["owner"].token)
     project = await parts.projects.create(owner, NewProject(name="Sample"))
     for role in (ProjectRole.EDITOR, ProjectRole.VIEWER):
-        await parts.projects.set_member(owner, project.id, UUID(ids[role]), role)
+        await parts.members.put(owner, project.id, UUID(ids[role]), role)
     await parts.database.close()
     return People(ids, logins, str(project.id))
 

@@ -158,12 +158,12 @@ async def _admin(parts: Services, board: Board) -> Any:
 
 async def removed(parts: Services, board: Board) -> None:
     actor = await parts.accounts.who(board.tokens["owner"])
-    await parts.projects.remove_member(actor, UUID(board.project), UUID(board.ids["editor"]))
+    await parts.members.remove(actor, UUID(board.project), UUID(board.ids["editor"]))
 
 
 async def demoted(parts: Services, board: Board) -> None:
     actor = await parts.accounts.who(board.tokens["owner"])
-    await parts.projects.set_member(actor, UUID(board.project), UUID(board.ids["editor"]), ProjectRole.VIEWER)
+    await parts.members.put(actor, UUID(board.project), UUID(board.ids["editor"]), ProjectRole.VIEWER)
 
 
 async def logged_out(parts: Services, board: Board) -> None:
@@ -176,17 +176,17 @@ async def password_changed(parts: Services, board: Board) -> None:
 
 
 async def password_reset(parts: Services, board: Board) -> None:
-    await parts.accounts.change_user(
+    await parts.users.change(
         await _admin(parts, board), UUID(board.ids["editor"]), password="another good one"
     )
 
 
 async def role_changed(parts: Services, board: Board) -> None:
-    await parts.accounts.change_user(await _admin(parts, board), UUID(board.ids["editor"]), role="admin")
+    await parts.users.change(await _admin(parts, board), UUID(board.ids["editor"]), role="admin")
 
 
 async def deleted(parts: Services, board: Board) -> None:
-    await parts.accounts.remove_user(await _admin(parts, board), UUID(board.ids["editor"]))
+    await parts.users.remove(await _admin(parts, board), UUID(board.ids["editor"]))
 
 
 ENDS: list[End] = [removed, logged_out, password_changed, password_reset, role_changed, deleted]
@@ -246,7 +246,7 @@ async def test_the_passage_ends_with_the_right_to_execute(
         opened = await open_everything(stack, address, board, board.tokens["editor"])
         began = time.monotonic()
         admin = await _admin(parts, board)
-        await parts.accounts.change_user(admin, UUID(board.ids["editor"]), can_execute=False)
+        await parts.users.change(admin, UUID(board.ids["editor"]), can_execute=False)
         proxy, running = opened.pop("proxy")
         async with asyncio.timeout(PROMISED + 5):
             await running
@@ -299,5 +299,5 @@ async def test_many_streams_of_one_person_are_one_question(
 
         object.__setattr__(parts.projects, "check", counting)
         owner = await parts.accounts.who(board.tokens["owner"])
-        await parts.projects.remove_member(owner, UUID(board.project), UUID(board.ids["viewer"]))
+        await parts.members.remove(owner, UUID(board.project), UUID(board.ids["viewer"]))
     assert asked == 1

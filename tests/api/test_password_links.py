@@ -57,8 +57,12 @@ async def test_an_invitation_gives_rights_and_projects(board: Board, connect: Co
     nowhere = body | {"projects": [{"project_id": board.ids["owner"]}]}
     refused = await board.admin.post("/users/invite", json=nowhere)
     assert (refused.status_code, refused.json()["code"]) == (404, "project_not_found")
+    some = body | {"projects": [*body["projects"], {"project_id": "f" * 8 + board.project[8:]}]}
+    refused = await board.admin.post("/users/invite", json=some)
+    assert (refused.status_code, refused.json()["code"]) == (404, "project_not_found")
+    assert len((await board.owner.get(f"{board.path}/members")).json()["members"]) == 3, "nor a member"
     made = await board.admin.post("/users/invite", json=body)
-    assert made.status_code == 201, "the refused one has made no account"
+    assert made.status_code == 201, "those that were refused have made no account"
     user = made.json()["user"]
     assert (user["role"], user["can_create_projects"], user["can_execute"]) == ("member", True, False)
     members = (await board.owner.get(f"{board.path}/members")).json()["members"]

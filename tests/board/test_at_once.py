@@ -29,9 +29,7 @@ async def refused(*verbs: Any) -> list[str | None]:
 
 async def person(parts: Services, role: str = "member") -> Actor:
     """Somebody new."""
-    view = await parts.accounts.add_user(
-        None, f"{uuid4()}@example.org", "Somebody", "a long enough password", role
-    )
+    view = await parts.users.add(None, f"{uuid4()}@example.org", "Somebody", "a long enough password", role)
     return Actor(view.id, view.role, view.email, view.name)
 
 
@@ -44,10 +42,10 @@ async def test_two_owners_who_leave(resting: Services, owner: Actor) -> None:
     other = await person(resting)
     for _ in range(TIMES):
         project = await resting.projects.create(owner, NewProject(name="Sample"))
-        await resting.projects.set_member(owner, project.id, other.user_id, ProjectRole.OWNER)
+        await resting.members.put(owner, project.id, other.user_id, ProjectRole.OWNER)
         codes = await refused(
-            resting.projects.remove_member(owner, project.id, owner.user_id),
-            resting.projects.remove_member(other, project.id, other.user_id),
+            resting.members.remove(owner, project.id, owner.user_id),
+            resting.members.remove(other, project.id, other.user_id),
         )
         assert sorted(map(str, codes)) == ["None", "last_owner"]
 
@@ -56,12 +54,12 @@ async def test_two_admins_who_demote_each_other(resting: Services) -> None:
     one, two = [await person(resting, "admin") for _ in range(2)]
     for _ in range(TIMES):
         codes = await refused(
-            resting.accounts.change_user(one, two.user_id, role="member"),
-            resting.accounts.change_user(two, one.user_id, role="member"),
+            resting.users.change(one, two.user_id, role="member"),
+            resting.users.change(two, one.user_id, role="member"),
         )
         assert sorted(map(str, codes)) == ["None", "last_admin"]
         loser = two if codes[0] is None else one
-        await resting.accounts.change_user(one, loser.user_id, role="admin")
+        await resting.users.change(one, loser.user_id, role="admin")
 
 
 async def test_a_member_who_is_added_twice(resting: Services, owner: Actor) -> None:
@@ -69,11 +67,11 @@ async def test_a_member_who_is_added_twice(resting: Services, owner: Actor) -> N
         project = await resting.projects.create(owner, NewProject(name="Sample"))
         somebody = (await person(resting)).user_id
         adding = [
-            resting.projects.set_member(owner, project.id, somebody, role)
+            resting.members.put(owner, project.id, somebody, role)
             for role in (ProjectRole.VIEWER, ProjectRole.EDITOR)
         ]
         assert await refused(*adding) == [None, None]
-        assert len(await resting.projects.members(owner, project.id)) == 2
+        assert len(await resting.members.of(owner, project.id)) == 2
 
 
 async def test_two_who_save_on_top_of_one_version(resting: Services, owner: Actor) -> None:
@@ -82,21 +80,19 @@ async def test_two_who_save_on_top_of_one_version(resting: Services, owner: Acto
     for turn in range(TIMES):
         project = await resting.projects.create(owner, NewProject(name="Sample"))
         somebody = await person(resting)
-        member = await resting.projects.set_member(owner, project.id, somebody.user_id, ProjectRole.EDITOR)
-        account = (await resting.accounts.names([somebody.user_id]))[somebody.user_id]
+        member = await resting.members.put(owner, project.id, somebody.user_id, ProjectRole.EDITOR)
+        account = (await resting.users.names([somebody.user_id]))[somebody.user_id]
         races = (
             [
                 resting.projects.change(owner, project.id, ProjectPatch(name=name), project.version)
                 for name in ("One", "Two", "Three")
             ],
             [
-                resting.projects.set_member(owner, project.id, somebody.user_id, role, member.version)
+                resting.members.put(owner, project.id, somebody.user_id, role, member.version)
                 for role in (ProjectRole.VIEWER, ProjectRole.OWNER)
             ],
             [
-                resting.accounts.change_user(
-                    admin, somebody.user_id, name=f"Two {turn}", version=account.version
-                ),
+                resting.users.change(admin, somebody.user_id, name=f"Two {turn}", version=account.version),
                 resting.accounts.change_me(somebody, name=f"One {turn}", version=account.version),
             ],
         )
@@ -170,4 +166,4 @@ async def test_characters_that_no_database_keeps(resting: Services, owner: Actor
     with pytest.raises(VibeError, match="address"):
         await resting.projects.create(owner, NewProject(name="Clone", repo_url=f"https://example.org/{text}"))
     with pytest.raises(NotFound):
-        await resting.accounts.find("a\0b\ud800c")
+        await resting.users.find("a\0b\ud800c")

@@ -16,7 +16,7 @@ import pytest
 
 from tests.waiting import eventually
 from vibe_app import frontend
-from vibe_app.accounts.service import Accounts
+from vibe_app.cli.database import users_of
 from vibe_app.cli.server import Running
 from vibe_app.db import Database
 from vibe_app.settings import load_settings
@@ -99,7 +99,7 @@ async def serving(installation: Installation, migrated: Path) -> AsyncIterator[S
     )
     shutil.copy(migrated, installation.data / "vibe.db")
     database = Database(f"sqlite+aiosqlite:///{installation.data / 'vibe.db'}")
-    await Accounts(database, "a key").add_user(None, EMAIL, "Ada", PASSWORD, "admin")
+    await users_of(database).add(None, EMAIL, "Ada", PASSWORD, "admin")
     await database.close()
     process = installation.start("serve", "--port", "0")
     try:

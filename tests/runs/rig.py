@@ -96,7 +96,7 @@ class Rig:
         runtime.on_status = self.reconciler.told
         self.orphans = Orphans(database, self.workspaces, self.agent)
         self.jobs.add(self.reconciler.job)
-        self.projects = Projects(database, WorkspaceRows(), CREDENTIALS, PEOPLE)
+        self.projects = Projects(database, WorkspaceRows(), CREDENTIALS)
         self.tasks = Tasks(database, PEOPLE, Showing(PEOPLE, settings.installation_limit))
         self.sessions = Sessions(database, settings.installation_limit)
         self.starts = Starts(database, "rehearsal")

@@ -174,7 +174,7 @@ async def logins(parts: Services) -> dict[str, Grant]:
     """Logins of a person in each role."""
     made = {}
     for role in ROLES:
-        user = await parts.accounts.add_user(None, f"{role}@example.org", role.title(), PASSWORD, "member")
+        user = await parts.users.add(None, f"{role}@example.org", role.title(), PASSWORD, "member")
         made[role] = await parts.accounts.login(user.email, PASSWORD)
     return made
 
@@ -192,7 +192,7 @@ async def project(parts: Services, tokens: dict[str, str]) -> ProjectView:
     made = await parts.projects.create(owner, NewProject(name="Sample", description="", repo_url=None))
     for role in ("editor", "viewer"):
         person = await parts.accounts.who(tokens[role])
-        await parts.projects.set_member(owner, made.id, person.user_id, ProjectRole(role))
+        await parts.members.put(owner, made.id, person.user_id, ProjectRole(role))
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +14,9 @@ from tests.web.conftest import Open, Tab
 from vibe_app.board.changes.schemas import NewComment
 from vibe_app.board.lifecycle import ChangeState, TaskStatus
 from vibe_app.board.projects.schemas import ProjectView
-from vibe_app.board.tasks.schemas import NewTask, TaskView
-from vibe_app.web.card.shown import tab_of
+from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
+from vibe_app.web.board import watching
+from vibe_app.web.card.shown import Shown, read_drawer, tab_of
 from vibe_app.web.place import Place
 from vibe_app.wire import now
 from vibe_app.wire.git import ChangedFile, FileKind, FileStatus
@@ -313,9 +315,54 @@ async def test_a_change_that_moves_on_stays_as_it_was_seen(parts: Services, tab:
     assert [file["path"] for file in editor.var("ReviewState", "files")] == ["c.py"]
 
 
+async def test_a_page_that_is_loaded_anew_shows_the_change_as_it_is(
+    parts: Services, tab: Open, task: TaskView
+):
+    editor = await looking(tab, "editor", task)
+    await seed_change(parts.database, task.id, {"c.py": (None, "c\n")}, TWO)
+    # A connection that comes back tells nothing of what its page began with: the reader is still reading.
+    await editor.call("State.hydrate_and_load")
+    await editor.call("DrawerState.arrive")
+    assert (editor.var("ChangesState", "revision"), editor.var("ChangesState", "newest")) == (ONE, TWO)
+    await editor.call("State.hydrate_and_load", hashes=[])
+    await editor.call("DrawerState.arrive")
+    assert (editor.var("ChangesState", "revision"), editor.var("ChangesState", "newest")) == (TWO, TWO)
+    assert [file["path"] for file in editor.var("ChangesState", "files")] == ["c.py"]
+    assert [file["path"] for file in editor.var("ReviewState", "files")] == ["c.py"]
+
+
+async def test_what_was_read_before_is_not_shown_over_what_was_read_since(
+    parts: Services, tab: Open, task: TaskView, monkeypatch: pytest.MonkeyPatch
+):
+    editor = await looking(tab, "editor", task)
+    reading, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(*asked: Any) -> Shown:
+        found = await read_drawer(*asked)
+        reading.set()
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(watching, "read_drawer", slow)
+    await editor.send("BoardState.arrive")
+    await editor.send("BoardState.watch")
+    await asyncio.wait_for(reading.wait(), 10)
+    await seed_change(parts.database, task.id, {"c.py": (None, "c\n")}, TWO)
+    await editor.call("ChangesState.show_new")
+    await editor.call("DrawerState.arrive")
+    monkeypatch.setattr(watching, "read_drawer", read_drawer)
+    go_on.set()
+    here, patch = (task.project_id, task.id), TaskPatch(title="Greet them")
+    await parts.tasks.change(await owner(parts, task), *here, task.version, patch)
+    await eventually(lambda: editor.var("DrawerState", "title") == "Greet them")
+    assert set(editor.all_of("ChangesState", "newest")) == {ONE, TWO}
+    assert editor.all_of("ChangesState", "newest")[-1] == TWO
+    assert editor.all_of("ChangesState", "newest").count(ONE) == 1
+
+
 async def owner(parts: Services, task: TaskView):
     """Return who made the card."""
-    made_by = await parts.accounts.names([task.created_by])
+    made_by = await parts.users.names([task.created_by])
     login = await parts.accounts.login(made_by[task.created_by].email, "correct horse battery")
     return await parts.accounts.who(login.token)
 

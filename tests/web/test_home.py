@@ -67,7 +67,7 @@ async def test_it_shows_what_happens_and_to_a_stranger_nothing(
     # A project made meanwhile is followed as well.
     other = await parts.projects.create(owner, NewProject(name="Another"))
     person = await parts.accounts.who(tokens["viewer"])
-    await parts.projects.set_member(owner, other.id, person.user_id, ProjectRole.VIEWER)
+    await parts.members.put(owner, other.id, person.user_id, ProjectRole.VIEWER)
     await eventually(lambda: len(someone.var("HomeState", "tiles")) == 2)
     assert "Count the sheep" not in json.dumps(stranger.deltas)
 

@@ -31,7 +31,7 @@ End = Callable[[Services, ProjectView, dict[str, str]], Awaitable[object]]
 
 async def removed(parts: Services, project: ProjectView, tokens: dict[str, str]) -> None:
     editor = await parts.accounts.who(tokens["editor"])
-    await parts.projects.remove_member(await parts.accounts.who(tokens["owner"]), project.id, editor.user_id)
+    await parts.members.remove(await parts.accounts.who(tokens["owner"]), project.id, editor.user_id)
 
 
 async def logged_out(parts: Services, project: ProjectView, tokens: dict[str, str]) -> None:

@@ -87,13 +87,13 @@ async def test_a_role_that_somebody_else_has_just_given_is_not_written_over(
     owner: Tab = await tab("owner", f"/p/{project.id}/settings/members")
     await owner.call("ProjectSettingsState.arrive")
     actor, editor = await owner_of(parts, tokens), await parts.accounts.who(tokens["editor"])
-    await parts.projects.set_member(actor, project.id, editor.user_id, ProjectRole.VIEWER)
+    await parts.members.put(actor, project.id, editor.user_id, ProjectRole.VIEWER)
     await owner.call("MembersState.set_role", user_id=str(editor.user_id), role="owner")
     assert both(owner) == [("Editor: Role", "owner", "viewer")]
     roles = {row["id"]: row["role"] for row in owner.var("MembersState", "members")}
     assert roles[str(editor.user_id)] == "viewer"
     await owner.call("FormsState.keep_mine")
-    found = {view.user_id: view.role for view in await parts.projects.members(actor, project.id)}
+    found = {view.user_id: view.role for view in await parts.members.of(actor, project.id)}
     assert found[editor.user_id] is ProjectRole.OWNER
 
 
@@ -104,16 +104,32 @@ async def test_a_right_that_another_admin_has_just_taken_stays_taken(
     people: Tab = await tab("owner", "/settings/people")
     await people.call("UsersState.load")
     editor = await parts.accounts.who(tokens["editor"])
-    await parts.accounts.change_user(admin, editor.user_id, can_execute=False)
+    await parts.users.change(admin, editor.user_id, can_execute=False)
     # Another field of the same person meets nothing of theirs.
     await people.call("UsersState.set_creates", user_id=str(editor.user_id), allowed=False)
-    view = (await parts.accounts.names([editor.user_id]))[editor.user_id]
+    view = (await parts.users.names([editor.user_id]))[editor.user_id]
     assert (view.can_create_projects, view.can_execute) == (False, False)
     assert both(people) == []
-    await parts.accounts.change_user(admin, editor.user_id, role="admin")
-    await parts.accounts.change_user(admin, editor.user_id, role="member")
+    await parts.users.change(admin, editor.user_id, role="admin")
+    await parts.users.change(admin, editor.user_id, role="member")
     await people.call("UsersState.set_role", user_id=str(editor.user_id), role="admin")
     assert both(people) == []
+
+
+async def test_who_is_invited_to_a_project_that_is_gone_has_no_account_either(
+    parts: Services, tokens: dict[str, str], project: ProjectView, tab: Open
+):
+    admin = await _admin(parts, tokens)
+    people: Tab = await tab("owner", "/settings/people")
+    await people.call("UsersState.load")
+    await parts.projects.delete(admin, project.id, project.name)
+    sent = {"email": "nia@example.org", "name": "Nia", "role": "member", "project": str(project.id)}
+    await people.call("UsersState.invite", form=sent)
+    assert "There is no such project." in people.told
+    assert "nia@example.org" not in {user.email for user in await parts.users.everyone(admin)}
+    assert not people.var("UsersState", "link")
+    await people.call("UsersState.invite", form=sent | {"project": ""})
+    assert "/reset?token=" in people.var("UsersState", "link")
 
 
 async def test_one_s_own_name_is_not_saved_over_that_which_an_admin_gave(
@@ -123,18 +139,18 @@ async def test_one_s_own_name_is_not_saved_over_that_which_an_admin_gave(
     mine: Tab = await tab("editor", "/settings")
     await mine.call("ProfileState.load")
     editor = await parts.accounts.who(tokens["editor"])
-    await parts.accounts.change_user(admin, editor.user_id, name="Edith")
+    await parts.users.change(admin, editor.user_id, name="Edith")
     sent = {"name": "Eddy", "seen": mine.var("FormsState", "seen")["profile"]}
     await mine.call("FormsState.save", name="profile", sent=sent)
     assert both(mine) == [("Name", "Eddy", "Edith")]
     await mine.call("FormsState.take_theirs")
     assert both(mine) == []
-    assert (await parts.accounts.names([editor.user_id]))[editor.user_id].name == "Edith"
+    assert (await parts.users.names([editor.user_id]))[editor.user_id].name == "Edith"
 
 
 async def _admin(parts: Services, tokens: dict[str, str]) -> Actor:
     """Make the owner an admin, by whoever owns the installation, and return them."""
-    made: Any = await parts.accounts.add_user(None, "root@example.org", "Root", "a long enough word", "admin")
+    made: Any = await parts.users.add(None, "root@example.org", "Root", "a long enough word", "admin")
     root = Actor(made.id, made.role, made.email, made.name)
     owner = await owner_of(parts, tokens)
     async with parts.database.transaction() as db:

@@ -18,11 +18,11 @@ from tests.scripted import Script
 from tests.waiting import eventually
 from tests.workspaces.looking import an_hour_passes, opened, row_of, settled
 from vibe_app.accounts.roles import Actor
-from vibe_app.accounts.service import Accounts
 from vibe_app.board.projects.schemas import NewProject
 from vibe_app.board.sessions.models import Session
 from vibe_app.board.sessions.schemas import SessionView
 from vibe_app.board.tasks.schemas import NewTask
+from vibe_app.cli.database import users_of
 from vibe_app.db import db_clock
 from vibe_app.errors import TooMany, Unavailable
 from vibe_app.runs.queue import Queue
@@ -57,8 +57,7 @@ async def rig(settings: Settings) -> AsyncIterator[Rig]:
 
 
 async def person(rig: Rig, name: str) -> Actor:
-    accounts = Accounts(rig.database, rig.settings.secret_key)
-    user = await accounts.add_user(None, f"{name}@example.org", name, "a long enough password")
+    user = await users_of(rig.database).add(None, f"{name}@example.org", name, "a long enough password")
     return Actor(user.id, user.role, user.email, user.name)
 
 

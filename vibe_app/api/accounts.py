@@ -119,7 +119,7 @@ async def change_me(
 @users.get("", responses=errors(400))
 async def list_users(actor: Asker, page: Page = 1, page_size: PageSize = 20) -> schemas.UserList:
     """List every account, by address. For admins."""
-    views = await services().accounts.users(actor)
+    views = await services().users.everyone(actor)
     return schemas.UserList(users=schemas.UserOut.all(_cut(views, page, page_size)), total_count=len(views))
 
 
@@ -127,7 +127,7 @@ async def list_users(actor: Asker, page: Page = 1, page_size: PageSize = 20) -> 
 async def create_user(actor: Asker, body: schemas.NewUser) -> schemas.UserOut:
     """Create an account. For admins."""
     return schemas.UserOut.of(
-        await services().accounts.add_user(
+        await services().users.add(
             actor,
             body.email,
             body.name,
@@ -143,20 +143,17 @@ async def create_user(actor: Asker, body: schemas.NewUser) -> schemas.UserOut:
 async def invite_user(actor: Asker, body: schemas.Invite) -> schemas.InvitedOut:
     """Create an account, and a link by which its person sets the password within a day. For admins.
 
-    The person belongs to the projects that are named.
+    The person belongs to the projects that are named; where one of them is gone, no account is made.
     """
-    for each in body.projects:
-        await services().projects.check_owner(actor, each.project_id)
-    user, link = await services().accounts.invite(
+    user, link = await services().users.invite(
         actor,
         body.email,
         body.name,
         body.role,
         can_create_projects=body.can_create_projects,
         can_execute=body.can_execute,
+        projects={each.project_id: each.role for each in body.projects},
     )
-    for each in body.projects:
-        await services().projects.set_member(actor, each.project_id, user.id, each.role)
     return schemas.InvitedOut(user=schemas.UserOut.of(user), link=schemas.PasswordLinkOut.of(link))
 
 
@@ -166,7 +163,7 @@ async def make_reset_link(actor: Asker, user_id: UUID) -> schemas.PasswordLinkOu
 
     Until it is used, nothing changes. Not with an access token.
     """
-    return schemas.PasswordLinkOut.of(await services().accounts.reset_link(actor, user_id))
+    return schemas.PasswordLinkOut.of(await services().users.reset_link(actor, user_id))
 
 
 @users.patch("/{user_id}", responses=errors(400, 404, 409, 413))
@@ -176,7 +173,7 @@ async def change_user(actor: Asker, user_id: UUID, body: schemas.ChangeUser) -> 
     With the version that you read, what somebody else has changed since stays: 409 `version_changed`.
     """
     return schemas.UserOut.of(
-        await services().accounts.change_user(
+        await services().users.change(
             actor,
             user_id,
             name=body.name,
@@ -192,7 +189,7 @@ async def change_user(actor: Asker, user_id: UUID, body: schemas.ChangeUser) -> 
 @users.delete("/{user_id}", status_code=204, responses=errors(400, 404, 409))
 async def delete_user(actor: Asker, user_id: UUID) -> None:
     """Delete an account with its logins, tokens and memberships; what it made stays. For admins."""
-    await services().accounts.remove_user(actor, user_id)
+    await services().users.remove(actor, user_id)
 
 
 @tokens.get("", responses=errors(400))

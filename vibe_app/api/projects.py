@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from vibe_app.accounts.service import UserView
+from vibe_app.accounts.rows import UserView
 from vibe_app.api.access import Asker
 from vibe_app.api.errors import errors
 from vibe_app.api.schemas import After, Page, PageSize
@@ -157,9 +157,9 @@ async def list_members(
     actor: Asker, project_id: UUID, page: Page = 1, page_size: PageSize = 20
 ) -> schemas.MemberList:
     """List who belongs to a project, owners first."""
-    views = await services().projects.members(actor, project_id)
+    views = await services().members.of(actor, project_id)
     shown = views[(page - 1) * page_size : page * page_size]
-    people = await services().accounts.names(view.user_id for view in shown)
+    people = await services().users.names(view.user_id for view in shown)
     return schemas.MemberList(
         members=[_member(view, people[view.user_id]) for view in shown if view.user_id in people],
         total_count=len(views),
@@ -173,20 +173,19 @@ async def list_candidates(
     q: Annotated[str, Query(description="In the name or the address; empty for all")] = "",
 ) -> schemas.CandidateList:
     """List people of the installation who are not members yet. For the project's owners."""
-    return schemas.CandidateList(people=await services().projects.candidates(actor, project_id, q))
+    return schemas.CandidateList(people=await services().members.candidates(actor, project_id, q))
 
 
 @members.post("", status_code=201, responses=errors(400, 404, 409, 413))
 async def add_member(actor: Asker, project_id: UUID, body: schemas.NewMember) -> schemas.MemberOut:
     """Add a person to a project, or give a member another role. For its owners."""
-    accounts = services().accounts
     await services().projects.check_owner(actor, project_id)
     if body.email is not None:
-        person = await accounts.find(body.email)
+        person = await services().users.find(body.email)
     else:
         assert body.user_id is not None, "the schema asks for one of both"
         person = await _person(body.user_id)
-    return _member(await services().projects.set_member(actor, project_id, person.id, body.role), person)
+    return _member(await services().members.put(actor, project_id, person.id, body.role), person)
 
 
 @members.patch("/{user_id}", responses=errors(400, 404, 409, 413))
@@ -198,22 +197,22 @@ async def change_member(
     With the version that you read, a role that somebody else has given since stays: 409 `version_changed`.
     """
     await services().projects.check_owner(actor, project_id)
-    known = {view.user_id for view in await services().projects.members(actor, project_id)}
+    known = {view.user_id for view in await services().members.of(actor, project_id)}
     if user_id not in known:
         raise NotFound("This person is not a member of the project.", "member_not_found")
     person = await _person(user_id)
-    view = await services().projects.set_member(actor, project_id, user_id, body.role, body.version)
+    view = await services().members.put(actor, project_id, user_id, body.role, body.version)
     return _member(view, person)
 
 
 @members.delete("/{user_id}", status_code=204, responses=errors(400, 404, 409))
 async def remove_member(actor: Asker, project_id: UUID, user_id: UUID) -> None:
     """Take a person out of a project. For its owners; everybody may leave."""
-    await services().projects.remove_member(actor, project_id, user_id)
+    await services().members.remove(actor, project_id, user_id)
 
 
 async def _person(user_id: UUID) -> UserView:
-    person = (await services().accounts.names([user_id])).get(user_id)
+    person = (await services().users.names([user_id])).get(user_id)
     if person is None:
         raise NotFound("There is no such account.", "user_not_found")
     return person

@@ -175,25 +175,26 @@ def local_token(settings: Settings, fresh: bool) -> str:
 
 def _new_token(settings: Settings) -> str:
     from vibe_app.accounts.roles import Actor, UserRole
-    from vibe_app.accounts.service import Accounts
-    from vibe_app.cli.database import with_accounts
+    from vibe_app.accounts.tokens import Tokens
+    from vibe_app.cli.database import users_of, with_database
+    from vibe_app.db import Database
 
-    async def make(accounts: Accounts) -> str:
+    async def make(database: Database) -> str:
         owner = Actor(UUID(int=0), UserRole.ADMIN, "", "this machine's user")
-        admins = [user for user in await accounts.users(owner) if user.role is UserRole.ADMIN]
+        admins = [user for user in await users_of(database).everyone(owner) if user.role is UserRole.ADMIN]
         if not admins:
             raise Fault(
                 "There is no account yet: make it by the link that the server printed, or `vibe user add`."
             )
         admin = min(admins, key=lambda user: user.created_at)
         actor = Actor(admin.id, admin.role, admin.email, admin.name)
-        made = await accounts.tokens.add(
+        made = await Tokens(database).add(
             actor, f"vibe run on {os.uname().nodename}"[:100], _TOKEN_DAYS, _TOKEN_SCOPES
         )
         assert made.token is not None
         return made.token
 
-    return with_accounts(settings, make)
+    return with_database(settings, make)
 
 
 def server_of(data: Path) -> str | None:

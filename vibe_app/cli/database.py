@@ -22,7 +22,7 @@ from vibe_app.settings import Settings
 if TYPE_CHECKING:
     from alembic.config import Config
 
-    from vibe_app.accounts.service import Accounts
+    from vibe_app.accounts.users import Users
     from vibe_app.db import Database
 
 Answer = TypeVar("Answer")
@@ -260,13 +260,14 @@ def with_database(settings: Settings, use: Callable[[Database], Awaitable[Answer
         raise Fault(error.message) from error
 
 
-def with_accounts(settings: Settings, use: Callable[[Accounts], Awaitable[Answer]]) -> Answer:
-    """Run `use` with the accounts of the database, as `with_database` does."""
-    from vibe_app.accounts.service import Accounts
+def users_of(database: Database) -> Users:
+    """Return the people of a database."""
+    from vibe_app.accounts.passwords import Passwords
+    from vibe_app.accounts.people import PeopleRows
+    from vibe_app.accounts.users import Users
+    from vibe_app.board.projects.members import Members
 
-    return with_database(
-        settings, lambda database: use(Accounts(database, settings.signing_key(), settings.login_days))
-    )
+    return Users(database, Passwords(), Members(database, PeopleRows()))
 
 
 @click.group()
@@ -285,5 +286,5 @@ def add(email: str, name: str, password: str, admin: bool, data: Path | None) ->
     settings = settings_from(data=data)
     check_newest(settings)
     role = "admin" if admin else "member"
-    made = with_accounts(settings, lambda accounts: accounts.add_user(None, email, name, password, role))
+    made = with_database(settings, lambda database: users_of(database).add(None, email, name, password, role))
     console.print(f"{made.name} can now sign in as {made.email} ({made.role.value}).")

@@ -44,14 +44,20 @@ def shown(state: BaseState) -> Proof:
 
 
 class ReaderState(rx.State):
-    """Whose tab it is. Only the server knows: nothing of it is ever sent."""
+    """Whose tab it is, and how often it loaded its page. Only the server knows; it is never sent."""
 
     _login: Proof | None = None
+    _loads: int = 0
 
     @property
     def signed_in(self) -> bool:
         """Whether a login came with its connection, good or not."""
         return bool(self._login and self._login.token)
+
+    @property
+    def loads(self) -> int:
+        """How often the whole page was loaded; a connection that comes back loads nothing."""
+        return self._loads
 
 
 _SENDS_ALL = ("hydrate", "hydrate_and_load")
@@ -69,6 +75,12 @@ class OneReader(rx.Middleware):
         """Compare the login of the event's connection with that of the one before."""
         root = state._get_root_state()
         reader = await root.get_state(ReaderState)
+        await self._compare(root, reader, event)
+        # Reflex 0.10.1 tells these of a page that it has just loaded, and of no other.
+        if "hashes" in event.payload and event.name.rpartition(".")[2] == "hydrate_and_load":
+            reader._loads += 1
+
+    async def _compare(self, root: BaseState, reader: ReaderState, event: Event) -> None:
         login = shown(root)
         if reader._login == login:
             if (

@@ -100,11 +100,11 @@ async def test_what_was_said_and_decided_is_read_from_its_rows(
 
 async def test_it_is_told_to_members_alone(resting: Services, owner: Actor, project: UUID) -> None:
     task = (await resting.tasks.create(owner, project, NewTask(title="Title"))).id
-    user = await resting.accounts.add_user(None, "other@example.org", "Other", "correct horse battery")
+    user = await resting.users.add(None, "other@example.org", "Other", "correct horse battery")
     other = Actor(user.id, user.role, user.email, user.name)
     with pytest.raises(Forbidden):
         await resting.activity.read(other, project, task)
-    await resting.projects.set_member(owner, project, other.user_id, ProjectRole.VIEWER)
+    await resting.members.put(owner, project, other.user_id, ProjectRole.VIEWER)
     assert len(await happened(resting, other, project, task)) == 1
     await resting.tasks.delete(owner, project, task)
     with pytest.raises(NotFound):

@@ -79,7 +79,7 @@ async def test_a_card_is_found_by_its_name(resting: Services, owner: Actor, proj
 async def test_who_a_card_is_for_and_until_when(
     resting: Services, owner: Actor, project: ProjectView
 ) -> None:
-    other = await resting.accounts.add_user(None, "other@example.org", "Other", "correct horse battery")
+    other = await resting.users.add(None, "other@example.org", "Other", "correct horse battery")
     task = await card(resting, owner, project, assignee_id=owner.user_id, due_on=date(2026, 12, 24))
     assert (task.assignee.id if task.assignee else None, task.due_on) == (owner.user_id, date(2026, 12, 24))
     for_other = TaskPatch(assignee_id=other.id)
@@ -87,23 +87,21 @@ async def test_who_a_card_is_for_and_until_when(
         await resting.tasks.change(owner, project.id, task.id, task.version, for_other)
     with pytest.raises(InvalidRequest, match="member"):
         await card(resting, owner, project, assignee_id=other.id)
-    await resting.projects.set_member(owner, project.id, other.id, ProjectRole.VIEWER)
+    await resting.members.put(owner, project.id, other.id, ProjectRole.VIEWER)
     task = await resting.tasks.change(owner, project.id, task.id, task.version, for_other)
     assert (task.assignee.name if task.assignee else None, task.version) == ("Other", 2)
     nobody = TaskPatch(assignee_id=None, due_on=None)
     task = await resting.tasks.change(owner, project.id, task.id, task.version, nobody)
     assert (task.assignee, task.due_on) == (None, None)
     await resting.tasks.change(owner, project.id, task.id, task.version, for_other)
-    await resting.projects.remove_member(owner, project.id, other.id)
+    await resting.members.remove(owner, project.id, other.id)
     assert (await resting.tasks.read(owner, project.id, task.id)).assignee is None
 
 
 async def test_an_admin_may_have_cards_anywhere(
     resting: Services, owner: Actor, project: ProjectView
 ) -> None:
-    admin = await resting.accounts.add_user(
-        None, "admin@example.org", "Admin", "correct horse battery", "admin"
-    )
+    admin = await resting.users.add(None, "admin@example.org", "Admin", "correct horse battery", "admin")
     task = await card(resting, owner, project, assignee_id=admin.id)
     assert task.assignee is not None
     assert task.assignee.name == "Admin"

@@ -197,8 +197,8 @@ async def test_what_needs_a_person(resting: Services, owner: Actor, project: UUI
         name: await resting.tasks.create(owner, project, NewTask(title=name))
         for name in ("failed", "stopped", "answer", "review", "empty", "done", "other", "archived")
     }
-    other = await resting.accounts.add_user(None, "other@example.org", "Other", "correct horse battery")
-    await resting.projects.set_member(owner, project, other.id, ProjectRole.EDITOR)
+    other = await resting.users.add(None, "other@example.org", "Other", "correct horse battery")
+    await resting.members.put(owner, project, other.id, ProjectRole.EDITOR)
     todo, review = TaskStatus.TODO, TaskStatus.AI_REVIEW
     await ran(resting, cards["failed"], SessionStatus.FAILED, column=todo)
     await ran(resting, cards["archived"], SessionStatus.FAILED, column=todo)
@@ -252,7 +252,7 @@ async def test_home_shows_what_runs_and_what_ended_over_all_projects(
 
 
 async def test_nobody_sees_a_foreign_board(resting: Services, owner: Actor, project: UUID) -> None:
-    user = await resting.accounts.add_user(None, "other@example.org", "Other", "correct horse battery")
+    user = await resting.users.add(None, "other@example.org", "Other", "correct horse battery")
     other = Actor(user.id, user.role, user.email, user.name)
     for verb in (
         resting.boards.read(other, project),

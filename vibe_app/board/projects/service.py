@@ -1,4 +1,4 @@
-"""The verbs of projects and their members."""
+"""The verbs of projects."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -17,14 +16,12 @@ from vibe_app import addresses
 from vibe_app.accounts.roles import Actor, ProjectRole, Scope, rights_of
 from vibe_app.board.access import require
 from vibe_app.board.pages import Page
-from vibe_app.board.people import Candidate, People
 from vibe_app.board.projects import delivery, remotes
 from vibe_app.board.projects import queries as project_queries
 from vibe_app.board.projects.keys import key_of
 from vibe_app.board.projects.models import Member, Project
 from vibe_app.board.projects.remotes import Credentials
 from vibe_app.board.projects.schemas import (
-    MemberView,
     NewProject,
     ProjectCard,
     ProjectPatch,
@@ -37,23 +34,19 @@ from vibe_app.board.spending.limits import NO_LIMITS, Limits, LimitsView
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
 from vibe_app.db import Database, Transaction
-from vibe_app.errors import Conflict, InvalidRequest, NotFound, VersionChanged
-from vibe_app.wire import now, plain_text
+from vibe_app.errors import InvalidRequest, VersionChanged
+from vibe_app.wire import now
 
 log = logging.getLogger(__name__)
 
 
 STOPPING = 10.0
 """Seconds for which the runs of a project that is deleted are given to stop."""
-CANDIDATES = 20
-"""People who are offered at once to be added to a project."""
 
 _CHANGED = (
     "Somebody changed this project since you read it. Nothing was saved: look at both, and save again if "
     "yours is to stay."
 )
-_ROLE = "Somebody gave this member another role since you read it. Nothing was saved."
-_NO_MEMBER = "This person is not a member of the project."
 
 
 class _Stale(Exception):
@@ -84,13 +77,12 @@ SAMPLE_TASKS = (
 
 
 class Projects:
-    """Create, list, change and delete projects; say who belongs to them.
+    """Create, list, change and delete projects.
 
     Args:
         database: Where they are kept.
         workspaces: Tells how their workspaces are, and has them erased.
         credentials: Where those of their repositories are kept.
-        people: Who there is.
         project_limit: How many sessions of a new project may run at once.
         limits: What a session of this installation may spend.
         network: Where agents' commands may go unless a project says otherwise.
@@ -101,7 +93,6 @@ class Projects:
         database: Database,
         workspaces: WorkspaceRows,
         credentials: Credentials,
-        people: People,
         project_limit: int = 1,
         limits: Limits = NO_LIMITS,
         network: str = "closed",
@@ -109,7 +100,6 @@ class Projects:
         self._database = database
         self._workspaces = workspaces
         self._credentials = credentials
-        self._people = people
         self._project_limit = project_limit
         self._limits = limits
         self._network = network
@@ -316,86 +306,6 @@ class Projects:
         """
         await self.check(actor, project_id, ProjectRole.OWNER)
 
-    async def members(self, actor: Actor, project_id: UUID) -> list[MemberView]:
-        """Return who belongs to the project, owners first."""
-        async with self._database.read() as db:
-            await require(db, actor, project_id, ProjectRole.VIEWER)
-            rows = await db.scalars(select(Member).where(col(Member.project_id) == project_id))
-            order = list(ProjectRole)
-            members = sorted(rows, key=lambda row: (order.index(row.role), row.created_at))
-            return MemberView.all(members)
-
-    async def candidates(self, actor: Actor, project_id: UUID, text: str = "") -> list[Candidate]:
-        """Return people who could be added to the project, by name: those whose name or address has a text.
-
-        Args:
-            actor: Who asks; an owner.
-            project_id: The project.
-            text: Empty for all; `CANDIDATES` of them at most.
-        """
-        async with self._database.read() as db:
-            await require(db, actor, project_id, ProjectRole.OWNER)
-            there = await db.scalars(select(col(Member.user_id)).where(col(Member.project_id) == project_id))
-            found = await self._people.search(db, plain_text(text).strip(), list(there), CANDIDATES)
-            return [Candidate(id=user_id, name=name, email=email) for user_id, name, email in found]
-
-    async def set_member(
-        self, actor: Actor, project_id: UUID, user_id: UUID, role: ProjectRole, version: int | None = None
-    ) -> MemberView:
-        """Give a person a role in the project; one who has another role changes to it.
-
-        Args:
-            actor: Who asks; an owner.
-            project_id: The project.
-            user_id: The person.
-            role: What they are to be.
-            version: That of the membership on which the change is founded; None also makes a member.
-
-        Raises:
-            VersionChanged: Somebody else has given the member another role since that version.
-            NotFound: There is no such person, or a version is named and they are no member any more.
-            Conflict: It would leave the project without an owner.
-        """
-        try:
-            async with self._database.transaction() as db:
-                await require(db, actor, project_id, ProjectRole.OWNER, lock=True)
-                member = await db.get(Member, (project_id, user_id))
-                if member is None:
-                    if version is not None:
-                        raise NotFound(_NO_MEMBER, "member_not_found")
-                    member = Member(project_id=project_id, user_id=user_id, role=role)
-                    db.add(member)
-                elif member.role is not role:
-                    if version not in (None, member.version):
-                        raise VersionChanged(_ROLE, {"role": role}, MemberView.of(member), "member")
-                    if role is not ProjectRole.OWNER:
-                        await _keep_an_owner(db, member)
-                    member.role, member.version = role, member.version + 1
-                await db.flush()
-                db.announce(f"project:{project_id}", "projects", rights_of(user_id))
-        except IntegrityError as error:
-            raise NotFound("There is no such account. It may have been deleted.", "user_not_found") from error
-        return MemberView.of(member)
-
-    async def remove_member(self, actor: Actor, project_id: UUID, user_id: UUID) -> None:
-        """Take a person out of the project; one may always leave by oneself.
-
-        Raises:
-            NotFound: The person is no member.
-            Conflict: It would leave the project without an owner.
-        """
-        needed = ProjectRole.VIEWER if user_id == actor.user_id else ProjectRole.OWNER
-        async with self._database.transaction() as db:
-            await require(db, actor, project_id, needed, Scope.ADMIN, lock=True)
-            member = await db.get(Member, (project_id, user_id))
-            if member is None:
-                raise NotFound(_NO_MEMBER, "member_not_found")
-            await _keep_an_owner(db, member)
-            await db.delete(member)
-            if not await self._people.admins(db, [user_id]):
-                await task_queries.unassign(db, project_id, user_id)
-            db.announce(f"project:{project_id}", "projects", rights_of(user_id))
-
     async def _views(self, db: AsyncSession, actor: Actor, projects: Sequence[Project]) -> list[ProjectView]:
         ids = [project.id for project in projects]
         signing = await self._credentials.having(db, ids)
@@ -468,15 +378,3 @@ async def _insert(db: Transaction, project: Project, actor: Actor) -> None:
     await db.flush()
     db.add(Member(project_id=project.id, user_id=actor.user_id, role=ProjectRole.OWNER))
     db.announce("projects")
-
-
-async def _keep_an_owner(db: AsyncSession, leaving: Member) -> None:
-    if leaving.role is not ProjectRole.OWNER:
-        return
-    owners = await db.scalar(
-        select(func.count())
-        .select_from(Member)
-        .where(col(Member.project_id) == leaving.project_id, col(Member.role) == ProjectRole.OWNER.value)
-    )
-    if (owners or 0) <= 1:
-        raise Conflict("A project needs an owner. Make somebody else an owner first.", "last_owner")

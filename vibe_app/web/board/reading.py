@@ -98,8 +98,8 @@ async def read_labels(actor: Actor, project_id: UUID) -> list[dict[str, str | in
 
 async def read_people(actor: Actor, project_id: UUID) -> list[dict[str, str]]:
     """Return who can have cards of a board, the asker first."""
-    members = await services().projects.members(actor, project_id)
-    names = await services().accounts.names([member.user_id for member in members])
+    members = await services().members.of(actor, project_id)
+    names = await services().users.names([member.user_id for member in members])
     others = sorted((user.name, str(each)) for each, user in names.items() if each != actor.user_id)
     return [
         {"id": str(actor.user_id), "name": "Me"},

@@ -17,7 +17,7 @@ from vibe_app.board.sessions.schemas import SessionCard
 from vibe_app.board.spending.wording import spent_words
 from vibe_app.board.tasks.schemas import TaskCard, TaskPatch, TaskView
 from vibe_app.errors import InvalidRequest, VersionChanged
-from vibe_app.web.auth import acts
+from vibe_app.web.auth import ReaderState, acts
 from vibe_app.web.board.cards import face_of
 from vibe_app.web.board.reading import today
 from vibe_app.web.card.activity import ActivityState, show_activity
@@ -30,7 +30,7 @@ from vibe_app.web.card.people import PeopleState, names_of
 from vibe_app.web.card.shown import Looking, Shown, read_drawer
 from vibe_app.web.changes.decide import DecideState
 from vibe_app.web.changes.review import ReviewState, show_comments
-from vibe_app.web.changes.state import ChangesState, show_change
+from vibe_app.web.changes.state import ChangesState, look_anew, show_change
 from vibe_app.web.kit.draft import forget
 from vibe_app.web.kit.terminal_window import WindowState
 from vibe_app.web.place import place_of
@@ -104,6 +104,10 @@ class DrawerState(rx.State):
     """How often that was decided."""
     _mine: dict[str, Any] = {}
     _ground: int = 0
+    _loads: int = 0
+    """How often the page had been loaded when this was shown."""
+    _read: float = 0.0
+    """When the reading began of which the newest is shown."""
     width: str = rx.LocalStorage("")
     """How wide the drawer is, in pixels, or nothing; the browser keeps it."""
     wide: str = rx.LocalStorage("")
@@ -128,6 +132,10 @@ class DrawerState(rx.State):
         if other:
             self.board, self.task_id = f"/p/{place.project}", str(place.task)
             self.base = f"{self.board}/t/{place.task}"
+        loads = (await self.get_state(ReaderState)).loads
+        if loads != self._loads:
+            self._loads, self._read = loads, 0.0  # another process may have read what was shown before
+            look_anew(await self.get_state(ChangesState))
         self.editing = editing if place.tab in ("", "overview") and editing == self.task_id else ""
         # Whoever comes to an address without a tab sees what the card is about now.
         looking = replace(await looking_at(self), tab="")
@@ -232,8 +240,9 @@ def draft_name(task_id: Any) -> Any:
 
 async def show_drawer(state: DrawerState, shown: Shown) -> None:
     """Put what was read on the screen, unless the browser is elsewhere by now."""
-    if str(shown.place.task or "") != state.task_id:
+    if str(shown.place.task or "") != state.task_id or shown.began < state._read:
         return
+    state._read = shown.began
     if shown.history is not None:
         show_history(await state.get_state(HistoryState), shown.history)
     if shown.activity is not None:
@@ -243,10 +252,7 @@ async def show_drawer(state: DrawerState, shown: Shown) -> None:
         changes.project_id = review.project_id = str(shown.place.project)
         changes.task_id = review.task_id = state.task_id
         if state.tab != "changes" or shown.tab != "changes":
-            changes.revision, changes.since = (
-                "",
-                False,
-            )  # nobody is looking at it: what comes is what there is
+            look_anew(changes)  # nobody is looking at it
         show_change(changes, shown.change, shown.task)
         show_comments(review, shown.change, changes.revision)
     elif shown.tab == "changes" and shown.task is not None:

@@ -238,6 +238,6 @@ async def read_history(actor: Actor, place: Place, page: int, open_id: str = "")
         opened = await verbs.read(actor, place.project, place.task, known(open_id))
     comments = await services().comments.list(actor, place.project, place.task)
     people = {session.created_by for session in sessions.items if session.created_by}
-    names = {each: user.name for each, user in (await services().accounts.names(people)).items()}
+    names = {each: user.name for each, user in (await services().users.names(people)).items()}
     taken = Counter(each.session_id for each in comments if each.session_id)
     return HistoryPage(sessions, opened, names, taken)

@@ -33,8 +33,8 @@ class PeopleState(rx.State):
         project_id = place_of(self).project
         if project_id is None:
             return
-        members = await services().projects.members(actor, project_id)
-        names = await services().accounts.names({each.user_id for each in members})
+        members = await services().members.of(actor, project_id)
+        names = await services().users.names({each.user_id for each in members})
         people = [Person(str(each), user.name) for each, user in names.items()]
         people.sort(key=lambda person: person.name.casefold())
         self.project_id, self.loaded = str(project_id), True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.lifecycle import TaskStatus
@@ -37,7 +38,7 @@ class Looking:
 class Shown:
     """What was read for a drawer. `missing` says why there is no task; `can_edit` is None where not asked.
 
-    `last` is the newest run with its summary.
+    `last` is the newest run with its summary, `began` when the reading began, in seconds of this process.
     """
 
     place: Place
@@ -50,6 +51,7 @@ class Shown:
     activity: Page[ActivityView] | None = None
     can_edit: bool | None = None
     missing: str = ""
+    began: float = 0.0
 
 
 def tab_of(place: Place, task: TaskCard, shown: str = "", editing: bool = False) -> str:
@@ -80,6 +82,11 @@ async def read_drawer(actor: Actor, place: Place, looking: Looking, task: TaskCa
         looking: What is on the screen so far.
         task: The task where it was just read with others, and nothing but what its session says has changed.
     """
+    began = time.monotonic()
+    return replace(await _read(actor, place, looking, task), began=began)
+
+
+async def _read(actor: Actor, place: Place, looking: Looking, task: TaskCard | None) -> Shown:
     if place.project is None or place.task is None:
         return Shown(place, missing="This address names no task.")
     if task is not None and task.session is not None and place.session in (None, task.session.id):

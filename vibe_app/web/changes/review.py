@@ -98,7 +98,7 @@ class ReviewState(rx.State):
             paths = [row.path for row in rows if row.text]
             texts = await services().texts.patches(actor, place.project, place.task, paths, since)
             said = await services().comments.list(actor, place.project, place.task)
-            people = await services().accounts.names({each.author_id for each in said if each.author_id})
+            people = await services().users.names({each.author_id for each in said if each.author_id})
         finally:
             self.loading = False
         names = {each: user.name for each, user in people.items()}
@@ -212,7 +212,7 @@ class ReviewState(rx.State):
             self.writing = writing
             _place(self)
             raise
-        me = await services().accounts.names([actor.user_id])
+        me = await services().users.names([actor.user_id])
         names = {each: user.name for each, user in me.items()}
         row = comment_row(made, names, actor.user_id, changes.revision)
         others = [each for each in _plain(self.comments) if each.id not in (shown.id, row.id)]

@@ -50,9 +50,7 @@ async def read_change(actor: Actor, place: Place, task: TaskCard | None) -> Read
     comments = await services().comments.list(actor, place.project, place.task)
     history = await services().sessions.history(actor, place.project, place.task, 1, 20)
     people = {each.author_id for each in comments if each.author_id} | ({view.decided_by} - {None})
-    names = {
-        each: user.name for each, user in (await services().accounts.names(filter(None, people))).items()
-    }
+    names = {each: user.name for each, user in (await services().users.names(filter(None, people))).items()}
     runs = [each for each in history.items if each.change_id == view.id]
     return ReadChange(view, comments, names, runs, actor.user_id)
 
@@ -195,6 +193,11 @@ async def _show_newest(state: ChangesState, actor: Actor) -> None:
     read = await read_change(actor, place, task)
     if read is not None:
         show_change(state, read, task)
+
+
+def look_anew(state: ChangesState) -> None:
+    """Let what comes be shown as there is: nobody has the change before them."""
+    state.revision, state.since = "", False
 
 
 def show_change(state: ChangesState, read: ReadChange, task: TaskCard) -> None:

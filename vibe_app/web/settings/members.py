@@ -58,7 +58,7 @@ class MembersState(rx.State):
     async def add_member(self, actor: Actor, user_id: str):
         """Give somebody with an account a role here."""
         role = rules.parse_role(self.new_role)
-        await services().projects.set_member(actor, known(self.project_id), known(user_id), role)
+        await services().members.put(actor, known(self.project_id), known(user_id), role)
         self.members = await members_of(actor, known(self.project_id))
         await _look(self, actor)
         name = next((row.name for row in self.members if row.id == user_id), "The person")
@@ -85,7 +85,7 @@ class MembersState(rx.State):
     @acts
     async def remove_member(self, actor: Actor, user_id: str):
         """Take somebody out of the project."""
-        await services().projects.remove_member(actor, known(self.project_id), known(user_id))
+        await services().members.remove(actor, known(self.project_id), known(user_id))
         if known(user_id) == actor.user_id and not actor.is_admin:
             return rx.redirect("/")
         self.members = await members_of(actor, known(self.project_id))
@@ -94,7 +94,7 @@ class MembersState(rx.State):
 
 async def _read(actor: Actor, of: str) -> MemberView:
     project_id, user_id = _ids(of)
-    for view in await services().projects.members(actor, project_id):
+    for view in await services().members.of(actor, project_id):
         if view.user_id == user_id:
             return view
     raise NotFound("This person is not a member of the project any more.", "member_not_found")
@@ -104,7 +104,7 @@ async def _write(actor: Actor, of: str, changed: Texts, version: int) -> MemberV
     project_id, user_id = _ids(of)
     if not changed:
         return await _read(actor, of)
-    return await services().projects.set_member(
+    return await services().members.put(
         actor, project_id, user_id, rules.parse_role(changed["role"]), version
     )
 
@@ -120,15 +120,15 @@ MEMBER = FORMS["member"] = Form(
 
 
 async def _look(state: MembersState, actor: Actor) -> None:
-    people = await services().projects.candidates(actor, known(state.project_id), state.text)
+    people = await services().members.candidates(actor, known(state.project_id), state.text)
     state.found = [MemberRow(str(each.id), each.name, each.email, "", False) for each in people]
     state.looked = True
 
 
 async def members_of(actor: Actor, project_id: UUID) -> list[MemberRow]:
     """Return who belongs to a project, as the page shows them."""
-    views = await services().projects.members(actor, project_id)
-    people = await services().accounts.names(view.user_id for view in views)
+    views = await services().members.of(actor, project_id)
+    people = await services().users.names(view.user_id for view in views)
     return [
         MemberRow(
             id=str(view.user_id),

@@ -7,7 +7,7 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor
-from vibe_app.accounts.service import UserView
+from vibe_app.accounts.rows import UserView
 from vibe_app.web.auth import acts
 from vibe_app.web.keyboard import HelpState
 from vibe_app.web.kit.parts import field

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
-from vibe_app.accounts.service import UserView
+from vibe_app.accounts.rows import UserView
 from vibe_app.board import rules
 from vibe_app.errors import NotFound
 from vibe_app.web.auth import acts
@@ -69,7 +69,7 @@ def _texts(user: UserView) -> Texts:
 
 async def _read(actor: Actor, of: str) -> UserView:
     actor.need_admin()
-    found = await services().accounts.names([known(of)])
+    found = await services().users.names([known(of)])
     if not found:
         raise NotFound("There is no such account. It may have been deleted.", "user_not_found")
     return found[known(of)]
@@ -79,7 +79,7 @@ async def _write(actor: Actor, of: str, changed: Texts, version: int) -> UserVie
     given: dict[str, Any] = {
         name: text if name == "role" else text == "Yes" for name, text in changed.items()
     }
-    return await services().accounts.change_user(actor, known(of), **given, version=version)
+    return await services().users.change(actor, known(of), **given, version=version)
 
 
 PERSON = FORMS["person"] = Form(
@@ -107,7 +107,7 @@ class UsersState(rx.State):
         if actor.is_admin:
             listed = await services().projects.list(actor)
             self.projects = [ProjectChoice(str(each.id), each.name) for each in listed]
-            self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
+            self.rows = [_user_row(user, actor) for user in await services().users.everyone(actor)]
 
     @acts
     async def invite(self, actor: Actor, form: dict[str, Any]):
@@ -116,26 +116,23 @@ class UsersState(rx.State):
         if any((row.id, row.email) == (self.blank, email) for row in self.rows):
             return
         project, as_what = words(form, "project"), rules.parse_role(words(form, "project_role", "editor"))
-        if project:
-            await services().projects.check_owner(actor, known(project))
         admin = words(form, "role") == "admin"
-        user, link = await services().accounts.invite(
+        user, link = await services().users.invite(
             actor,
             email,
             words(form, "name"),
             words(form, "role", "member"),
             can_create_projects=admin or bool(form.get("creates")),
             can_execute=admin or bool(form.get("executes")),
+            projects={known(project): as_what} if project else {},
         )
-        if project:
-            await services().projects.set_member(actor, known(project), user.id, as_what)
-        self.rows = [_user_row(each, actor) for each in await services().accounts.users(actor)]
+        self.rows = [_user_row(each, actor) for each in await services().users.everyone(actor)]
         self.blank, self.link_of, self.link = str(user.id), user.name, _whole(self, link.path)
 
     @acts
     async def reset_password(self, actor: Actor, user_id: str):
         """Make a link by which a person sets another password, and show it, once."""
-        link = await services().accounts.reset_link(actor, known(user_id))
+        link = await services().users.reset_link(actor, known(user_id))
         name = next((row.name for row in self.rows if row.id == user_id), "this person")
         self.link_of, self.link = name, _whole(self, link.path)
 
@@ -162,8 +159,8 @@ class UsersState(rx.State):
     @acts
     async def remove(self, actor: Actor, user_id: str):
         """Delete an account."""
-        await services().accounts.remove_user(actor, known(user_id))
-        self.rows = [_user_row(user, actor) for user in await services().accounts.users(actor)]
+        await services().users.remove(actor, known(user_id))
+        self.rows = [_user_row(user, actor) for user in await services().users.everyone(actor)]
         return rx.toast.success("Account deleted.")
 
 
