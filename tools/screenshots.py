@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import re
 import shutil
 import subprocess
@@ -22,83 +23,45 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from PIL import Image
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright
+from playwright.async_api import Error as PlaywrightError
 
 from tests import chromium, looks, sample
 from tests.e2e.browser import ARGUMENTS
 from tests.e2e.installation import PASSWORD, VIBE, Api, Installation, serving
 from tests.e2e.team import EMAIL, signed_in
-from tests.looks import opened, settled
+from tests.looks import Theme, opened, settled
+from tools import pictured
+from vibe_app.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOTS = ROOT / "build" / "screenshots"
 IMAGES = ROOT / "docs" / "images"
 SIZES = tuple(ViewportSize(width=w, height=h) for w, h in ((1440, 900), (1024, 768), (390, 844)))
-THEMES = ("light", "dark")
+THEMES: tuple[Theme, ...] = ("light", "dark")
 VIEWS = tuple((theme, size) for theme in THEMES for size in SIZES)
 README = {
     "board-1440-light": "board",
     "board-1440-dark": "board-dark",
-    "drawer-changes-1440-light": "changes",
-    "drawer-live-390-dark": "phone",
+    "drawer-running-output-1440-dark": "terminal",
+    "drawer-wide-1440-light": "review",
+    "drawer-review-changes-390-light": "phone",
 }
 """Which pictures README shows, and under which names."""
 
 
 Work = Callable[[Browser, Installation, str], Awaitable[str]]
-Pages = dict[str, tuple[str, str]]
-"""What is shown, by name: an address, and what to do there ("" for nothing)."""
 
 
-def pages_of(base: str, cards: dict[str, str]) -> Pages:
-    """Return the pages of somebody who is signed in.
-
-    Args:
-        base: The address of the board.
-        cards: Ids by title.
-    """
-    changed, ran = f"{base}/t/{cards['Start weeks on Monday']}", f"{base}/t/{cards[sample.LIVE.title]}"
-    failed = f"{base}/t/{cards['Fix the time zone of recurring bookings']}"
-    return {
-        "home": ("/", ""),
-        "board": (base, ""),
-        "board-filtered": (f"{base}?q=week", ""),
-        "board-no-match": (f"{base}?q=nothing-has-this", ""),
-        "new-task": (base, "key:n"),
-        "keys": (base, "key:?"),
-        "command-bar": (base, "key:Control+k"),
-        "drawer-overview": (f"{changed}/overview", ""),
-        "drawer-output": (f"{changed}/output", ""),
-        "drawer-live": (f"{ran}/output", ""),
-        "drawer-failed": (failed, ""),
-        "drawer-changes": (f"{changed}/changes", ""),
-        "drawer-history": (f"{changed}/history", ""),
-        "project-settings": (f"{base}/settings", ""),
-        "members": (f"{base}/settings/members", ""),
-        "repository": (f"{base}/settings/repository", ""),
-        "changes": (f"{base}/settings/changes", ""),
-        "limits": (f"{base}/settings/limits", ""),
-        "network": (f"{base}/settings/network", ""),
-        "delete": (f"{base}/settings/delete", ""),
-        "files": (f"{base}/files", ""),
-        "file": (f"{base}/files/README.md", ""),
-        "file-search": (f"{base}/files?q=a", ""),
-        "settings": ("/settings", ""),
-        "logins": ("/settings/logins", ""),
-        "tokens": ("/settings/tokens", ""),
-        "people": ("/settings/people", ""),
-        "not-found": ("/nothing/here", ""),
-    }
-
-
-async def shoot(page: Page, url: str, act: str, to: Path) -> None:
+async def shoot(page: Page, url: str, shot: pictured.Shot, to: Path) -> None:
     """Take one picture."""
-    await page.goto(url)
+    await page.goto(url + shot.path)
     await settled(page)
-    kind, _, what = act.partition(":")
-    if kind == "key":
-        await page.keyboard.press(what)
+    for act in shot.acts:
+        await act(page)
         await settled(page)
     await page.screenshot(path=to)
+    if shot.after is not None:
+        await shot.after(page)
 
 
 class Camera:
@@ -106,6 +69,7 @@ class Camera:
 
     Attributes:
         taken: How many there are by now.
+        missed: Those that could not be taken, and why.
     """
 
     def __init__(self, browser: Browser, url: str, only: str) -> None:
@@ -113,44 +77,76 @@ class Camera:
         self._url = url
         self._only = only
         self.taken = 0
+        self.missed: list[str] = []
 
-    async def __call__(self, pages: Pages, state: Any = None, views: Any = VIEWS) -> None:
-        """Take pages in each of these themes and sizes, as who has `state` in their browser, or nobody."""
-        for theme, size in views:
-            page = await opened(self._browser, theme, size, state)
-            for name, (path, act) in pages.items():
-                if not re.search(self._only, name):
-                    continue
-                await shoot(page, self._url + path, act, SHOTS / f"{name}-{size['width']}-{theme}.png")
-                self.taken += 1
-            await page.context.close()
+    async def __call__(self, shots: pictured.Shots, state: Any = None) -> None:
+        """Take pages in all themes and sizes, as who has `state` in their browser, or nobody."""
+        wanted = {name: shot for name, shot in shots.items() if re.search(self._only, name)}
+        for theme, size in VIEWS if wanted else ():
+            first = await opened(self._browser, theme, size, state)
+            for name, shot in wanted.items():
+                # A tab of its own, as what one keeps would be there in the next picture.
+                page = await first.context.new_page()
+                picture = f"{name}-{size['width']}-{theme}.png"
+                try:
+                    await shoot(page, self._url, shot, SHOTS / picture)
+                    self.taken += 1
+                except PlaywrightError as error:
+                    self.missed.append(f"{picture}: {error.message.splitlines()[0]}")
+                await page.close()
+            await first.context.close()
 
 
 async def signed(browser: Browser, server: Installation) -> tuple[Any, Api]:
     """Make the first account; return what its browser keeps, and its API."""
     account = {"email": EMAIL, "name": "Ada", "password": PASSWORD, "setup_token": server.setup_token}
+    return await entered(browser, server, "setup", account)
+
+
+async def entered(
+    browser: Browser, server: Installation, door: str, account: dict[str, str]
+) -> tuple[Any, Api]:
+    """Sign somebody in; return what their browser keeps, and their API."""
     context = await browser.new_context()
-    answer = await context.request.post(f"{server.url}/api/auth/setup", data=account)
+    answer = await context.request.post(f"{server.url}/api/auth/{door}", data=account)
     state = await signed_in(context, server.url, answer)
-    admin = Api(server.url, (await answer.json())["access_token"])
+    api = Api(server.url, (await answer.json())["access_token"])
     await context.close()
-    return state, admin
+    return state, api
 
 
 async def take(browser: Browser, server: Installation, only: str) -> str:
-    """Make the board, and take the pictures; return how many there are, in words."""
+    """Make the boards, and take the pictures; return how many there are, in words."""
     camera = Camera(browser, server.url, only)
-    await camera({"set-up": (f"/setup?token={server.setup_token}", ""), "set-up-no-link": ("/setup", "")})
+    setup = {"set-up": f"/setup?token={server.setup_token}", "set-up-no-link": "/setup"}
+    await camera({name: pictured.Shot(path) for name, path in setup.items()})
     state, admin = await signed(browser, server)
-    await camera({"home-empty": ("/", "")}, state)
-    await camera({"sign-in": ("/login", ""), "reset-ended": ("/reset?token=none", "")})
-    await sample.people(admin)
+    await camera(pictured.nothing_yet(), state)
+    people = await sample.people(admin)
+    link = (await admin("POST", f"/users/{people['eve']}/password-reset"))["path"]
+    await camera(pictured.signed_out(link))
     project = await sample.project(admin)
+    await admin("POST", f"/projects/{project}/members", json={"user_id": people["vic"], "role": "viewer"})
     ran = await sample.live(admin, project)
-    cards = await sample.cards(admin, project)
-    await camera(pages_of(f"/p/{project}", cards), state)
-    await sample.stop(admin, project, ran)
+    await sample.waiting(admin, project)
+    cards, base = await sample.cards(admin, project), f"/p/{project}"
+    await sample.talk(admin, project, cards["Start weeks on Monday"])
+    await camera(pictured.board(base, sample.LIVE.title), state)
+    await camera(pictured.drawers(base, cards, admin), state)
+    await camera(pictured.settings(base), state)
+    who = {"email": "vic@example.org", "password": PASSWORD}
+    viewer, vic = await entered(browser, server, "login", who)
+    await camera(pictured.looking(base, cards), viewer)
+    await vic.close()
+    for each in (cards[sample.QUEUED.title], ran):
+        await sample.stop(admin, project, each)
+    await sample.files(admin, project)
+    await camera(pictured.files(base, admin), state)
+    odd = await sample.hard(admin)
+    await camera(pictured.hard(f"/p/{odd}", await sample.cards(admin, odd), sample.HARD_FILE), state)
     await admin.close()
+    if camera.missed:
+        raise SystemExit("These were not taken:\n" + "\n".join(camera.missed))
     return f"{camera.taken} pictures in {SHOTS.relative_to(ROOT)}"
 
 
@@ -197,6 +193,8 @@ def main() -> None:
     shutil.rmtree(SHOTS, ignore_errors=True)
     data = SHOTS / "data"
     data.mkdir(parents=True)
+    # What set-up has brought, so that the pages' search finds ripgrep.
+    os.environ["PATH"] = os.pathsep.join([str(load_settings().tools.resolve()), os.environ["PATH"]])
     subprocess.run([VIBE, "db", "upgrade", "--data", str(data)], check=True, stdout=subprocess.DEVNULL)
     done = asyncio.run(served(data, renew if options.looks else take, options.only))
     shutil.rmtree(data)

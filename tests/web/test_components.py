@@ -172,6 +172,7 @@ def test_a_row_of_the_history_carries_a_preview_and_not_the_output():
     assert len(row.preview) <= 200
     assert row.preview.startswith("word")
     assert (row.short, row.tokens, row.cost) == (str(S)[:8], "1,200 tokens in, 0 out", "$0.50")
+    assert session_row(session(status="failed", tokens_input=0, tokens_output=0)).tokens == ""
 
 
 def test_labels_are_split_at_commas():

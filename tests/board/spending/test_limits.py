@@ -141,12 +141,16 @@ def test_without_limits_a_card_says_what_was_spent() -> None:
     assert spent_words(session(cost=0.12, tokens_output=900)) == "$0.12 · 900 tokens"
     # What is free, as the rehearsal model, costs no word.
     assert spent_words(session(cost=0.0, cost_at_least=0.0, tokens_output=900)) == "900 tokens"
+    # Nor does nothing at all.
+    assert spent_words(session(cost=0.0, cost_at_least=0.0, tokens_input=0, tokens_output=0)) == ""
 
 
 def test_tokens_and_requests_are_told_of_their_limits_too() -> None:
     limits = LimitsView.show(Limits(tokens=100_000, requests=20))
     words = spent_words(session(limits=limits, tokens_input=34_000, model_requests=12, cost=0.0))
     assert words == "34k of 100k tokens · 12 of 20 requests"
+    nothing = spent_words(session(limits=limits, tokens_input=0, model_requests=0, cost=0.0))
+    assert nothing == "0 of 100k tokens · 0 of 20 requests"
 
 
 def test_limits_and_costs_in_words() -> None:

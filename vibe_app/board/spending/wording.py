@@ -13,7 +13,8 @@ def spent_words(session: SessionCard) -> str:
     limits = session.limits
     parts = [_cost(session)]
     tokens = tokens_of(session)
-    if tokens is not None:
+    # None at all need no word, unless something is to be seen beside them.
+    if tokens or (tokens is not None and limits.tokens is not None):
         most = "" if limits.tokens is None else f" of {thousands(limits.tokens)}"
         parts.append(f"{thousands(tokens)}{most} tokens")
     if limits.requests is not None and session.model_requests is not None:

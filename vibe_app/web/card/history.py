@@ -13,7 +13,7 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import SessionKind, SessionStatus
 from vibe_app.board.pages import Page
 from vibe_app.board.sessions.schemas import SessionPreview, SessionView
-from vibe_app.board.spending.wording import cost_words, limits_words
+from vibe_app.board.spending.wording import cost_words, limits_words, tokens_of
 from vibe_app.web.auth import acts
 from vibe_app.web.card.model import epoch_ms, is_live, spent, waiting_words
 from vibe_app.web.place import Place, known, place_of
@@ -122,7 +122,7 @@ def session_row(session: SessionPreview, person: str = "", comments: int = 0) ->
 
 def _tokens(session: SessionPreview) -> str:
     """Say how many tokens a session used, by kind."""
-    if session.tokens_input is None and session.tokens_output is None:
+    if not tokens_of(session):
         return ""
     kinds = {
         "reasoning": session.tokens_reasoning,
