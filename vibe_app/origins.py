@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 _PORTS = {"http": 80, "https": 443}
-_PAGE = re.compile(r"/|/settings/?|/p/[0-9a-fA-F-]{36}(/.*)?")
+_PAGE = re.compile(r"/|/settings(?:/[a-z]*)?|/p/[0-9a-fA-F-]{36}(/.*)?")
 _CONTROL = re.compile(r"[\x00-\x20\x7f\\]")
 HOME = "/"
 _LONGEST = 200  # characters of an address that somebody sent and that a sentence repeats

@@ -324,6 +324,35 @@ async def test_filters_are_in_the_address(project: Project, visit: Visit) -> Non
     await expect(titles).to_have_count(3)
     await board.page.go_back()
     await expect(titles).to_have_text(["Write the manual"])
+    await expect(board.page.get_by_label("Search tasks")).to_have_value("write")
+    await board.page.go_back()
+    await expect(titles).to_have_count(3)
+    await expect(board.page.get_by_label("Search tasks")).to_have_value("")
+
+
+async def test_a_key_that_is_held_down_acts_once(project: Project, visit: Visit) -> None:
+    for title in ("One", "Two", "Three"):
+        await project.task(title)
+    board = await visit("eve", project)
+    await board.card("One").focus()
+    for _ in range(6):  # a key that is down already repeats itself
+        await board.page.keyboard.down("Delete")
+        await board.page.wait_for_timeout(60)
+    await board.page.keyboard.up("Delete")
+    await expect(board.column("To do").locator(".v-card-title")).to_have_text(["Two", "Three"])
+    await expect(board.card("Two")).to_be_focused()
+
+
+async def test_a_question_closes_with_the_way_back(project: Project, visit: Visit) -> None:
+    task = await project.task("Stay")
+    board = await visit("eve", project)
+    await board.card("Stay").get_by_role("link").click()
+    await expect(board.page).to_have_url(re.compile(task))
+    await board.page.keyboard.press("m")
+    await expect(board.dialog.get_by_role("button", name="Done")).to_be_visible()
+    await board.page.go_back()
+    await expect(board.page).not_to_have_url(re.compile(task))
+    await expect(board.dialog).to_have_count(0)
 
 
 async def test_several_are_selected_deleted_and_taken_back(project: Project, visit: Visit) -> None:

@@ -157,7 +157,7 @@ async def test_a_file_is_shown_as_what_it_is(project: ProjectView, folder: Path,
     assert someone.var("FileState", "part") == "The first 1.0 MiB of 1.0 MiB."
     await someone.send("FileState.more")
     await eventually(lambda: someone.var("FileState", "whole"))
-    assert any('append("xxxxxxxxxx")' in each for each in scripts(someone))
+    await eventually(lambda: any('append("xxxxxxxxxx")' in each for each in scripts(someone)))
     await go(someone, "/out")
     await eventually(lambda: someone.var("FilesState", "notice") == "A link that leads nowhere here")
     await go(someone, "/not/there")

@@ -29,6 +29,7 @@ ANYBODY = {
     "KeysState.on_card",  # asks for another event
     "LabelsState.choose",  # asks for another event
     "LabelsState.find",
+    "LayersState.arrive",
     "MoveState.choose",  # asks for another event
     "MoveState.set_open",
     "SelectionState.ask_label",
@@ -78,7 +79,6 @@ ANYBODY = {
     "HomeState.arrive",
     "HomeState.key",
     "NewProjectState.set_making",
-    "HelpState.arrive",
     "HelpState.set_helping",
     "ResetState.arrive",  # only the holder of a link is told whose it is
     "SettingsState.arrive",  # asks for another event

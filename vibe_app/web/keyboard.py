@@ -33,11 +33,6 @@ class HelpState(rx.State):
     helping: bool = False
 
     @rx.event
-    def arrive(self):
-        """Close the list: it does not outlive the page that it was opened on."""
-        self.helping = False
-
-    @rx.event
     def set_helping(self, helping: bool):
         """Show or hide the list."""
         self.helping = helping

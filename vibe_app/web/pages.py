@@ -11,6 +11,7 @@ from vibe_app.web.files import page as files
 from vibe_app.web.home import lost, reset, sign_in
 from vibe_app.web.home import page as home
 from vibe_app.web.kit.fresh import FreshState
+from vibe_app.web.layers import LayersState
 from vibe_app.web.layout import titled
 from vibe_app.web.settings import page as settings
 from vibe_app.web.settings import project
@@ -20,7 +21,9 @@ def add_pages(app: rx.App) -> None:
     """Give the app its pages."""
 
     def inside(page: Any, route: str, title: Any, on_load: list[Any]) -> None:
-        app.add_page(page, route=route, title=titled(title), on_load=[FreshState.arrive, *on_load])
+        app.add_page(
+            page, route=route, title=titled(title), on_load=[FreshState.arrive, LayersState.arrive, *on_load]
+        )
 
     # Signing in ends with a full page load: those two need not be told which build is served.
     arrive = sign_in.SignInState.arrive

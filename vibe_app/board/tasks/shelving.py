@@ -19,7 +19,7 @@ from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.board.tasks.showing import Showing
 from vibe_app.board.topics import card_topics
 from vibe_app.db import Database, Transaction, rows_changed
-from vibe_app.errors import Conflict, NotFound
+from vibe_app.errors import Conflict, Forbidden, NotFound
 from vibe_app.wire import now
 
 LIVE = "A session of this task is running. Stop it first."
@@ -89,6 +89,16 @@ class Shelves:
                 )
             await self._bring_back(db, actor, task, task.deleted_at is not None, Kind.RESTORED)
             return await self._showing.whole(db, task)
+
+    async def restorable(self, actor: Actor, project_id: UUID, task_id: UUID) -> bool:
+        """Tell whether a card is deleted, and the actor may restore it."""
+        async with self._database.read() as db:
+            try:
+                await require(db, actor, project_id, ProjectRole.EDITOR)
+                task = await task_of(db, project_id, task_id, deleted=True)
+            except (Forbidden, NotFound):
+                return False
+            return task.deleted_at is not None and task.deleted_at >= now() - KEPT_FOR
 
     async def _bring_back(self, db: Transaction, actor: Actor, task: Task, away: bool, kind: Kind) -> None:
         if not away:

@@ -21,8 +21,7 @@ from vibe_app.bus import Subscription
 from vibe_app.errors import Conflict, Forbidden, NotFound, Unavailable, VibeError
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.board.cards import Face
-from vibe_app.web.board.composer import ComposerState
-from vibe_app.web.board.filters import ANY, Filters
+from vibe_app.web.board.filters import ANY, Filters, read_filters
 from vibe_app.web.board.reading import read_people
 from vibe_app.web.board.showing import (
     begin,
@@ -39,7 +38,6 @@ from vibe_app.web.board.watching import catch_up
 from vibe_app.web.card.drawer import PARTS, DrawerState
 from vibe_app.web.card.output import OutputState
 from vibe_app.web.changes.decide import DecideState
-from vibe_app.web.keyboard import HelpState
 from vibe_app.web.layout import RailState, read_rail, show_rail
 from vibe_app.web.place import known, place_of, project_here
 from vibe_app.wiring import services
@@ -107,11 +105,6 @@ class BoardState(rx.State):
     async def arrive(self, actor: Actor):
         """Note which project the address names and which of its cards, and wake its workspace."""
         place = place_of(self)
-        # A dialog does not outlive the address that it was opened on.
-        (await self.get_state(HelpState)).helping = False
-        composer = await self.get_state(ComposerState)
-        if composer.opened != self.router.url.path:
-            composer.opened = ""
         begin(self, place.project)
         if place.project is None:
             self.missing = "This address names no project."
@@ -177,7 +170,7 @@ class BoardState(rx.State):
         put(self, task, before_id)
         if was is None or was.column is target:
             return None
-        remember(await self.get_state(UndoState), Step("moved", project_id, (was,)))
+        remember(await self.get_state(UndoState), Step("moved", project_id, (was,), target))
         return offer(f"Moved to {target.column}.")
 
     @acts
@@ -214,7 +207,9 @@ class BoardState(rx.State):
     async def choose(self, actor: Actor, name: str, value: str):
         """Show only the cards of a priority, with a label, or of a person."""
         if name in ("priority", "label", "person"):
-            setattr(self, name, value or ANY)
+            # As if it had come from an address, in which anybody can have written anything.
+            asked = read_filters({name: "" if value == ANY else value})
+            setattr(self, name, getattr(asked, name) or ANY)
         return await _show_filtered(self, actor)
 
     @acts

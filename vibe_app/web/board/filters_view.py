@@ -13,6 +13,7 @@ from vibe_app.web.board.columns import BoardState
 from vibe_app.web.board.filters import ANY
 from vibe_app.web.board.reading import read_labels
 from vibe_app.web.kit.attention import thousands
+from vibe_app.web.kit.hooks import Hooked, js
 from vibe_app.web.kit.status import PRIORITY_LOOKS
 from vibe_app.web.place import project_here
 
@@ -133,10 +134,21 @@ def _toggle(words: str, name: str, on: Any, icon: str) -> rx.Component:
     )
 
 
+def _follows_back() -> rx.Component:
+    """Have the search say what the address says where the browser goes back: it is a person's to type in."""
+    hooks = (
+        "const field = () => document.querySelector('[data-search]') ?? {};",
+        "const asked = () => new URLSearchParams(location.search).get('q') ?? '';",
+        "useWindowEvent('popstate', () => {field().value = asked();});",
+    )
+    return Hooked.create(runs=js("null", hooks=hooks))
+
+
 def filters_bar() -> rx.Component:
     """The row."""
     people: Any = BoardState.people
     return rx.el.div(
+        _follows_back(),
         rx.el.div(
             rx.icon("search", size=15, aria_hidden="true"),
             rx.el.input(

@@ -31,10 +31,12 @@ class SelectionState(rx.State):
     labelling: bool = False
 
     @rx.event
-    def choose(self, card_id: str):
-        """Select a card, or no longer."""
-        others = [each for each in self.chosen if each != card_id]
-        self.chosen = others if card_id in self.chosen else [*others, card_id][-MOST:]
+    async def choose(self, card_id: str):
+        """Select a card that the board shows, or no longer."""
+        if card_id in self.chosen:
+            self.chosen = [each for each in self.chosen if each != card_id]
+        elif card_id in _names(await self.get_state(BoardState)):
+            self.chosen = [*self.chosen, card_id][-MOST:]
 
     @rx.event
     async def choose_to(self, card_id: str):
@@ -92,10 +94,11 @@ class SelectionState(rx.State):
         return await _all(self, actor, "", f"labelled {', '.join(labels)}", asked) if labels else None
 
     @rx.event
-    def label_at(self, card_id: str):
-        """Ask for labels of a card, with all that are selected where it is one of these."""
-        self.chosen = _with(self, card_id)
-        self.labelling = True
+    async def label_at(self, card_id: str):
+        """Ask for labels of a card that is shown, with all that are selected where it is one of these."""
+        if card_id in _names(await self.get_state(BoardState)):
+            self.chosen = _with(self, card_id)
+            self.labelling = True
 
     @rx.event
     def ask_label(self, opened: bool):
@@ -137,15 +140,17 @@ async def _all(
     if not ids:
         return []
     before, names = places(board), _names(board)
-    refused: dict[str, str] = {}
+    refused, gone = dict[str, str](), set[str]()
     for each in asked:
         bulk = BulkTasks(ids=[known(card_id) for card_id in ids], **each)
         for outcome in await services().bulk.run(actor, project_id, bulk):
-            if outcome.error:
+            if kind == "deleted" and outcome.code == "task_not_found":
+                gone.add(str(outcome.id))  # as was asked for, by a press before this one or by somebody else
+            elif outcome.error:
                 refused[str(outcome.id)] = outcome.error
     await reread(board, actor)
-    done = [card_id for card_id in ids if card_id not in refused]
-    left = [each for each in state.chosen if each not in done]
+    done = [card_id for card_id in ids if card_id not in refused and card_id not in gone]
+    left = [each for each in state.chosen if each in refused or each not in ids]
     if state.chosen != left:
         state.chosen = left
     told = [rx.toast.error(words, duration=8000) for words in refused_words(refused, names)]
@@ -154,7 +159,8 @@ async def _all(
     sentence = f"{cards_in_words(done)} {said}."
     if not kind:
         return [rx.toast.success(sentence, duration=2500), *told]
-    remember(await state.get_state(UndoState), Step(kind, project_id, _where(before, done)))
+    to = next((each["status"] for each in asked if "status" in each), None)
+    remember(await state.get_state(UndoState), Step(kind, project_id, _where(before, done), to))
     return [offer(sentence), *told]
 
 

@@ -32,11 +32,12 @@ class Was:
 
 @dataclass(frozen=True)
 class Step:
-    """Something that was done with cards of a project: `moved`, `archived` or `deleted`."""
+    """What was done with cards of a project: `moved` into the column `to`, `archived` or `deleted`."""
 
     kind: str
     project_id: UUID
     cards: tuple[Was, ...]
+    to: TaskStatus | None = None
 
 
 class UndoState(rx.State):
@@ -53,8 +54,10 @@ class UndoState(rx.State):
         # From below, so that a card is there again before the one above it.
         answers = [await _take_back(actor, step, was) for was in reversed(step.cards)]
         refused = [words for words in answers if words]
-        told = rx.toast.error(refused[0]) if refused else rx.toast.info("Taken back.", duration=2500)
-        return [rx.toast.dismiss("undo"), told]
+        if not refused:
+            return [rx.toast.dismiss("undo"), rx.toast.info("Taken back.", duration=2500)]
+        rest = " What else was done with it is taken back." if len(refused) < len(answers) else ""
+        return [rx.toast.dismiss("undo"), rx.toast.error(refused[0] + rest, duration=8000)]
 
 
 async def _take_back(actor: Actor, step: Step, was: Was) -> str:
@@ -66,6 +69,9 @@ async def _take_back(actor: Actor, step: Step, was: Was) -> str:
         elif step.kind == "deleted":
             await tasks.restore(actor, step.project_id, was.task_id)
         else:
+            task = await tasks.read(actor, step.project_id, was.task_id)
+            if task.status is not step.to:
+                return f"“{task.title}” was moved again since, to {task.status.column}: it stays there."
             try:
                 await tasks.move(actor, step.project_id, was.task_id, was.column, was.above)
             except (InvalidRequest, NotFound):  # the card below it is somewhere else by now

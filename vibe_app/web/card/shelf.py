@@ -9,6 +9,7 @@ import reflex as rx
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.board.tasks.schemas import TaskView
+from vibe_app.errors import NotFound
 from vibe_app.web.auth import acts
 from vibe_app.web.board.undo import Step, UndoState, Was, offer, remember
 from vibe_app.web.kit.parts import empty_state
@@ -23,8 +24,11 @@ class ShelfState(rx.State):
     async def delete(self, actor: Actor):
         """Delete the card and go back to the board."""
         project_id, task_id = card_here(self)
-        task = await services().tasks.read(actor, project_id, task_id)
-        await services().tasks.delete(actor, project_id, task_id)
+        try:
+            task = await services().tasks.read(actor, project_id, task_id)
+            await services().tasks.delete(actor, project_id, task_id)
+        except NotFound:  # gone already, as for the second half of a double click
+            return rx.redirect(f"/p/{project_id}")
         return await self._left("deleted", task)
 
     @acts

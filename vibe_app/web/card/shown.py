@@ -99,7 +99,8 @@ async def _read(actor: Actor, place: Place, looking: Looking, task: TaskCard | N
         if place.session is not None and (session is None or session.id != place.session):
             session = await services().sessions.glance(actor, place.project, place.task, place.session)
     except NotFound as error:
-        return Shown(place, can_edit=await _may_edit(actor, place), missing=error.message)
+        restorable = await services().tasks.restorable(actor, place.project, place.task)
+        return Shown(place, can_edit=restorable, missing=error.message)
     tab = tab_of(place, task, looking.tab, looking.editing)
     history = await _history(actor, place, tab, looking)
     change = await read_change(actor, place, task) if tab in ("output", "changes") else None

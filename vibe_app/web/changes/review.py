@@ -283,7 +283,8 @@ class ReviewState(rx.State):
     def hold(self, comment_id: str, held: bool):
         """Keep an open comment out of the next message, or let it go with it."""
         others = [each for each in self.held if each != comment_id]
-        self.held = ([*others, comment_id] if held else others)[-MOST_HELD:]
+        there = any(each.id == comment_id for each in _plain(self.comments))
+        self.held = ([*others, comment_id] if held and there else others)[-MOST_HELD:]
 
     @acts
     async def step(self, actor: Actor, by: int):

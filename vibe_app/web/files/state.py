@@ -84,7 +84,6 @@ class FilesState(rx.State):
     async def arrive(self, actor: Actor):
         """Note which project and which card the address names, and wake the workspace."""
         place = place_of(self)
-        (await self.get_state(HelpState)).helping = False
         begin(self, place)
         if place.project is None:
             self.missing = "This address names no project."

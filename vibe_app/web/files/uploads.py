@@ -85,10 +85,11 @@ class UploadsState(rx.State):
         limit = services().settings.upload_mib
         new = [each for told in _known(files) if (each := _item(told, place, state.folder, limit))]
         kept = {id: item for id, item in self._items.items() if item.state not in _OVER}
-        self._items = kept | {each.id: each for each in new}
+        room = MOST - len(kept)
+        self._items = kept | {each.id: each for each in new[: max(0, room)]}
         events = [self._next()]
-        if len(new) >= MOST:
-            events.append(rx.toast(f"Of what was dropped, the first {MOST} files are uploaded."))
+        if len(new) > room or len(new) >= MOST:
+            events.append(rx.toast(f"At most {MOST:,} files are uploaded at once: the others were left out."))
         return [each for each in events if each is not None]
 
     @acts

@@ -56,7 +56,6 @@ class HomeState(rx.State):
         if connection == self._connection:
             (await self.get_state(NewProjectState)).making = False
         self._connection = connection
-        (await self.get_state(HelpState)).helping = False
 
     @acts(background=True)
     async def watch(self, actor: Actor, hidden: bool = False):

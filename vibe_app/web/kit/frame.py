@@ -164,7 +164,7 @@ class Shortcuts:
             ),
             (_is("/"), search),
             (js("press.key.startsWith('Arrow') && press.target === document.body", bool), first_card),
-            (known, _do("$tell(press.key)", tell=tell)),
+            (known, _do("(press.repeat || $tell(press.key))", tell=tell)),
             otherwise=_NOTHING,
         )
         free: Any = js(

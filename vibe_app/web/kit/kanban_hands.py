@@ -52,7 +52,8 @@ def on_key_down(keys: list[str], on_key: Any) -> rx.Var[Any]:
     """
     card = js("press.target.dataset.cardId")
     free = js("(!press.defaultPrevented && !press.ctrlKey && !press.metaKey && !press.altKey)")
-    tell = js("$tell(press.key, $card)", tell=event(on_key, _pressed), card=card)
+    # A key that is held down acts once, though the focus goes on to the next card.
+    tell = js("(press.repeat || $tell(press.key, $card))", tell=event(on_key, _pressed), card=card)
     acts = first_of(
         (js("next", bool), _done(js("next.focus()"))),
         (js("(press.key === 'Enter')", bool), _done(js("press.target.querySelector('a').click()"))),

@@ -9,7 +9,6 @@ import reflex as rx
 from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.rows import UserView
 from vibe_app.web.auth import acts
-from vibe_app.web.keyboard import HelpState
 from vibe_app.web.kit.parts import field
 from vibe_app.web.kit.sections import section
 from vibe_app.web.kit.side import side_page
@@ -85,7 +84,7 @@ _LOADS: dict[str, Any] = {
     "people": UsersState.load,
 }
 ROUTE = "/settings/[[...splat]]"
-ON_LOAD = [HelpState.arrive, ProfileState.load, SettingsState.arrive, RailState.watch]
+ON_LOAD = [ProfileState.load, SettingsState.arrive, RailState.watch]
 
 
 def _profile() -> rx.Component:

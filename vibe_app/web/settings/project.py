@@ -63,7 +63,6 @@ class ProjectSettingsState(rx.State):
     async def arrive(self, actor: Actor):
         """Show the settings of the project that the address names, and the part that it names."""
         place, part = place_of(self), part_of(self.router.url.path)
-        (await self.get_state(HelpState)).helping = False
         if place.project is None:
             self.missing, self.loaded = "This address names no project.", True
             return
