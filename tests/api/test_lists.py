@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from tests.api.conftest import Board
+from tests.boards import column
 from tests.conftest import BOTH
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.pages import PAGE_BYTES
@@ -118,7 +119,7 @@ async def test_a_board_reads_no_description(parts: Services, board: Board) -> No
     event.listen(Engine, "before_cursor_execute", note)
     try:
         actor = await parts.accounts.who(board.tokens["viewer"])
-        (card,) = await parts.tasks.list(actor, UUID(board.project))
+        (card,) = await column(parts, actor, UUID(board.project))
         assert any("tasks.title" in statement for statement in asked)
         assert not any("tasks.description" in statement for statement in asked)
         assert not hasattr(card, "description")

@@ -13,15 +13,16 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
+from tests.api import changing
 from tests.api.changing import Agent, change, committed, run, writes
-from tests.api.conftest import Board, serving
+from tests.api.conftest import Board
 from tests.api.test_forgetting import pass_by
 from tests.conftest import settings_for
 from tests.fakes import FakeRuntime
 from tests.hosts import KINDS, TOKEN, PlayedHost, played_host, said
 from tests.scripted import ScriptedSidecar
 from tests.waiting import eventually
-from tests.workspace_services.git.rooms import made, own_git, put_on_base, sound
+from tests.workspace_services.git.rooms import own_git, put_on_base, sound
 from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change
 from vibe_app.board.tasks.shelving import KEPT_FOR
@@ -31,11 +32,10 @@ from vibe_app.clients.hosts import api
 from vibe_app.settings import Settings
 from vibe_app.wire import StartSession, now
 from vibe_app.wiring import Services
-from vibe_app.workspace_services.common.serving import Listening
-from vibe_app.workspace_services.file_browser.app import Config, create_app
 from vibe_app.workspace_services.git.hub import Hub
 
 BRANCH = "vibe/1-make-two-a-number"
+hub = changing.hub
 
 
 @pytest.fixture
@@ -54,14 +54,6 @@ def runtime(agent: Agent) -> FakeRuntime:
     runtime = FakeRuntime(lambda project_id: ScriptedSidecar(agent))
     runtime.trees = True
     return runtime
-
-
-@pytest.fixture
-async def hub(agent: Agent, runtime: FakeRuntime, service_token: str) -> AsyncIterator[Hub]:
-    found = await made(agent.root, {"app.py": "one\ntwo\nthree\n", "README.md": "# App\n"})
-    async with serving(create_app(Config(agent.root, Listening(service_token)))) as url:
-        runtime.files_url = url
-        yield found
 
 
 @pytest.fixture

@@ -159,7 +159,8 @@ async def test_characters_that_no_database_keeps(resting: Services, owner: Actor
     await resting.tasks.change(
         owner, project.id, task.id, task.version, TaskPatch(title=text, description=text, labels=[text])
     )
-    assert [found.id for found in await resting.tasks.list(owner, project.id, search=text)] == [task.id]
+    found = await resting.tasks.page(owner, project.id, None, text, 1, 20)
+    assert [each.id for each in found.items] == [task.id]
     executed = await resting.starts.execute(owner, project.id, task.id, "a\0b\ud800c")
     session = await resting.sessions.read(owner, project.id, task.id, executed.id)
     assert session.prompt == "abc\n\nabc\n\nab?c"

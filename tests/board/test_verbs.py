@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.boards import titles
 from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import Priority, TaskStatus
 from vibe_app.board.projects.schemas import NewProject
@@ -115,7 +116,7 @@ async def test_below_another_card_whatever_stands_there(resting: Services, owner
     first, _, third, last = (card.id for card in cards)
 
     async def order() -> str:
-        return "".join(card.title for card in await resting.tasks.list(owner, project))
+        return "".join(await titles(resting, owner, project))
 
     await resting.tasks.move(owner, project, last, "TODO", after_id=first)
     assert await order() == "adbc"

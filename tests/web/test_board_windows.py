@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from tests import boards
 from tests.seeding import seed_change
 from tests.waiting import eventually
 from tests.web.conftest import Open, Tab, full_name
@@ -149,7 +150,7 @@ async def test_one_dropped_below_a_window_stays_in_sight(
     parts: Services, owner: Actor, project: ProjectView, tasks: list[TaskView], board: Tab
 ) -> None:
     await board.call("BoardState.move", card_id=str(tasks[0].id), column="TODO", before_id="")
-    kept = [each.title for each in await parts.tasks.list(owner, project.id)]
+    kept = await boards.titles(parts, owner, project.id)
     assert kept.index("Card 0") == 49
     assert board.titles("TODO")[-1] == "Card 0"
 
@@ -186,7 +187,7 @@ async def test_several_are_moved_labelled_archived_and_deleted_and_taken_back(
     parts: Services, owner: Actor, project: ProjectView, tasks: list[TaskView], board: Tab
 ) -> None:
     async def titles(status: TaskStatus) -> list[str]:
-        return [each.title for each in await parts.tasks.list(owner, project.id, status)]
+        return await boards.titles(parts, owner, project.id, status)
 
     async def choose() -> None:
         await eventually(lambda: board.titles("TODO")[:4] == before[:4])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from reflex_base.registry import RegistrationContext
 
+from tests import boards
 from tests.fakes import FakeRuntime, Script
 from tests.waiting import eventually
 from tests.web.conftest import Open, Tab, full_name, owner_of
@@ -228,7 +229,7 @@ async def test_a_card_dropped_at_the_end_of_a_filtered_column_goes_after_the_las
     await eventually(lambda: len(someone.cards("TODO")) == 2)
 
     async def titles() -> list[str]:
-        return [each.title for each in await parts.tasks.list(owner, project.id) if each.status == "TODO"]
+        return await boards.titles(parts, owner, project.id)
 
     first = someone.cards("TODO")[0]["id"]
     await someone.call("BoardState.move", card_id=first, column="TODO", before_id="")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from vibe_app.board.lifecycle import SessionStatus
-from vibe_app.board.projects.models import Project
 from vibe_app.board.projects.schemas import WorkspaceView
 from vibe_app.board.sessions import queries as session_queries
 from vibe_app.board.sessions.models import Session
@@ -203,11 +202,6 @@ async def by_status(db: AsyncSession) -> dict[str, int]:
     """Return how many workspaces there are of each status."""
     query = select(col(Workspace.status), func.count()).group_by(col(Workspace.status))
     return {row[0]: row[1] for row in await db.execute(query)}
-
-
-async def projects_among(db: AsyncSession, ids: Iterable[UUID]) -> set[UUID]:
-    """Return those of some ids that are projects'."""
-    return set(await db.scalars(select(col(Project.id)).where(col(Project.id).in_(list(ids)))))
 
 
 async def with_live_session(db: AsyncSession) -> set[UUID]:

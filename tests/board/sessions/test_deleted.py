@@ -56,7 +56,9 @@ class Shown:
         return bool(await self.parts.sessions.counts())
 
     async def on_board(self) -> bool:
-        return (await self.parts.tasks.list(*self.place[:2]))[0].session is not None
+        seen = await self.parts.boards.read(*self.place[:2])
+        (card,) = (card for window in seen.columns.values() for card in window.cards)
+        return card.session is not None
 
     async def on_page_of_cards(self) -> bool:
         return (await self.parts.tasks.page(*self.place[:2], None, "", 1, 20)).items[0].session is not None

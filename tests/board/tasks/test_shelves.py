@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
+from tests.boards import column
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.projects.keys import key_of
@@ -62,7 +63,7 @@ async def test_cards_are_called_by_their_projects_key(
     assert project.key == "CAL"
     assert (await card(resting, owner, project)).ref == "CAL-1"
     await resting.projects.change(owner, project.id, ProjectPatch(key="xyz"))
-    (shown,) = await resting.tasks.list(owner, project.id)
+    (shown,) = await column(resting, owner, project.id)
     assert (shown.ref, shown.author.name if shown.author else "") == ("XYZ-1", "Owner")
     for wrong in ("A", "ABCDEF", "A1", "ÄÖ", "A-B"):
         with pytest.raises(InvalidRequest, match="2 to 5 letters"):
@@ -73,7 +74,8 @@ async def test_a_card_is_found_by_its_name(resting: Services, owner: Actor, proj
     for title in ("One", "Two"):
         await card(resting, owner, project, title)
     for words in ("CAL-2", "cal-2", "#2", "2"):
-        assert [task.title for task in await resting.tasks.list(owner, project.id, search=words)] == ["Two"]
+        found = await resting.tasks.page(owner, project.id, None, words, 1, 20)
+        assert [task.title for task in found.items] == ["Two"]
 
 
 async def test_who_a_card_is_for_and_until_when(

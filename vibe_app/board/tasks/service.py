@@ -25,7 +25,7 @@ from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.activity import Kind, note
 from vibe_app.board.tasks.filters import EVERYTHING, Filter
 from vibe_app.board.tasks.models import Task, shown
-from vibe_app.board.tasks.schemas import NewTask, TaskCard, TaskPatch, TaskView
+from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.board.tasks.shelving import LIVE, Shelves
 from vibe_app.board.tasks.showing import Showing
 from vibe_app.board.topics import card_topics
@@ -77,22 +77,6 @@ class Tasks(Shelves):
                 await needs.replace(db, project_id, task.id, needed)
             db.announce(*card_topics(project_id, task.id), "projects")
             return await self._showing.whole(db, task)
-
-    async def list(
-        self, actor: Actor, project_id: UUID, status: TaskStatus | None = None, search: str = ""
-    ) -> list[TaskCard]:
-        """Return all of the board's cards in their order, without their descriptions.
-
-        Args:
-            actor: Who asks; a viewer.
-            project_id: The board.
-            status: One column only.
-            search: Only cards whose title or description contains it.
-        """
-        where = task_queries.chosen(project_id, status, plain_text(search).strip())
-        async with self._database.read() as db:
-            await require(db, actor, project_id, ProjectRole.VIEWER)
-            return await self._showing.all(TaskCard, db, await task_queries.cards(db, where))
 
     async def page(
         self,

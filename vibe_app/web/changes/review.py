@@ -71,11 +71,6 @@ class ReviewState(rx.State):
     """Only what the last round has changed is shown, so that lines are missing that belong to the change."""
 
     @rx.var
-    def open_count(self) -> int:
-        """How many comments the agent has not been given."""
-        return sum(1 for each in self.comments if each.state == "open" and not each.taken)
-
-    @rx.var
     def sending(self) -> int:
         """How many comments go with the next message."""
         return sum(
