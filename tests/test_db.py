@@ -259,6 +259,39 @@ async def test_who_still_reads_when_it_is_closed_leaves_nothing_open(database: D
     assert [str(warning.message) for warning in warned] == []
 
 
+@pytest.mark.parametrize("turns", range(6))
+def test_whoever_is_cancelled_just_before_it_is_closed_leaves_nothing_open(
+    empty_database: str, turns: int
+) -> None:
+    """The loop ends with what closes it, as a test's does: nobody would give the connection back."""
+
+    async def end() -> None:
+        other = Database(empty_database)
+        inside = asyncio.Event()
+
+        async def use() -> None:
+            async with other.read() as db:
+                await db.execute(text("SELECT 1"))
+                inside.set()
+                await asyncio.Event().wait()
+
+        using = asyncio.create_task(use())
+        if turns:
+            for _ in range(turns):
+                await asyncio.sleep(0)  # so many steps into making a connection
+        else:
+            await inside.wait()
+        using.cancel()
+        await other.close()
+
+    gc.collect()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        asyncio.run(end())
+        gc.collect()
+    assert [str(warning.message) for warning in warned] == []
+
+
 async def test_whoever_is_cancelled_after_the_commit_has_announced_it(database: Database) -> None:
     """The commit may have been done: a listener must not sleep through it."""
     with database.bus.subscribe("one") as changes:

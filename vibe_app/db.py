@@ -56,6 +56,8 @@ _POSTGRES_TIMEOUTS = {
 
 
 # SQLite's codes, and PostgreSQL's: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_LONGEST_END = 10.0
+"""Seconds for which it is waited that those give their connections back who were cancelled."""
 _FULL = (sqlite3.SQLITE_FULL, "53100")
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, "40001", "40P01", "55P03")
 
@@ -194,6 +196,7 @@ class Database:
         self.sqlite = url.startswith("sqlite")
         self._replicas: Replicas | None = None
         self._endings: set[asyncio.Task[None]] = set()
+        self._uses: dict[asyncio.Future[None], asyncio.Task[Any] | None] = {}
         self._closed = False
         if self.sqlite:
             self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", pool_size=1)
@@ -258,6 +261,8 @@ class Database:
         """Connect a handle for as long as the block lasts, and say in a sentence what the database lacks."""
         if self._closed:
             raise Unavailable("The server is being stopped.", "database_unavailable")
+        use = asyncio.get_running_loop().create_future()
+        self._uses[use] = asyncio.current_task()
         try:
             await self._connect(db)
             try:
@@ -268,6 +273,9 @@ class Database:
             if sentence := _fault(error):
                 raise Unavailable(sentence, "database_unavailable") from error
             raise
+        finally:
+            del self._uses[use]
+            use.set_result(None)
 
     async def _connect(self, db: AsyncSession) -> None:
         """Connect a handle: by a connection of the pool, or by one that is made for it.
@@ -331,10 +339,15 @@ class Database:
             await db.execute(text("SELECT 1"))
 
     async def close(self) -> None:
-        """Close every connection; whoever still uses one closes it when done, and nobody gets a new one."""
+        """Close every connection; whoever still uses one closes it when done, and nobody gets a new one.
+
+        Who was cancelled is waited for: the loop may end right afterwards, and with it what they would do.
+        """
         self._closed = True
         if self._replicas is not None:
             await self._replicas.close()
+        if leaving := [use for use, task in self._uses.items() if task is not None and task.cancelling()]:
+            await asyncio.wait(leaving, timeout=_LONGEST_END)
         await asyncio.gather(*self._endings)
         await self._writer.dispose()
         if self.sqlite:
