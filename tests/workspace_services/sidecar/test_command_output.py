@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from vibe_app.workspace_services.sidecar.command_output import END_SHOWN, CommandOutput, shortened
+from vibe_app.workspace_services.sidecar.command_output import (
+    END_SHOWN,
+    LONGEST_LOST_MS,
+    CommandOutput,
+    shortened,
+)
 
 CAP = 20_000
 LINES = "".join(f"line {number} of a long output\n" for number in range(1, 4001))
@@ -81,6 +86,33 @@ def test_without_the_file_a_gush_says_that_a_part_is_missing() -> None:
     assert "[a part of the output came too fast and is left out here]\n" in shown
     assert "[more than " in shown
     assert shown.endswith(LINES[-500:])
+
+
+def gush(every_ms: float) -> tuple[str, list[str]]:
+    """What is shown of a command whose beginning was gone before it was reported, and when: by report."""
+    output, told = CommandOutput({}, CAP), list[str]()
+    for number, end in enumerate(range(40_000, len(LINES), 1_000)):
+        now = number * every_ms
+        shown = output.report(report(LINES[:end]), over=False, now_ms=now)
+        told.append("".join(each.text for each in shown))
+    last = output.report(report(LINES, over=True, whole=LINES), over=True, now_ms=now)
+    return "".join(each.text for each in last), told
+
+
+def test_a_gush_of_a_moment_is_waited_for_in_however_many_reports_it_comes() -> None:
+    shown, before = gush(every_ms=2)
+    assert len(before) > 40
+    assert set(before) == {""}
+    begin, lines, end = left_out(shown)
+    assert LINES.startswith(begin)
+    assert LINES.endswith(end)
+    assert begin.count("\n") + lines + end.count("\n") == 4000
+
+
+def test_what_goes_on_is_shown_without_its_beginning_after_a_while() -> None:
+    _, before = gush(every_ms=500)
+    assert set(before[: LONGEST_LOST_MS // 500 + 1]) == {""}
+    assert before[LONGEST_LOST_MS // 500 + 1].startswith("[a part of the output came too fast")
 
 
 def test_of_a_file_that_is_too_long_the_beginning_is_used() -> None:

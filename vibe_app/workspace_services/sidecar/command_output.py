@@ -21,7 +21,8 @@ OUTPUT_CAP = 64 * 1024
 END_SHOWN = 8_000
 """Characters that are shown from its end where it is longer."""
 LONGEST_CHUNK = 16 * 1024
-_MOST_LOST = 20
+LONGEST_LOST_MS = 3_000
+"""Milliseconds for which a report that does not follow on those before waits for the end of the command."""
 _GOES_ON = "[the output goes on; its end is shown when the command has ended]\n"
 _GAP = "[a part of the output came too fast and is left out here]\n"
 
@@ -76,7 +77,7 @@ class CommandOutput:
         self._end = ""
         self._in_line = False
         self._previous = ""
-        self._lost = 0
+        self._lost_since: float | None = None
 
     @property
     def mark(self) -> CommandMark:
@@ -90,13 +91,14 @@ class CommandOutput:
             mark["r"] = state
         return mark
 
-    def report(self, state: ToolState, *, over: bool) -> Iterator[Shown]:
+    def report(self, state: ToolState, *, over: bool, now_ms: float = 0) -> Iterator[Shown]:
         """Take in a report and yield what it adds.
 
         Args:
             state: Of bash's part, as OpenCode reports it; `metadata.whole` is the text of the file in
                 which all of a long output lies, and `metadata.cut` whether that text is only its beginning.
             over: Whether the command has ended.
+            now_ms: The present in milliseconds, on any clock that only goes forward.
         """
         metadata = state.get("metadata") or {}
         tail = tails.paired(metadata.get("output") or "")
@@ -107,9 +109,9 @@ class CommandOutput:
                 yield from self._advance(over=False)
                 yield from self._skip(tail[len(tails.SLID) :])
         elif over or tail != self._previous:
-            yield from self._slide(tail[len(tails.SLID) :], over=over)
+            yield from self._slide(tail[len(tails.SLID) :], over=over, now_ms=now_ms)
         self._previous = tail
-        if self._lost:
+        if self._lost_since is not None:
             return
         yield from self._advance(over=over)
         if over:
@@ -121,14 +123,14 @@ class CommandOutput:
             yield Shown(text, self.mark)
 
     def _continue_in(self, whole: str) -> None:
-        self._lost = 0
+        self._lost_since = None
         if self._gap:
             place = whole.rfind(self._anchor)
             self._held = whole[place + len(self._anchor) :] if self._anchor and place >= 0 else self._held
         elif len(whole) > self._start + len(self._held):
             self._held = whole[self._start :]
 
-    def _slide(self, tail: str, *, over: bool) -> Iterator[Shown]:
+    def _slide(self, tail: str, *, over: bool, now_ms: float) -> Iterator[Shown]:
         """Append what a slid tail adds to the text received so far."""
         previous = self._previous
         previous = previous[len(tails.SLID) :] if tails.slid(previous) else previous
@@ -137,13 +139,14 @@ class CommandOutput:
         if added is None and len(anchor) >= tails.ANCHOR:
             place = tail.rfind(anchor[-tails.ANCHOR :])
             added = None if place < 0 else tail[place + tails.ANCHOR :]
-        if added is not None and not self._lost:
+        if added is not None and self._lost_since is None:
             self._held += added
             return
-        # Most outputs that come in one gush are whole in the final report: wait for it, but not for ever.
-        self._lost += 1
-        if over or self._lost > _MOST_LOST:
-            self._lost = 0
+        # What comes in one gush is whole in the final report: wait for it, but not for ever. Not by the
+        # number of reports: on a busy machine a gush that takes a moment comes in many.
+        self._lost_since = now_ms if self._lost_since is None else self._lost_since
+        if over or now_ms - self._lost_since > LONGEST_LOST_MS:
+            self._lost_since = None
             yield from self._skip(tail)
 
     def _skip(self, tail: str) -> Iterator[Shown]:

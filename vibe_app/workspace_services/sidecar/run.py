@@ -397,7 +397,7 @@ class Run:
             for part in message.get("parts") or []:
                 self._commands.saw(self.session.id, part)
                 await self._complete(part)
-        self._outbox.put(self._translator.transcript(messages))
+        self._outbox.put(self._translator.transcript(messages, time.time() * 1000))
         self._headway.transcript(opencode_session, messages)
 
     async def _complete(self, part: Part) -> None:

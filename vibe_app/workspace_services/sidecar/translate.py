@@ -87,6 +87,7 @@ class Translator:
         self._streams: dict[str, _Stream] = {}
         self._commands: dict[str, CommandOutput] = {}
         self._speakers = speakers.Speakers()
+        self._now_ms = 0.0
         self.error: Error | None = None
         """The last error that OpenCode reported for the session itself."""
 
@@ -108,8 +109,10 @@ class Translator:
 
         Args:
             event: The event as OpenCode sent it.
-            now_ms: The present in milliseconds since 1970, for saying how long a retry waits.
+            now_ms: The present in milliseconds since 1970, for saying how long a retry waits, and how long
+                a command's output has been waited for.
         """
+        self._now_ms = now_ms
         kind = event.get("type")
         properties = event.get("properties") or {}
         if kind in ("session.created", "session.updated"):
@@ -132,8 +135,9 @@ class Translator:
             )
         return self._taken()
 
-    def transcript(self, messages: Sequence[Message]) -> list[Emission]:
-        """Translate what is new in a transcript of the session or of a sub-agent."""
+    def transcript(self, messages: Sequence[Message], now_ms: float = 0) -> list[Emission]:
+        """Translate what is new in a transcript of the session or of a sub-agent; `now_ms` as in `feed`."""
+        self._now_ms = now_ms
         for message in messages:
             self._message(message.get("info") or {})
             for part in message.get("parts") or []:
@@ -343,12 +347,13 @@ class Translator:
     def _bash(self, part: Part, child: str) -> None:
         key, session = str(part.get("id")), str(part.get("sessionID"))
         state = part.get("state") or {}
+        over = state.get("status") == "completed"
         for running, label in self._speakers.begins(session, key, state.get("input") or {}).items():
             self._set(f"says:{running}", f"{child}{label} › ")
         output = self._commands.get(key)
         if output is None:
             output = self._commands[key] = CommandOutput(shaped(CommandMark, self.marks.get(key)), self._cap)
-        self._told(key, output.report(state, over=state.get("status") == "completed"))
+        self._told(key, output.report(state, over=over, now_ms=self._now_ms))
 
     def _told(self, key: str, told: Iterable[Shown]) -> None:
         for shown in told:
