@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.boards import column
 from tests.waiting import eventually
 from tests.web.conftest import Open, Tab
 from vibe_app.accounts.roles import Actor
@@ -124,7 +125,7 @@ async def test_deleting_twice_is_no_fault(
     assert json.dumps(board.events).count("1 card deleted.") == 1
     for _ in range(2):
         await board.call("UndoState.undo")
-    assert {each.id for each in await parts.tasks.list(owner, project.id)} == {task.id, other.id}
+    assert {each.id for each in await column(parts, owner, project.id)} == {task.id, other.id}
     assert "nothing to take back" not in board.told
 
 
