@@ -38,7 +38,7 @@ SHOTS = ROOT / "build" / "screenshots"
 IMAGES = ROOT / "docs" / "images"
 SIZES = tuple(ViewportSize(width=w, height=h) for w, h in ((1440, 900), (1024, 768), (390, 844)))
 THEMES: tuple[Theme, ...] = ("light", "dark")
-VIEWS = tuple((theme, size) for theme in THEMES for size in SIZES)
+VIEWS: tuple[tuple[Theme, ViewportSize], ...] = tuple((theme, size) for theme in THEMES for size in SIZES)
 README = {
     "board-1440-light": "board",
     "board-1440-dark": "board-dark",
