@@ -179,9 +179,12 @@ async def _emptied(project: Project, server: Installation) -> None:
         # Its files would come from there, and could not be deleted while it delivers by request.
         await project.api("PATCH", project.path, json={"delivery": None, "repo_url": None})
     await project.api("PATCH", project.path, json={"name": project.name})
-    while tasks := (await project.api("GET", f"{project.path}/tasks"))["tasks"]:  # a page at a time
-        for task in tasks:
-            await project.api("DELETE", f"{project.path}/tasks/{task['id']}")
+    for archived in ("false", "true"):
+        asked = {"archived": archived, "page_size": "100"}
+        while tasks := (await project.api("GET", f"{project.path}/tasks", params=asked))["tasks"]:
+            gone = {"action": "delete", "ids": [task["id"] for task in tasks]}
+            told = await project.api("POST", f"{project.path}/tasks/bulk", json=gone)
+            assert all(each["done"] for each in told["outcomes"]), told
     if server.base(project.id).exists():
         files = f"{project.path}/files"
         for entry in (await project.api("GET", files))["entries"]:

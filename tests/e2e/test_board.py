@@ -305,6 +305,38 @@ async def test_a_column_comes_in_windows(project: Project, visit: Visit) -> None
     await expect(cards).to_have_count(53)
 
 
+@pytest.mark.timeout(150)
+async def test_windows_grow_as_one_scrolls_to_their_end_on_the_board_and_in_the_archive(
+    project: Project, visit: Visit
+) -> None:
+    ids = [await project.task(f"Card {number}") for number in range(120)]
+    board = await visit("eve", project)
+    page, column = board.page, board.column("To do")
+    cards = column.locator("[data-card-id]")
+
+    async def to_the_end() -> None:
+        """Turn the wheel over the column until its last card is in sight."""
+        await cards.first.hover()
+        await page.mouse.wheel(0, 20_000)
+
+    async def all_of_them() -> None:
+        await expect(cards).to_have_count(50)
+        for count in (100, 120):
+            await to_the_end()
+            await expect(cards).to_have_count(count)
+        await expect(column.get_by_role("button", name="Show more")).to_have_count(0)
+
+    await all_of_them()
+    await to_the_end()
+    await expect(board.card("Card 119")).to_be_in_viewport()
+    await expect(board.card("Card 0")).not_to_be_in_viewport()
+    for some in (ids[:100], ids[100:]):
+        await project.api("POST", f"{project.path}/tasks/bulk", json={"action": "archive", "ids": some})
+    await page.get_by_role("button", name="Archive", exact=True).click()
+    await expect(page).to_have_url(re.compile("show=archived"))
+    await all_of_them()
+
+
 async def test_filters_are_in_the_address(project: Project, visit: Visit) -> None:
     await project.task("Write the manual", labels=["docs"])
     await project.task("Read the manual", labels=["docs"])

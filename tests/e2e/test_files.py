@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from tests.e2e.axe import Look
 from tests.e2e.browser import PHONE, PROBE
 from tests.e2e.conftest import Project, Visit
 from tests.e2e.explorer import START, Explorer, explore, workspace
 from tests.e2e.installation import Installation
-from tests.e2e.test_access_for_all import Look
 from tests.waiting import eventually
 
 __all__ = ["workspace"]
@@ -323,7 +323,7 @@ async def test_on_a_phone_one_after_the_other(
     await expect(explorer.entry("app.py")).to_be_visible()
 
 
-async def test_axe_finds_nothing_serious(
+async def test_axe_finds_nothing(
     project: Project, visit: Visit, server: Installation, workspace: Path
 ) -> None:
     (workspace / "README.md").write_text("# A heading\n\nSome `code` and [a link](src/app.py).\n")

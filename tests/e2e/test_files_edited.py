@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import WebSocketRoute, expect
 
+from tests.e2e.axe import Look
 from tests.e2e.conftest import Project, Visit
 from tests.e2e.explorer import START, Card, Explorer, card, explore, workspace
 from tests.e2e.installation import Installation
@@ -32,6 +33,9 @@ async def test_an_edit_beside_the_agents(
     banner = page.get_by_role("alert").filter(has_text="changed this file since you opened it")
     await expect(banner).to_be_visible(timeout=START)  # while it is open, without being asked
     await expect(explorer.text).to_contain_text("mine, first line")
+    look = Look(page)
+    await look.at("a file that the agent changes meanwhile")
+    look.nothing_found()
     await banner.get_by_role("button", name="Keep mine").click()
     await expect(banner).to_have_count(0)
     await eventually(lambda: notes.read_text() == "mine, first line\nsecond line\n")
@@ -96,6 +100,9 @@ async def test_what_is_typed_while_theirs_is_being_read_stays(
     banner = page.get_by_role("alert").filter(has_text="changed this file since you opened it")
     await expect(banner).to_be_visible()
     await expect(explorer.text).to_contain_text("mine, first line")
+    look = Look(page)
+    await look.at("a file that the agent changes meanwhile")
+    look.nothing_found()
     await banner.get_by_role("button", name="Keep mine").click()
     await eventually(lambda: (card.folder / "notes.txt").read_text() == "mine, first line\nsecond line\n")
 

@@ -6,9 +6,9 @@ import re
 
 from playwright.async_api import Locator, Page, expect
 
+from tests.e2e.axe import Look
 from tests.e2e.browser import DESKTOP, PHONE
 from tests.e2e.conftest import Project, Visit
-from tests.e2e.test_access_for_all import Look
 
 LONG = 60_000
 """Milliseconds for a run to begin or to end on a machine with much else to do."""

@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
+from tests.e2e.axe import Look
 from tests.e2e.browser import DESKTOP, Board, Watch
 from tests.e2e.installation import installed
-from tests.e2e.test_access_for_all import Look
 from tests.e2e.test_story import Newcomer
 from tests.e2e.two_cards import LONG, TwoCards
 from tests.keyed import pushed, team_server, theirs, there

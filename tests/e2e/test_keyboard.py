@@ -131,7 +131,11 @@ async def test_from_signing_in_to_an_accepted_change(project: Project, visit: Vi
     await expect(board.dialog).to_contain_text("Squash 2 runs into one commit")
     await keys.go(board.dialog.get_by_role("button", name="Accept"), most=6)
     await keys.press("Enter")
+    # The button that asked is gone with the question.
+    await expect(board.dialog).to_have_count(0)
+    await expect(drawer).to_be_focused()
     await expect(board.card(TITLE, "Done")).to_be_visible(timeout=RUN)
+    await expect(drawer).to_be_focused()
 
     await keys.press("Escape")
     await expect(drawer).to_have_count(0)

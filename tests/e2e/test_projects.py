@@ -9,10 +9,10 @@ import httpx
 import pytest
 from playwright.async_api import expect
 
+from tests.e2e.axe import Look
 from tests.e2e.browser import PHONE
 from tests.e2e.conftest import People, Project, Visit
 from tests.e2e.installation import Installation
-from tests.e2e.test_access_for_all import Look
 
 pytestmark = pytest.mark.cold
 
@@ -236,6 +236,24 @@ async def test_a_form_of_the_settings_is_not_saved_over_what_somebody_else_wrote
     await expect(part.get_by_label("Runs at once")).to_have_value("3")
     kept = await project.api("GET", project.path)
     assert (kept["description"], kept["session_limit"]) == ("Mine", 3)
+
+
+async def test_who_goes_on_typing_while_a_save_is_under_way_loses_nothing(
+    project: Project, visit: Visit
+) -> None:
+    board = await visit("ada", project)
+    part, keys = await board.settings("General"), board.page.keyboard
+    text = part.get_by_label("Description")
+    await text.fill("First")
+    await keys.press("Control+Enter")
+    await keys.type(", second")
+    await expect(board.toasts).to_contain_text("Project saved.")
+    await keys.type(", third")
+    await expect(text).to_have_value("First, second, third")
+    await keys.press("Control+Enter")
+    await expect(board.toasts.filter(has_text="Project saved.")).to_have_count(2)
+    await expect(part.get_by_role("region", name="Two versions")).to_have_count(0)
+    assert (await project.api("GET", project.path))["description"] == "First, second, third"
 
 
 async def test_what_is_typed_into_settings_outlives_a_reload_and_a_refusal(

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from playwright.async_api import expect
 
+from tests.e2e.axe import Look
 from tests.e2e.browser import PHONE
 from tests.e2e.conftest import Project, Visit
 from tests.e2e.explorer import explore
 from tests.e2e.installation import Installation
-from tests.e2e.test_access_for_all import Look
 from tests.e2e.test_changes import Seed, seeded
 from tests.waiting import eventually
 

@@ -7,9 +7,9 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.e2e.axe import Look
 from tests.e2e.browser import DESKTOP, PHONE
 from tests.e2e.conftest import Project, Visit
-from tests.e2e.test_access_for_all import Look
 
 
 async def ask(page: Page, letters: str) -> None:

@@ -62,11 +62,20 @@ async def test_who_goes_on_writing_while_a_save_is_on_its_way_meets_nobody_but_t
 ):
     owner: Tab = await tab("owner", f"/p/{project.id}/settings")
     await owner.call("ProjectSettingsState.arrive")
-    first, second = (general(project, owner, description=text) for text in ("First", "Second"))
-    await owner.call("FormsState.save", name="general", sent=first)
-    await owner.call("FormsState.save", name="general", sent=second)
-    assert both(owner) == []
-    assert (await parts.projects.read(await owner_of(parts, tokens), project.id)).description == "Second"
+    actor = await owner_of(parts, tokens)
+    begun = owner.var("FormsState", "shown")["general"]
+    sent = [general(project, owner, description=text) for text in ("First", "Second", "Third")]
+    for each in sent:
+        await owner.call("FormsState.save", name="general", sent=each)
+        assert both(owner) == []
+        assert (await parts.projects.read(actor, project.id)).description == each["description"]
+    assert owner.var("FormsState", "shown")["general"] == begun, "what is typed meanwhile stays in the form"
+    assert owner.var("FormsState", "texts")["general"]["description"] == "Third"
+    # Where somebody else has changed another field, the form shows it.
+    await parts.projects.change(actor, project.id, ProjectPatch(session_limit=4))
+    await owner.call("FormsState.save", name="general", sent=general(project, owner, description="Fourth"))
+    assert owner.var("FormsState", "shown")["general"] > begun
+    assert owner.var("FormsState", "texts")["general"]["limit"] == "4"
 
 
 async def test_a_form_that_does_not_say_what_it_was_filled_with_is_shown_beside_what_is_there(

@@ -107,6 +107,7 @@ def _labels() -> rx.Component:
             ),
             width="280px",
             padding="8px",
+            aria_label="Labels to choose from",
         ),
         open=LabelsState.opened,
         on_open_change=LabelsState.set_opened,

@@ -16,7 +16,8 @@ from vibe_app.web.board.filters_view import filters_bar
 from vibe_app.web.board.keys import KeysState
 from vibe_app.web.board.moving import MoveState, move_dialog
 from vibe_app.web.board.remote_line import remote_line
-from vibe_app.web.board.selection import SelectionState, selection_bar
+from vibe_app.web.board.selection import SelectionState
+from vibe_app.web.board.selection_view import selection_bar
 from vibe_app.web.board.workspace import workspace_chip, workspace_line
 from vibe_app.web.card.drawer import DrawerState
 from vibe_app.web.card.drawer_view import drawer

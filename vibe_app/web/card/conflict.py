@@ -17,6 +17,7 @@ import reflex as rx
 
 from vibe_app.board.tasks.schemas import TaskView
 from vibe_app.web.card.fields import LABELS, said, value_of
+from vibe_app.web.kit.two_texts import two_texts
 
 
 @dataclass
@@ -98,35 +99,15 @@ def conflict_view(rows: Any, on_choose: Any, on_later: Any, what: str = "task") 
 
 
 def _row(row: Any, on_choose: Any) -> rx.Component:
-    return rx.el.div(
-        rx.el.h4(row.name),
-        rx.el.div(
-            _side("Yours", row.mine, "Keep mine", row, "mine", on_choose),
-            _side("Theirs", row.theirs, "Take theirs", row, "theirs", on_choose),
-            class_name="v-two",
-        ),
-        role="group",
-        aria_label=row.name,
-    )
+    mine = _choice("Keep mine", row, "mine", on_choose)
+    return two_texts(row.name, row.mine, row.theirs, mine, _choice("Take theirs", row, "theirs", on_choose))
 
 
-def _side(head: str, text: Any, words: str, row: Any, choice: str, on_choose: Any) -> rx.Component:
+def _choice(words: str, row: Any, choice: str, on_choose: Any) -> rx.Component:
     chosen = row.choice == choice
-    return rx.el.div(
-        rx.el.span(head, class_name="v-quiet"),
-        rx.el.div(
-            rx.cond(text != "", text, "–"),
-            tab_index=0,
-            dir="auto",
-            role="region",
-            aria_label=f"{head}: {row.name}",
-            class_name="v-pre",
-        ),
-        rx.button(
-            words,
-            variant=rx.cond(chosen, "solid", "soft"),
-            custom_attrs={"aria-pressed": rx.cond(chosen, "true", "false")},
-            on_click=on_choose(row.field, choice),
-        ),
-        class_name="v-side",
+    return rx.button(
+        words,
+        variant=rx.cond(chosen, "solid", "soft"),
+        custom_attrs={"aria-pressed": rx.cond(chosen, "true", "false")},
+        on_click=on_choose(row.field, choice),
     )

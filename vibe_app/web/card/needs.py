@@ -135,6 +135,7 @@ def _picker() -> rx.Component:
                 rx.cond(NeedsState.sought != "", rx.el.p("No card is like that.", class_name="v-quiet")),
             ),
             width="min(360px, calc(100vw - 24px))",
+            aria_label="Cards to wait for",
         ),
         open=NeedsState.picking,
         on_open_change=NeedsState.pick,

@@ -293,6 +293,8 @@ def file_view(actions: rx.Component, banners: rx.Component, text: rx.Component) 
     source = FileState.as_source | FileState.editing | FilesState.pointed
     rendered = FileState.formats & ~FileState.drawn & FileState.whole & ~source
     formatted = rx.el.div(
+        # What a document's own headings stand below.
+        rx.el.h2(FileState.name, class_name="v-unseen"),
         markdown(FileState.text),
         class_name="ve-scroll",
         tab_index=0,

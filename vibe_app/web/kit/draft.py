@@ -34,9 +34,8 @@ def draft(name: Any, form: rx.Component) -> rx.Component:
 
 @rx.memo
 def _draft(children: rx.Var[rx.Component], key_of: rx.Var[str]) -> rx.Component:
-    back: Any = js(
-        "back", bool, ("const [back] = useState(() => !!readSessionStorageValue({key: $key}));",), key=key_of
-    )
+    begun = "const [back, tell] = useState(() => !!readSessionStorageValue({key: $key}));"
+    back: Any = js("back", bool, (begun,), key=key_of)
     form = "on.currentTarget.querySelector('form')"
     kept = f"[...new FormData({form})].filter(([name]) => {form}.elements[name]?.type !== 'password')"
     keep = js(
@@ -49,6 +48,7 @@ def _draft(children: rx.Var[rx.Component], key_of: rx.Var[str]) -> rx.Component:
             "data-draft": "",
             "onChange": keep,
             "onReset": js("(() => sessionStorage.removeItem($key))", key=key_of),
+            "onSubmit": js("(() => tell(false))"),
         },
     )
 

@@ -198,8 +198,11 @@ def _sending() -> rx.Component:
 
 
 def _returning() -> rx.Component:
-    """Give the focus back to what had it before a layer, when that closes: one without a trigger does not."""
-    closed = js("document.activeElement === document.body && last.current?.isConnected")
+    """Give the focus back to what had it before a layer, when that closes: one without a trigger does not.
+
+    Where that is gone, as a button is by which a change was accepted, the drawer gets it.
+    """
+    before = js("[last.current, document.querySelector('.v-drawer')].find((each) => each?.isConnected)")
     return Hooked.create(
         runs=js(
             "null",
@@ -208,11 +211,12 @@ def _returning() -> rx.Component:
                 "const note = (on) => {on.target.closest?.($layers) || (last.current = on.target);};",
                 "useWindowEvent('focusin', note);",
                 # A layer is a child of the body's own. It hands the focus on in a moment of its own.
-                "const look = () => {setTimeout(() => $closed && last.current.focus());};",
+                "const lost = () => document.activeElement === document.body;",
+                "const look = () => {setTimeout(() => lost() && $before?.focus());};",
                 "useMutationObserverTarget(look, {childList: true}, () => document.body);",
             ),
             layers=_OVER,
-            closed=closed,
+            before=before,
         )
     )
 

@@ -8,6 +8,9 @@ import reflex as rx
 
 from vibe_app.web.kit.hooks import event, js
 
+_MOMENT = 60
+"""Milliseconds in which a browser tells whether the row is in sight."""
+
 
 def more_row(*words: Any, size: Any, on_more: Any) -> rx.Component:
     """Make the row, with a button that asks as well.
@@ -27,10 +30,14 @@ def _row(children: rx.Var[rx.Component], size: rx.Var[int], ask: rx.Var[Any]) ->
         hooks=(
             "const {ref, entry} = useIntersection(), asked = useRef(null);",
             "const press = () => {asked.current !== $size && (asked.current = $size, $ask());};",
-            "useEffect(() => {entry?.isIntersecting && press();}, [entry?.isIntersecting, $size]);",
+            # Once the list has grown, and it is known whether that has put the row out of sight.
+            "const look = () => setTimeout(() => entry?.isIntersecting && press(), $moment);",
+            "const wait = () => {const soon = look(); return () => clearTimeout(soon);};",
+            "useEffect(wait, [entry?.isIntersecting, $size]);",
         ),
         size=size,
         ask=ask,
+        moment=_MOMENT,
     )
     return rx.el.li(
         rx.el.button(children, type="button", class_name="v-plain-button", custom_attrs={"onClick": press}),

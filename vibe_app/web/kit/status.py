@@ -125,7 +125,7 @@ def telling(look: Look, *content: rx.Component) -> rx.Component:
                 class_name=f"v-chip v-{look.color}",
             )
         ),
-        rx.popover.content(*content, max_width="min(440px, calc(100vw - 24px))"),
+        rx.popover.content(*content, max_width="min(440px, calc(100vw - 24px))", aria_label=look.word),
     )
 
 

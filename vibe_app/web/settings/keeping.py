@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import reflex as rx
@@ -21,6 +21,7 @@ from vibe_app.web.auth import acts
 from vibe_app.web.forms import words
 from vibe_app.web.kit.draft import draft, forget, typed
 from vibe_app.web.kit.sections import for_owners
+from vibe_app.web.kit.two_texts import two_texts
 from vibe_app.web.place import known
 from vibe_app.wiring import services
 
@@ -128,8 +129,8 @@ class FormsState(rx.State):
         mine = form.typed(sent) if form.typed is not None else field_texts(sent, *form.labels)
         before, since = self._saved.get(name, ["", ""])
         said = str(sent.get(_SEEN, ""))
-        # Who goes on writing before the form is filled anew does so on top of their own save.
-        seen = _read_seen(since if said and said == before else said)
+        # Who goes on writing after a save does so on top of it, whether or not their form says so yet.
+        seen = replace(_read_seen(since), said=said) if said and said == before else _read_seen(said)
         return await keep(self, actor, form, self.of[name], mine, seen)
 
     @acts
@@ -210,9 +211,15 @@ async def keep(
             if form.name not in state.of:
                 return told
             state._saved[form.name] = [seen.said, _said(form, view)]
+            theirs = form.texts(view)
             # What was typed goes before the form is filled anew, and would be filled with it.
-            anew = [forget(draft_name(form.name, of)), FormsState.show_again(form.name)]
-            return [*anew, *told, *([FormsState.follow(form.name)] if form.after is not None else [])]
+            events: list[Any] = [forget(draft_name(form.name, of))]
+            if seen.said and all(theirs.get(name, "") == text for name, text in mine.items()):
+                # The form holds what is there, or what has been typed into it since: that stays.
+                state.seen[form.name], state.texts[form.name] = _said(form, view), theirs
+            else:
+                events.append(FormsState.show_again(form.name))
+            return [*events, *told, *([FormsState.follow(form.name)] if form.after is not None else [])]
     raise Conflict(_OTHERS)
 
 
@@ -332,7 +339,7 @@ def conflict_banner(form: Form, *settled: Any) -> rx.Component:
         rx.el.section(
             rx.el.h3("Somebody changed this while you were writing"),
             rx.el.p("Nothing was saved. Choose which one stays.", role="alert"),
-            rx.foreach(FormsState.both, _both),
+            rx.foreach(FormsState.both, lambda row: two_texts(row.name, row.mine, row.theirs)),
             rx.el.div(
                 rx.button("Keep mine", type="button", on_click=[FormsState.keep_mine, *settled]),
                 rx.button(
@@ -346,30 +353,5 @@ def conflict_banner(form: Form, *settled: Any) -> rx.Component:
             ),
             aria_label="Two versions",
             class_name="v-both",
-        ),
-    )
-
-
-def _both(row: Any) -> rx.Component:
-    return rx.el.div(
-        rx.el.h4(row.name),
-        rx.el.div(
-            _side("Yours", row.name, row.mine), _side("Theirs", row.name, row.theirs), class_name="v-two"
-        ),
-        role="group",
-        aria_label=row.name,
-    )
-
-
-def _side(head: str, name: Any, text: Any) -> rx.Component:
-    return rx.el.div(
-        rx.el.span(head, class_name="v-quiet"),
-        rx.el.div(
-            rx.cond(text != "", text, "–"),
-            tab_index=0,
-            dir="auto",
-            role="region",
-            aria_label=f"{head}: {name}",
-            class_name="v-pre",
         ),
     )
