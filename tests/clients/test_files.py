@@ -311,6 +311,12 @@ async def test_what_a_later_file_browser_adds_is_left_out(recorded: Recorded) ->
         assert "secret" not in again.model_dump_json()
 
 
+async def test_a_path_that_no_address_holds_is_refused_in_words(recorded: Recorded) -> None:
+    async with browsing(recorded) as files:
+        with pytest.raises(InvalidRequest, match="Shorten it"):
+            await files.list(wire.ListFolder(path="x" * 70_000))
+
+
 async def test_an_answer_larger_than_any_can_be_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vibe_app.clients.files._LONGEST", 1_000_000)
 

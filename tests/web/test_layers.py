@@ -13,6 +13,7 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.projects.schemas import NewProject, ProjectView
 from vibe_app.board.tasks.schemas import NewTask, TaskView
+from vibe_app.errors import InvalidRequest
 from vibe_app.wiring import Services
 
 
@@ -127,6 +128,39 @@ async def test_deleting_twice_is_no_fault(
         await board.call("UndoState.undo")
     assert {each.id for each in await column(parts, owner, project.id)} == {task.id, other.id}
     assert "nothing to take back" not in board.told
+
+
+async def test_a_key_of_a_card_tells_who_only_looks_that_they_do(
+    project: ProjectView, task: TaskView, tab: Open
+) -> None:
+    viewer: Tab = await tab("viewer", f"/p/{project.id}/t/{task.id}")
+    await viewer.call("BoardState.arrive")
+    for key in ("m", "l", "x", " ", "Delete"):
+        viewer.events.clear()
+        await viewer.call("KeysState.on_card", key=key, card_id=str(task.id))
+        assert "You may only look at this project." in viewer.told
+    await viewer.call("KeysState.anywhere", key="m")
+    assert not viewer.var("MoveState", "card_id")
+    assert not viewer.var("SelectionState", "chosen")
+
+
+async def test_a_card_of_the_archive_is_not_said_to_be_running(board: Tab, task: TaskView) -> None:
+    await board.call("BoardState.toggle", name="archived")
+    await board.call("KeysState.on_card", key=" ", card_id=str(task.id))
+    assert "Bring it back first." in board.told
+
+
+async def test_a_title_of_which_nothing_is_to_be_seen_is_none(
+    parts: Services, owner: Actor, project: ProjectView, task: TaskView, tab: Open
+) -> None:
+    editor: Tab = await tab("editor", f"/p/{project.id}/t/{task.id}/overview")
+    await editor.call("DrawerState.arrive")
+    for title in ("\u200b", " \u2060\ufeff ", "\u2800", "\u3164"):
+        await editor.call("DrawerState.save_title", title=title, version=task.version)
+        assert "A card needs a title" in editor.told
+        with pytest.raises(InvalidRequest, match="at least one character"):
+            await parts.tasks.create(owner, project.id, NewTask(title=title))
+    assert (await parts.tasks.read(owner, project.id, task.id)).title == task.title
 
 
 async def test_only_a_card_that_was_deleted_is_offered_back(

@@ -7,7 +7,7 @@ import unicodedata
 
 from vibe_app.accounts.roles import UserRole
 from vibe_app.errors import InvalidRequest
-from vibe_app.wire import plain_text
+from vibe_app.wire import is_blank, plain_text
 
 PASSWORD_CHARS = 10
 
@@ -36,10 +36,10 @@ def clean_name(value: str) -> str:
     """Return a name on one line.
 
     Raises:
-        InvalidRequest: It is empty or longer than 100 characters.
+        InvalidRequest: Nothing of it is to be seen, or it is longer than 100 characters.
     """
     name = " ".join(plain_text(value).split())
-    if not 1 <= len(name) <= 100:
+    if is_blank(name) or len(name) > 100:
         raise InvalidRequest("The name must have 1 to 100 characters.", "invalid_name")
     return name
 

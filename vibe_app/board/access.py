@@ -12,7 +12,7 @@ from vibe_app.board.projects.models import Project
 from vibe_app.board.tasks.models import Task
 from vibe_app.errors import Conflict, Forbidden, NotFound
 
-_NEEDS = {
+NEEDS = {
     ProjectRole.VIEWER: "You are not a member of this project. Ask its owner to add you.",
     ProjectRole.EDITOR: "You may only look at this project. Ask its owner to make you an editor.",
     ProjectRole.OWNER: "Only an owner of this project may do this.",
@@ -60,9 +60,9 @@ async def require(
         return project, ProjectRole.OWNER
     role = await project_queries.project_role(db, project_id, actor.user_id)
     if role is None:
-        raise Forbidden(_NEEDS[ProjectRole.VIEWER], "not_a_member")
+        raise Forbidden(NEEDS[ProjectRole.VIEWER], "not_a_member")
     if not role.covers(needed):
-        raise Forbidden(_NEEDS[needed], "role_too_low")
+        raise Forbidden(NEEDS[needed], "role_too_low")
     return project, role
 
 

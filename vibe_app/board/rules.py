@@ -12,7 +12,7 @@ from vibe_app.accounts.roles import ProjectRole
 from vibe_app.board.lifecycle import Priority, TaskStatus
 from vibe_app.errors import InvalidRequest
 from vibe_app.schema import Str, documented
-from vibe_app.wire import plain_text
+from vibe_app.wire import is_blank, plain_text
 
 TITLE_CHARS = 200
 DESCRIPTION_BYTES = 64 * 1024
@@ -25,10 +25,10 @@ def clean_line(value: str, what: str, limit: int) -> str:
     """Return `value` as one clean line of 1 to `limit` characters.
 
     Raises:
-        InvalidRequest: It is empty or longer.
+        InvalidRequest: Nothing of it is to be seen, or it is longer.
     """
     line = " ".join(plain_text(value).split())
-    if not line:
+    if is_blank(line):
         raise InvalidRequest(f"Give the {what} at least one character.", "empty_" + what)
     if len(line) > limit:
         raise InvalidRequest(
@@ -59,7 +59,9 @@ def clean_labels(values: Iterable[str]) -> list[str]:
     Raises:
         InvalidRequest: There are more than 20, or one is longer than 40 characters.
     """
-    labels = list(dict.fromkeys(clean_line(value, "label", LABEL_CHARS) for value in values if value.strip()))
+    labels = list(
+        dict.fromkeys(clean_line(value, "label", LABEL_CHARS) for value in values if not is_blank(value))
+    )
     if len(labels) > LABELS:
         raise InvalidRequest(f"A task can have {LABELS} labels at most; this one would have {len(labels)}.")
     return labels

@@ -141,18 +141,23 @@ class WorkspaceClient(pool.Pool):
 
         Raises:
             VibeError: The service's refusal, as ours.
+            InvalidRequest: What it is asked is too long for an address.
             Unavailable: The service does not answer, or is none.
         """
         if not url:
             raise Unavailable("This workspace has no such service.", "no_such_service")
-        request = self._http.build_request(
-            call.method,
-            f"{url}{call.path}",
-            params=httpx.QueryParams(tuple(call.query)),
-            headers={name: value for name, value in call.headers.items() if value.isascii()},
-            content=call.content,
-            timeout=httpx.Timeout(call.silence, connect=_CONNECT),
-        )
+        try:
+            request = self._http.build_request(
+                call.method,
+                f"{url}{call.path}",
+                params=httpx.QueryParams(tuple(call.query)),
+                headers={name: value for name, value in call.headers.items() if value.isascii()},
+                content=call.content,
+                timeout=httpx.Timeout(call.silence, connect=_CONNECT),
+            )
+        except httpx.InvalidURL as error:  # of more than 64 KiB: it came from whoever asks
+            words = "This asks for more than an address can hold. Shorten it."
+            raise InvalidRequest(words, "too_long") from error
         with _translated():
             answer = Answer(await self._send(request, endpoint))
         if answer.status >= 400 and answer.status != 416 and is_ours(answer):

@@ -129,7 +129,8 @@ def refusal(state: rx.State, error: VibeError) -> list[Any]:
     """Return what a person sees of an expected failure."""
     if isinstance(error, Unauthenticated):
         return [to_login(state)]
-    return [rx.toast.error(error.message)]
+    # The same sentence again takes the place of the one that still stands there.
+    return [rx.toast.error(error.message, id=error.message)]
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ a database or settings: the services ship alone.
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, TypedDict
@@ -191,6 +192,9 @@ class LiveSessions(BaseModel):
 MEMORY_NOTICE = "[killed: the memory limit was reached]"
 """The last line of a command that the kernel ended for want of memory, written beside the agent."""
 
+# Blanks, marks of direction and of joining, and the letters and symbols that Unicode draws as nothing.
+_NO_SHAPE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
+_SHAPELESS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _SGR = r"\x1b\[[0-9;:]*m"
 # Whole escape sequences other than colours (CSI, OSC and its kin, two-byte ones), then lone control
 # characters.
@@ -218,6 +222,11 @@ def clean_text(text: str) -> str:
 def plain_text(text: str) -> str:
     """Return `text` as `clean_text` does, without colours as well."""
     return re.sub(_SGR, "", clean_text(text))
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether nothing of a text is to be seen: it is of blanks and of characters without a shape."""
+    return all(each in _SHAPELESS or unicodedata.category(each) in _NO_SHAPE for each in text)
 
 
 def unicode_text(text: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import reflex as rx
 
+from vibe_app.accounts.roles import ProjectRole
+from vibe_app.board.access import NEEDS
 from vibe_app.web.board.columns import BoardState
 from vibe_app.web.board.composer import ComposerState
 from vibe_app.web.board.moving import LOCKED, MoveState
@@ -17,12 +19,19 @@ KEYS = ["e", "s", "m", "x", "l", "a", "Delete", " "]
 """Keys of a card; Space comes here only from one that has to stay where it is."""
 
 
+SHELVED = "A card of the archive stays where it is. Bring it back first."
+
+
 class KeysState(rx.State):
     """Turns keys into what they mean."""
 
     @rx.event
-    def on_card(self, key: str, card_id: str):
+    async def on_card(self, key: str, card_id: str):
         """Do what a key asks for that was pressed on a card."""
+        board = await self.get_state(BoardState)
+        if not board.can_edit:
+            words = NEEDS[ProjectRole.EDITOR]
+            return rx.toast.error(words, id=words)
         actions = {
             "e": BoardState.execute,
             "s": BoardState.stop,
@@ -33,7 +42,9 @@ class KeysState(rx.State):
             "Delete": SelectionState.delete_at,
             "shift": SelectionState.choose_to,
         }
-        return actions[key](card_id) if key in actions else rx.toast.error(LOCKED)
+        if key in actions:
+            return actions[key](card_id)
+        return rx.toast.error(SHELVED if board.archived else LOCKED)
 
     @rx.event
     async def anywhere(self, key: str):

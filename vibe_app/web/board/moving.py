@@ -6,7 +6,7 @@ from typing import Any
 
 import reflex as rx
 
-from vibe_app.accounts.roles import Actor
+from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.web.auth import acts
 from vibe_app.web.board.columns import BoardState
@@ -30,6 +30,7 @@ class MoveState(rx.State):
     @acts
     async def ask(self, actor: Actor, card_id: str):
         """Ask where a card should go, with all that are selected where it is one, unless it has to stay."""
+        await services().projects.check(actor, project_here(self), ProjectRole.EDITOR)
         chosen = (await self.get_state(SelectionState)).chosen
         self.many = len(chosen) > 1 and card_id in chosen
         if self.many:

@@ -34,7 +34,7 @@ from vibe_app.web.changes.state import ChangesState, look_anew, show_change
 from vibe_app.web.kit.draft import forget
 from vibe_app.web.kit.terminal_window import WindowState
 from vibe_app.web.place import place_of
-from vibe_app.wire import plain_text
+from vibe_app.wire import is_blank, plain_text
 from vibe_app.wiring import services
 
 NARROWEST, WIDEST, STEP = 640, 2640, 20
@@ -147,7 +147,7 @@ class DrawerState(rx.State):
         """Keep a title that was edited in place, on top of the version on which that was begun."""
         if title.strip() == self.title:
             return
-        if not title.strip():
+        if is_blank(title):
             self.settled += 1  # the old one is shown again
             raise InvalidRequest("A card needs a title: the one that it had is back.")
         await _save(self, actor, version, {"title": plain_text(title)})

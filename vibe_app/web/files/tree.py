@@ -18,6 +18,8 @@ from vibe_app.web.kit import rows as kit
 
 OPEN_FOLDERS = 500
 """Open folders that a tab remembers."""
+LONGEST = 4096
+"""Characters of a path, which no system has more of."""
 _TYPING = 0.7
 """Seconds between two letters of one name."""
 STEPS = {"ArrowDown": 1, "ArrowUp": -1, "PageDown": 15, "PageUp": -15, "Home": -(10**9), "End": 10**9}
@@ -84,6 +86,7 @@ class TreeState(rx.State):
     async def toggle(self, actor: Actor, key: str):
         """Open or close a folder."""
         files, _ = await self._place(actor)
+        key = key[:LONGEST]
         self._active = key
         return await self._turn(files, key, key not in self._opened.get(files.base, []))
 
