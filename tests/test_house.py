@@ -162,6 +162,14 @@ def test_there_is_little_javascript():
     assert sum(len(script.read_text().splitlines()) for script in SCRIPTS) <= ALL
 
 
+def test_the_documents_count_the_scripts_as_they_are():
+    text = (ROOT / "docs" / "development.md").read_text()
+    lines = {script.name: len(script.read_text().splitlines()) for script in SCRIPTS}
+    told = re.findall(r"(\d+), `(?:assets/|kit/)?([\w.]+\.jsx?)`", text)
+    assert {name: int(count) for count, name in told} == lines
+    assert f"now there are {sum(lines.values())}:" in text
+
+
 def test_no_program_in_javascript_hides_in_a_text_of_the_pages():
     for path in WEB.rglob("*.py"):
         tree = ast.parse(path.read_text())
