@@ -67,11 +67,12 @@ CARDS = (
     Card("Name the offices", _ROOMS, "low", (), "completed", "accept"),
     Card("Colour the free rooms", _SHADE, "low", ("print",), "completed", "discard"),
 )
+_MONTHS = "for n in $(seq 1 400); do echo week $n: $((300 + n * 7)) bookings; sleep 8; done"
+_YEAR = f"""rehearse: say I look at what there is, then bring in one week after the other.
+rehearse: run git log --oneline | head -3
+rehearse: call bash {{"command": "{_MONTHS}", "description": "Import", "timeout": 3600000}}"""
 LIVE = Card(
-    "Import bookings of last year",
-    "Eleven files, some with the old columns.\n\nrehearse: print 2000 lines at 2 per second",
-    "high",
-    ("import",),
+    "Import bookings of last year", f"Some files have the old columns.\n\n{_YEAR}", "high", ("import",)
 )
 STOPPED = Card("Warm the cache at night", "rehearse: hang", "low", ("speed",), "cancelled")
 QUEUED = Card("Count the imported bookings", "rehearse: say There are 4,812.", "normal", ("import",))

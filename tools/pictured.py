@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from playwright.async_api import Page, Route
+from playwright.async_api import Page, Route, expect
 
 from tests import sample
 from tests.e2e.installation import Api
@@ -71,8 +71,9 @@ def over(title: str) -> Act:
 
 
 async def _projects(page: Page) -> None:
-    """Fold the list of projects away, or open it where it is a sheet."""
-    await page.locator(".v-rail-toggle").locator("visible=true").click()
+    """Fold the list of projects away, or have it back; where it is a sheet, open it."""
+    if await page.locator("dialog[open]").count() == 0:
+        await page.locator(".v-rail-toggle").locator("visible=true").click()
 
 
 async def _offline(page: Page) -> None:
@@ -95,6 +96,15 @@ async def _uploads(page: Page) -> None:
     sent = [{"name": name, "mimeType": "", "buffer": bytes(1_500_000)} for name in names]
     await page.get_by_label("Files to upload").set_input_files(sent)  # pyright: ignore[reportArgumentType]
     await page.get_by_role("region", name="Uploads").get_by_role("progressbar").wait_for()
+
+
+async def _no_uploads(page: Page) -> None:
+    """Stop what is still to be uploaded."""
+    stops = page.get_by_role("region", name="Uploads").get_by_role("button", name="Stop")
+    for left in range(await stops.count(), 0, -1):
+        await stops.first.click()
+        await expect(stops).to_have_count(left - 1)
+    await page.unroute_all(behavior="ignoreErrors")
 
 
 def changed_meanwhile(admin: Api, path: str, body: dict[str, str]) -> Act:
@@ -285,7 +295,7 @@ def files(base: str, admin: Api) -> Shots:
         "editor": Shot(f"{below}/docs/booking.md", edit),
         "editor-conflict": Shot(f"{below}/docs/booking.md", conflict, before),
         "editor-leaving": Shot(f"{below}/docs/booking.md", (*edit, click("link", "Board"))),
-        "uploads": Shot(below, (_uploads,)),
+        "uploads": Shot(below, (_uploads,), _no_uploads),
         "file-new": Shot(below, (click("button", "New file"),)),
         "file-delete": Shot(f"{below}/docs/booking.md", (click("button", "Delete"),)),
         "file-search": Shot(f"{below}?q=o"),

@@ -42,9 +42,8 @@ VIEWS: tuple[tuple[Theme, ViewportSize], ...] = tuple((theme, size) for theme in
 README = {
     "board-1440-light": "board",
     "board-1440-dark": "board-dark",
-    "drawer-running-output-1440-dark": "terminal",
+    "drawer-running-output-1440-light": "terminal",
     "drawer-wide-1440-light": "review",
-    "drawer-review-changes-390-light": "phone",
 }
 """Which pictures README shows, and under which names."""
 

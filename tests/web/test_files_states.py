@@ -87,6 +87,14 @@ async def test_a_folder_s_entries_are_read_when_it_is_opened(
     assert names(someone) == ["src", "notes.txt"]
 
 
+async def test_the_folders_on_the_way_to_an_address_are_read_too(
+    project: ProjectView, folder: Path, tab: Open
+) -> None:
+    (folder / "src" / "deep" / "inner.txt").write_text("deep inside\n")
+    someone = await opened(tab, project, "/src/deep/inner.txt")
+    await eventually(lambda: names(someone) == ["src", "deep", "inner.txt", "app.py", "notes.txt"], seconds=5)
+
+
 async def test_of_thousands_of_entries_those_in_sight_are_sent(
     project: ProjectView, folder: Path, tab: Open
 ) -> None:

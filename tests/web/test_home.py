@@ -89,13 +89,23 @@ async def test_a_run_is_stopped_from_it_by_who_may(
     card = await parts.tasks.create(owner, project.id, NewTask(title="Mow the lawn"))
     await parts.starts.execute(owner, project.id, card.id)
     viewer: Tab = await tab("viewer", "/")
+    await viewer.send("HomeState.watch")
+    await eventually(lambda: viewer.var("HomeState", "running"))
+    assert [each["stops"] for each in viewer.var("HomeState", "running")] == [False]
     await viewer.call("HomeState.stop", project_id=str(project.id), task_id=str(card.id))
     assert "only look at" in viewer.told
     assert (await parts.home.running(owner)).total_count == 1
     editor: Tab = await tab("editor", "/")
+    await editor.send("HomeState.watch")
+    await eventually(lambda: editor.var("HomeState", "running"))
+    assert [each["stops"] for each in editor.var("HomeState", "running")] == [True]
     await editor.call("HomeState.stop", project_id=str(project.id), task_id=str(card.id))
 
     async def over() -> bool:
         return (await parts.home.running(owner)).total_count == 0
 
     await eventually(over)
+    await eventually(lambda: editor.var("HomeState", "finished"))
+    (ended,) = editor.var("HomeState", "finished")
+    # That it was cancelled is its mark.
+    assert (ended["run"], ended["words"].partition(" for ")[0]) == ("cancelled", "Ran")

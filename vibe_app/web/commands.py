@@ -216,8 +216,13 @@ def _row(row: Any, index: Any) -> rx.Component:
         rx.cond(row.group != "", rx.el.div(row.group, class_name="v-command-group", role="presentation")),
         rx.el.div(
             rx.match(row.kind, *icons.items(), icons["card"]),
-            rx.el.span(row.title, class_name="v-grow v-command-title", custom_attrs={"dir": "auto"}),
-            rx.el.span(row.detail, class_name="v-quiet v-command-detail"),
+            rx.el.span(
+                row.title,
+                class_name="v-grow v-command-title",
+                title=row.title,
+                custom_attrs={"dir": "auto"},
+            ),
+            rx.el.span(row.detail, class_name="v-quiet v-command-detail", title=row.detail),
             rx.el.span(row.word, class_name="v-command-word"),
             id=f"command-{index}",
             role="option",

@@ -30,4 +30,4 @@ def titled(title: Any) -> Any:
 
 def top_bar(title: Any, *children: Any) -> rx.Component:
     """The bar above a page: its name, then whatever belongs to it."""
-    return rx.el.header(rx.el.h1(title), *children, class_name="v-top")
+    return rx.el.header(rx.el.h1(title, title=title, dir="auto"), *children, class_name="v-top")

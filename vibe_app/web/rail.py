@@ -98,7 +98,7 @@ def show_rail(state: RailState, actor: Actor, projects: list[RailProject]) -> No
 def _project(project: Any) -> rx.Component:
     return RailLink.create(
         rx.icon("square-kanban", size=16, aria_hidden="true"),
-        rx.el.span(project.name, dir="auto", class_name="v-rail-name"),
+        rx.el.span(project.name, title=project.name, dir="auto", class_name="v-rail-name"),
         live_dot(project.live),
         needs_count(project.needs),
         to=f"/p/{project.id}",

@@ -57,7 +57,7 @@ def words(happened: Any) -> Any:
 def _empty(status: TaskStatus) -> rx.Component:
     hint = rx.cond(
         BoardState.filtered,
-        "No match",
+        rx.cond(BoardState.archived & (BoardState.total == 0), "Nothing is archived", "No match"),
         rx.cond(BoardState.total == 0, column_hint(status), ""),
     )
     return rx.cond(BoardState.counts[status.value] == 0, rx.el.li(hint, class_name="kb-empty"))

@@ -137,6 +137,7 @@ def _small(card: Any) -> rx.Component:
                 rx.el.span(
                     f"{thousands(card.behind)} behind",
                     title="Commits by which the base branch has moved on since the card began",
+                    class_name="v-gives",
                 ),
             ),
         ),
@@ -148,17 +149,19 @@ def _small(card: Any) -> rx.Component:
     )
     return rx.el.div(
         rx.cond(card.ref, rx.el.span(card.ref, class_name="v-ref v-digits")),
+        rx.cond(
+            card.due,
+            rx.el.span(
+                card.due, class_name=rx.cond(card.late, "v-due v-red v-word", "v-due"), title=card.due
+            ),
+        ),
         rx.el.span(
             rx.foreach(card.marks, lambda mark: rx.el.span(mark, class_name="v-tag")),
             rx.foreach(
                 card.labels, lambda label: rx.el.span(label, class_name="v-tag", title=label, dir="auto")
             ),
+            rx.cond(card.more > 0, rx.el.span(f"+{card.more}", title="More labels", class_name="v-digits")),
             class_name="v-tags",
-        ),
-        rx.cond(card.more > 0, rx.el.span(f"+{card.more}", title="More labels", class_name="v-digits")),
-        rx.cond(
-            card.due,
-            rx.el.span(card.due, class_name=rx.cond(card.late, "v-red v-word", "v-due")),
         ),
         rx.el.span(
             rx.cond(
@@ -166,7 +169,7 @@ def _small(card: Any) -> rx.Component:
                 rx.el.span(elapsed(card.since), class_name="v-blue v-word"),
                 change,
             ),
-            rx.cond(card.cost, rx.el.span(card.cost, class_name="v-digits")),
+            rx.cond(card.cost, rx.el.span(card.cost, class_name="v-digits v-gives", title=card.cost)),
             rx.cond(
                 card.who,
                 rx.el.span(
@@ -179,10 +182,12 @@ def _small(card: Any) -> rx.Component:
     )
 
 
-def _said(icon: str, color: str, words: Any, spin: bool = False) -> rx.Component:
+def _said(icon: str, color: str, words: Any, spin: bool = False, whole: Any = None) -> rx.Component:
+    """A line of a card; `whole` is what is said on hover where that are no plain words."""
+    title = words if whole is None else whole
     return rx.el.div(
         rx.icon(icon, size=14, aria_hidden="true", class_name="v-spin" if spin else ""),
-        rx.el.span(words, class_name="v-run-words", dir="auto"),
+        rx.el.span(words, class_name="v-run-words", title=title, dir="auto"),
         class_name=f"v-run v-{color}",
     )
 
@@ -192,10 +197,10 @@ def _running(card: Any) -> rx.Component:
     doing = rx.cond(card.line, card.line, "")
     return rx.cond(
         card.quiet > 0,
-        _said("clock", "blue", quiet_words(card.quiet)),
+        _said("clock", "blue", quiet_words(card.quiet), whole=""),
         rx.cond(
             card.words == RUNNING,
-            _said("loader-circle", "blue", rx.fragment(running, doing), spin=True),
+            _said("loader-circle", "blue", rx.fragment(running, doing), spin=True, whole=card.line),
             _said("clock", "blue", card.words),
         ),
     )
@@ -249,7 +254,12 @@ def card_face(
         rx.el.div(
             priority_mark(card.priority),
             _Link.create(
-                card.title, to=f"{path}{card.id}", draggable=False, dir="auto", class_name="v-card-title"
+                card.title,
+                to=f"{path}{card.id}",
+                draggable=False,
+                title=card.title,
+                dir="auto",
+                class_name="v-card-title",
             ),
             class_name="v-card-head",
         ),

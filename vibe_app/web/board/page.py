@@ -42,7 +42,8 @@ def _model_chip() -> rx.Component:
             RailState.rehearsal,
             rx.el.span(
                 rx.icon("drama", size=14, aria_hidden="true"),
-                "Rehearsal model: no AI provider configured",
+                rx.el.span("Rehearsal model", rx.el.span(": no AI provider configured", class_name="v-wide")),
+                title="No AI provider is configured: a script plays the agent",
                 class_name="v-chip v-plain",
             ),
             rx.el.span(

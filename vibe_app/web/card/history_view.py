@@ -15,8 +15,8 @@ from vibe_app.web.kit.parts import ask, empty_state, skeleton
 from vibe_app.web.kit.status import session_badge
 
 
-def _fact(name: str, *value: Any) -> rx.Component:
-    return rx.el.div(rx.el.dt(name), rx.el.dd(*value))
+def _fact(name: str, *value: Any, **props: Any) -> rx.Component:
+    return rx.el.div(rx.el.dt(name), rx.el.dd(*value), **props)
 
 
 def _delete_button(row: Any) -> rx.Component:
@@ -53,7 +53,7 @@ def _body(row: Any, run_path: Any, can_edit: Any) -> rx.Component:
             _fact("Completed", ago(row.completed)),
             _fact("Duration", row.duration),
             _fact("Model", row.model),
-            rx.cond(row.tokens != "", _fact("Tokens", row.tokens)),
+            rx.cond(row.tokens != "", _fact("Tokens", row.tokens, class_name="v-fact-wide")),
             rx.cond(row.cost != "", _fact("Cost", row.cost)),
             rx.cond(row.limits != "", _fact("At most", row.limits)),
             rx.cond(row.attempt > 1, _fact("Attempts", row.attempt.to_string())),

@@ -195,7 +195,6 @@ async def _look(state: WatchState, actor: Actor, *, gently: bool):
         files = await state.get_state(FilesState)
         asked = here(state)
         place = where(files, asked)
-        opened = (await state.get_state(TreeState))._folders(files.base)
     found = await listings.find(actor, place, asked.path, gently=gently)
     folder = asked.path if found.kind == "directory" else parent_of(asked.path)
     if found.kind == "directory" and (asked.path == "" or found.entry is not None):
@@ -204,9 +203,10 @@ async def _look(state: WatchState, actor: Actor, *, gently: bool):
         if here(state) != asked:
             return
         shown = await _show(state, place, asked, found, folder)
-        events = (await state.get_state(TreeState))._show_all(
-            await state.get_state(FilesState), place, asked.path
-        )
+        tree = await state.get_state(TreeState)
+        events = tree._show_all(await state.get_state(FilesState), place, asked.path)
+        # With those on the way to what is shown, which it has just opened.
+        opened = tree._folders(files.base)
     for event in events:
         yield event
     if shown:

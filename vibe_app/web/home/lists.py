@@ -55,10 +55,11 @@ def _line(row: Any, mark: rx.Component, words: rx.Component, *end: rx.Component)
             row.title,
             href=f"/p/{row.project_id}/t/{row.task_id}",
             class_name="v-work-title",
+            title=row.title,
             custom_attrs={"dir": "auto"},
         ),
-        rx.el.span(words, class_name="v-quiet v-work-words"),
-        rx.el.span(row.project, class_name="v-quiet v-work-project"),
+        rx.el.span(words, class_name="v-quiet v-work-words", title=row.words, dir="auto"),
+        rx.el.span(row.project, class_name="v-quiet v-work-project", title=row.project, dir="auto"),
         rx.el.span(*end, class_name="v-quiet v-work-end"),
         class_name="v-work-row",
     )
@@ -70,13 +71,14 @@ def _needing(row: Any) -> rx.Component:
 
 def _running(row: Any, state: Any) -> rx.Component:
     stop = icon_button("square", f"Stop “{row.title}”", on_click=state.stop(row.project_id, row.task_id))
-    words = rx.el.span(row.words, class_name="v-work-line")
+    # In the terminal's letters is what the agent says, not what is said of the run.
+    words = rx.el.span(row.words, class_name=rx.cond(row.since > 0, "v-work-line", ""))
     return _line(
         row,
         session_badge(row.run, row.run == "stopping"),
         words,
         rx.cond(row.since > 0, elapsed(row.since)),
-        stop,
+        rx.cond(row.stops, stop),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from vibe_app.board.home import DayRuns, HomeCard, HomeCards, ProjectTile
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.spending.wording import cost_words
-from vibe_app.web.card.model import epoch_ms, run_words, spent, steps_words
+from vibe_app.web.card.model import epoch_ms, is_live, run_words, spent, steps_words
 
 DAY_PIXELS = 28
 """How high the highest day of a week is drawn."""
@@ -30,6 +32,8 @@ class WorkRow:
     run: str = ""
     since: int = 0
     cost: str = ""
+    stops: bool = False
+    """Whether the reader may stop it."""
 
 
 @dataclass
@@ -54,12 +58,12 @@ class Tile:
     week: list[DayBar] = field(default_factory=list)
 
 
-def rows_of(cards: HomeCards) -> list[WorkRow]:
-    """Return a list's rows."""
-    return [_row(each) for each in cards.cards]
+def rows_of(cards: HomeCards, editable: Container[UUID] = ()) -> list[WorkRow]:
+    """Return a list's rows; `editable` are the projects whose runs the reader may stop."""
+    return [_row(each, each.card.project_id in editable) for each in cards.cards]
 
 
-def _row(each: HomeCard) -> WorkRow:
+def _row(each: HomeCard, stops: bool) -> WorkRow:
     card, session = each.card, each.card.session
     row = WorkRow(
         project_id=str(card.project_id),
@@ -68,12 +72,13 @@ def _row(each: HomeCard) -> WorkRow:
         ref=card.ref,
         title=card.title,
         needs=str(card.attention or ""),
+        stops=stops,
     )
     if card.ran_by is not None:
         row.who = card.ran_by.name
     if session is None:
         return row
-    row.run = "stopping" if session.stop_requested else session.status.value
+    row.run = "stopping" if session.stop_requested and is_live(session) else session.status.value
     # The mark says already that it has failed.
     row.words = run_words(session).removeprefix("Failed: ")
     if session.status is SessionStatus.RUNNING and not session.stop_requested:
@@ -82,6 +87,8 @@ def _row(each: HomeCard) -> WorkRow:
     if session.completed_at is not None:
         row.since = epoch_ms(session.completed_at)
         row.cost = cost_words(session) if session.cost else ""
+        if session.status is SessionStatus.CANCELLED:
+            row.words = f"Ran for {spent(session.duration_ms)}" if session.duration_ms else ""
         if session.status is SessionStatus.COMPLETED:
             row.words = _outcome(each) or f"Finished in {spent(session.duration_ms)}"
     return row

@@ -120,7 +120,7 @@ def _head(name: Any, live: Any, file_name: Any) -> rx.Component:
     quoted: Any = rx.Var.create(file_name)
     return rx.el.header(
         rx.el.span(rx.el.i(), rx.el.i(), rx.el.i(), class_name="vt-dots", aria_hidden="true"),
-        rx.el.span(name, class_name="vt-title", dir="auto"),
+        rx.el.span(name, class_name="vt-title", title=name, dir="auto"),
         rx.cond(live, rx.el.span("LIVE", class_name="vt-live")),
         rx.el.span(
             _tool(

@@ -215,8 +215,11 @@ def _user(row: UserRow) -> rx.Component:
             rx.el.div(row.email, class_name="v-quiet"),
             class_name="v-grow v-who",
         ),
-        _right("Creates projects", row.creates, row.role, lambda on: UsersState.set_creates(row.id, on)),
-        _right("Executes", row.executes, row.role, lambda on: UsersState.set_executes(row.id, on)),
+        rx.el.div(
+            _right("Creates projects", row.creates, row.role, lambda on: UsersState.set_creates(row.id, on)),
+            _right("Executes", row.executes, row.role, lambda on: UsersState.set_executes(row.id, on)),
+            class_name="v-rights",
+        ),
         choice(
             "Role",
             _ROLES,
@@ -291,7 +294,9 @@ def people() -> rx.Component:
     return rx.fragment(
         _link(),
         conflict_banner(PERSON, UsersState.load),
-        rx.el.ul(rx.foreach(UsersState.rows, _user), aria_label="Everyone here", class_name="v-list"),
+        rx.el.ul(
+            rx.foreach(UsersState.rows, _user), aria_label="Everyone here", class_name="v-list v-people"
+        ),
         rx.el.section(
             rx.el.h3("Invite somebody", class_name="v-h3"),
             rx.el.p(

@@ -220,7 +220,7 @@ def tokens() -> rx.Component:
                     ),
                     "0",
                 ),
-                rx.button("Make token", type="submit", variant="soft"),
+                rx.button("Make token", type="submit"),
             ),
             on_submit=TokensState.add,
             # Emptied by a success, not by sending: what was refused can be mended.
