@@ -52,6 +52,14 @@ async def test_what_is_open_over_a_page_closes_with_its_address(board: Tab, task
     assert board.var("MoveState", "card_id") == ""
 
 
+async def test_what_was_opened_before_its_address_was_told_stays(board: Tab, task: TaskView) -> None:
+    await board.call("LayersState.arrive")
+    board.path += f"/t/{task.id}"
+    await board.call("CommandState.open")
+    await board.call("LayersState.arrive")
+    assert board.var("CommandState", "opened") is True
+
+
 async def test_a_selection_stays_with_its_project(
     parts: Services, owner: Actor, board: Tab, task: TaskView
 ) -> None:

@@ -15,6 +15,8 @@ from vibe_app.web.auth import acts
 from vibe_app.web.board.composer import ComposerState
 from vibe_app.web.forms import words
 from vibe_app.web.keyboard import HelpState
+from vibe_app.web.kit.ahead import OPENS, opens
+from vibe_app.web.kit.hooks import Hooked, event, js
 from vibe_app.web.place import Place, known, place_of
 from vibe_app.wiring import services
 
@@ -32,6 +34,7 @@ _ICONS = {
 _CARDS, _PROJECTS = 6, 5
 """How many of each are shown."""
 _FIELD = "command-field"
+_KEY = "Ctrl+K"
 
 
 @dataclass
@@ -54,11 +57,13 @@ class CommandState(rx.State):
     query: str = ""
     rows: list[Command] = []
     chosen: int = 0
+    _at: str = ""
+    """The address on which it was opened."""
 
     @acts
     async def open(self, actor: Actor):
         """Show the bar, with what is near."""
-        self.query, self.chosen = "", 0
+        self.query, self.chosen, self._at = "", 0, self.router.url.path
         self.rows = await _found(actor, "", place_of(self))
         self.opened = True
 
@@ -191,17 +196,25 @@ def open_button() -> rx.Component:
         type="button",
         on_click=CommandState.open,
         class_name="v-rail-item v-command-open",
+        custom_attrs={OPENS: _KEY},
     )
 
 
 def command_key() -> rx.Component:
     """Ctrl K, or ⌘ K, wherever somebody is."""
-    return rx.window_event_listener(on_key_down=_opening)
-
-
-def _opening(key: Any, held: Any) -> Any:
-    pressed = (held["ctrl_key"] | held["meta_key"]) & ~held["shift_key"] & (key.lower() == "k")
-    return rx.cond(pressed, CommandState.open().prevent_default, rx.noop())
+    pressed = js("(press.ctrlKey || press.metaKey) && !press.shiftKey && press.key.toLowerCase() === 'k'")
+    there = js("document.getElementById($field)", field=_FIELD)
+    # Where it is open already what is typed has its field.
+    opened = js(
+        "$pressed && (press.preventDefault(), $open(), $there || $opens)",
+        pressed=pressed,
+        open=event(CommandState.open, lambda: []),
+        there=there,
+        opens=opens(_KEY),
+    )
+    return Hooked.create(
+        runs=js("null", hooks=("useWindowEvent('keydown', (press) => {$opened;});",), opened=opened)
+    )
 
 
 def _moving(key: Any) -> Any:

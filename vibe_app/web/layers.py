@@ -30,7 +30,9 @@ class LayersState(rx.State):
             return
         self._path = path
         (await self.get_state(HelpState)).helping = False
-        (await self.get_state(CommandState)).opened = False
+        commands = await self.get_state(CommandState)
+        if commands._at != path:  # else it was opened before this address was told
+            commands.opened = False
         (await self.get_state(MoveState)).card_id = ""
         composer = await self.get_state(ComposerState)
         if composer.opened != path:

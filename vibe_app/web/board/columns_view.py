@@ -15,6 +15,7 @@ from vibe_app.web.board.keys import KEYS, KeysState
 from vibe_app.web.board.moving import MoveState
 from vibe_app.web.board.selection import SelectionState
 from vibe_app.web.card.drawer import DrawerState
+from vibe_app.web.kit.ahead import OPENS
 from vibe_app.web.kit.attention import thousands
 from vibe_app.web.kit.kanban import CardList, card_lists
 from vibe_app.web.kit.more import more_row
@@ -142,6 +143,7 @@ def board_columns() -> rx.Component:
         custom_attrs={
             "data-can-edit": rx.cond(BoardState.can_edit, "true", "false"),
             "data-may-execute": rx.cond(RailState.may_execute, "true", "false"),
+            OPENS: rx.cond(BoardState.can_edit, "l", ""),
             "data-choosing": rx.cond(chosen.length() > 0, "true", "false"),
         },
     )

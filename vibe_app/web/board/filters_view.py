@@ -12,6 +12,7 @@ from vibe_app.web.auth import acts
 from vibe_app.web.board.columns import BoardState
 from vibe_app.web.board.filters import ANY
 from vibe_app.web.board.reading import read_labels
+from vibe_app.web.kit.ahead import OPENS
 from vibe_app.web.kit.attention import thousands
 from vibe_app.web.kit.hooks import Hooked, js
 from vibe_app.web.kit.status import PRIORITY_LOOKS
@@ -79,7 +80,10 @@ def _labels() -> rx.Component:
                 aria_label="Label",
                 aria_expanded=LabelsState.opened,
                 class_name="v-choice",
-                custom_attrs={"data-set": rx.cond(BoardState.label == ANY, "false", "true")},
+                custom_attrs={
+                    "data-set": rx.cond(BoardState.label == ANY, "false", "true"),
+                    OPENS: rx.cond(LabelsState.opened, rx.Var("undefined"), ""),
+                },
             )
         ),
         rx.popover.content(

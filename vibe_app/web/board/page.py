@@ -23,6 +23,7 @@ from vibe_app.web.card.drawer import DrawerState
 from vibe_app.web.card.drawer_view import drawer
 from vibe_app.web.card.output import OutputState
 from vibe_app.web.changes.decide_view import dropped_dialog
+from vibe_app.web.kit.ahead import OPENS
 from vibe_app.web.kit.focus import kept_focus
 from vibe_app.web.kit.frame import Shortcuts
 from vibe_app.web.kit.parts import empty_state, skeleton
@@ -89,6 +90,7 @@ def _bar() -> rx.Component:
                     rx.el.span("New task", class_name="v-wide"),
                     aria_label="New task",
                     on_click=ComposerState.set_opened(True),
+                    custom_attrs={OPENS: "n"},
                 ),
             ),
             class_name="v-top-end",

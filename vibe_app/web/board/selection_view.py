@@ -9,10 +9,11 @@ import reflex as rx
 from vibe_app.web.board.columns import BoardState
 from vibe_app.web.board.moving import MoveState
 from vibe_app.web.board.selection import SelectionState
+from vibe_app.web.kit.ahead import OPENS
 from vibe_app.web.kit.parts import field, icon_button
 
 
-def _button(label: str, icon: str, on_click: Any) -> rx.Component:
+def _button(label: str, icon: str, on_click: Any, **props: Any) -> rx.Component:
     return rx.button(
         rx.icon(icon, size=15, aria_hidden="true"),
         rx.el.span(label, class_name="v-wide"),
@@ -20,6 +21,7 @@ def _button(label: str, icon: str, on_click: Any) -> rx.Component:
         variant="soft",
         color_scheme="gray",
         on_click=on_click,
+        **props,
     )
 
 
@@ -56,7 +58,10 @@ def selection_bar() -> rx.Component:
             _label_dialog(),
             rx.el.span(count, " selected", class_name="v-digits", role="status"),
             rx.cond(~BoardState.archived, _button("Move to…", "arrow-right-left", MoveState.ask(chosen[0]))),
-            rx.cond(~BoardState.archived, _button("Label…", "tag", SelectionState.ask_label(True))),
+            rx.cond(
+                ~BoardState.archived,
+                _button("Label…", "tag", SelectionState.ask_label(True), custom_attrs={OPENS: ""}),
+            ),
             rx.cond(
                 BoardState.archived,
                 _button("Bring back", "archive-restore", SelectionState.archive),

@@ -10,6 +10,7 @@ import reflex as rx
 from vibe_app.accounts.roles import Actor
 from vibe_app.board.tasks.schemas import NeedView, TaskPatch
 from vibe_app.web.auth import acts
+from vibe_app.web.kit.ahead import OPENS
 from vibe_app.web.place import card_here, known
 from vibe_app.wire import plain_text
 from vibe_app.wiring import services
@@ -119,7 +120,15 @@ def _offer(card: Any) -> rx.Component:
 def _picker() -> rx.Component:
     found: Any = NeedsState.found
     return rx.popover.root(
-        rx.popover.trigger(rx.button("Add", variant="soft", size="1", aria_label="Wait for another card")),
+        rx.popover.trigger(
+            rx.button(
+                "Add",
+                variant="soft",
+                size="1",
+                aria_label="Wait for another card",
+                custom_attrs={OPENS: rx.cond(NeedsState.picking, rx.Var("undefined"), "")},
+            )
+        ),
         rx.popover.content(
             rx.el.input(
                 type="search",

@@ -71,6 +71,11 @@ class ReviewState(rx.State):
     """Only what the last round has changed is shown, so that lines are missing that belong to the change."""
 
     @rx.var
+    def led(self) -> bool:
+        """Whether the keys have led to a line on which a comment can be begun."""
+        return bool(self.spoken) and not self.writing
+
+    @rx.var
     def sending(self) -> int:
         """How many comments go with the next message."""
         return sum(
@@ -100,6 +105,7 @@ class ReviewState(rx.State):
         # Where their lines are, or whether they are gone, depends on the revision.
         self.comments = [comment_row(each, names, actor.user_id, changes.revision) for each in said]
         self._rest, self._facts, self._selected, self.writing = {}, {}, None, []
+        self.spoken = ""
         self._round = since is not None
         base = f"/api/projects/{place.project}/tasks/{place.task}/change"
         self.texts = f"{base}/file?whole=true" + (f"&since={since}" if since else "")

@@ -10,6 +10,7 @@ from vibe_app.web.card.conflict import conflict_view
 from vibe_app.web.card.drawer import DrawerState
 from vibe_app.web.changes.review import ReviewState
 from vibe_app.web.changes.rows import CommentRow, Note
+from vibe_app.web.kit.ahead import OPENS
 from vibe_app.web.kit.draft import draft, typed
 from vibe_app.web.kit.markdown import markdown
 from vibe_app.web.kit.moment import ago
@@ -75,8 +76,8 @@ def _form(name: Any, words: Any, verb: str, on_submit: Any, label: str) -> rx.Co
     )
 
 
-def _plain_button(words: str, on_click: Any) -> rx.Component:
-    return rx.el.button(words, type="button", on_click=on_click, class_name="v-plain-button")
+def _plain_button(words: str, on_click: Any, **props: Any) -> rx.Component:
+    return rx.el.button(words, type="button", on_click=on_click, class_name="v-plain-button", **props)
 
 
 def _state(row: Any) -> rx.Component:
@@ -105,7 +106,7 @@ def _actions(row: Any) -> rx.Component:
                 class_name="v-seen",
             ),
         ),
-        rx.cond(own & row.mine, _plain_button("Edit", ReviewState.edit(row.id))),
+        rx.cond(own & row.mine, _plain_button("Edit", ReviewState.edit(row.id), custom_attrs={OPENS: ""})),
         rx.cond(own & row.mine, _plain_button("Delete", ReviewState.delete(row.id))),
         rx.cond(
             row.state == "resolved",

@@ -12,6 +12,7 @@ from vibe_app.web.changes.review import ReviewState
 from vibe_app.web.changes.review_view import apart_list, note_view
 from vibe_app.web.changes.rows import FileRow, Note
 from vibe_app.web.changes.state import PAGE, ChangesState
+from vibe_app.web.kit.ahead import OPENS
 from vibe_app.web.kit.diff_viewer import DiffFile, diff_viewer, options, whole_texts
 from vibe_app.web.kit.numbers import thousands
 from vibe_app.web.kit.parts import empty_state, skeleton
@@ -170,7 +171,12 @@ def _lines(wide: Any) -> rx.Component:
     return rx.fragment(
         # Whoever comes to the tab has them read too; this is for a change that is made while it is open.
         rx.el.span(on_mount=ReviewState.load, hidden=True),
-        rx.el.p(ReviewState.spoken, role="status", class_name="v-unseen"),
+        rx.el.p(
+            ReviewState.spoken,
+            role="status",
+            class_name="v-unseen",
+            custom_attrs={OPENS: rx.cond(ReviewState.led, "c", "")},
+        ),
         rx.cond(
             ReviewState.files.length() > 0,  # pyright: ignore
             viewer,

@@ -21,6 +21,7 @@ from vibe_app.web.files.state import BASE, FilesState
 from vibe_app.web.files.tree_view import tree
 from vibe_app.web.files.uploads import UploadsState
 from vibe_app.web.files.watching import WatchState
+from vibe_app.web.kit.ahead import OPENS
 from vibe_app.web.kit.frame import Shortcuts
 from vibe_app.web.kit.moment import elapsed
 from vibe_app.web.kit.parts import empty_state, skeleton
@@ -80,7 +81,7 @@ def _edits() -> rx.Component:
     return rx.cond(
         FilesState.may_move,
         rx.fragment(
-            tool("pencil", "Rename", on_click=NamingState.change("rename")),
+            tool("pencil", "Rename", on_click=NamingState.change("rename"), custom_attrs={OPENS: ""}),
             tool("trash-2", "Delete", on_click=NamingState.change("delete")),
         ),
     )
@@ -90,8 +91,11 @@ def _folder() -> rx.Component:
     make, pick = NamingState.make("file"), rx.call_script(PICK)
     archive = LINK.call(FolderState.archive)
     tools = rx.fragment(
-        rx.cond(FilesState.can_edit, tool("file-plus", _new_file(), on_click=make)),
-        rx.cond(FilesState.anything, tool("folder-plus", "New folder", on_click=NamingState.make("folder"))),
+        rx.cond(FilesState.can_edit, tool("file-plus", _new_file(), on_click=make, custom_attrs={OPENS: ""})),
+        rx.cond(
+            FilesState.anything,
+            tool("folder-plus", "New folder", on_click=NamingState.make("folder"), custom_attrs={OPENS: ""}),
+        ),
         rx.cond(FilesState.can_edit, tool("upload", _upload(), on_click=pick)),
         tool("download", "Download folder", href=archive),
         _edits(),
@@ -99,7 +103,8 @@ def _folder() -> rx.Component:
     start = rx.cond(
         FilesState.can_edit,
         rx.fragment(
-            rx.button(_new_file(), on_click=make), rx.button(_upload(), on_click=pick, variant="soft")
+            rx.button(_new_file(), on_click=make, custom_attrs={OPENS: ""}),
+            rx.button(_upload(), on_click=pick, variant="soft"),
         ),
     )
     return folder_view(tools, start)

@@ -6,8 +6,10 @@ from typing import Any
 
 import reflex as rx
 
+from vibe_app.web.files.state import FilesState
 from vibe_app.web.files.tree import SCROLL, STEPS, TreeState
 from vibe_app.web.kit import rows as kit
+from vibe_app.web.kit.ahead import OPENS
 from vibe_app.web.kit.parts import skeleton
 
 _ICONS = (
@@ -96,7 +98,10 @@ def tree(on_edit: Any) -> rx.Component:
         class_name="ve-tree",
         role="tree",
         tab_index=0,
-        custom_attrs={"aria-activedescendant": f"ve-row-{TreeState.at}"},
+        custom_attrs={
+            "aria-activedescendant": f"ve-row-{TreeState.at}",
+            OPENS: rx.cond(FilesState.anything, "F2", ""),
+        },
         on_key_down=[pressed, edited],
         on_focus=rx.call_script(SCROLL),
     )

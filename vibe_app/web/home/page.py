@@ -19,6 +19,7 @@ from vibe_app.web.home.lists import first_steps, lists, tiles
 from vibe_app.web.home.new_project import NewProjectState, new_project_dialog
 from vibe_app.web.home.work import Tile, WorkRow, rows_of, tiles_of
 from vibe_app.web.keyboard import HelpState
+from vibe_app.web.kit.ahead import OPENS
 from vibe_app.web.kit.frame import Shortcuts
 from vibe_app.web.kit.parts import skeleton
 from vibe_app.web.layout import RailState, framed, read_rail, show_rail, top_bar
@@ -149,7 +150,10 @@ def _show(state: HomeState, view: HomeView, editable: set[UUID]) -> None:
 def home_page() -> rx.Component:
     """The page at `/`."""
     make = rx.button(
-        rx.icon("plus", size=16, aria_hidden="true"), "New project", on_click=NewProjectState.set_making(True)
+        rx.icon("plus", size=16, aria_hidden="true"),
+        "New project",
+        on_click=NewProjectState.set_making(True),
+        custom_attrs={OPENS: ""},
     )
     projects: Any = HomeState.tiles
     content = rx.cond(

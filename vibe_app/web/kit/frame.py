@@ -6,6 +6,7 @@ from typing import Any
 
 import reflex as rx
 
+from vibe_app.web.kit.ahead import opens, typed_ahead
 from vibe_app.web.kit.hooks import Hooked, event, first_of, js
 
 _SHEET = "rail-sheet"
@@ -46,6 +47,7 @@ class Frame:
             rx.el.div(*page, class_name="v-page"),
             _sending(),
             _returning(),
+            typed_ahead(),
         )
 
 
@@ -155,6 +157,7 @@ class Shortcuts:
         """
         known = js("$keys.includes(press.key)", bool, keys=keys.split())
         tell = event(on_key, lambda key: [key])
+        opened = opens(js("press.key"))
         search = _do("document.querySelector('[data-search]')?.select()")
         first_card = _do("document.querySelector('[data-card-id][tabindex=\"0\"]')?.focus()")
         acts = first_of(
@@ -164,7 +167,7 @@ class Shortcuts:
             ),
             (_is("/"), search),
             (js("press.key.startsWith('Arrow') && press.target === document.body", bool), first_card),
-            (known, _do("(press.repeat || $tell(press.key))", tell=tell)),
+            (known, _do("(press.repeat || ($tell(press.key), $opens))", tell=tell, opens=opened)),
             otherwise=_NOTHING,
         )
         free: Any = js(

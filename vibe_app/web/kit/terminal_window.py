@@ -8,7 +8,7 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.web.kit.connection import connected
-from vibe_app.web.kit.hooks import Hooked, event, js
+from vibe_app.web.kit.hooks import event, js
 from vibe_app.web.kit.terminal import HOST, OPTIONS, Terminal, call, texts
 from vibe_app.web.kit.terminal_rows import PLAIN
 
@@ -44,7 +44,6 @@ class _Keyed(rx.el.Section):
 class WindowState(rx.State):
     """What is open of the terminal's window in this tab."""
 
-    finding: bool = False
     large: bool = False
     copied: str = ""
     sought: str = ""
@@ -52,18 +51,9 @@ class WindowState(rx.State):
     count: int = 0
 
     @rx.event
-    def find(self):
-        """Open the search."""
-        self.finding = True
-
-    @rx.event
-    def close_layer(self):
-        """Close the search and give the keys back to the terminal, or else make the window small again."""
-        if not self.finding:
-            self.large = False
-            return None
-        self.finding, self.sought, self.index, self.count = False, "", -1, 0
-        return [call("search.clearDecorations"), call("terminal.focus")]
+    def forget(self):
+        """Forget what was searched for: the search was closed."""
+        self.sought, self.index, self.count = "", -1, 0
 
     @rx.event
     def seek(self, text: str):
@@ -76,9 +66,9 @@ class WindowState(rx.State):
         self.index, self.count = index, count
 
     @rx.event
-    def enlarge(self):
+    def enlarge(self, large: bool):
         """Fill the browser's window, or no longer."""
-        self.large = not self.large
+        self.large = large
 
     @rx.event
     def was_copied(self, what: str):
@@ -95,7 +85,7 @@ class WindowState(rx.State):
         return f"{self.count:,}+" if self.index < 0 else f"{self.index + 1:,} of {self.count:,}"
 
 
-def _tool(icon: Any, label: Any, on_click: Any, **props: Any) -> rx.Component:
+def _tool(icon: Any, label: Any, on_click: Any = None, **props: Any) -> rx.Component:
     return rx.el.button(
         icon, type="button", aria_label=label, title=label, on_click=on_click, class_name="vt-tool", **props
     )
@@ -116,7 +106,7 @@ def _copy(icon: str, label: str, what: str, then: str) -> rx.Component:
     )
 
 
-def _head(name: Any, live: Any, file_name: Any) -> rx.Component:
+def _head(name: Any, live: Any, file_name: Any, finding: Any) -> rx.Component:
     quoted: Any = rx.Var.create(file_name)
     return rx.el.header(
         rx.el.span(rx.el.i(), rx.el.i(), rx.el.i(), class_name="vt-dots", aria_hidden="true"),
@@ -126,8 +116,8 @@ def _head(name: Any, live: Any, file_name: Any) -> rx.Component:
             _tool(
                 _icon("search"),
                 "Search",
-                WindowState.find,
-                aria_expanded=rx.cond(WindowState.finding, "true", "false"),
+                aria_expanded=rx.cond(finding, "true", "false"),
+                custom_attrs={"onClick": js("find")},
             ),
             _copy("copy", "Copy all", "all", _WITHOUT_TIMES.format(then=_COPY)),
             _copy("clock", "Copy with times", "times", _COPY),
@@ -135,7 +125,7 @@ def _head(name: Any, live: Any, file_name: Any) -> rx.Component:
             _tool(
                 rx.cond(WindowState.large, _icon("minimize-2"), _icon("maximize-2")),
                 rx.cond(WindowState.large, "Make smaller", "Enlarge"),
-                WindowState.enlarge,
+                WindowState.enlarge(~WindowState.large),  # pyright: ignore[reportArgumentType]
                 custom_attrs={"aria-pressed": rx.cond(WindowState.large, "true", "false")},
             ),
             class_name="vt-tools",
@@ -168,36 +158,42 @@ def _find_bar() -> rx.Component:
         rx.el.span(WindowState.matches, class_name="vt-count", aria_live="polite"),
         _tool(_icon("chevron-up"), "Previous match", go(True)),
         _tool(_icon("chevron-down"), "Next match", go(False)),
-        _tool(_icon("x"), "Close search", WindowState.close_layer),
+        _tool(_icon("x"), "Close search", custom_attrs={"onClick": js("close")}),
         role="search",
         class_name="vt-find",
     )
 
 
-def _keys(key: Any, info: Any) -> Any:
-    """The keys of the window: Ctrl+F searches, Escape closes one layer of it and not the card behind."""
-    open_layer = WindowState.finding | WindowState.large
-    return rx.cond(
-        (info["ctrl_key"] | info["meta_key"]) & (key == "f"),
-        WindowState.find().prevent_default,
-        rx.cond(
-            (key == "Escape") & open_layer,
-            WindowState.close_layer().prevent_default.stop_propagation,
-            rx.noop(),
+def _finding(of: Any) -> Any:
+    """Return whether the search is open, with its keys: Ctrl+F opens it, Escape closes one layer.
+
+    It is the browser's alone, so that what is typed right after Ctrl+F has its field already. Escape is heard
+    where nothing has the focus as well, as after a part that had it is gone; the card behind stays.
+    """
+    return js(
+        "finding",
+        bool,
+        hooks=(
+            "const [finding, setFinding] = useState(false);",
+            f"const pane = () => document.querySelector('.{HOST}')?.pane;",
+            "const shut = () => {setFinding(false); $forget();};",
+            "const close = () => {shut(); pane()?.search.clearDecorations(); pane()?.terminal.focus();};",
+            "useDidUpdate(() => {finding && shut();}, [$source]);",
+            "const field = () => document.querySelector('.vt-find input');",
+            "const find = () => finding ? field().select() : setFinding(true);",
+            "const layer = () => finding ? close() : $shrink();",
+            "const stop = (press) => {press.preventDefault(); press.stopPropagation();};",
+            "const closes = (press) => press.key === 'Escape' && (finding || $large);",
+            "const escape = (press) => closes(press) && (stop(press), layer());",
+            "const seeks = (press) => (press.ctrlKey || press.metaKey) && press.key === 'f';",
+            "const keys = (press) => {seeks(press) ? (press.preventDefault(), find()) : escape(press);};",
+            "const loose = (press) => press.target === document.body && !press.defaultPrevented;",
+            "useWindowEvent('keydown', (press) => {loose(press) && escape(press);});",
         ),
-    )
-
-
-def _escape() -> rx.Component:
-    """Hear Escape where nothing has the focus as well, as after a part that had it is gone."""
-    close = js(
-        "$open && press.key === 'Escape' && press.target === document.body"
-        " && !press.defaultPrevented && (press.preventDefault(), $close())",
-        open=WindowState.finding | WindowState.large,
-        close=event(WindowState.close_layer, lambda: []),
-    )
-    return Hooked.create(
-        runs=js("null", hooks=("useWindowEvent('keydown', (press) => $close);",), close=close)
+        source=of,
+        large=WindowState.large,
+        forget=event(WindowState.forget, lambda: []),
+        shrink=event(WindowState.enlarge(False), lambda: []),
     )
 
 
@@ -241,13 +237,24 @@ def terminal_window(
         on_gap=on_gap,
         on_matches=WindowState.found,
     )
-    return _Keyed.create(
-        _escape(),
-        _head(name, here, file_name),
+    return _window(shown, of=source_id, name=name, live=here, file_name=file_name)
+
+
+@rx.memo
+def _window(
+    children: rx.Var[rx.Component],
+    of: rx.Var[str],
+    name: rx.Var[str],
+    live: rx.Var[bool],
+    file_name: rx.Var[str],
+) -> rx.Component:
+    finding = _finding(of)
+    return rx.el.section(
+        _head(name, live, file_name, finding),
         rx.cond(~connected, rx.el.p(LOST, role="status", class_name="vt-lost")),
-        rx.cond(WindowState.finding, _find_bar()),
+        rx.cond(finding, _find_bar()),
         _Keyed.create(
-            shown,
+            children,
             rx.el.button(
                 "New output ↓", type="button", class_name="vt-new", on_click=call("terminal.scrollToBottom")
             ),
@@ -256,6 +263,5 @@ def terminal_window(
         ),
         aria_label=f"Output: {name}",
         class_name=rx.cond(WindowState.large, "vt vt-large", "vt"),
-        on_key_down=_keys,
-        custom_attrs={"data-live": rx.cond(here, "true", "false")},
+        custom_attrs={"onKeyDown": js("keys"), "data-live": rx.cond(live, "true", "false")},
     )
