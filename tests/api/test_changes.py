@@ -26,7 +26,7 @@ from vibe_app.clients.git import GitClient
 from vibe_app.wire import Failure, StartSession, now
 from vibe_app.wire.git import AskStandings, Standing
 from vibe_app.wire.git import Standings as Found
-from vibe_app.wiring import Services
+from vibe_app.wiring import Services, services
 from vibe_app.workspace_services.git.hub import Hub
 from vibe_app.workspaces.runtimes.base import Endpoint
 
@@ -63,8 +63,10 @@ async def test_a_run_leaves_a_change_that_is_accepted(board: Board, agent: Agent
 
     moved = await board.editor.post(f"{task}/move", json={"status": "DONE"})
     assert (moved.status_code, moved.json()["code"]) == (409, "change_open")
-    accepted = await board.editor.post(f"{task}/change/accept", json={"revision": found["revision"]})
-    assert accepted.status_code == 200, accepted.text
+    with services().database.bus.subscribe("projects") as rail:
+        accepted = await board.editor.post(f"{task}/change/accept", json={"revision": found["revision"]})
+        assert accepted.status_code == 200, accepted.text
+        assert await rail.wait(10) == {"projects"}, "it needs nobody any more, as every rail shows"
     assert accepted.json()["state"] == "accepted"
     assert await board.status(task) == "DONE"
     assert committed(hub, "log", "-1", "--format=%an|%s|%(trailers:key=Vibe-Task,valueonly)", "main") == (

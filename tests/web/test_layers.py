@@ -7,12 +7,13 @@ import json
 import pytest
 
 from tests.boards import column
+from tests.seeding import seed_change
 from tests.waiting import eventually
 from tests.web.conftest import Open, Tab
 from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.projects.schemas import NewProject, ProjectView
-from vibe_app.board.tasks.schemas import NewTask, TaskView
+from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
 from vibe_app.errors import InvalidRequest
 from vibe_app.wiring import Services
 
@@ -169,6 +170,22 @@ async def test_a_title_of_which_nothing_is_to_be_seen_is_none(
         with pytest.raises(InvalidRequest, match="at least one character"):
             await parts.tasks.create(owner, project.id, NewTask(title=title))
     assert (await parts.tasks.read(owner, project.id, task.id)).title == task.title
+
+
+async def test_the_rail_hears_at_once_whom_a_card_needs(
+    parts: Services, owner: Actor, project: ProjectView, task: TaskView, tab: Open
+) -> None:
+    await parts.tasks.move(owner, project.id, task.id, TaskStatus.AI_REVIEW)
+    await seed_change(parts.database, task.id, {"a.txt": (None, "1\n")})
+    viewer: Tab = await tab("viewer", "/settings")
+    await viewer.send("RailState.watch")
+    await eventually(lambda: viewer.var("RailState", "needs") == 1)
+    await parts.tasks.move(owner, project.id, task.id, TaskStatus.TODO)
+    await eventually(lambda: viewer.var("RailState", "needs") == 0)
+    shown = await parts.tasks.move(owner, project.id, task.id, TaskStatus.HUMAN_REVIEW)
+    await eventually(lambda: viewer.var("RailState", "needs") == 1)
+    await parts.tasks.change(owner, project.id, task.id, shown.version, TaskPatch(assignee_id=owner.user_id))
+    await eventually(lambda: viewer.var("RailState", "needs") == 0)
 
 
 async def test_only_a_card_that_was_deleted_is_offered_back(

@@ -16,6 +16,7 @@ from vibe_app.web.changes.patches import (
     piece,
     quote_of,
     starts,
+    told,
     within,
 )
 from vibe_app.web.changes.rows import CommentRow, FileRow, apart
@@ -74,6 +75,16 @@ def test_a_very_long_line_is_shown_in_part():
     assert len(part.text) < LONGEST_LINE + 100
     assert counts_are_right(part.text)
     assert "100,001 characters" in part.text
+
+
+def test_what_would_turn_a_line_around_is_named_and_quoted_as_it_is():
+    line = 'access = "user\u202e \u2066// only admins\u2069 \u2066";'
+    shown = piece(f"@@ -0,0 +1 @@\n+{line}\n", 1000).text
+    assert "⟨U+202E⟩ ⟨U+2066⟩// only admins⟨U+2069⟩ ⟨U+2066⟩" in shown
+    assert told(shown) == shown
+    assert quote_of(shown, "new", 1, 1) == line
+    # Marks that only join or part letters are what people write.
+    assert told("a\u200db \u05d0\u200f") == "a\u200db \u05d0\u200f"
 
 
 def test_what_looks_like_a_header_in_a_line_is_a_line():

@@ -260,9 +260,7 @@ class Decisions:
                 await self._put(db, task, TaskStatus.DONE)
                 if moves:
                     await change_queries.base_moved(db, change.project_id, 1, but=change.id)
-            db.announce(
-                change_queries.CHANGES, f"change:{change.id}", *card_topics(change.project_id, change.task_id)
-            )
+            db.announce(change_queries.CHANGES, *_topics(change))
 
     async def _put(self, db: Transaction, task: Task, column: TaskStatus) -> None:
         """Move a card of which something was decided to the top of a column."""
@@ -292,7 +290,7 @@ class Decisions:
             )
             if done:
                 await self._put(db, task, column)
-            db.announce(f"change:{change.id}", *card_topics(change.project_id, change.task_id))
+            db.announce(*_topics(change))
 
     async def _restore(self, change: Change, task: Task) -> None:
         endpoint = await self._at(change)
@@ -317,7 +315,7 @@ class Decisions:
                 of = {"change_id": str(change.id)}
                 note(db, task.id, Kind.DISCARDED, change.decided_by, of, change.decided_at)
                 note(db, task.id, Kind.RESTORED, change.intent_by, of | {"what": "change"})
-            db.announce(f"change:{change.id}", *card_topics(change.project_id, change.task_id))
+            db.announce(*_topics(change))
 
     async def _keep(self, change: Change, task: Task) -> None:
         endpoint = await self._at(change)
@@ -389,6 +387,11 @@ class Decisions:
             return
         await self._agent.let_go(endpoint, task.number)
         await self._git.drop_tree(endpoint, task.number, DropTree(anyway=True))
+
+
+def _topics(change: Change) -> list[str]:
+    """Return what is told of once something was decided: the card needs nobody any more, or somebody."""
+    return [f"change:{change.id}", *card_topics(change.project_id, change.task_id), "projects"]
 
 
 async def _hold(db: Transaction, task: Task) -> None:

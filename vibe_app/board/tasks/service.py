@@ -151,7 +151,9 @@ class Tasks(Shelves):
             if values:
                 await self._write(db, task, version, wanted, values)
                 _note_change(db, actor, task_id, values)
-                db.announce(*card_topics(project_id, task_id))
+                # What has an assignee needs nobody else.
+                whom = ["projects"] if "assignee_id" in values else []
+                db.announce(*card_topics(project_id, task_id), *whom)
         return await self.read(actor, project_id, task_id)
 
     async def label(
@@ -240,6 +242,7 @@ class Tasks(Shelves):
             await task_queries.move_task(db, task_id, [source], target, shown, position=position)
             if source is not target:
                 note(db, task_id, Kind.MOVED, actor.user_id, {"from": str(source), "to": str(target)})
+                db.announce("projects")  # it may need somebody now, or nobody any more
             db.announce(*card_topics(project_id, task_id))
         return await self.read(actor, project_id, task_id)
 

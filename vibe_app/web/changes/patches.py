@@ -15,6 +15,9 @@ LONGEST_LINE = 2000
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)")
 _MARKS = ("+", "-", " ", "\\")
+TURNS = r"[\u202a-\u202e\u2066-\u2069]"
+"""Characters by which a line is shown in another order than it is read in by a compiler (CVE-2021-42574)."""
+_TURNS, _TOLD = re.compile(TURNS), re.compile("⟨U\\+(20(?:2[A-E]|6[6-9]))⟩")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,16 @@ class Piece:
     lines: int
     end: At
     whole: bool
+
+
+def told(text: str) -> str:
+    """Return a text in which the characters that turn it around are named, and turn nothing: `⟨U+202E⟩`."""
+    return _TURNS.sub(lambda turn: f"⟨U+{ord(turn[0]):04X}⟩", text)
+
+
+def untold(text: str) -> str:
+    """Return the text that `told` was given."""
+    return _TOLD.sub(lambda name: chr(int(name[1], 16)), text)
 
 
 def piece(patch: str, size: int, at: At | None = None, skip: int = 0) -> Piece:
@@ -139,8 +152,9 @@ def _rows(patch: str) -> Iterator[tuple[tuple[str, int], ...]]:
 
 
 def quote_of(patch: str, side: str, first: int, last: int) -> str:
-    """Return the text of some lines of a patch, as far as they are in it."""
-    return "\n".join(text.removesuffix("\r") for at, text, _ in lines_of(patch, side) if first <= at <= last)
+    """Return the text of some lines of a patch that is shown, as far as they are in it."""
+    lines = [text.removesuffix("\r") for at, text, _ in lines_of(patch, side) if first <= at <= last]
+    return untold("\n".join(lines))
 
 
 class _Hunk:
@@ -161,6 +175,7 @@ class _Hunk:
     def take(self, line: str) -> int:
         """Add a line; return its length."""
         shown = line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} … {len(line):,} characters"
+        shown = told(shown)
         self._lines.append(shown)
         self._pass(line)
         return len(shown) + 1

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from vibe_app.board.changes.schemas import CommentView
 from vibe_app.web.card.model import epoch_ms
-from vibe_app.web.changes.patches import lines_of
+from vibe_app.web.changes.patches import lines_of, told
 from vibe_app.web.kit.diff_viewer import DiffFile
 from vibe_app.wire.git import ChangedFile, FileKind, FileStatus
 
@@ -144,7 +144,7 @@ def comment_row(comment: CommentView, names: Mapping[UUID, str], reader: UUID, r
         side=comment.side,
         line=line + comment.line_end - comment.line if line else 0,
         where=_where(comment, line),
-        quote=comment.quote,
+        quote=told(comment.quote),
         body=comment.body,
         state=comment.state.value,
         taken=comment.session_id is not None,

@@ -81,20 +81,23 @@ class DiffViewer(rx.NoSSRComponent):
     render_head: rx.Var[Any]
 
 
-def whole_texts(address: Any, on_refused: Any, too_long: str) -> Any:
+def whole_texts(address: Any, on_refused: Any, too_long: str, turns: str) -> Any:
     """Return how the viewer gets both texts of a file, for the lines between its hunks.
 
     Args:
         address: Where the server tells them, as `old_text` and `new_text`; `&path=` is added.
         on_refused: The handler that is told why there are none.
         too_long: Why, where the server leaves one out.
+        turns: A pattern of the characters that are shown by their names, as `⟨U+202E⟩`.
     """
     url = js("($address + '&path=' + encodeURIComponent(diff.name))", address=address)
     ask = js("fetch($url, {headers: window.vibeDoor.headers()}).then(window.vibeDoor.read)", url=url)
     none = "[body?.old_text, body?.new_text].includes(null)"
     why = js(f"(error ?? body.error ?? ({none} ? $too_long : ''))", too_long=too_long)
-    old = "oldFile: {name: diff.prevName ?? diff.name, contents: body.old_text}"
-    texts = f"({{{old}, newFile: {{name: diff.name, contents: body.new_text}}}})"
+    # Named as in the hunks, to which they must be the same.
+    named = f"replace(/{turns}/g, (turn) => '⟨U+' + turn.codePointAt().toString(16).toUpperCase() + '⟩')"
+    old = f"oldFile: {{name: diff.prevName ?? diff.name, contents: body.old_text.{named}}}"
+    texts = f"({{{old}, newFile: {{name: diff.name, contents: body.new_text.{named}}}}})"
     given = js(
         f"(({{body, error}}) => $why ? ($refused($why), Promise.reject($why)) : {texts})",
         why=why,
