@@ -6,7 +6,7 @@ import re
 from typing import Literal
 
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, ViewportSize, expect
 
 from tests.e2e.browser import DESKTOP, PHONE
 
@@ -36,7 +36,13 @@ class Look:
         self.page = page
         self.found: list[str] = []
 
-    async def at(self, where: str, over: Locator | None = None, within: str = "") -> None:
+    async def at(
+        self,
+        where: str,
+        over: Locator | None = None,
+        within: str = "",
+        sizes: tuple[ViewportSize, ...] = SIZES,
+    ) -> None:
         """Look at the page as it is now.
 
         Args:
@@ -44,9 +50,10 @@ class Look:
             over: Over what the mouse is meanwhile, so that it stays; out of the way without it: it colours
                 what it is over.
             within: A selector of what is looked at; empty for the page.
+            sizes: Of the window.
         """
         await self.page.evaluate(AXE_SCRIPT)
-        for size in SIZES:
+        for size in sizes:
             await self.page.set_viewport_size(size)
             for theme in THEMES:
                 await self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
