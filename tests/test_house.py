@@ -26,6 +26,8 @@ PAGES = [
 WEB = ROOT / "vibe_app" / "web"
 SCRIPTS = sorted([*WEB.rglob("*.js"), *WEB.rglob("*.jsx"), *(ROOT / "assets").glob("*.js")])
 FILE, LINE, ALL = 120, 120, 450
+IN_PYTHON = 280
+NAMED = "Name(id='hooks', ctx=Store())"
 """Lines of a script, characters of a line, lines of all scripts: as many as there may be."""
 PRODUCT = re.compile(r"\b(task|card|session|project|board|workspace|agent|repository)s?\b", re.IGNORECASE)
 """What only the product has a word for; a name such as `sessionId` is a prop's."""
@@ -168,6 +170,22 @@ def test_the_documents_count_the_scripts_as_they_are():
     told = re.findall(r"(\d+), `(?:assets/|kit/)?([\w.]+\.jsx?)`", text)
     assert {name: int(count) for count, name in told} == lines
     assert f"now there are {sum(lines.values())}:" in text
+
+
+def lines_for_the_browser(path: Path) -> int:
+    """Count the expressions and hooks that a module says to the browser; each is a line of JavaScript."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    made = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "js"]
+    given = [each for call in made for each in (*call.args, *(word.value for word in call.keywords))]
+    given += [node.value for node in nodes if isinstance(node, ast.Assign) and NAMED in ast.dump(node)]
+    return len(made) + sum(len(each.elts) for each in given if isinstance(each, ast.Tuple))
+
+
+def test_what_python_says_to_the_browser_is_little_and_told():
+    count = sum(lines_for_the_browser(path) for path in WEB.rglob("*.py"))
+    assert count <= IN_PYTHON
+    assert f"Python holds {count} expressions and hooks" in (ROOT / "docs" / "development.md").read_text()
 
 
 def test_no_program_in_javascript_hides_in_a_text_of_the_pages():

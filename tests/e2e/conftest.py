@@ -199,17 +199,22 @@ async def visit(browser: Browser, server: Installation, people: People) -> Async
     """Opens a tab on the shared server as one of the people; each tab is watched.
 
     Called with the person's name (None for somebody who is not signed in), options of
-    the browser context, and `refused` for statuses that the test provokes.
+    the browser context, `refused` for statuses that the test provokes, and `away` where it takes the
+    network away.
     """
     watches = []
 
     async def open_tab(
-        name: str | None, project: Project | None = None, refused: tuple[int, ...] = (), **options: Any
+        name: str | None,
+        project: Project | None = None,
+        refused: tuple[int, ...] = (),
+        away: bool = False,
+        **options: Any,
     ) -> Board:
         cookies = people.cookies[name] if name else None
         context = await browser.new_context(storage_state=cookies, **{"viewport": DESKTOP, **options})
         context.set_default_timeout(15_000)
-        watches.append(watch := Watch(server.url, refused=refused))
+        watches.append(watch := Watch(server.url, refused=refused, away=away))
         watch.follow(context)
         board = Board(await context.new_page(), server.url, project.id if project else "")
         if project:

@@ -103,17 +103,24 @@ async def test_stop_while_the_workspace_is_starting(project: Project, visit: Vis
 async def test_a_second_card_waits_in_line_and_then_runs(project: Project, visit: Visit) -> None:
     await project.api("PATCH", project.path, json={"session_limit": 1})
     first = await project.task("First", "rehearse: run sleep 600")
-    await project.task("Second", "rehearse: say hello")
+    second = await project.task("Second", "rehearse: say hello")
     board = await visit("eve", project)
     for title in ("First", "Second"):
         await board.execute(title)
         await expect(board.card(title, "In progress")).to_be_visible()
     waiting = board.card("Second").locator(".v-run")
     await expect(waiting).to_have_text("Queued, 1st: waits for this project's limit", timeout=40_000)
+    await board.open("t", second, "output")
+    empty = board.drawer.locator(".vt-empty")
+    await expect(empty).to_contain_text("Not begun yet")
+    await board.open()
     await board.card("First").focus()
     await board.page.keyboard.press("s")
     await expect(board.card("First", "To do")).to_be_visible()
     await expect(board.card("Second", "AI review")).to_be_visible(timeout=30_000)
+    await board.open("t", second, "output")
+    await expect(board.terminal.locator(".xterm-rows")).to_contain_text("hello")
+    await expect(empty).to_be_hidden()
     (session,) = await project.sessions(first)
     assert session["status"] == "cancelled"
 
@@ -145,3 +152,24 @@ async def test_opening_a_run_in_its_middle_and_after_it_shows_what_came_before(
     await board.open("t", task)
     await expect(rows).to_contain_text("Session completed")
     assert printed(await board.output()) == LINES
+
+
+async def test_what_is_pressed_while_nothing_connects_is_not_done_later(
+    project: Project, visit: Visit
+) -> None:
+    away, here = [await project.task(title, "rehearse: say done") for title in ("Away", "Here")]
+    board = await visit("eve", project, away=True)
+    lost = board.page.get_by_text("You are offline.")
+    await board.page.context.set_offline(True)
+    await expect(lost).to_be_visible()
+    await board.card("Away").focus()
+    await board.page.keyboard.press("e")
+    await board.card("Away").hover()
+    await board.card("Away").get_by_role("button", name="Execute").click()
+    await board.page.context.set_offline(False)
+    await expect(lost).to_be_hidden()
+    await board.card("Here").focus()
+    await board.page.keyboard.press("e")
+    await expect(board.card("Here", "AI review")).to_be_visible(timeout=40_000)
+    assert await project.sessions(away) == []
+    assert len(await project.sessions(here)) == 1

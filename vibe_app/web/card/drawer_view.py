@@ -227,6 +227,7 @@ def _output() -> rx.Component:
             style={"margin": "0"},
         ),
     )
+    waits = (DrawerState.run == "pending") & (DrawerState.since == 0) & ~DrawerState.older
     panel = rx.el.div(
         rehearsal,
         older,
@@ -234,6 +235,7 @@ def _output() -> rx.Component:
             DrawerState.session_id,
             DrawerState.title,
             DrawerState.session_live & (DrawerState.run == "running"),
+            rx.cond(waits, "Not begun yet: what the agent does is shown here, line by line.", ""),
         ),
         follow_up_box(
             DrawerState.task_id, DrawerState.talks & ~DrawerState.older, DrawerState.can_edit, False

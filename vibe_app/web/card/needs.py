@@ -167,7 +167,7 @@ def needs_list(needs: Any, board: Any, can_edit: Any) -> rx.Component:
             rx.cond(
                 needs.length() > 0,
                 rx.el.ul(rows, class_name="v-needs-list"),
-                rx.el.p("Nothing: it can be executed at any time.", class_name="v-quiet"),
+                rx.el.p("Nothing.", class_name="v-quiet"),
             ),
             aria_label="Blocked by",
             class_name="v-part-of-card",

@@ -116,14 +116,14 @@ def is_connected(client_token: str, socket: str) -> bool:
     return namespace is not None and namespace.token_to_sid.get(client_token) == socket
 
 
-def output_panel(session_id: Any, name: Any, live: Any) -> rx.Component:
+def output_panel(session_id: Any, name: Any, live: Any, empty: Any) -> rx.Component:
     """The terminal on a session's output.
 
     Args:
         session_id: Whose output.
         name: What the window's title says.
         live: Whether the session is running.
+        empty: Why it has said nothing yet, or "".
     """
-    return terminal_window(
-        session_id, OutputState.batch, name, live, f"session-{session_id}.txt", OutputState.follow
-    )
+    file_name = f"session-{session_id}.txt"
+    return terminal_window(session_id, OutputState.batch, name, live, file_name, OutputState.follow, empty)

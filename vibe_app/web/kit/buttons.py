@@ -6,6 +6,7 @@ from typing import Any
 
 import reflex as rx
 
+from vibe_app.web.kit.connection import heard
 from vibe_app.web.kit.hooks import event, js
 
 _APART = 400
@@ -17,12 +18,13 @@ def guarded(handler: Any, *args: Any) -> rx.Var[Any]:
     """Return an event as a function of a press that does nothing within 400 ms of another guarded press.
 
     For the `onClick` of `custom_attrs`: what a press does may move another card's button under the pointer.
+    Nor does it do anything while the page is not connected.
     """
     told = event(handler(*args) if args else handler, lambda: [])
     since = f"(press.timeStamp - (window.guardedPress ?? -{_APART}))"
+    free = js(f"($heard && {since} >= {_APART})", heard=heard)
     return js(
-        f"((press) => {since} >= {_APART} && (window.guardedPress = press.timeStamp, $told(press)))",
-        told=told,
+        "((press) => $free && (window.guardedPress = press.timeStamp, $told(press)))", free=free, told=told
     )
 
 

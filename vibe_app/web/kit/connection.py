@@ -33,6 +33,8 @@ TOO_MUCH = (
 _online = js("network.online", bool, ("const network = useNetwork();",))
 connected: Any = ~has_connection_errors & _online
 """Whether the page hears of what happens: where it does not, nothing is live and no clock runs."""
+heard: Any = js("!document.querySelector($told)", bool, told=".v-lost, .v-front")
+"""The same for a press, at its time: one that is not heard is not kept to be done when nobody expects it."""
 
 
 @rx.memo

@@ -7,6 +7,7 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.web.kit.ahead import opens, typed_ahead
+from vibe_app.web.kit.connection import heard
 from vibe_app.web.kit.hooks import Hooked, event, first_of, js
 
 _SHEET = "rail-sheet"
@@ -167,7 +168,15 @@ class Shortcuts:
             ),
             (_is("/"), search),
             (js("press.key.startsWith('Arrow') && press.target === document.body", bool), first_card),
-            (known, _do("(press.repeat || ($tell(press.key), $opens))", tell=tell, opens=opened)),
+            (
+                known,
+                _do(
+                    "!press.repeat && $heard && ($tell(press.key), $opens)",
+                    heard=heard,
+                    tell=tell,
+                    opens=opened,
+                ),
+            ),
             otherwise=_NOTHING,
         )
         free: Any = js(

@@ -7,6 +7,7 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.web.kit.ahead import opens
+from vibe_app.web.kit.connection import heard
 from vibe_app.web.kit.hooks import event, first_of, js
 
 _CARD = "[data-card-id]"
@@ -55,7 +56,8 @@ def on_key_down(keys: list[str], on_key: Any) -> rx.Var[Any]:
     free = js("(!press.defaultPrevented && !press.ctrlKey && !press.metaKey && !press.altKey)")
     # A key that is held down acts once, though the focus goes on to the next card.
     told = js("$tell(press.key, $card)", tell=event(on_key, _pressed), card=card)
-    tell = js("(press.repeat || ($told, $opens))", told=told, opens=opens(js("press.key")))
+    opened = opens(js("press.key"))
+    tell = js("(!press.repeat && $heard && ($told, $opens))", heard=heard, told=told, opens=opened)
     acts = first_of(
         (js("next", bool), _done(js("next.focus()"))),
         (js("(press.key === 'Enter')", bool), _done(js("press.target.querySelector('a').click()"))),

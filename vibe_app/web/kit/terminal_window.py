@@ -212,7 +212,7 @@ def _scroll(key: Any, info: Any) -> Any:
 
 
 def terminal_window(
-    source_id: Any, batch: Any, name: Any, live: Any, file_name: Any, on_gap: Any
+    source_id: Any, batch: Any, name: Any, live: Any, file_name: Any, on_gap: Any, empty: Any = ""
 ) -> rx.Component:
     """A terminal in its window; a page has one.
 
@@ -223,6 +223,7 @@ def terminal_window(
         live: Whether more is being written.
         file_name: What a download is called.
         on_gap: The handler that has batches sent; see `Terminal`.
+        empty: Why there is nothing to be seen yet, or "".
     """
     here = live & connected
     shown = Terminal.create(
@@ -237,7 +238,7 @@ def terminal_window(
         on_gap=on_gap,
         on_matches=WindowState.found,
     )
-    return _window(shown, of=source_id, name=name, live=here, file_name=file_name)
+    return _window(shown, of=source_id, name=name, live=here, file_name=file_name, empty=empty)
 
 
 @rx.memo
@@ -247,6 +248,7 @@ def _window(
     name: rx.Var[str],
     live: rx.Var[bool],
     file_name: rx.Var[str],
+    empty: rx.Var[str],
 ) -> rx.Component:
     finding = _finding(of)
     return rx.el.section(
@@ -255,6 +257,7 @@ def _window(
         rx.cond(finding, _find_bar()),
         _Keyed.create(
             children,
+            rx.cond(empty != "", rx.el.p(empty, class_name="vt-empty")),
             rx.el.button(
                 "New output ↓", type="button", class_name="vt-new", on_click=call("terminal.scrollToBottom")
             ),
