@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +26,10 @@ from tests.waiting import eventually
 from tests.workspace_services.git.rooms import own_git, put_on_base, sound
 from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change
+from vibe_app.board.tasks.models import Task
 from vibe_app.board.tasks.shelving import KEPT_FOR
+from vibe_app.changes import decisions
+from vibe_app.changes.decisions import Decisions
 from vibe_app.changes.forgetting import SETTLED, Forgetting
 from vibe_app.clients.git import GitClient
 from vibe_app.clients.hosts import api
@@ -389,6 +393,30 @@ async def test_the_accept_stands_whatever_its_delivery_comes_to(
     await delivered(board, task)
     assert [pull.head for pull in host.pulls] == [BRANCH]
     assert set(host.branches()) == {"main", BRANCH}
+
+
+async def test_it_is_delivered_again_though_the_last_time_is_still_tidied_away(
+    board: Board, agent: Agent, hub: Hub, host: PlayedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tidy, free = Decisions._tidy, asyncio.Event()
+
+    async def held(self: Decisions, change: Change, task: Task) -> None:
+        await free.wait()
+        await tidy(self, change, task)
+
+    task = await ready(board, agent)
+    monkeypatch.setattr(Decisions, "_tidy", held)
+    monkeypatch.setattr(decisions, "LOOK", 3600.0)
+    host.fault = lambda method, path: said(423, {"message": "The repository is archived"})
+    accepted = asyncio.create_task(accept(board, task))
+    await delivered(board, task, "failed")
+    host.fault = lambda method, path: None
+    again = asyncio.create_task(board.editor.post(f"{task}/change/deliver"))
+    await delivered(board, task, "waiting")
+    free.set()
+    assert (await again).status_code == 200
+    await delivered(board, task)
+    await accepted
 
 
 async def test_a_push_that_is_refused_is_told_and_tried_again(

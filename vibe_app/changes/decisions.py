@@ -89,6 +89,7 @@ class Decisions:
         self._remotes = remotes
         self._requests = requests
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._next = set[UUID]()  # of which something was wanted while something before it was carried out
 
     @property
     def job(self) -> Job:
@@ -109,7 +110,9 @@ class Decisions:
             with self._database.bus.subscribe(change_queries.CHANGES) as changes:
                 while True:
                     for change_id in await self._wanted():
-                        if change_id not in self._tasks and len(self._tasks) < AT_ONCE:
+                        if change_id in self._tasks:
+                            self._next.add(change_id)
+                        elif len(self._tasks) < AT_ONCE:
                             task = asyncio.create_task(self._one(change_id), name=f"decide {change_id}")
                             self._tasks[change_id] = task
                             task.add_done_callback(lambda _, done=change_id: self._done(done))
@@ -119,6 +122,9 @@ class Decisions:
 
     def _done(self, change_id: UUID) -> None:
         self._tasks.pop(change_id, None)
+        if change_id in self._next:
+            self._next.remove(change_id)
+            self._database.bus.publish([change_queries.CHANGES])
 
     async def _wanted(self) -> list[UUID]:
         async with self._database.read() as db:

@@ -171,7 +171,8 @@ class Changes:
             change = await change_queries.newest_change(db, task_id)
             if change is None or change.state is not ChangeState.ACCEPTED:
                 raise InvalidRequest("Nothing was accepted that could be delivered.", "nothing_to_deliver")
-            if change.intent is None:
+            # While the tree of what was not delivered is tidied away, it can be asked for already.
+            if change.intent in (None, "tidy"):
                 change.intent, change.intent_by, change.intent_at = "deliver", actor.user_id, now()
                 change.delivery = {**(change.delivery or {}), "state": "waiting"}
                 db.announce(change_queries.CHANGES, *card_topics(project_id, task_id), f"change:{change.id}")

@@ -125,6 +125,16 @@ def _hands(
     )
 
 
+def _behind(card: Any) -> rx.Component:
+    """By how much its change is behind the base branch, where it is."""
+    said = rx.el.span(
+        f"{thousands(card.behind)} behind",
+        title="Commits by which the base branch has moved on since the card began",
+        class_name="v-gives",
+    )
+    return rx.cond(card.behind > 0, said)
+
+
 def _small(card: Any) -> rx.Component:
     """The small line: what it is called, labels, whose it is; at the right how it stands."""
     live = card.since > 0
@@ -132,14 +142,7 @@ def _small(card: Any) -> rx.Component:
         rx.cond(
             card.conflicts,
             rx.el.span("Conflicts", class_name="v-amber v-word"),
-            rx.cond(
-                card.behind > 0,
-                rx.el.span(
-                    f"{thousands(card.behind)} behind",
-                    title="Commits by which the base branch has moved on since the card began",
-                    class_name="v-gives",
-                ),
-            ),
+            rx.cond(card.need != "review", _behind(card)),
         ),
         rx.cond(
             (card.additions > 0) | (card.deletions > 0),
@@ -224,6 +227,7 @@ def _became(card: Any) -> rx.Component:
     needed = rx.el.div(
         needs_mark(card.need),
         rx.el.span(outcome, class_name="v-run-words", title=outcome, dir="auto"),
+        rx.cond((card.need == "review") & ~card.conflicts, _behind(card)),
         class_name=rx.cond(card.need == "failed", "v-run v-red", "v-run"),
     )
     request = rx.cond(
