@@ -353,6 +353,7 @@ async def test_filters_are_in_the_address(project: Project, visit: Visit) -> Non
     await expect(titles).to_have_text(["Write the manual"])
     await expect(board.page.get_by_label("Search tasks")).to_have_value("write")
     await board.page.get_by_role("button", name="Show all").click()
+    await expect(board.page).not_to_have_url(re.compile("q=write"))
     await expect(titles).to_have_count(3)
     await board.page.go_back()
     await expect(titles).to_have_text(["Write the manual"])

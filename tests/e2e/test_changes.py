@@ -125,6 +125,7 @@ async def test_a_comment_that_is_edited_in_two_tabs_shows_both_texts(
     await look.at("a comment that is edited in two tabs")
     look.nothing_found()
     await two.get_by_role("button", name="Decide later").click()
+    await expect(two).to_be_hidden()
     await expect(second.drawer.get_by_label("Comment", exact=True)).to_have_value("When?")
     await second.drawer.get_by_role("button", name="Save").click()
     await two.get_by_role("button", name="Keep mine").click()

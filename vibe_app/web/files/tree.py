@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import reflex as rx
@@ -20,8 +19,8 @@ OPEN_FOLDERS = 500
 """Open folders that a tab remembers."""
 LONGEST = 4096
 """Characters of a path, which no system has more of."""
-_TYPING = 0.7
-"""Seconds between two letters of one name."""
+_TYPING = 700
+"""Milliseconds between two letters of one name."""
 STEPS = {"ArrowDown": 1, "ArrowUp": -1, "PageDown": 15, "PageUp": -15, "Home": -(10**9), "End": 10**9}
 """By how many rows a key goes on."""
 SCROLL = kit.SHOW.format(".ve-row[data-active]")
@@ -45,7 +44,7 @@ class TreeState(rx.State):
     _active: str = ""
     _shown: str = ""
     _typed: str = ""
-    _typed_at: float = 0.0
+    _typed_at: int = 0
 
     @acts
     async def look(self, actor: Actor, first: int, last: int):
@@ -54,8 +53,15 @@ class TreeState(rx.State):
         await self._again(actor)
 
     @acts
-    async def press(self, actor: Actor, key: str):
-        """Go through the tree by keys, as far as the browser sends them."""
+    async def press(self, actor: Actor, key: str, at_ms: int = 0):
+        """Go through the tree by keys, as far as the browser sends them.
+
+        Args:
+            actor: Who asks.
+            key: Which.
+            at_ms: When it was pressed, in milliseconds of the browser: what is typed in one go on a slow
+                connection is one name.
+        """
         files, place = await self._place(actor)
         lines = lines_of(place, self._opened.get(files.base, []))
         if not lines:
@@ -74,10 +80,10 @@ class TreeState(rx.State):
             if opened:
                 return await self._turn(files, line.key, False)
             at = next((i for i in range(at - 1, -1, -1) if lines[i].level < line.level), at)
-        elif key == "Enter" or (key == " " and not self._typed_lately()):
+        elif key == "Enter" or (key == " " and not self._typed_lately(at_ms)):
             return await self._open(files, line)
         elif len(key) == 1:
-            at = self._find(lines, at, key)
+            at = self._find(lines, at, key, at_ms)
         self._go(lines, at)
         self._show(files, lines)
         return rx.call_script(SCROLL)
@@ -158,13 +164,12 @@ class TreeState(rx.State):
         if not self.first + 5 <= at < self.first + len(self.rows) - 5:
             self._top, self._bottom = max(0, at - 25), at + 25
 
-    def _typed_lately(self) -> bool:
-        return bool(self._typed.strip()) and time.monotonic() - self._typed_at < _TYPING
+    def _typed_lately(self, at_ms: int) -> bool:
+        return bool(self._typed.strip()) and at_ms - self._typed_at < _TYPING
 
-    def _find(self, lines: list[Line], at: int, letter: str) -> int:
-        now = time.monotonic()
-        self._typed = self._typed + letter if now - self._typed_at < _TYPING else letter
-        self._typed_at = now
+    def _find(self, lines: list[Line], at: int, letter: str, at_ms: int) -> int:
+        self._typed = (self._typed + letter if at_ms - self._typed_at < _TYPING else letter)[-LONGEST:]
+        self._typed_at = at_ms
         start = at + (len(self._typed) == 1)
         text = self._typed.lower()
         order = ((start + step) % len(lines) for step in range(len(lines)))

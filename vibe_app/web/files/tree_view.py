@@ -10,6 +10,7 @@ from vibe_app.web.files.state import FilesState
 from vibe_app.web.files.tree import SCROLL, STEPS, TreeState
 from vibe_app.web.kit import rows as kit
 from vibe_app.web.kit.ahead import OPENS
+from vibe_app.web.kit.hooks import js
 from vibe_app.web.kit.parts import skeleton
 
 _ICONS = (
@@ -72,6 +73,7 @@ def _count(rows: Any) -> Any:
     return rows.length()
 
 
+_NOW = js("Date.now()", int)
 _KEYS = [*STEPS, "ArrowLeft", "ArrowRight", "Enter"]
 
 
@@ -82,7 +84,7 @@ def tree(on_edit: Any) -> rx.Component:
         plain = ~(held["ctrl_key"] | held["alt_key"] | held["meta_key"])
         letter = (key.length() == 1) & (key != "/") & (key != "?")
         known = rx.Var.create(_KEYS).contains(key) | letter
-        return rx.cond(plain & known, TreeState.press(key).prevent_default.stop_propagation, rx.noop())
+        return rx.cond(plain & known, TreeState.press(key, _NOW).prevent_default.stop_propagation, rx.noop())
 
     def edited(key: Any, held: Any) -> Any:
         return rx.cond((key == "F2") | (key == "Delete"), on_edit(key).prevent_default, rx.noop())
