@@ -292,6 +292,20 @@ def test_whoever_is_cancelled_just_before_it_is_closed_leaves_nothing_open(
     assert [str(warning.message) for warning in warned] == []
 
 
+async def test_many_rows_are_no_pipeline_which_postgresql_would_wait_for(
+    database: Database, database_kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It undoes the transaction of a frozen replica between two statements, and not in a pipeline."""
+    if database_kind != SQLITE:
+        monkeypatch.setattr("psycopg.AsyncCursor.executemany", None)
+    async with database.transaction() as db:
+        await db.execute(insert(notes), [{"id": number} for number in range(1, 6)])
+        await db.execute(
+            text("UPDATE notes SET id = :new WHERE id = :old"), [{"old": 1, "new": 10}, {"old": 2, "new": 20}]
+        )
+    assert await ids(database) == [3, 4, 5, 10, 20]
+
+
 async def test_whoever_is_cancelled_after_the_commit_has_announced_it(database: Database) -> None:
     """The commit may have been done: a listener must not sleep through it."""
     with database.bus.subscribe("one") as changes:

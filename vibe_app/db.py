@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, DateTime, Float, Integer, String, event, make_url, text
-from sqlalchemy.engine import CursorResult, Dialect, ExceptionContext, Result
+from sqlalchemy.engine import CursorResult, Dialect, Engine, ExceptionContext, Result
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
@@ -205,6 +205,7 @@ class Database:
             url = _with_timeouts(url)
             self._writer = create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
             event.listen(self._writer.sync_engine, "handle_error", _forget_at_ping)
+            _without_pipelines(self._writer.sync_engine)
             # Its own snapshot for the whole of a reading, which READ COMMITTED takes for each statement.
             self._reader = self._writer.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -368,6 +369,23 @@ class _SqliteConnection(sqlite3.Connection):
         with suppress(sqlite3.Error):
             self.rollback()
         super().close()
+
+
+def _without_pipelines(engine: Engine) -> None:
+    """Send rows to be inserted as one statement, and other statements with many rows one after the other.
+
+    psycopg sends them as a pipeline. A replica that is frozen within one is no idle transaction to
+    PostgreSQL, so that nothing undoes it: its locks stay, and nobody takes over what it ran.
+    https://www.postgresql.org/docs/current/libpq-pipeline-mode.html
+    """
+    engine.dialect.use_insertmanyvalues_wo_returning = True
+    engine.dialect.supports_sane_multi_rowcount = False  # that of the last one is known
+
+    @event.listens_for(engine, "do_executemany")
+    def _one_by_one(cursor: Any, statement: str, rows: Any, _context: Any) -> bool:
+        for row in rows:
+            cursor.execute(statement, row)
+        return True
 
 
 def _sqlite_engine(url: str, begin: str, pool_size: int) -> AsyncEngine:

@@ -7,7 +7,7 @@ import time
 
 from playwright.async_api import expect
 
-from tests.e2e.browser import line_or_later
+from tests.e2e.browser import APART_MS, line_or_later
 from tests.e2e.conftest import Project, Visit
 from tests.e2e.installation import Installation
 from tests.waiting import eventually
@@ -93,6 +93,8 @@ async def test_stop_while_the_workspace_is_starting(project: Project, visit: Vis
     path = f"{board.url}/p/{project.id}/t/{task}"
     await board.page.goto(path)
     await board.drawer.get_by_role("button", name="Execute").click()
+    # Within this time a second press is taken for the other half of a double click.
+    await board.page.wait_for_timeout(APART_MS)
     await board.drawer.get_by_role("button", name="Stop").click()
     await expect(board.drawer.locator(".v-chip", has_text="Cancelled")).to_be_visible()
     await expect(board.card("Never begun", "To do")).to_be_visible()
