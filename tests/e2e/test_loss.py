@@ -161,9 +161,9 @@ async def test_what_is_pressed_while_nothing_connects_is_not_done_later(
 ) -> None:
     away, here = [await project.task(title, "rehearse: say done") for title in ("Away", "Here")]
     board = await visit("eve", project, away=True)
-    lost = board.page.get_by_text("You are offline.")
+    lost = board.page.locator(".v-lost")
     await board.page.context.set_offline(True)
-    await expect(lost).to_be_visible()
+    await expect(lost).to_contain_text("You are offline.")
     await board.card("Away").focus()
     await board.page.keyboard.press("e")
     await board.card("Away").hover()
