@@ -55,9 +55,9 @@ _POSTGRES_TIMEOUTS = {
 }
 
 
-# SQLite's codes, and PostgreSQL's: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _LONGEST_END = 10.0
 """Seconds for which it is waited that those give their connections back who were cancelled."""
+# SQLite's codes, and PostgreSQL's: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _FULL = (sqlite3.SQLITE_FULL, "53100")
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, "40001", "40P01", "55P03")
 

@@ -202,11 +202,15 @@ async def owner_of(parts: Services, tokens: dict[str, str]) -> Actor:
 
 
 @pytest.fixture
-async def task(parts: Services, tokens: dict[str, str], project: ProjectView) -> TaskView:
+async def owner(parts: Services, tokens: dict[str, str]) -> Actor:
+    """Who owns the project."""
+    return await owner_of(parts, tokens)
+
+
+@pytest.fixture
+async def task(parts: Services, owner: Actor, project: ProjectView) -> TaskView:
     """A card in To do."""
-    return await parts.tasks.create(
-        await owner_of(parts, tokens), project.id, NewTask(title="Add a README file", description="")
-    )
+    return await parts.tasks.create(owner, project.id, NewTask(title="Add a README file"))
 
 
 @pytest.fixture

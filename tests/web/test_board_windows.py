@@ -28,11 +28,6 @@ MANY = 60
 
 
 @pytest.fixture
-async def owner(parts: Services, tokens: dict[str, str]) -> Actor:
-    return await parts.accounts.who(tokens["owner"])
-
-
-@pytest.fixture
 async def tasks(parts: Services, owner: Actor, project: ProjectView) -> list[TaskView]:
     """More cards in To do than are shown at first."""
     new = [NewTask(title=f"Card {n}", labels=["odd"] if n % 2 else []) for n in range(MANY)]

@@ -26,18 +26,6 @@ from vibe_app.wire import SidecarStatus
 from vibe_app.wiring import Services
 
 
-@pytest.fixture
-async def owner(parts: Services, tokens: dict[str, str]) -> Actor:
-    """Who owns the project."""
-    return await parts.accounts.who(tokens["owner"])
-
-
-@pytest.fixture
-async def task(parts: Services, owner: Actor, project: ProjectView) -> TaskView:
-    """A card in To do."""
-    return await parts.tasks.create(owner, project.id, NewTask(title="Add a README file"))
-
-
 async def drawer(tab: Open, role: str, project: ProjectView, task: TaskView) -> Tab:
     shown: Tab = await tab(role, f"/p/{project.id}/t/{task.id}/overview")
     await shown.call("DrawerState.arrive")

@@ -19,18 +19,6 @@ from vibe_app.wiring import Services
 
 
 @pytest.fixture
-async def owner(parts: Services, tokens: dict[str, str]) -> Actor:
-    """Who owns the project."""
-    return await parts.accounts.who(tokens["owner"])
-
-
-@pytest.fixture
-async def task(parts: Services, owner: Actor, project: ProjectView) -> TaskView:
-    """A card in To do."""
-    return await parts.tasks.create(owner, project.id, NewTask(title="Add a README file"))
-
-
-@pytest.fixture
 async def board(project: ProjectView, task: TaskView, tab: Open) -> Tab:
     """The board on an editor's screen."""
     shown: Tab = await tab("editor", f"/p/{project.id}")

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from vibe_app.accounts.roles import Actor, Scope
+from vibe_app.accounts.roles import Actor, ProjectRole, Scope
 from vibe_app.board.lifecycle import LIVE, SessionStatus, TaskStatus
 from vibe_app.board.projects import queries as project_queries
 from vibe_app.board.projects.keys import key_of
@@ -39,9 +39,10 @@ _TILES = 200
 
 
 class HomeCard(View):
-    """A card, and what its project is called."""
+    """A card, what its project is called, and what the asker is in it."""
 
     project: str
+    role: ProjectRole = Field(description="What the asker is in its project")
     card: TaskCard
 
 
@@ -135,14 +136,14 @@ class Home:
         where = [_mine(actor), attention.needs(actor.user_id)]
         latest = func.coalesce(col(Session.completed_at), col(Task.updated_at)).desc()
         rows = await task_queries.cards(db, where, limit=LISTED, order=[latest])
-        return await self._cards(db, rows, sum(needing.values()))
+        return await self._cards(db, actor, rows, sum(needing.values()))
 
     async def _running(self, db: AsyncSession, actor: Actor) -> HomeCards:
         where = [_mine(actor), col(Task.status) == str(TaskStatus.IN_PROGRESS), shown]
         order = [(col(Session.status) == str(SessionStatus.RUNNING)).desc(), col(Session.created_at).desc()]
         total = await db.scalar(select(func.count()).select_from(Task).where(*where))
         rows = await task_queries.cards(db, where, limit=LISTED, order=order)
-        return await self._cards(db, rows, total or 0)
+        return await self._cards(db, actor, rows, total or 0)
 
     async def _finished(self, db: AsyncSession, actor: Actor) -> HomeCards:
         ended = (
@@ -157,16 +158,24 @@ class Home:
         ids = list(await db.scalars(ended))
         latest = col(Session.completed_at).desc()
         rows = await task_queries.cards(db, [col(Task.id).in_(ids)], order=[latest])
-        return await self._cards(db, rows, len(rows))
+        return await self._cards(db, actor, rows, len(rows))
 
-    async def _cards(self, db: AsyncSession, rows: Sequence[tuple[Task, Any]], total: int) -> HomeCards:
+    async def _cards(
+        self, db: AsyncSession, actor: Actor, rows: Sequence[tuple[Task, Any]], total: int
+    ) -> HomeCards:
         ids = {task.project_id for task, _ in rows}
         named = select(col(Project.id), col(Project.name)).where(col(Project.id).in_(ids))
         names = dict((await db.execute(named)).all())
-        cards = await self._showing.all(TaskCard, db, rows)
-        return HomeCards(
-            cards=[HomeCard(project=names[card.project_id], card=card) for card in cards], total_count=total
-        )
+        roles = await project_queries.roles(db, ids, actor.user_id)
+        cards = [
+            HomeCard(
+                project=names[card.project_id],
+                role=ProjectRole.OWNER if actor.is_admin else roles[card.project_id],
+                card=card,
+            )
+            for card in await self._showing.all(TaskCard, db, rows)
+        ]
+        return HomeCards(cards=cards, total_count=total)
 
 
 def _visible(actor: Actor) -> Any:

@@ -6,11 +6,10 @@ import asyncio
 import logging
 from contextlib import suppress
 from typing import Any
-from uuid import UUID
 
 import reflex as rx
 
-from vibe_app.accounts.roles import MAY_NOT_CREATE, Actor, ProjectRole, rights_of
+from vibe_app.accounts.roles import MAY_NOT_CREATE, Actor, rights_of
 from vibe_app.board.home import HomeView
 from vibe_app.board.topics import cards_of
 from vibe_app.errors import Unavailable
@@ -76,14 +75,13 @@ class HomeState(rx.State):
                     pause = LOOK_AGAIN
                     try:
                         view = await services().home.read(actor)
-                        editable = await _editable(actor) if view.running.cards else set[UUID]()
                     except Unavailable as error:
                         # What is on the screen stays, and is read again soon.
                         log.warning("the home page could not be read: %s", error)
                         pause = ASK_AGAIN
                     else:
                         async with self:
-                            _show(self, view, editable)
+                            _show(self, view)
                             show_rail(await self.get_state(RailState), actor, _rail(view))
                         if (heard := _topics(view)) != topics:
                             await asyncio.sleep(PULSE if topics else 0)
@@ -122,21 +120,15 @@ def _topics(view: HomeView) -> set[str]:
     return cards | {f"activity:{each.card.project_id}" for each in view.running.cards}
 
 
-async def _editable(actor: Actor) -> set[UUID]:
-    """Return the projects in which the actor may stop what runs."""
-    projects = await services().projects.list(actor)
-    return {each.id for each in projects if each.role.covers(ProjectRole.EDITOR)}
-
-
 def _rail(view: HomeView) -> list[RailProject]:
     return [RailProject(str(each.id), each.name, each.live, each.needs_you) for each in view.projects]
 
 
-def _show(state: HomeState, view: HomeView, editable: set[UUID]) -> None:
+def _show(state: HomeState, view: HomeView) -> None:
     values: dict[str, Any] = {
         "needs": rows_of(view.needs_you),
         "more_needs": view.needs_you.total_count - len(view.needs_you.cards),
-        "running": rows_of(view.running, editable),
+        "running": rows_of(view.running),
         "more_running": view.running.total_count - len(view.running.cards),
         "finished": rows_of(view.finished)[:10],
         "tiles": tiles_of(view.projects),

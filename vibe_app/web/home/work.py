@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from dataclasses import dataclass, field
-from uuid import UUID
 
+from vibe_app.accounts.roles import ProjectRole
 from vibe_app.board.home import DayRuns, HomeCard, HomeCards, ProjectTile
 from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.board.spending.wording import cost_words
@@ -58,12 +57,12 @@ class Tile:
     week: list[DayBar] = field(default_factory=list)
 
 
-def rows_of(cards: HomeCards, editable: Container[UUID] = ()) -> list[WorkRow]:
-    """Return a list's rows; `editable` are the projects whose runs the reader may stop."""
-    return [_row(each, each.card.project_id in editable) for each in cards.cards]
+def rows_of(cards: HomeCards) -> list[WorkRow]:
+    """Return a list's rows."""
+    return [_row(each) for each in cards.cards]
 
 
-def _row(each: HomeCard, stops: bool) -> WorkRow:
+def _row(each: HomeCard) -> WorkRow:
     card, session = each.card, each.card.session
     row = WorkRow(
         project_id=str(card.project_id),
@@ -72,7 +71,7 @@ def _row(each: HomeCard, stops: bool) -> WorkRow:
         ref=card.ref,
         title=card.title,
         needs=str(card.attention or ""),
-        stops=stops,
+        stops=each.role.covers(ProjectRole.EDITOR),
     )
     if card.ran_by is not None:
         row.who = card.ran_by.name

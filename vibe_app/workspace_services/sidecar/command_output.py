@@ -98,7 +98,7 @@ class CommandOutput:
             state: Of bash's part, as OpenCode reports it; `metadata.whole` is the text of the file in
                 which all of a long output lies, and `metadata.cut` whether that text is only its beginning.
             over: Whether the command has ended.
-            now_ms: The present in milliseconds, on any clock that only goes forward.
+            now_ms: The present in milliseconds since 1970.
         """
         metadata = state.get("metadata") or {}
         tail = tails.paired(metadata.get("output") or "")
