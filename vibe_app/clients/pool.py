@@ -6,7 +6,7 @@ import functools
 import json
 import ssl
 from collections.abc import AsyncIterable, Callable, Mapping
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import httpx
 
@@ -38,6 +38,35 @@ def _trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+_MADE = ("connection.connect_tcp.complete", "connection.start_tls.complete")
+"""What httpcore tells a request's `trace` of a new connection, which it tells with it as `return_value`:
+https://www.encode.io/httpcore/extensions/#trace"""
+
+
+class _Connections(httpx.AsyncHTTPTransport):
+    """Connections of which none is left once it is closed.
+
+    httpcore closes what it has at that moment. A connection that is still being made is forgotten by it: the
+    request would go on, be answered, and leave it open. Here it is closed as soon as it stands.
+    """
+
+    _closed = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request."""
+        request.extensions = {**request.extensions, "trace": self._heard}
+        return await super().handle_async_request(request)
+
+    async def _heard(self, event: str, info: Mapping[str, Any]) -> None:
+        if self._closed and event in _MADE:
+            await info["return_value"].aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        self._closed = True
+        await super().aclose()
+
+
 class Pool:
     """Connections that are opened once. Open it before use and close it after, or use it with `async with`.
 
@@ -59,8 +88,11 @@ class Pool:
             timeout=self._timeout,
             headers=self._headers,
             trust_env=False,
-            verify=_trusted(),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            transport=_Connections(
+                trust_env=False,
+                verify=_trusted(),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            ),
         )
 
     async def close(self) -> None:
