@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -152,6 +153,73 @@ async def test_what_is_written_after_the_lease_was_lost_does_not_count(database:
         async with database.transaction() as db:
             done = await db.execute(update(JobRow).where(hold.fence).values(failure="from the past"))
         assert done.rowcount == 0  # type: ignore[attr-defined]
+
+
+def held_up(seconds: float) -> None:
+    """Have this process stand still, as one does that is frozen or gets no processor."""
+    time.sleep(seconds)
+
+
+class Lasting:
+    """Work that lasts; tells each time that it is begun."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.begun = asyncio.Semaphore(0)
+
+    async def work(self, _: Hold) -> None:
+        self.begun.release()
+        await asyncio.Event().wait()
+
+    async def begins(self) -> None:
+        async with asyncio.timeout(10):
+            await self.begun.acquire()
+
+    @asynccontextmanager
+    async def silent(self) -> AsyncIterator[None]:
+        """A database that is written to by somebody else for as long as the block lasts."""
+        async with self.database.transaction() as db:  # PostgreSQL: of this one row
+            await db.execute(update(JobRow).values(epoch=JobRow.epoch))
+            yield
+
+
+async def test_one_whose_lease_was_lost_has_not_ended_well_and_is_run_again_at_once(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = Lasting(database)
+    async with process(database, "a", Job("once a day", job.work, period=86_400)) as jobs:
+        await job.begins()
+        async with job.silent():
+            await eventually(lambda: "once a day: its lease was lost" in caplog.text)
+        await job.begins()
+        found = await view(jobs, "once a day")
+        assert (found.finished_at, found.failed_at, found.owner) == (None, None, "a")
+
+
+async def test_one_that_was_broken_off_by_a_stop_is_run_by_the_next_process_at_once(
+    database: Database,
+) -> None:
+    job = Lasting(database)
+    for name in ("a", "b"):
+        async with process(database, name, Job("once a day", job.work, period=86_400)):
+            await job.begins()
+
+
+async def test_the_log_says_whether_the_database_or_the_process_kept_a_lease_from_being_renewed(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = Lasting(database)
+
+    async def told(words: str) -> None:
+        await eventually(lambda: f"watch: its lease was not renewed: {words}" in caplog.text)
+
+    async with process(database, "a", Job("watch", job.work, period=0.0)):
+        await job.begins()
+        async with job.silent():
+            await told("the database did not answer in time.")
+        await job.begins()
+        held_up(LEASE + 0.6)
+        await told("this process could not go on for")
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("what nobody thought of"), Unavailable("Away.")])

@@ -13,6 +13,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 """Seconds until a failed job is run again: doubled each time, up to its period or the longer of these."""
 _LOOK = 2.0
+_BEHIND = 0.5
+"""Seconds by which a process that gets its share of the machine is never behind its clock."""
 _LONGEST_REST = 30.0
 """Seconds after which a job that nobody runs is looked at although it is not due, as clocks may be set."""
 
@@ -181,8 +184,9 @@ class Jobs:
         if hold is None:
             return await asyncio.sleep(_LOOK)
         failure: str | None = None
+        done = False
         try:
-            await self._run(job, hold)
+            done = await self._run(job, hold)
         except VibeError as error:
             failure = error.message
             raise
@@ -190,16 +194,19 @@ class Jobs:
             failure = f"{type(error).__name__}: {error}"
             raise
         finally:
-            await asyncio.shield(self._note_end(job, hold, failure))
+            await asyncio.shield(self._note_end(job, hold, failure, done=done))
 
-    async def _run(self, job: Job, hold: Hold) -> None:
+    async def _run(self, job: Job, hold: Hold) -> bool:
+        """Run a job, and return whether it came to its end: it is broken off where its lease is lost."""
         work = asyncio.ensure_future(job.work(hold))
         renewing = asyncio.create_task(self._renew(hold), name=f"lease of {job.name}")
         try:
             await asyncio.wait({work, renewing}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
-                return work.result()
+                work.result()
+                return True
             log.warning("%s: its lease was lost", job.name)
+            return False
         finally:
             await cancel(work, renewing)
 
@@ -208,6 +215,7 @@ class Jobs:
         clock = asyncio.get_running_loop().time
         held_until = clock() + self._lease
         while clock() < held_until:
+            due = clock() + self._lease / 3
             await asyncio.sleep(self._lease / 3)
             asked = clock()
             try:
@@ -217,8 +225,12 @@ class Jobs:
                         .where(col(JobRow.name) == hold.name, hold.fence)
                         .values(lease_until=db_clock() + self._lease)
                     )
-            except (Unavailable, TimeoutError) as error:
+            except Unavailable as error:
                 log.warning("%s: its lease was not renewed: %s", hold.name, error)
+                continue
+            except TimeoutError:
+                why = _too_late(max(asked - due, clock() - held_until))
+                log.warning("%s: its lease was not renewed: %s", hold.name, why)
                 continue
             if rows_changed(done) != 1:
                 return
@@ -270,12 +282,17 @@ class Jobs:
             db.announce("jobs")
         return None if epoch is None else Hold(job.name, self._owner, epoch)
 
-    async def _note_end(self, job: Job, hold: Hold, failure: str | None) -> None:
-        """Give the lease back and say how the run went; the next one comes after the period."""
-        wait = job.period * random.uniform(1.0, 1.0 + job.jitter) if failure is None else 0.0
-        ended = (
-            {"failed_at": now(), "failure": failure} if failure else {"finished_at": now(), "failure": None}
-        )
+    async def _note_end(self, job: Job, hold: Hold, failure: str | None, *, done: bool) -> None:
+        """Give the lease back and say how the run went; the next one comes after the period.
+
+        One that was broken off has neither failed nor done its work, and is due again at once.
+        """
+        wait = job.period * random.uniform(1.0, 1.0 + job.jitter) if done else 0.0
+        ended: dict[str, Any] = {}
+        if done:
+            ended = {"finished_at": now(), "failure": None}
+        elif failure is not None:
+            ended = {"failed_at": now(), "failure": failure}
         try:
             async with self._database.transaction() as db:
                 await db.execute(
@@ -312,3 +329,10 @@ class Jobs:
             )
             for row, held in rows
         ]
+
+
+def _too_late(behind: float) -> str:
+    """Say why a lease was not renewed in time, by how many seconds this process was behind its own clock."""
+    if behind < _BEHIND:
+        return "the database did not answer in time."
+    return f"this process could not go on for {behind:.1f} s. The machine is overloaded, or it was frozen."
