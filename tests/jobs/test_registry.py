@@ -205,6 +205,21 @@ async def test_one_that_was_broken_off_by_a_stop_is_run_by_the_next_process_at_o
             await job.begins()
 
 
+async def test_a_process_that_stops_just_when_a_run_ends_waits_until_that_is_noted(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = Lasting(database)
+    async with process(database, "a", Job("once a day", job.work, period=86_400)) as jobs:
+        await job.begins()
+        async with job.silent():
+            await eventually(lambda: "once a day: its lease was lost" in caplog.text)
+            closing = asyncio.create_task(jobs.close())
+            await asyncio.wait({closing}, timeout=0.1)
+            assert not closing.done()
+        await closing
+        assert (await view(jobs, "once a day")).owner is None
+
+
 async def test_the_log_says_whether_the_database_or_the_process_kept_a_lease_from_being_renewed(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

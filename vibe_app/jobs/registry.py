@@ -117,6 +117,7 @@ class Jobs:
         self._owner = owner
         self._lease = lease
         self._kept: dict[str, _Kept] = {}
+        self._endings: set[asyncio.Task[None]] = set()
 
     def add(self, *jobs: Job) -> None:
         """Register jobs, before `open`."""
@@ -136,6 +137,7 @@ class Jobs:
     async def close(self) -> None:
         """Break off what runs here and give the leases back."""
         await cancel(*(kept.task for kept in self._kept.values()))
+        await asyncio.gather(*self._endings, return_exceptions=True)
 
     async def _know(self) -> None:
         """Give each job a row, where it has none."""
@@ -194,7 +196,10 @@ class Jobs:
             failure = f"{type(error).__name__}: {error}"
             raise
         finally:
-            await asyncio.shield(self._note_end(job, hold, failure, done=done))
+            ending = asyncio.create_task(self._note_end(job, hold, failure, done=done))
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
+            await asyncio.shield(ending)
 
     async def _run(self, job: Job, hold: Hold) -> bool:
         """Run a job, and return whether it came to its end: it is broken off where its lease is lost."""
