@@ -11,7 +11,7 @@ from vibe_app.api.headers import SafeHeaders
 from vibe_app.log import Seldom
 from vibe_app.web.auth import OneReader
 from vibe_app.web.bounds import bound_socket
-from vibe_app.web.front import door, without_parts
+from vibe_app.web.front import LookedFor, door, without_parts
 from vibe_app.web.handshake import guard_socket
 from vibe_app.web.kit.connection import connection_notice
 from vibe_app.web.packets import KnownPackets
@@ -50,7 +50,7 @@ def _page_broke(exception: Exception) -> None:
 app = rx.App(
     # A thin shell: with the API mounted in it, an unknown /api path stays the API's own 404.
     # What stands around both gives every answer its headers.
-    api_transformer=[Starlette(routes=api_routes()), SafeHeaders, _known_packets],
+    api_transformer=[Starlette(routes=api_routes()), SafeHeaders, LookedFor, _known_packets],
     backend_exception_handler=_something_went_wrong,
     frontend_exception_handler=_page_broke,
     stylesheets=STYLESHEETS,

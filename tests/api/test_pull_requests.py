@@ -2,153 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
-from threading import Event
-from typing import Any
-from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, update
-from sqlmodel import col
+from sqlalchemy import update
 
-from tests.api import changing
-from tests.api.changing import Agent, change, committed, run, writes
+from tests.api import changing, delivering
+from tests.api.changing import Agent, change, committed, run
 from tests.api.conftest import Board
+from tests.api.delivering import BRANCH, accept, delivered, is_request, kept_commits, look_now, ready
 from tests.api.test_forgetting import pass_by
-from tests.conftest import settings_for
-from tests.fakes import FakeRuntime
-from tests.hosts import KINDS, TOKEN, PlayedHost, played_host, said
-from tests.scripted import ScriptedSidecar
+from tests.hosts import KINDS, PlayedHost
 from tests.waiting import eventually
 from tests.workspace_services.git.rooms import own_git, put_on_base, sound
-from vibe_app.board.changes import queries as change_queries
 from vibe_app.board.changes.models import Change
-from vibe_app.board.tasks.models import Task
 from vibe_app.board.tasks.shelving import KEPT_FOR
-from vibe_app.changes import decisions
-from vibe_app.changes.decisions import Decisions
 from vibe_app.changes.forgetting import SETTLED, Forgetting
 from vibe_app.clients.git import GitClient
-from vibe_app.clients.hosts import api
-from vibe_app.settings import Settings
 from vibe_app.wire import StartSession, now
 from vibe_app.wiring import Services
 from vibe_app.workspace_services.git.hub import Hub
 
-BRANCH = "vibe/1-make-two-a-number"
 hub = changing.hub
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
-    usual = settings_for(tmp_path, database_url)
-    return usual.model_copy(update={"repository_networks": "127.0.0.0/8"})
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Agent:
-    return Agent(tmp_path / "workspace")
-
-
-@pytest.fixture
-def runtime(agent: Agent) -> FakeRuntime:
-    runtime = FakeRuntime(lambda project_id: ScriptedSidecar(agent))
-    runtime.trees = True
-    return runtime
-
-
-@pytest.fixture
-def kind() -> str:
-    """Which host; where it matters, each: `KINDS`."""
-    return "gitea"
-
-
-@pytest.fixture
-async def host(
-    kind: str,
-    hub: Hub,
-    board: Board,
-    tmp_path: Path,
-    certificate: tuple[Path, Path],
-    monkeypatch: pytest.MonkeyPatch,
-) -> AsyncIterator[PlayedHost]:
-    """A host that has the project's repository; the project delivers by request."""
-    monkeypatch.setenv("GIT_SSL_CAINFO", str(certificate[0]))
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
-    api._trusted.cache_clear()
-    with played_host(kind, tmp_path / "served", hub.path, certificate) as found:
-        values = {
-            "repo_url": found.url,
-            "branch": "main",
-            "repo_credential": {"username": "git", "token": TOKEN},
-            "delivery": "request",
-            "delivery_host": kind,
-        }
-        answer = await board.owner.patch(board.path, json=values)
-        assert answer.status_code == 200, answer.text
-        assert (answer.json()["delivery"], answer.json()["delivery_host"]) == ("request", kind)
-        yield found
-    api._trusted.cache_clear()
-
-
-async def ready(board: Board, agent: Agent, title: str = "Make two a number", text: str = "2") -> str:
-    """A card whose agent has changed something; returns its path."""
-    agent.work = writes(app__py=f"one\n{text}\nthree\n")
-    task = await board.task(title)
-    await run(board, task)
-    return task
-
-
-async def accept(board: Board, task: str, **more: Any) -> dict[str, Any]:
-    asked = {"revision": (await change(board, task))["revision"], **more}
-    answer = await board.editor.post(f"{task}/change/accept", json=asked)
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["state"] == "accepted"
-    return answer.json()
-
-
-async def delivered(board: Board, task: str, state: str = "opened") -> dict[str, Any]:
-    """Return how a card's delivery stands, once it stands so and nothing is left to be done."""
-    found: dict[str, Any] = {}
-
-    async def stands() -> bool:
-        found.update((await change(board, task))["delivery"] or {})
-        return found.get("state") == state
-
-    await eventually(stands)
-    return found
-
-
-async def is_request(board: Board, task: str, state: str) -> None:
-    """Return once a card says that its request is so."""
-
-    async def stands() -> bool:
-        card = (await board.viewer.get(task)).json()["change"]
-        return card["request"] is not None and card["request"]["state"] == state
-
-    await eventually(stands)
-
-
-def kept_commits(hub: Hub) -> list[str]:
-    """The accepted commits that the hub keeps for their delivery."""
-    return committed(hub, "for-each-ref", "--format=%(objectname)", "refs/vibe-accepted/").split()
-
-
-async def look_now(parts: Services) -> None:
-    """Have every open request looked up at once, as if time had passed."""
-
-    async def is_quiet() -> bool:
-        async with parts.database.read() as db:
-            return not await db.scalar(select(func.count()).where(col(Change.intent).is_not(None)))
-
-    await eventually(is_quiet)
-    async with parts.database.transaction() as db:
-        long_ago = now() - timedelta(hours=1)
-        await db.execute(update(Change).where(col(Change.asks_at).is_not(None)).values(updated_at=long_ago))
-        await change_queries.ask_now(db)
+settings = delivering.settings
+agent = delivering.agent
+runtime = delivering.runtime
+kind = delivering.kind
+host = delivering.host
+forgotten = delivering.forgotten
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -357,133 +239,6 @@ async def test_a_branch_of_somebody_else_is_left_alone(
     assert host.branches()[BRANCH] == theirs
 
 
-FAULTS = [
-    (lambda method, path: said(401, {"message": "401 Unauthorized"}), "host_unauthorized"),
-    (lambda method, path: said(403, {"message": f"Not with {TOKEN}"}), "host_forbidden"),
-    (lambda method, path: said(404, {"message": "Not Found"}), "host_not_found"),
-    (lambda method, path: said(302, {}, Location="https://127.0.0.1:9/"), "host_redirects"),
-    (lambda method, path: said(429, {}, **{"Retry-After": "60"}), "too_many_requests"),
-    (lambda method, path: said(423, {"message": "The repository is archived"}), "host_refused"),
-    (lambda method, path: (200, {}, b"<html>"), "host_strange"),
-]
-
-
-@pytest.mark.parametrize(("fault", "code"), FAULTS, ids=[code for _, code in FAULTS])
-async def test_the_accept_stands_whatever_its_delivery_comes_to(
-    board: Board,
-    agent: Agent,
-    hub: Hub,
-    host: PlayedHost,
-    fault: Any,
-    code: str,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    task = await ready(board, agent)
-    host.fault = fault
-    await accept(board, task)
-    failed = await delivered(board, task, "failed")
-    assert failed["code"] == code
-    assert failed["error"].startswith(
-        f"Its branch {BRANCH} is at the repository, but it has no open request."
-    )
-    assert TOKEN not in failed["error"] + caplog.text
-    assert await board.status(task) == "DONE"
-    host.fault = lambda method, path: None
-    assert (await board.editor.post(f"{task}/change/deliver")).status_code == 200
-    await delivered(board, task)
-    assert [pull.head for pull in host.pulls] == [BRANCH]
-    assert set(host.branches()) == {"main", BRANCH}
-
-
-async def test_it_is_delivered_again_though_the_last_time_is_still_tidied_away(
-    board: Board, agent: Agent, hub: Hub, host: PlayedHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tidy, free = Decisions._tidy, asyncio.Event()
-
-    async def held(self: Decisions, change: Change, task: Task) -> None:
-        await free.wait()
-        await tidy(self, change, task)
-
-    task = await ready(board, agent)
-    monkeypatch.setattr(Decisions, "_tidy", held)
-    monkeypatch.setattr(decisions, "LOOK", 3600.0)
-    host.fault = lambda method, path: said(423, {"message": "The repository is archived"})
-    accepted = asyncio.create_task(accept(board, task))
-    await delivered(board, task, "failed")
-    host.fault = lambda method, path: None
-    again = asyncio.create_task(board.editor.post(f"{task}/change/deliver"))
-    await delivered(board, task, "waiting")
-    free.set()
-    assert (await again).status_code == 200
-    await delivered(board, task)
-    await accepted
-
-
-async def test_a_push_that_is_refused_is_told_and_tried_again(
-    board: Board, agent: Agent, hub: Hub, host: PlayedHost
-) -> None:
-    task = await ready(board, agent)
-    credential = {"username": "git", "token": "another-token"}
-    await board.owner.patch(board.path, json={"repo_credential": credential})
-    await accept(board, task)
-    failed = await delivered(board, task, "failed")
-    assert "does not take the token" in failed["error"]
-    assert "another-token" not in failed["error"]
-    assert host.asked == []
-    credential["token"] = TOKEN
-    await board.owner.patch(board.path, json={"repo_credential": credential})
-    await board.editor.post(f"{task}/change/deliver")
-    await delivered(board, task)
-
-
-async def test_a_host_that_hangs_is_given_up(
-    board: Board, agent: Agent, hub: Hub, host: PlayedHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task = await ready(board, agent)
-    over = Event()
-    monkeypatch.setattr(api, "LONGEST", 0.5)
-    host.fault = lambda method, path: over.wait(30) and None
-    await accept(board, task)
-    try:
-        assert (await delivered(board, task, "failed"))["code"] == "host_slow"
-    finally:
-        over.set()
-
-
-@pytest.mark.parametrize("at", ["the push", "the request"])
-async def test_a_delivery_that_was_broken_off_is_finished_and_nothing_is_done_twice(
-    board: Board, agent: Agent, hub: Hub, host: PlayedHost, parts: Services, at: str
-) -> None:
-    task = await ready(board, agent)
-    stopped: list[str] = []
-
-    def die(method: str, path: str) -> Any:
-        """Stand for a death: what was done is done, and the row knows nothing of it."""
-        if at == "the push" or method == "POST":
-            stopped.append(method)
-        return said(500, {}) if at == "the push" else None
-
-    host.fault = die
-    accepted = await accept(board, task)
-    await delivered(board, task, "failed" if at == "the push" else "opened")
-    assert stopped
-    host.fault = lambda method, path: None
-    async with parts.database.transaction() as db:
-        kept = {"mode": "request", "state": "waiting", "branch": BRANCH, "commit": accepted["commit"]}
-        await change_queries.write(
-            db,
-            UUID(accepted["id"]),
-            delivery=kept,
-            asks_at=None,
-            intent="deliver",
-        )
-        db.announce(change_queries.CHANGES)
-    delivery = await delivered(board, task)
-    assert (delivery["branch"], delivery["request"]["number"]) == (BRANCH, 1)
-    assert set(host.branches()) == {"main", BRANCH}
-    assert len(host.pulls) == 1
-
-
 async def test_another_host_gets_the_branch(board: Board, agent: Agent, hub: Hub, host: PlayedHost) -> None:
     await board.owner.patch(board.path, json={"delivery_host": "auto"})
     task = await ready(board, agent)
@@ -509,16 +264,6 @@ async def test_a_folder_gets_the_branch(board: Board, agent: Agent, hub: Hub, tm
     assert own_git(remote, "rev-parse", BRANCH) == accepted["commit"]
 
 
-async def test_a_host_on_a_private_network_is_not_asked(
-    board: Board, agent: Agent, hub: Hub, host: PlayedHost, parts: Services
-) -> None:
-    task = await ready(board, agent)
-    parts.requests._remotes._networks = ""
-    await accept(board, task)
-    assert (await delivered(board, task, "failed"))["code"] == "private_address"
-    assert host.asked == []
-
-
 async def test_a_reader_has_it_looked_up_and_nobody_asks_too_often(
     board: Board, agent: Agent, hub: Hub, host: PlayedHost, parts: Services
 ) -> None:
@@ -539,29 +284,6 @@ async def test_a_reader_has_it_looked_up_and_nobody_asks_too_often(
     assert len(host.asked) == looks + 1
 
 
-async def test_a_look_that_fails_is_said_and_the_request_stays(
-    board: Board, agent: Agent, hub: Hub, host: PlayedHost, parts: Services
-) -> None:
-    task = await ready(board, agent)
-    await accept(board, task)
-    await delivered(board, task)
-    host.fault = lambda method, path: said(403, {"message": f"Not with {TOKEN}"})
-    await look_now(parts)
-
-    async def is_told() -> bool:
-        return (await change(board, task))["delivery"]["code"] == "host_forbidden"
-
-    await eventually(is_told)
-    delivery = (await change(board, task))["delivery"]
-    assert (delivery["state"], delivery["request"]["state"]) == ("opened", "open")
-    assert TOKEN not in delivery["error"]
-    host.fault = lambda method, path: None
-    host.pulls[0].state = "closed"
-    await look_now(parts)
-    await is_request(board, task, "closed")
-    assert (await change(board, task))["delivery"]["error"] is None
-
-
 async def test_delivery_by_request_needs_a_repository(board: Board) -> None:
     for body, code in (
         ({"delivery": "request"}, "no_repository"),
@@ -575,10 +297,3 @@ async def test_delivery_by_request_needs_a_repository(board: Board) -> None:
     gone = await board.owner.patch(board.path, json={"repo_url": None})
     assert (gone.status_code, gone.json()["code"]) == (400, "no_repository")
     assert (await board.editor.patch(board.path, json={"delivery": "none"})).status_code == 403
-
-
-@pytest.fixture(autouse=True)
-def forgotten() -> Iterator[None]:
-    """Whom one test trusts, another does not."""
-    yield
-    api._trusted.cache_clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -86,20 +86,16 @@ def test_a_face_travels_without_what_it_does_not_say() -> None:
     assert lean(Face("1", "One", additions=3))["deletions"] == 0
 
 
-@pytest.mark.parametrize(
-    ("days", "words", "late"),
-    [(-1, "Overdue yesterday", True), (0, "Due today", False), (1, "Due tomorrow", False)],
-)
-def test_a_day_is_said_in_words(days: int, words: str, late: bool) -> None:
-    today = date(2026, 3, 10)
-    face = face_of(card().model_copy(update={"due_on": today + timedelta(days=days)}), today)
-    assert (face.due, face.late) == (words, late)
+@pytest.mark.parametrize(("status", "due"), [(TaskStatus.TODO, "2026-03-10"), (TaskStatus.DONE, "")])
+def test_by_when_it_is_to_be_done_is_shown_until_it_is(status: TaskStatus, due: str) -> None:
+    update = {"due_on": date(2026, 3, 10), "status": status}
+    assert face_of(card().model_copy(update=update)).due == due
 
 
 def test_a_face_names_three_labels_and_what_blocks_it() -> None:
     labels = [str(n) for n in range(20)]
     update = {"labels": labels, "ref": "CAL-14", "blocked": ["CAL-3", "CAL-4"]}
-    face = face_of(card().model_copy(update=update), date(2026, 3, 10))
+    face = face_of(card().model_copy(update=update))
     assert (face.labels, face.more, face.ref) == (labels[:3], 17, "CAL-14")
     assert face.blocked == "Blocked by CAL-3 and 1 more"
 

@@ -157,13 +157,13 @@ def test_durations_are_written_as_people_say_them(duration: int | None, words: s
 
 
 def test_a_card_is_locked_exactly_while_its_run_is_live():
-    live = face_of(task(TaskStatus.IN_PROGRESS, session(last_line="Reading files")), NOON.date())
+    live = face_of(task(TaskStatus.IN_PROGRESS, session(last_line="Reading files")))
     assert (live.locked, live.todo, live.run, live.line) == (True, False, "running", "Reading files")
     assert live.since == epoch_ms(NOON)
     ended = session(status="failed", error="No", last_line="Reading")
-    failed = face_of(task(TaskStatus.TODO, ended), NOON.date())
+    failed = face_of(task(TaskStatus.TODO, ended))
     assert (failed.locked, failed.todo, failed.run, failed.line) == (False, True, "failed", "")
-    assert face_of(task(), NOON.date()).run == ""
+    assert face_of(task()).run == ""
 
 
 def test_a_row_of_the_history_carries_a_preview_and_not_the_output():

@@ -403,15 +403,17 @@ async def test_names_that_an_agent_wrote_are_shown_as_names(
     project: ProjectView, folder: Path, tab: Open
 ) -> None:
     odd = ["a\u202egpj.exe", "<img src=x onerror=alert(1)>", "line\nend", "ü" * 120, os.fsdecode(b"odd\xff")]
+    odd.append(" ")
     for name in odd:
         (folder / name).write_text("odd indeed\n")
     someone = await opened(tab, project)
-    await eventually(lambda: len(names(someone)) == 7)
+    await eventually(lambda: len(names(someone)) == 8)
     for item in someone.var("FolderState", "items")[1:]:
         await go(someone, item["href"].partition("/files")[2])
         await eventually(lambda item=item: someone.var("FileState", "name") == item["name"])
         await eventually(lambda: someone.var("FileState", "kind") == "text")
     assert any("\\x0a" in name for name in names(someone))
+    assert "␣" in names(someone)
 
 
 @pytest.mark.parametrize("path", ["a b/ü.md", r"odd\xff/#?%2e.txt", "x" * 5000, "‮/<b>", "a;b/c=d&e"])

@@ -42,6 +42,19 @@ def test_times_are_written_one_way_in_the_readers_zone(page: Page) -> None:
     expect(page.locator("#spent li")).to_have_text(spent)
 
 
+def test_a_day_is_near_by_the_calendar_of_who_reads(visit: Callable[..., Page]) -> None:
+    # There it is the third already.
+    page = visit("/parts/", at=NOON + 8 * 60 * MINUTE)
+    days = page.locator("#due li")
+    said = ["Overdue Dec 24, 2025", "Overdue yesterday", "Due today", "Due tomorrow", "Due Jan 9"]
+    expect(days).to_have_text(said)
+    expect(page.locator("#due .v-red")).to_have_count(2)
+    page.clock.fast_forward(6 * 60 * MINUTE)
+    expect(days.nth(2)).to_have_text("Due today")
+    page.clock.fast_forward(60 * MINUTE)
+    expect(days.nth(2)).to_have_text("Overdue yesterday")
+
+
 def test_a_clock_counts_on_and_stops_while_nothing_is_connected(page: Page) -> None:
     first = page.locator("#spent li").first
     expect(first).to_have_text(re.compile(r"^3\d s"))

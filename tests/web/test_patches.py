@@ -81,8 +81,13 @@ def test_what_would_turn_a_line_around_is_named_and_quoted_as_it_is():
     line = 'access = "user\u202e \u2066// only admins\u2069 \u2066";'
     shown = piece(f"@@ -0,0 +1 @@\n+{line}\n", 1000).text
     assert "⟨U+202E⟩ ⟨U+2066⟩// only admins⟨U+2069⟩ ⟨U+2066⟩" in shown
-    assert told(shown) == shown
+    assert not set(shown) & set("\u202e\u2066\u2069")
     assert quote_of(shown, "new", 1, 1) == line
+    # A name that the text itself holds is told from those.
+    named = "⟨U+202E⟩\u202e⟨U+27E8⟩ ⟨⟨U+2069⟩"
+    shown = piece(f"@@ -0,0 +1 @@\n+{named}\n", 1000).text
+    assert "\u202e" not in shown
+    assert quote_of(shown, "new", 1, 1) == named
     # Marks that only join or part letters are what people write.
     assert told("a\u200db \u05d0\u200f") == "a\u200db \u05d0\u200f"
 

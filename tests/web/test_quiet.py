@@ -36,9 +36,9 @@ def runtime() -> FakeRuntime:
 
 def test_a_card_and_a_row_say_since_when() -> None:
     quiet = session(quiet_since=NOON + timedelta(minutes=5))
-    assert face_of(task(TaskStatus.IN_PROGRESS, quiet), NOON.date()).quiet == epoch_ms(NOON) + 300_000
+    assert face_of(task(TaskStatus.IN_PROGRESS, quiet)).quiet == epoch_ms(NOON) + 300_000
     assert session_row(quiet).quiet == epoch_ms(NOON) + 300_000
-    assert face_of(task(TaskStatus.IN_PROGRESS, session()), NOON.date()).quiet == 0
+    assert face_of(task(TaskStatus.IN_PROGRESS, session())).quiet == 0
     assert session_row(session()).quiet == 0
 
 

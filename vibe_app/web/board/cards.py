@@ -7,7 +7,6 @@ field of `Face`, filled in `face_of` and shown in `face.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from datetime import date
 from typing import Any
 
 import reflex as rx
@@ -33,7 +32,8 @@ class Face:
     not worth a word. `need` is what it needs of a person, by the keys of `kit.attention.NEEDS`. `change`
     tells that it has a change that nobody has decided about, with what it says in `outcome`, `additions`
     and `deletions`; `behind` by how many commits the base branch has moved on. `request` is the number of
-    the pull request of an accepted one. `due` is a day in words, `late` that it is over.
+    the pull request of an accepted one. `due` is a day: `2026-12-24`; how it is called, and whether it
+    is over, the reader's own clock says.
     """
 
     id: str
@@ -66,7 +66,6 @@ class Face:
     request_state: str = ""
     blocked: str = ""
     due: str = ""
-    late: bool = False
     archived: bool = False
 
 
@@ -82,13 +81,8 @@ def lean(face: Face) -> dict[str, Any]:
     return {name: value for name, value in values if value or name in _ALWAYS or name in counted}
 
 
-def face_of(task: TaskCard, today: date) -> Face:
-    """Make the face of a card.
-
-    Args:
-        task: The card.
-        today: What a date is late by.
-    """
+def face_of(task: TaskCard) -> Face:
+    """Make the face of a card."""
     face = Face(
         id=str(task.id),
         title=task.title,
@@ -106,8 +100,7 @@ def face_of(task: TaskCard, today: date) -> Face:
     if task.blocked and task.status is not TaskStatus.DONE:
         face.blocked = f"Blocked by {_listed(task.blocked)}"
     if task.due_on is not None and task.status is not TaskStatus.DONE:
-        face.late = task.due_on < today
-        face.due = f"{'Overdue' if face.late else 'Due'} {_day(task.due_on, today)}"
+        face.due = task.due_on.isoformat()
     _show_change(face, task)
     _show_run(face, task)
     face.need = task.attention or ""
@@ -148,19 +141,6 @@ def initials(name: str) -> str:
     parts = name.split()
     letters = [part[0] for part in (parts[:1] + parts[1:][-1:])]
     return "".join(letters).upper()
-
-
-def _day(day: date, today: date) -> str:
-    match (day - today).days:
-        case 0:
-            return "today"
-        case 1:
-            return "tomorrow"
-        case -1:
-            return "yesterday"
-        case _:
-            year = "" if day.year == today.year else f" {day.year}"
-            return f"{day.day} {day:%b}{year}"
 
 
 def _listed(names: list[str]) -> str:

@@ -14,7 +14,7 @@ from vibe_app.board.lifecycle import SessionStatus
 from vibe_app.web.card.model import RUNNING
 from vibe_app.web.kit.attention import needs_mark
 from vibe_app.web.kit.buttons import OnceButton
-from vibe_app.web.kit.moment import elapsed
+from vibe_app.web.kit.moment import due, elapsed
 from vibe_app.web.kit.numbers import counted, thousands
 from vibe_app.web.kit.parts import icon_button
 from vibe_app.web.kit.status import priority_mark
@@ -152,12 +152,7 @@ def _small(card: Any) -> rx.Component:
     )
     return rx.el.div(
         rx.cond(card.ref, rx.el.span(card.ref, class_name="v-ref v-digits")),
-        rx.cond(
-            card.due,
-            rx.el.span(
-                card.due, class_name=rx.cond(card.late, "v-due v-red v-word", "v-due"), title=card.due
-            ),
-        ),
+        rx.cond(card.due, due(card.due)),
         rx.el.span(
             rx.foreach(card.marks, lambda mark: rx.el.span(mark, class_name="v-tag")),
             rx.foreach(

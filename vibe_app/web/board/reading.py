@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from uuid import UUID
 
 from vibe_app.accounts.roles import Actor
@@ -28,11 +27,6 @@ class Seen:
     total: int = 0
 
 
-def today() -> date:
-    """Return the day by which a card is late."""
-    return datetime.now(UTC).date()
-
-
 def filter_of(filters: Filters, actor: Actor) -> Filter:
     """Return the filters of an address as the board's queries take them; rubbish lets nothing pass."""
     assignees: frozenset[UUID] = frozenset()
@@ -53,10 +47,7 @@ def filter_of(filters: Filters, actor: Actor) -> Filter:
 
 
 def _seen(tasks: list[TaskCard], statuses: Collection[TaskStatus]) -> dict[str, list[Face]]:
-    day = today()
-    return {
-        status.value: [face_of(task, day) for task in tasks if task.status is status] for status in statuses
-    }
+    return {status.value: [face_of(task) for task in tasks if task.status is status] for status in statuses}
 
 
 async def read_columns(

@@ -15,7 +15,7 @@ from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.board.tasks.schemas import TaskCard
 from vibe_app.web.board.cards import Face, face_of
 from vibe_app.web.board.filters import ANY, Filters, read_filters
-from vibe_app.web.board.reading import Seen, read_columns, today
+from vibe_app.web.board.reading import Seen, read_columns
 from vibe_app.web.board.remote_line import needs_somebody, remote_words
 from vibe_app.web.board.undo import Was
 from vibe_app.web.board.windows import Sent, sent
@@ -104,8 +104,7 @@ def show_columns(state: BoardState, seen: Seen) -> None:
 
 def patch(state: BoardState, tasks: Collection[TaskCard]) -> None:
     """Show cards anew that stand where they stood."""
-    day = today()
-    faces = {str(task.id): face_of(task, day) for task in tasks}
+    faces = {str(task.id): face_of(task) for task in tasks}
     now = columns_of(state)
     _show(state, {name: [faces.get(card.id, card) for card in cards] for name, cards in now.items()})
 
@@ -113,7 +112,7 @@ def patch(state: BoardState, tasks: Collection[TaskCard]) -> None:
 def put(state: BoardState, task: TaskCard, before_id: str = "") -> None:
     """Show a card where it is now, before everything is read anew."""
     state._own += 1
-    card, target = face_of(task, today()), task.status.value
+    card, target = face_of(task), task.status.value
     now = columns_of(state)
     source = next((name for name, cards in now.items() if any(each.id == card.id for each in cards)), "")
     # Where it stood, and nowhere in that column: both columns are read anew.
@@ -161,7 +160,7 @@ def show_project(state: BoardState, project: ProjectView) -> None:
 def failures(state: BoardState, tasks: Collection[TaskCard]) -> list[tuple[str, str]]:
     """Return title and reason of the cards that were running here and have failed since."""
     live = {card.id for card in columns_of(state)[TaskStatus.IN_PROGRESS]}
-    cards = (face_of(task, today()) for task in tasks if str(task.id) in live)
+    cards = (face_of(task) for task in tasks if str(task.id) in live)
     return [(card.title, f"Failed: {card.words}") for card in cards if card.run == "failed"]
 
 

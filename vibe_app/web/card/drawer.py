@@ -19,7 +19,6 @@ from vibe_app.board.tasks.schemas import TaskCard, TaskPatch, TaskView
 from vibe_app.errors import InvalidRequest, VersionChanged
 from vibe_app.web.auth import ReaderState, acts
 from vibe_app.web.board.cards import face_of
-from vibe_app.web.board.reading import today
 from vibe_app.web.card.activity import ActivityState, show_activity
 from vibe_app.web.card.conflict import Both, both, seen, written
 from vibe_app.web.card.fields import facts_of, read_form, texts_of, values_of
@@ -284,7 +283,7 @@ def _last_run(shown: Shown) -> dict[str, Any]:
 
 def _values(task: TaskCard, session: SessionCard | None) -> dict[str, Any]:
     """Return what the drawer says of a task, by the names of its vars."""
-    face = face_of(task, today())
+    face = face_of(task)
     texts: dict[str, Any] = {}
     if isinstance(task, TaskView):  # in a list of cards there are no long texts, and these have not changed
         texts = {

@@ -81,7 +81,8 @@ def _state() -> rx.Component:
             ),
             rx.cond(
                 (DrawerState.run == "pending") | (DrawerState.run == "completed"),
-                rx.el.span(DrawerState.words, class_name="v-quiet"),
+                # The badge has said already that it is queued.
+                rx.el.span(DrawerState.words.replace("Queued, ", ""), class_name="v-quiet"),
             ),
         ),
         rx.cond(DrawerState.spent != "", rx.el.span(DrawerState.spent, class_name="v-quiet v-digits")),

@@ -15,9 +15,11 @@ LONGEST_LINE = 2000
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)")
 _MARKS = ("+", "-", " ", "\\")
-TURNS = r"[\u202a-\u202e\u2066-\u2069]"
-"""Characters by which a line is shown in another order than it is read in by a compiler (CVE-2021-42574)."""
-_TURNS, _TOLD = re.compile(TURNS), re.compile("⟨U\\+(20(?:2[A-E]|6[6-9]))⟩")
+_TOLD = re.compile(r"⟨U\+(20(?:2[A-E]|6[6-9])|27E8)⟩")
+TELLS = rf"[\u202a-\u202e\u2066-\u2069]|⟨(?={_TOLD.pattern[1:]})"
+"""Characters by which a line is shown in another order than it is read in by a compiler (CVE-2021-42574), and
+the one that begins a name of them, where a text holds such a name itself."""
+_TELLS = re.compile(TELLS)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Piece:
 
 def told(text: str) -> str:
     """Return a text in which the characters that turn it around are named, and turn nothing: `⟨U+202E⟩`."""
-    return _TURNS.sub(lambda turn: f"⟨U+{ord(turn[0]):04X}⟩", text)
+    return _TELLS.sub(lambda turn: f"⟨U+{ord(turn[0]):04X}⟩", text)
 
 
 def untold(text: str) -> str:

@@ -8,7 +8,7 @@ import reflex as rx
 from reflex.style import resolved_color_mode
 
 from vibe_app.web.board.face import counts
-from vibe_app.web.changes.patches import TURNS
+from vibe_app.web.changes.patches import TELLS
 from vibe_app.web.changes.review import ReviewState
 from vibe_app.web.changes.review_view import apart_list, note_view
 from vibe_app.web.changes.rows import FileRow, Note
@@ -153,7 +153,7 @@ def _lines(wide: Any) -> rx.Component:
     # What the server tells are the texts of the newest revision.
     texts = rx.cond(
         (ReviewState.texts != "") & (ChangesState.newest == ChangesState.revision),
-        whole_texts(ReviewState.texts, ReviewState.not_shown, _TOO_LONG, TURNS),
+        whole_texts(ReviewState.texts, ReviewState.not_shown, _TOO_LONG, TELLS),
         rx.Var("undefined"),
     )
     viewer = diff_viewer(

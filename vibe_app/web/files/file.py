@@ -13,7 +13,7 @@ from vibe_app.errors import NotFound, VibeError
 from vibe_app.web.auth import acts
 from vibe_app.web.files.folder import LINK, notice
 from vibe_app.web.files.listings import Entry, Where
-from vibe_app.web.files.paths import MARKDOWN, PICTURE, SVG, kind_words, name_of, size_words
+from vibe_app.web.files.paths import MARKDOWN, PICTURE, SVG, kind_words, name_of, size_words, visible
 from vibe_app.web.files.state import FilesState, here, put, rest_url, where
 from vibe_app.web.kit.code import append
 from vibe_app.web.kit.markdown import markdown
@@ -115,7 +115,7 @@ class FileState(rx.State):
         wrap = self.wrap
         self.reset()
         name = name_of(path)
-        self.path, self.name, self.editing, self.wrap = path, name, editing, wrap
+        self.path, self.name, self.editing, self.wrap = path, visible(name), editing, wrap
         self.drawn = bool(SVG.search(name))
         self.formats = self.drawn or bool(MARKDOWN.search(name))
         self.download = rest_url(place, "download", path)

@@ -14,7 +14,7 @@ from vibe_app.web.auth import acts
 from vibe_app.web.files import listings
 from vibe_app.web.files.file import FileState
 from vibe_app.web.files.listings import Entry, Where
-from vibe_app.web.files.paths import above, address_of, joined, name_of, parent_of
+from vibe_app.web.files.paths import above, address_of, joined, name_of, parent_of, visible
 from vibe_app.web.files.state import FilesState, here, may_move, where
 from vibe_app.web.files.tree import TreeState
 from vibe_app.web.files.watching import WatchState
@@ -87,7 +87,7 @@ class NamingState(rx.State):
         if not path or gone or not may_move(files, entry):
             return
         self.reset()
-        self._path, self.what, name = path, what, name_of(path)[:80]
+        self._path, self.what, name = path, what, visible(name_of(path))[:80]
         if what == "rename":
             also = "Another name that git ignores. " if files.by_request else ""
             self.naming, self.title, self.label, self.verb = True, f"Rename {name}", "New name", "Rename"

@@ -119,8 +119,16 @@ def spelled(name: str) -> str:
     return name.replace("\\", "\\\\")
 
 
+def visible(name: str) -> str:
+    """Return a name with each space at its ends, which nobody would see, as `␣`."""
+    rest = name.lstrip(" ")
+    inner = rest.rstrip(" ")
+    return "␣" * (len(name) - len(rest)) + inner + "␣" * (len(rest) - len(inner))
+
+
 def shortened(name: str) -> str:
-    """Return a name of a length that can be shown."""
+    """Return a name of a length that can be shown, spelled so that all of it is seen."""
+    name = visible(name)
     return f"{name[:150]}…{name[-40:]}" if len(name) > 200 else name
 
 

@@ -16,7 +16,7 @@ from vibe_app.errors import Forbidden, NotFound
 from vibe_app.web.auth import acts
 from vibe_app.web.card.model import is_live
 from vibe_app.web.files.listings import Entry, Where
-from vibe_app.web.files.paths import Here, above, address_of, base_of, here_of, lines_of, name_of
+from vibe_app.web.files.paths import Here, above, address_of, base_of, here_of, lines_of, name_of, visible
 from vibe_app.web.keyboard import HelpState
 from vibe_app.web.place import Place, place_of, project_here
 from vibe_app.wiring import services
@@ -161,7 +161,9 @@ def begin(state: FilesState, place: Place) -> None:
     asked = here_of(place, state.router.url.path, state.router.url.query_parameters)
     path = asked.path if asked is not None else ""
     folders = [*above(path), path] if path else [""]
-    crumbs = [Crumb(name_of(each) or "Files", each, address_of(state.base, each)) for each in folders]
+    crumbs = [
+        Crumb(visible(name_of(each)) or "Files", each, address_of(state.base, each)) for each in folders
+    ]
     lines = lines_of(state.router.url.fragment)
     put(state, lines=lines, pointed=bool(lines), crumbs=crumbs)
     if state.view == "file" and path != state.path:

@@ -78,8 +78,8 @@ def _row(each: HomeCard) -> WorkRow:
     if session is None:
         return row
     row.run = "stopping" if session.stop_requested and is_live(session) else session.status.value
-    # The mark says already that it has failed.
-    row.words = run_words(session).removeprefix("Failed: ")
+    # The mark says already that it has failed, the badge that it is queued.
+    row.words = run_words(session).removeprefix("Failed: ").removeprefix("Queued, ")
     if session.status is SessionStatus.RUNNING and not session.stop_requested:
         row.since = epoch_ms(session.started_at)
         row.words = steps_words(session) or session.last_line or row.words

@@ -37,6 +37,15 @@ def elapsed(since: Any, coarse: bool = False) -> rx.Component:
     return _elapsed(since=since, coarse=coarse)
 
 
+def due(day: Any) -> rx.Component:
+    """Show by when something is to be done, "Due tomorrow" or "Overdue 24 Dec", by the reader's own calendar.
+
+    Args:
+        day: As `2026-12-24`.
+    """
+    return _due(day=day)
+
+
 def _now(every: int) -> Any:
     """Return the present in epoch ms, looked at again every so many ms; 0 until the page is live."""
     return js(
@@ -88,3 +97,22 @@ def _elapsed(since: rx.Var[int], coarse: rx.Var[bool]) -> rx.Component:
         otherwise=minutes.to_string() + " min " + rest.to_string() + " s",
     )
     return rx.el.span(words, class_name="v-digits")
+
+
+@rx.memo
+def _due(day: rx.Var[str]) -> rx.Component:
+    now = _now(30_000)
+    at = js("new Date($day + 'T00:00')", day=day)
+    # Days of the calendar: one on which clocks are changed is no shorter.
+    days = js("Math.round(($at - new Date($now).setHours(0, 0, 0, 0)) / 864e5)", int, at=at, now=now)
+    year = js("new Date($now).getFullYear() == $at.getFullYear() ? undefined : 'numeric'", at=at, now=now)
+    date = js(
+        "$at.toLocaleDateString(undefined, {day: 'numeric', month: 'short', year: $year})",
+        str,
+        at=at,
+        year=year,
+    )
+    named = first_of((days == 0, "today"), (days == 1, "tomorrow"), (days == -1, "yesterday"), otherwise=date)
+    late = (now > 0) & (days < 0)
+    words = rx.cond(now == 0, "", rx.cond(late, "Overdue ", "Due ") + named)
+    return rx.el.span(words, class_name=rx.cond(late, "v-due v-red v-word", "v-due"), title=words)

@@ -9,12 +9,13 @@ from vibe_app.web.kit.connection import connected, connection_notice
 from vibe_app.web.kit.draft import draft, forget, typed
 from vibe_app.web.kit.frame import Frame, RailLink, Shortcuts
 from vibe_app.web.kit.inplace import InPlace
-from vibe_app.web.kit.moment import ago, elapsed
+from vibe_app.web.kit.moment import ago, due, elapsed
 
 NOON = 1_767_355_200_000
 """2 January 2026, 12:00 UTC, in epoch milliseconds."""
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 AGES = (0, 20 * SECOND, MINUTE, 26 * MINUTE, 3 * HOUR, 13 * DAY, 20 * DAY)
+DAYS = ("2025-12-24", "2026-01-02", "2026-01-03", "2026-01-04", "2026-01-09")
 SPENT = (31 * SECOND, 2 * MINUTE + 31 * SECOND, 61 * MINUTE)
 
 
@@ -76,6 +77,7 @@ def parts() -> rx.Component:
             rx.el.li(elapsed(NOON - SPENT[1], coarse=True)),
             id="spent",
         ),
+        rx.el.ul(*[rx.el.li(due(day)) for day in DAYS], id="due"),
         rx.el.div(rx.cond(connected, "live", "lost"), id="connected"),
         rx.cond(rx.State.is_hydrated, _title()),
         rx.el.button("Settle", on_click=PartsState.settle),
