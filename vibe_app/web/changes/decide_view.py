@@ -177,7 +177,7 @@ def _fit(can_edit: Any) -> rx.Component:
             ),
         ),
         rx.cond(
-            (ChangesState.behind > 0) & (state == "open"),
+            (ChangesState.behind > 0) & (state == "open") & ((ChangesState.count > 0) | ChangesState.since),
             _sentence(
                 "gray",
                 "git-branch",
