@@ -23,9 +23,12 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from reflex.utils.format import json_dumps
+from sqlalchemy import update
+from sqlmodel import col
 
 from tests.chromium import find
 from tests.waiting import eventually
+from vibe_app.accounts.models import User
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.accounts.service import Grant
 from vibe_app.board.lifecycle import TaskStatus
@@ -199,6 +202,16 @@ async def project(parts: Services, tokens: dict[str, str]) -> ProjectView:
 async def owner_of(parts: Services, tokens: dict[str, str]) -> Actor:
     """Return the owner of the project."""
     return await parts.accounts.who(tokens["owner"])
+
+
+async def admin_of(parts: Services, tokens: dict[str, str]) -> Actor:
+    """Make the owner an admin, by whoever owns the installation, and return them."""
+    made: Any = await parts.users.add(None, "root@example.org", "Root", "a long enough word", "admin")
+    root = Actor(made.id, made.role, made.email, made.name)
+    owner = await owner_of(parts, tokens)
+    async with parts.database.transaction() as db:
+        await db.execute(update(User).where(col(User.id) == owner.user_id).values(role="admin"))
+    return root
 
 
 @pytest.fixture

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from sqlalchemy import update
-from sqlmodel import col
-
-from tests.web.conftest import Open, Tab, owner_of
-from vibe_app.accounts.models import User
-from vibe_app.accounts.roles import Actor, ProjectRole
+from tests.web.conftest import Open, Tab, admin_of, owner_of
+from vibe_app.accounts.roles import ProjectRole
 from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
 from vibe_app.wiring import Services
 
@@ -109,7 +104,7 @@ async def test_a_role_that_somebody_else_has_just_given_is_not_written_over(
 async def test_a_right_that_another_admin_has_just_taken_stays_taken(
     parts: Services, tokens: dict[str, str], tab: Open
 ):
-    admin = await _admin(parts, tokens)
+    admin = await admin_of(parts, tokens)
     people: Tab = await tab("owner", "/settings/people")
     await people.call("UsersState.load")
     editor = await parts.accounts.who(tokens["editor"])
@@ -128,7 +123,7 @@ async def test_a_right_that_another_admin_has_just_taken_stays_taken(
 async def test_who_is_invited_to_a_project_that_is_gone_has_no_account_either(
     parts: Services, tokens: dict[str, str], project: ProjectView, tab: Open
 ):
-    admin = await _admin(parts, tokens)
+    admin = await admin_of(parts, tokens)
     people: Tab = await tab("owner", "/settings/people")
     await people.call("UsersState.load")
     await parts.projects.delete(admin, project.id, project.name)
@@ -144,7 +139,7 @@ async def test_who_is_invited_to_a_project_that_is_gone_has_no_account_either(
 async def test_one_s_own_name_is_not_saved_over_that_which_an_admin_gave(
     parts: Services, tokens: dict[str, str], tab: Open
 ):
-    admin = await _admin(parts, tokens)
+    admin = await admin_of(parts, tokens)
     mine: Tab = await tab("editor", "/settings")
     await mine.call("ProfileState.load")
     editor = await parts.accounts.who(tokens["editor"])
@@ -155,16 +150,6 @@ async def test_one_s_own_name_is_not_saved_over_that_which_an_admin_gave(
     await mine.call("FormsState.take_theirs")
     assert both(mine) == []
     assert (await parts.users.names([editor.user_id]))[editor.user_id].name == "Edith"
-
-
-async def _admin(parts: Services, tokens: dict[str, str]) -> Actor:
-    """Make the owner an admin, by whoever owns the installation, and return them."""
-    made: Any = await parts.users.add(None, "root@example.org", "Root", "a long enough word", "admin")
-    root = Actor(made.id, made.role, made.email, made.name)
-    owner = await owner_of(parts, tokens)
-    async with parts.database.transaction() as db:
-        await db.execute(update(User).where(col(User.id) == owner.user_id).values(role="admin"))
-    return root
 
 
 async def test_a_double_click_makes_one_access_token(parts: Services, tokens: dict[str, str], tab: Open):

@@ -29,7 +29,6 @@ ANYBODY = {
     "KeysState.anywhere",  # asks for another event
     "KeysState.on_card",  # asks for another event
     "LabelsState.choose",  # asks for another event
-    "LabelsState.find",
     "LayersState.arrive",
     "MoveState.choose",  # asks for another event
     "MoveState.set_open",

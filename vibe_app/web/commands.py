@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor, ProjectRole
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.projects.schemas import ProjectCard
+from vibe_app.board.projects.service import LISTED
 from vibe_app.board.tasks.finding import FoundCard
 from vibe_app.web.auth import acts
 from vibe_app.web.board.composer import ComposerState
@@ -135,9 +137,9 @@ async def _done(state: CommandState, actor: Actor, kind: str, target: str) -> An
 async def _found(actor: Actor, query: str, place: Place) -> list[Command]:
     """Return the lines that fit some letters, cards first; without letters, what is near."""
     letters = query.strip().casefold()
-    projects = await services().projects.list(actor)
-    here = next((each for each in projects if each.id == place.project), None)
     cards = await services().finding.cards(actor, query, place.project, _CARDS)
+    projects = await _projects(actor, query, {each.project_id for each in cards} | ({place.project} - {None}))
+    here = next((each for each in projects if each.id == place.project), None)
     named = [each for each in projects if letters in each.name.casefold()][:_PROJECTS]
     doing = [each for each in _doing(here) if letters in f"{each.title} {each.detail}".casefold()]
     groups = [
@@ -151,6 +153,15 @@ async def _found(actor: Actor, query: str, place: Place) -> list[Command]:
         if rows:
             rows[0].group = name
     return [row for _, rows in groups for row in rows]
+
+
+async def _projects(actor: Actor, query: str, ids: set[UUID]) -> list[ProjectCard]:
+    """Return the first projects by name; where there are more, also those of a name and of these ids."""
+    verbs = services().projects
+    found = await verbs.list(actor)
+    if len(found) == LISTED:
+        found += [*await verbs.list(actor, query), *await verbs.list(actor, only=ids)]
+    return list({each.id: each for each in found}.values())
 
 
 def _card(card: FoundCard) -> Command:

@@ -11,6 +11,7 @@ from typing import Any
 import reflex as rx
 
 from vibe_app.accounts.roles import Actor, rights_of
+from vibe_app.board.projects.service import LISTED
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.keyboard import HelpState
 from vibe_app.web.kit.attention import live_dot, needs_count
@@ -115,6 +116,8 @@ def rail(*first: rx.Component) -> rx.Component:
     Args:
         first: What stands above all of it.
     """
+    listed: Any = RailState.projects
+    others = rx.cond(listed.length() >= LISTED, rx.el.p("Ctrl K finds the others.", class_name="v-hint"))
     return rx.fragment(
         rx.el.a(rx.icon("zap", size=20, aria_hidden="true"), "Vibe", href="/", class_name="v-brand"),
         *first,
@@ -123,7 +126,7 @@ def rail(*first: rx.Component) -> rx.Component:
             rx.el.div("Projects", class_name="v-rail-title"),
             rx.cond(
                 RailState.loaded,
-                rx.foreach(RailState.projects, _project),
+                rx.fragment(rx.foreach(RailState.projects, _project), others),
                 rx.el.div(skeleton(3), style={"padding": "8px"}),
             ),
             aria_label="Projects",

@@ -33,9 +33,9 @@ from vibe_app.board.spending import limits as limits_of
 from vibe_app.board.spending.limits import NO_LIMITS, Limits, LimitsView
 from vibe_app.board.tasks import queries as task_queries
 from vibe_app.board.tasks.models import Task
-from vibe_app.db import Database, Transaction
+from vibe_app.db import Database, Transaction, contains
 from vibe_app.errors import InvalidRequest, VersionChanged
-from vibe_app.wire import now
+from vibe_app.wire import now, plain_text
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,8 @@ class WorkspaceRows(Protocol):
         """Take the failure of a workspace back: what it came of may be mended."""
 
 
+LISTED = 200
+"""Projects that a list of them shows at once."""
 SAMPLE_NAME = "Sample project"
 
 
@@ -165,10 +167,23 @@ class Projects:
             rows, total, following = await project_queries.projects_page(db, where, page, page_size, after)
             return Page(await self._views(db, actor, rows), total, following)
 
-    async def list(self, actor: Actor, limit: int = 200) -> list[ProjectCard]:
-        """Return the first projects by name that the actor may see, as a list of them shows each."""
+    async def list(
+        self, actor: Actor, text: str = "", only: Collection[UUID] | None = None
+    ) -> list[ProjectCard]:
+        """Return the first projects by name that the actor may see, as a list of them shows each.
+
+        Args:
+            actor: Who asks.
+            text: Only those whose name contains it; empty for all.
+            only: None but these.
+        """
+        where = project_queries.visible_to(actor)
+        if words := plain_text(text).strip():
+            where = [*where, contains(col(Project.name), words)]
+        if only is not None:
+            where = [*where, col(Project.id).in_(only)]
         async with self._database.read() as db:
-            rows = await project_queries.cards(db, project_queries.visible_to(actor), limit)
+            rows = await project_queries.cards(db, where, LISTED)
             return await self._cards(db, actor, rows)
 
     async def read(self, actor: Actor, project_id: UUID) -> ProjectView:

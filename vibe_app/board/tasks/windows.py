@@ -22,7 +22,8 @@ from vibe_app.board.tasks.filters import EVERYTHING, Filter
 from vibe_app.board.tasks.models import Task, kept, shown
 from vibe_app.board.tasks.schemas import TaskCard
 from vibe_app.board.tasks.showing import Showing
-from vibe_app.db import Database, each_text
+from vibe_app.db import Database, contains, each_text
+from vibe_app.wire import plain_text
 
 WINDOW = 50
 """Cards of one column that are read at once where nothing else is said."""
@@ -115,15 +116,22 @@ class Boards:
             await require(db, actor, project_id, ProjectRole.VIEWER)
             return await self._showing.all(TaskCard, db, await task_queries.cards(db, where))
 
-    async def labels(self, actor: Actor, project_id: UUID) -> dict[str, int]:
-        """Return the labels on a board by name, each with how many cards have it. For viewers."""
+    async def labels(self, actor: Actor, project_id: UUID, text: str = "") -> dict[str, int]:
+        """Return the labels on a board by name, each with how many cards have it. For viewers.
+
+        Args:
+            actor: Who asks.
+            project_id: The board.
+            text: Only those that contain it; empty for all. Of many, `MOST_LABELS` of the most cards.
+        """
         label = each_text(col(Task.labels)).table_valued("value")
+        wanted = [contains(label.c.value, words)] if (words := plain_text(text).strip()) else []
         count = func.count()
         query = (
             select(label.c.value, count)
             .select_from(Task)
             .join(label, true())
-            .where(col(Task.project_id) == project_id, shown)
+            .where(col(Task.project_id) == project_id, shown, *wanted)
             .group_by(label.c.value)
             .order_by(count.desc(), label.c.value)
             .limit(MOST_LABELS)

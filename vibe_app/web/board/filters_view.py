@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import reflex as rx
-from reflex.vars import VarData
 
 from vibe_app.accounts.roles import Actor
 from vibe_app.web.auth import acts
@@ -23,23 +22,22 @@ SHOWN_LABELS = 50
 
 
 class LabelsState(rx.State):
-    """What is typed to find a label, and whether the list of them is open."""
+    """The labels that are listed, and whether the list is open."""
 
     labels: list[dict[str, str | int]] = []
-    typed: str = ""
     opened: bool = False
 
     @acts
     async def set_opened(self, actor: Actor, opened: bool):
         """Open or close the list, which is read as it opens."""
-        self.opened, self.typed = opened, ""
+        self.opened = opened
         if opened:
-            self.labels = await read_labels(actor, project_here(self))
+            self.labels = await read_labels(actor, project_here(self), "", SHOWN_LABELS)
 
-    @rx.event
-    def find(self, text: str):
+    @acts
+    async def find(self, actor: Actor, text: str):
         """List only the labels that contain a text."""
-        self.typed = text[:200]
+        self.labels = await read_labels(actor, project_here(self), text[:200], SHOWN_LABELS)
 
     @rx.event
     def choose(self, label: str):
@@ -49,17 +47,8 @@ class LabelsState(rx.State):
 
 
 def _labels() -> rx.Component:
-    # Filtered where it is shown: what was read of the board is all there is to look through.
-    labels: Any = LabelsState.labels
-    typed: Any = LabelsState.typed
-    matching = rx.Var(
-        f"({labels!s}).filter((each) => each.name.toLowerCase()"
-        f".includes({typed!s}.toLowerCase())).slice(0, {SHOWN_LABELS})",
-        _var_type=list[dict[str, str]],
-        _var_data=VarData.merge(labels._get_all_var_data(), typed._get_all_var_data()),
-    )
     option = rx.foreach(
-        matching,
+        LabelsState.labels,
         lambda each: rx.el.button(
             rx.el.span(each["name"], class_name="v-grow", dir="auto"),
             rx.el.span(thousands(each["count"]), class_name="v-quiet"),
@@ -92,7 +81,7 @@ def _labels() -> rx.Component:
                 placeholder="Find a label",
                 aria_label="Find a label",
                 auto_focus=True,
-                on_change=LabelsState.find,
+                on_change=LabelsState.find.debounce(120),  # pyright: ignore[reportFunctionMemberAccess]
                 class_name="v-menu-search",
             ),
             rx.el.div(

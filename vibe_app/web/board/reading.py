@@ -10,6 +10,7 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import Priority, TaskStatus
 from vibe_app.board.tasks.filters import Filter
 from vibe_app.board.tasks.schemas import TaskCard
+from vibe_app.board.tasks.windows import MOST_LABELS
 from vibe_app.errors import NotFound
 from vibe_app.web.board.cards import Face, face_of
 from vibe_app.web.board.filters import NOBODY, Filters
@@ -81,10 +82,15 @@ async def read_some(
     return await services().boards.some(actor, project_id, ids, filter_of(filters, actor))
 
 
-async def read_labels(actor: Actor, project_id: UUID) -> list[dict[str, str | int]]:
-    """Return the labels of a board by name, each with how many cards have it."""
+async def read_labels(actor: Actor, project_id: UUID, text: str, most: int) -> list[dict[str, str | int]]:
+    """Return labels of a board that contain a text by name, each with how many cards have it."""
     found = await services().boards.labels(actor, project_id)
-    return [{"name": name, "count": count} for name, count in found.items()]
+    if text and len(found) == MOST_LABELS:
+        found |= await services().boards.labels(actor, project_id, text)
+    # A database may take capitals for other letters where they are not Latin.
+    letters = text.casefold()
+    named = [name for name in sorted(found) if letters in name.casefold()]
+    return [{"name": name, "count": found[name]} for name in named[:most]]
 
 
 async def read_people(actor: Actor, project_id: UUID) -> list[dict[str, str]]:

@@ -293,23 +293,24 @@ def form_part(form: Form, *parts: rx.Component, save: str = "Save") -> rx.Compon
                         read_only=True,
                     ),
                     *parts,
-                    rx.el.div(
-                        rx.button(save, type="submit"),
-                        rx.button(
-                            "Cancel",
-                            type="reset",
-                            variant="soft",
-                            color_scheme="gray",
-                            on_click=FormsState.show_again(form.name),
-                        ),
-                        class_name="v-row",
-                    ),
+                    rx.cond(FormsState.looks_only, rx.fragment(), _buttons(form, save)),
                 ),
                 on_submit=lambda sent: FormsState.save(form.name, sent),
             ),
         ),
         key=FormsState.shown[form.name],
     )
+
+
+def _buttons(form: Form, save: str) -> rx.Component:
+    cancel = rx.button(
+        "Cancel",
+        type="reset",
+        variant="soft",
+        color_scheme="gray",
+        on_click=FormsState.show_again(form.name),
+    )
+    return rx.el.div(rx.button(save, type="submit"), cancel, class_name="v-row")
 
 
 def _said(form: Form, view: Any) -> str:

@@ -17,6 +17,7 @@ from vibe_app.web.kit.parts import choice
 from vibe_app.web.kit.sections import labelled, row_of
 from vibe_app.web.place import known
 from vibe_app.web.settings.keeping import FORMS, Form, FormsState, Seen, Texts, conflict_banner, keep
+from vibe_app.web.settings.many import SHOWN, finder, fitting
 from vibe_app.wiring import services
 
 
@@ -38,10 +39,18 @@ class MembersState(rx.State):
     project_id: str = ""
     manages: bool = False
     members: list[MemberRow] = []
+    total: int = 0
+    sought: str = ""
     found: list[MemberRow] = []
     text: str = ""
     looked: bool = False
     new_role: str = ProjectRole.EDITOR.value
+
+    @acts
+    async def find(self, actor: Actor, text: str):
+        """List the members whose name or address contains a text."""
+        self.sought = text[:200]
+        await show_members(self, actor)
 
     @acts
     async def look(self, actor: Actor, text: str):
@@ -59,7 +68,7 @@ class MembersState(rx.State):
         """Give somebody with an account a role here."""
         role = rules.parse_role(self.new_role)
         await services().members.put(actor, known(self.project_id), known(user_id), role)
-        self.members = await members_of(actor, known(self.project_id))
+        await show_members(self, actor)
         await _look(self, actor)
         name = next((row.name for row in self.members if row.id == user_id), "The person")
         return rx.toast.success(f"{name} belongs to the project now.")
@@ -80,7 +89,7 @@ class MembersState(rx.State):
     @acts
     async def load(self, actor: Actor):
         """Read who belongs to the project."""
-        self.members = await members_of(actor, known(self.project_id))
+        await show_members(self, actor)
 
     @acts
     async def remove_member(self, actor: Actor, user_id: str):
@@ -88,7 +97,7 @@ class MembersState(rx.State):
         await services().members.remove(actor, known(self.project_id), known(user_id))
         if known(user_id) == actor.user_id and not actor.is_admin:
             return rx.redirect("/")
-        self.members = await members_of(actor, known(self.project_id))
+        await show_members(self, actor)
         return None
 
 
@@ -125,11 +134,22 @@ async def _look(state: MembersState, actor: Actor) -> None:
     state.looked = True
 
 
-async def members_of(actor: Actor, project_id: UUID) -> list[MemberRow]:
-    """Return who belongs to a project, as the page shows them."""
+async def show_members(state: MembersState, actor: Actor) -> None:
+    """Read who belongs to the project, and show the first of those that are sought."""
+    show_read(state, await members_of(actor, known(state.project_id), state.sought))
+
+
+def show_read(state: MembersState, read: tuple[list[MemberRow], int]) -> None:
+    """Show what `members_of` returned."""
+    state.members, state.total = read
+
+
+async def members_of(actor: Actor, project_id: UUID, sought: str) -> tuple[list[MemberRow], int]:
+    """Return the first members whose name or address contains a text, and how many members there are."""
     views = await services().members.of(actor, project_id)
-    people = await services().users.names(view.user_id for view in views)
-    return [
+    read = views if sought else views[:SHOWN]
+    people = await services().users.names(view.user_id for view in read)
+    rows = [
         MemberRow(
             id=str(view.user_id),
             name=people[view.user_id].name,
@@ -138,9 +158,10 @@ async def members_of(actor: Actor, project_id: UUID) -> list[MemberRow]:
             me=view.user_id == actor.user_id,
             version=view.version,
         )
-        for view in views
+        for view in read
         if view.user_id in people
     ]
+    return fitting(rows, sought)[:SHOWN], len(views)
 
 
 def _roles(**props: Any) -> rx.Component:
@@ -221,6 +242,7 @@ def members_part() -> rx.Component:
     """The list, and what adds somebody; `ProjectSettingsState` fills it."""
     return rx.fragment(
         conflict_banner(MEMBER, MembersState.load),
+        finder("Find a member", MembersState.total, MembersState.members.length(), MembersState.find),
         rx.el.ul(
             rx.foreach(MembersState.members, _member), aria_label="Who belongs here", class_name="v-list"
         ),

@@ -18,6 +18,7 @@ from vibe_app.web.kit.parts import ask, choice, icon_button, native_choice
 from vibe_app.web.kit.sections import labelled, row_of
 from vibe_app.web.place import known
 from vibe_app.web.settings.keeping import FORMS, Form, FormsState, Seen, Texts, conflict_banner, keep
+from vibe_app.web.settings.many import SHOWN, finder, fitting
 from vibe_app.wiring import services
 
 _ROLES = {"member": "Member", "admin": "Admin"}
@@ -95,10 +96,14 @@ class UsersState(rx.State):
     """Everyone with an account, for admins."""
 
     rows: list[UserRow] = []
+    total: int = 0
+    sought: str = ""
     projects: list[ProjectChoice] = []
     blank: str = ""
     link: str = ""
     link_of: str = ""
+    _invited: str = ""
+    """The address of who was invited last."""
 
     @acts
     async def load(self, actor: Actor):
@@ -107,13 +112,20 @@ class UsersState(rx.State):
         if actor.is_admin:
             listed = await services().projects.list(actor)
             self.projects = [ProjectChoice(str(each.id), each.name) for each in listed]
-            self.rows = [_user_row(user, actor) for user in await services().users.everyone(actor)]
+            self.sought = ""
+            await _show(self, actor)
+
+    @acts
+    async def find(self, actor: Actor, text: str):
+        """List the people whose name or address contains a text."""
+        self.sought = text[:200]
+        await _show(self, actor)
 
     @acts
     async def invite(self, actor: Actor, form: dict[str, Any]):
         """Create an account and show its link, once. The second half of a double click makes no other."""
         email = str(form.get("email", "")).strip().lower()
-        if any((row.id, row.email) == (self.blank, email) for row in self.rows):
+        if self.blank and email == self._invited:
             return
         project, as_what = words(form, "project"), rules.parse_role(words(form, "project_role", "editor"))
         admin = words(form, "role") == "admin"
@@ -126,7 +138,8 @@ class UsersState(rx.State):
             can_execute=admin or bool(form.get("executes")),
             projects={known(project): as_what} if project else {},
         )
-        self.rows = [_user_row(each, actor) for each in await services().users.everyone(actor)]
+        await _show(self, actor)
+        self._invited = email
         self.blank, self.link_of, self.link = str(user.id), user.name, _whole(self, link.path)
 
     @acts
@@ -160,8 +173,16 @@ class UsersState(rx.State):
     async def remove(self, actor: Actor, user_id: str):
         """Delete an account."""
         await services().users.remove(actor, known(user_id))
-        self.rows = [_user_row(user, actor) for user in await services().users.everyone(actor)]
+        self._invited = ""
+        await _show(self, actor)
         return rx.toast.success("Account deleted.")
+
+
+async def _show(state: UsersState, actor: Actor) -> None:
+    """Read everyone, and show the first of those that are sought."""
+    everyone = await services().users.everyone(actor)
+    state.total = len(everyone)
+    state.rows = [_user_row(user, actor) for user in fitting(everyone, state.sought)[:SHOWN]]
 
 
 async def _change(state: UsersState, actor: Actor, user_id: str, changed: Texts) -> Any:
@@ -294,6 +315,7 @@ def people() -> rx.Component:
     return rx.fragment(
         _link(),
         conflict_banner(PERSON, UsersState.load),
+        finder("Find a person", UsersState.total, UsersState.rows.length(), UsersState.find),
         rx.el.ul(
             rx.foreach(UsersState.rows, _user), aria_label="Everyone here", class_name="v-list v-people"
         ),

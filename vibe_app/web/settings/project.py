@@ -29,7 +29,7 @@ from vibe_app.web.settings.keeping import (
     settle,
 )
 from vibe_app.web.settings.limits import limits_part
-from vibe_app.web.settings.members import MembersState, members_of, members_part
+from vibe_app.web.settings.members import MembersState, members_of, members_part, show_members, show_read
 from vibe_app.web.settings.network import network_part
 from vibe_app.web.settings.repository import RepositoryState, repository_part, show_clone
 from vibe_app.web.settings.trees import trees_part
@@ -93,12 +93,16 @@ class ProjectSettingsState(rx.State):
         with services().database.bus.subscribe(f"project:{project_id}") as changes:
             while True:
                 project = await services().projects.read(actor, project_id)
-                members = await members_of(actor, project_id)
+                async with self:
+                    sought = (await self.get_state(MembersState)).sought
+                members = await members_of(actor, project_id, sought)
                 async with self:
                     if self.project_id != str(project_id):
                         return
                     self.name = project.name
-                    (await self.get_state(MembersState)).members = members
+                    here = await self.get_state(MembersState)
+                    if here.sought == sought:
+                        show_read(here, members)
                     show_clone(await self.get_state(RepositoryState), project)
                     show_remote(await self.get_state(RemoteState), project)
                 await changes.wait(30)
@@ -135,7 +139,8 @@ async def _fill(state: ProjectSettingsState, actor: Actor, project: ProjectView)
     fill_project(await state.get_state(FormsState), project)
     members = await state.get_state(MembersState)
     members.project_id, members.manages = str(project.id), state.manages
-    members.members = await members_of(actor, project.id)
+    members.sought = ""
+    await show_members(members, actor)
     members.found, members.text, members.looked = [], "", False
     show_clone(await state.get_state(RepositoryState), project)
     show_remote(await state.get_state(RemoteState), project)
