@@ -10,7 +10,7 @@ from vibe_app.board.projects.schemas import NewProject, ProjectView
 from vibe_app.board.tasks import windows
 from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.web import commands
-from vibe_app.web.board import reading
+from vibe_app.web.board import filters_view, reading
 from vibe_app.web.settings import members, people
 from vibe_app.wiring import Services
 
@@ -85,3 +85,41 @@ async def test_projects_beyond_those_that_are_listed_are_gone_to_and_worked_in(
     }
     await someone.call("CommandState.find", query="something")
     assert any(row["kind"] == "execute" for row in someone.var("CommandState", "rows"))
+
+
+async def test_a_person_whose_cards_are_looked_for_is_found_by_name(
+    parts: Services,
+    tokens: dict[str, str],
+    project: ProjectView,
+    tab: Open,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(filters_view, "SHOWN", 2)
+    editor = await parts.accounts.who(tokens["editor"])
+    owner: Tab = await tab("owner", f"/p/{project.id}")
+    await owner.call("BoardState.arrive")
+    await owner.call("PersonsState.set_opened", opened=True)
+    assert [each["name"] for each in owner.var("PersonsState", "people")] == ["Me", "Nobody"]
+    await owner.call("PersonsState.find", text="edit")
+    assert owner.var("PersonsState", "people") == [{"id": str(editor.user_id), "name": "Editor"}]
+    await owner.call("PersonsState.choose", person=str(editor.user_id))
+    await owner.call("BoardState.choose", name="person", value=str(editor.user_id))
+    assert owner.var("BoardState", "whom") == "Editor"
+
+
+@pytest.mark.parametrize(("person", "name"), [("nobody", "Nobody"), ("x", "Somebody else")])
+async def test_an_address_that_names_a_person_says_who_that_is(
+    project: ProjectView, tab: Open, person: str, name: str
+):
+    viewer: Tab = await tab("viewer", f"/p/{project.id}?person={person}")
+    await viewer.call("BoardState.arrive")
+    assert viewer.var("BoardState", "whom") == name
+
+
+async def test_nobody_learns_the_name_of_somebody_who_is_no_member(
+    parts: Services, tokens: dict[str, str], project: ProjectView, tab: Open
+):
+    stranger = await parts.accounts.who(tokens["stranger"])
+    viewer: Tab = await tab("viewer", f"/p/{project.id}?person={stranger.user_id}")
+    await viewer.call("BoardState.arrive")
+    assert viewer.var("BoardState", "whom") == "Somebody else"

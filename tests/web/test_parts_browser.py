@@ -49,6 +49,7 @@ def test_a_day_is_near_by_the_calendar_of_who_reads(visit: Callable[..., Page]) 
     said = ["Overdue Dec 24, 2025", "Overdue yesterday", "Due today", "Due tomorrow", "Due Jan 9"]
     expect(days).to_have_text(said)
     expect(page.locator("#due .v-red")).to_have_count(2)
+    expect(page.locator("#on")).to_have_text("Jan 3, 2026")
     page.clock.fast_forward(22 * 60 * MINUTE)
     expect(days.nth(2)).to_have_text("Due today")
     page.clock.fast_forward(60 * MINUTE)

@@ -29,6 +29,7 @@ ANYBODY = {
     "KeysState.anywhere",  # asks for another event
     "KeysState.on_card",  # asks for another event
     "LabelsState.choose",  # asks for another event
+    "PersonsState.choose",  # asks for another event
     "LayersState.arrive",
     "MoveState.choose",  # asks for another event
     "MoveState.set_open",

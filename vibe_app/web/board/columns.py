@@ -22,7 +22,7 @@ from vibe_app.errors import Conflict, Forbidden, NotFound, Unavailable, VibeErro
 from vibe_app.web.auth import acts, asker
 from vibe_app.web.board.cards import Face
 from vibe_app.web.board.filters import ANY, Filters, read_filters
-from vibe_app.web.board.reading import read_people
+from vibe_app.web.board.reading import name_of
 from vibe_app.web.board.showing import (
     begin,
     filters_of,
@@ -86,13 +86,14 @@ class BoardState(rx.State):
     sizes: dict[str, int] = dict.fromkeys(TaskStatus, WINDOW)
     version: int = 0
     total: int = 0
-    people: list[dict[str, str]] = []
     loaded: bool = False
     missing: str = ""
     search: str = ""
     priority: str = ANY
     label: str = ANY
     person: str = ANY
+    whom: str = ""
+    """What that person is called."""
     needs: bool = False
     archived: bool = False
     tab: str = TaskStatus.TODO.value
@@ -114,7 +115,7 @@ class BoardState(rx.State):
         except (NotFound, Forbidden) as error:
             self.missing = error.message
             return
-        self.people = await read_people(actor, place.project)
+        self.whom = await name_of(actor, place.project, filters_of(self).person)
         await services().workspaces.opened(actor, place.project)
 
     @acts(background=True, ended=_shut)
@@ -210,6 +211,8 @@ class BoardState(rx.State):
             # As if it had come from an address, in which anybody can have written anything.
             asked = read_filters({name: "" if value == ANY else value})
             setattr(self, name, getattr(asked, name) or ANY)
+            if name == "person":
+                self.whom = await name_of(actor, project_here(self), asked.person)
         return await _show_filtered(self, actor)
 
     @acts

@@ -10,15 +10,15 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.web.auth import acts
 from vibe_app.web.board.columns import BoardState
 from vibe_app.web.board.filters import ANY
-from vibe_app.web.board.reading import read_labels
+from vibe_app.web.board.reading import read_labels, read_people
 from vibe_app.web.kit.ahead import OPENS
 from vibe_app.web.kit.attention import thousands
 from vibe_app.web.kit.hooks import Hooked, js
 from vibe_app.web.kit.status import PRIORITY_LOOKS
 from vibe_app.web.place import project_here
 
-SHOWN_LABELS = 50
-"""Labels that are listed at once; the search finds the others."""
+SHOWN = 50
+"""Labels, or people, that are listed at once; the search finds the others."""
 
 
 class LabelsState(rx.State):
@@ -32,12 +32,12 @@ class LabelsState(rx.State):
         """Open or close the list, which is read as it opens."""
         self.opened = opened
         if opened:
-            self.labels = await read_labels(actor, project_here(self), "", SHOWN_LABELS)
+            self.labels = await read_labels(actor, project_here(self), "", SHOWN)
 
     @acts
     async def find(self, actor: Actor, text: str):
         """List only the labels that contain a text."""
-        self.labels = await read_labels(actor, project_here(self), text[:200], SHOWN_LABELS)
+        self.labels = await read_labels(actor, project_here(self), text[:200], SHOWN)
 
     @rx.event
     def choose(self, label: str):
@@ -46,64 +46,135 @@ class LabelsState(rx.State):
         return BoardState.choose("label", label)
 
 
+class PersonsState(rx.State):
+    """The people who are listed, and whether the list is open."""
+
+    people: list[dict[str, str]] = []
+    opened: bool = False
+
+    @acts
+    async def set_opened(self, actor: Actor, opened: bool):
+        """Open or close the list, which is read as it opens."""
+        self.opened = opened
+        if opened:
+            self.people = await read_people(actor, project_here(self), "", SHOWN)
+
+    @acts
+    async def find(self, actor: Actor, text: str):
+        """List only the people whose names contain a text."""
+        self.people = await read_people(actor, project_here(self), text[:200], SHOWN)
+
+    @rx.event
+    def choose(self, person: str):
+        """Show only the cards of a person."""
+        self.opened = False
+        return BoardState.choose("person", person)
+
+
+def _option(words: Any, chosen: Any, on_click: Any, *more: rx.Component) -> rx.Component:
+    return rx.el.button(
+        rx.el.span(words, class_name="v-grow", dir="auto"),
+        *more,
+        type="button",
+        role="option",
+        aria_selected=chosen,
+        on_click=on_click,
+        class_name="v-menu-item",
+    )
+
+
 def _labels() -> rx.Component:
-    option = rx.foreach(
+    options = rx.foreach(
         LabelsState.labels,
-        lambda each: rx.el.button(
-            rx.el.span(each["name"], class_name="v-grow", dir="auto"),
+        lambda each: _option(
+            each["name"],
+            BoardState.label == each["name"],
+            LabelsState.choose(each["name"]),
             rx.el.span(thousands(each["count"]), class_name="v-quiet"),
-            type="button",
-            role="option",
-            aria_selected=BoardState.label == each["name"],
-            on_click=LabelsState.choose(each["name"]),
-            class_name="v-menu-item",
         ),
     )
+    return _finding(
+        "Label",
+        "Labels",
+        "Any label",
+        "Find a label",
+        BoardState.label,
+        BoardState.label,
+        LabelsState,
+        options,
+    )
+
+
+def _persons() -> rx.Component:
+    options = rx.foreach(
+        PersonsState.people,
+        lambda each: _option(each["name"], BoardState.person == each["id"], PersonsState.choose(each["id"])),
+    )
+    return _finding(
+        "Person",
+        "People",
+        "Anybody",
+        "Find a person",
+        BoardState.person,
+        BoardState.whom,
+        PersonsState,
+        options,
+    )
+
+
+def _finding(
+    label: str, many: str, first: str, find: str, chosen: Any, words: Any, state: Any, options: rx.Component
+) -> rx.Component:
+    """A choice among more than can be listed.
+
+    Args:
+        label: What it is called.
+        many: What its list is called.
+        first: What it says where nothing is chosen.
+        find: What the field is called that finds more.
+        chosen: What is chosen.
+        words: How that is called.
+        state: Whether its list is open; what it lists.
+        options: Those.
+    """
     return rx.popover.root(
         rx.popover.trigger(
             rx.el.button(
-                rx.cond(BoardState.label == ANY, "Any label", BoardState.label),
+                rx.cond(chosen == ANY, first, words),
                 rx.icon("chevron-down", size=14, aria_hidden="true"),
                 type="button",
                 role="combobox",
-                aria_label="Label",
-                aria_expanded=LabelsState.opened,
+                aria_label=label,
+                aria_expanded=state.opened,
                 class_name="v-choice",
                 custom_attrs={
-                    "data-set": rx.cond(BoardState.label == ANY, "false", "true"),
-                    OPENS: rx.cond(LabelsState.opened, rx.Var("undefined"), ""),
+                    "data-set": rx.cond(chosen == ANY, "false", "true"),
+                    OPENS: rx.cond(state.opened, rx.Var("undefined"), ""),
                 },
             )
         ),
         rx.popover.content(
             rx.el.input(
                 type="search",
-                placeholder="Find a label",
-                aria_label="Find a label",
+                placeholder=find,
+                aria_label=find,
                 auto_focus=True,
-                on_change=LabelsState.find.debounce(120),  # pyright: ignore[reportFunctionMemberAccess]
+                on_change=state.find.debounce(120),
                 class_name="v-menu-search",
             ),
             rx.el.div(
-                rx.el.button(
-                    "Any label",
-                    type="button",
-                    role="option",
-                    aria_selected=BoardState.label == ANY,
-                    on_click=LabelsState.choose(ANY),
-                    class_name="v-menu-item",
-                ),
-                option,
+                _option(first, chosen == ANY, state.choose(ANY)),
+                options,
                 role="listbox",
-                aria_label="Labels",
+                aria_label=many,
                 class_name="v-menu v-menu-long",
             ),
             width="280px",
             padding="8px",
-            aria_label="Labels to choose from",
+            aria_label=f"{many} to choose from",
         ),
-        open=LabelsState.opened,
-        on_open_change=LabelsState.set_opened,
+        open=state.opened,
+        on_open_change=state.set_opened,
     )
 
 
@@ -140,7 +211,6 @@ def _follows_back() -> rx.Component:
 
 def filters_bar() -> rx.Component:
     """The row."""
-    people: Any = BoardState.people
     return rx.el.div(
         _follows_back(),
         rx.el.div(
@@ -164,16 +234,7 @@ def filters_bar() -> rx.Component:
             *[rx.select.item(look.word, value=key) for key, look in reversed(PRIORITY_LOOKS.items())],
         ),
         _labels(),
-        rx.cond(
-            people.length() > 0,
-            _choice(
-                "Person",
-                "Anybody",
-                "person",
-                BoardState.person,
-                rx.foreach(people, lambda each: rx.select.item(each["name"], value=each["id"])),
-            ),
-        ),
+        _persons(),
         _toggle("Needs me", "needs", BoardState.needs, "bell-dot"),
         _toggle("Archive", "archived", BoardState.archived, "archive"),
         rx.cond(

@@ -93,13 +93,25 @@ async def read_labels(actor: Actor, project_id: UUID, text: str, most: int) -> l
     return [{"name": name, "count": found[name]} for name in named[:most]]
 
 
-async def read_people(actor: Actor, project_id: UUID) -> list[dict[str, str]]:
-    """Return who can have cards of a board, the asker first."""
+async def read_people(actor: Actor, project_id: UUID, text: str, most: int) -> list[dict[str, str]]:
+    """Return who can have cards of a board and is called by a text, the asker first."""
     members = await services().members.of(actor, project_id)
     names = await services().users.names([member.user_id for member in members])
     others = sorted((user.name, str(each)) for each, user in names.items() if each != actor.user_id)
-    return [
-        {"id": str(actor.user_id), "name": "Me"},
-        *({"id": user_id, "name": name} for name, user_id in others),
-        {"id": NOBODY, "name": "Nobody"},
-    ]
+    people = [("Me", str(actor.user_id)), ("Nobody", NOBODY), *others]
+    letters = text.casefold()
+    return [{"id": each, "name": name} for name, each in people if letters in name.casefold()][:most]
+
+
+async def name_of(actor: Actor, project_id: UUID, person: str) -> str:
+    """Return what the filter calls the person that an address names."""
+    chosen = filter_of(Filters(person=person), actor)
+    if not person:
+        return ""
+    if chosen.unassigned:
+        return "Nobody"
+    if actor.user_id in chosen.assignees:
+        return "Me"
+    members = {member.user_id for member in await services().members.of(actor, project_id)}
+    names = await services().users.names(chosen.assignees & members)
+    return next((user.name for user in names.values()), "Somebody else")

@@ -27,6 +27,15 @@ def ago(at: Any) -> rx.Component:
     return _ago(at=at)
 
 
+def on(at: Any) -> rx.Component:
+    """Show the day of a moment, with the exact one on hover.
+
+    Args:
+        at: In epoch milliseconds.
+    """
+    return _on(at=at)
+
+
 def elapsed(since: Any, coarse: bool = False) -> rx.Component:
     """Show the time since a moment as "2 min 31 s", counting on while the page is connected.
 
@@ -71,17 +80,28 @@ def _age(seconds: Any, date: Any) -> Any:
 @rx.memo
 def _ago(at: rx.Var[int]) -> rx.Component:
     now = _now(30_000)
-    date = js(
+    return rx.cond(at == 0, rx.el.span("–"), _moment(at, now, _age((now - at) / 1000, _date(at))))
+
+
+@rx.memo
+def _on(at: rx.Var[int]) -> rx.Component:
+    return _moment(at, _now(_HOUR * 1000), _date(at))
+
+
+def _moment(at: Any, now: Any, words: Any) -> rx.Component:
+    return rx.el.time(
+        rx.cond(now == 0, "", words),
+        date_time=js("new Date($at).toISOString()", str, at=at),
+        title=rx.cond(now == 0, "", js("new Date($at).toLocaleString()", str, at=at)),
+    )
+
+
+def _date(at: Any) -> Any:
+    return js(
         "new Date($at).toLocaleDateString(undefined, {day: 'numeric', month: 'short', year: 'numeric'})",
         str,
         at=at,
     )
-    moment = rx.el.time(
-        rx.cond(now == 0, "", _age((now - at) / 1000, date)),
-        date_time=js("new Date($at).toISOString()", str, at=at),
-        title=rx.cond(now == 0, "", js("new Date($at).toLocaleString()", str, at=at)),
-    )
-    return rx.cond(at == 0, rx.el.span("–"), moment)
 
 
 @rx.memo

@@ -12,10 +12,12 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.accounts.tokens import TokenView
 from vibe_app.errors import InvalidRequest
 from vibe_app.web.auth import acts
+from vibe_app.web.card.model import epoch_ms
+from vibe_app.web.kit.moment import ago, on
 from vibe_app.web.kit.parts import ask, choice
 from vibe_app.web.kit.sections import labelled, row_of
 from vibe_app.web.place import known
-from vibe_app.wire import iso, whole
+from vibe_app.wire import whole
 from vibe_app.wiring import services
 
 
@@ -25,8 +27,8 @@ class TokenRow:
 
     id: str
     name: str
-    ends: str
-    used: str
+    ends: int
+    used: int
     scopes: str
     project: str
 
@@ -59,8 +61,8 @@ def _token_row(token: TokenView, names: dict[UUID, str]) -> TokenRow:
     return TokenRow(
         id=str(token.id),
         name=token.name,
-        ends=iso(token.expires_at)[:10],
-        used=iso(token.last_used_at)[:10] if token.last_used_at else "never",
+        ends=epoch_ms(token.expires_at),
+        used=epoch_ms(token.last_used_at),
         scopes=", ".join(token.scopes),
         project="all projects"
         if token.project_id is None
@@ -125,7 +127,14 @@ def _token(row: TokenRow) -> rx.Component:
         rx.vstack(
             rx.text(row.name, size="2", weight="medium"),
             rx.text(row.scopes, " · ", row.project, size="1", color_scheme="gray"),
-            rx.text("Ends ", row.ends, " · last used: ", row.used, size="1", color_scheme="gray"),
+            rx.text(
+                "Ends ",
+                on(row.ends),
+                " · last used: ",
+                rx.cond(row.used > 0, ago(row.used), "never"),
+                size="1",
+                color_scheme="gray",
+            ),
             spacing="0",
             flex="1",
         ),

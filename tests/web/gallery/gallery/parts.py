@@ -9,7 +9,7 @@ from vibe_app.web.kit.connection import connected, connection_notice
 from vibe_app.web.kit.draft import draft, forget, typed
 from vibe_app.web.kit.frame import Frame, RailLink, Shortcuts
 from vibe_app.web.kit.inplace import InPlace
-from vibe_app.web.kit.moment import ago, due, elapsed
+from vibe_app.web.kit.moment import ago, due, elapsed, on
 
 NOON = 1_767_355_200_000
 """2 January 2026, 12:00 UTC, in epoch milliseconds."""
@@ -78,6 +78,7 @@ def parts() -> rx.Component:
             id="spent",
         ),
         rx.el.ul(*[rx.el.li(due(day)) for day in DAYS], id="due"),
+        rx.el.div(on(NOON + 8 * HOUR), id="on"),
         rx.el.div(rx.cond(connected, "live", "lost"), id="connected"),
         rx.cond(rx.State.is_hydrated, _title()),
         rx.el.button("Settle", on_click=PartsState.settle),
