@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 NOON = 1_767_355_200_000
 """2 January 2026, 12:00 UTC, in epoch milliseconds, as in the gallery."""
@@ -110,6 +110,34 @@ def test_a_title_outlives_a_reload_and_is_saved_on_its_first_version(page: Page)
     expect(title).to_have_value("refused")  # it was not kept, and is not lost
     page.get_by_role("button", name="Settle").click()
     expect(title).to_have_value("A title")
+
+
+def test_what_is_typed_while_a_form_is_sent_stays(gallery: str, browser: Browser) -> None:
+    held: list[str | bytes] = []
+    sockets: list[WebSocketRoute] = []
+    holding = False
+
+    def between(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        server.on_message(lambda message: held.append(message) if holding else socket.send(message))
+        sockets.append(socket)
+
+    with browser.new_page() as page:
+        page.route_web_socket(re.compile("/_event/"), between)
+        page.goto(f"{gallery}/parts/")
+        words, told = page.get_by_label("Words"), page.locator("#told li")
+        words.fill("Sent")
+        holding = True
+        words.press("Control+Enter")
+        words.press_sequentially(", and more")
+        while not held:
+            page.wait_for_timeout(20)
+        holding = False
+        for each in held:
+            sockets[-1].send(each)
+        expect(told).to_have_text(["sent:Sent"])
+        page.reload()
+        expect(words).to_have_value("Sent, and more")
 
 
 def test_a_form_outlives_a_reload_until_it_is_cancelled_or_sent(page: Page) -> None:

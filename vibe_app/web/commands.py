@@ -138,7 +138,8 @@ async def _found(actor: Actor, query: str, place: Place) -> list[Command]:
     """Return the lines that fit some letters, cards first; without letters, what is near."""
     letters = query.strip().casefold()
     cards = await services().finding.cards(actor, query, place.project, _CARDS)
-    projects = await _projects(actor, query, {each.project_id for each in cards} | ({place.project} - {None}))
+    near = {each.project_id for each in cards} | ({place.project} if place.project else set())
+    projects = await _projects(actor, query, near)
     here = next((each for each in projects if each.id == place.project), None)
     named = [each for each in projects if letters in each.name.casefold()][:_PROJECTS]
     doing = [each for each in _doing(here) if letters in f"{each.title} {each.detail}".casefold()]

@@ -13,7 +13,7 @@ import reflex as rx
 
 from vibe_app.web.kit.hooks import js
 
-_PREFIX = "vibe.draft."
+_PREFIX, _KEPT = "vibe.draft.", "sessionStorage"
 BACK = "What you had typed is back. Cancel discards it."
 
 
@@ -48,7 +48,10 @@ def _draft(children: rx.Var[rx.Component], key_of: rx.Var[str]) -> rx.Component:
             "data-draft": "",
             "onChange": keep,
             "onReset": js("(() => sessionStorage.removeItem($key))", key=key_of),
-            "onSubmit": js("(() => tell(false))"),
+            "onSubmit": js(
+                f"(() => {{tell(false); {_KEPT}.setItem($key + '.sent', {_KEPT}.getItem($key));}})",
+                key=key_of,
+            ),
         },
     )
 
@@ -63,3 +66,9 @@ def forget(name: str) -> Any:
     """Return the event with which what was typed into a form goes, once it was sent."""
     # Reflex's own event for this has the whole page loaded anew.
     return rx.call_script(f"sessionStorage.removeItem({json.dumps(_PREFIX + name)})")
+
+
+def forget_sent(name: str) -> Any:
+    """Return the event with which what was sent of a form goes; what was typed into it since stays."""
+    key, kept = json.dumps(_PREFIX + name), f"{_KEPT}.getItem"
+    return rx.call_script(f"{kept}({key}) === {kept}({key} + '.sent') && {_KEPT}.removeItem({key})")

@@ -19,7 +19,7 @@ from vibe_app.board.projects.schemas import ProjectPatch, ProjectView
 from vibe_app.errors import Conflict, VersionChanged
 from vibe_app.web.auth import acts
 from vibe_app.web.forms import words
-from vibe_app.web.kit.draft import draft, forget, typed
+from vibe_app.web.kit.draft import draft, forget, forget_sent, typed
 from vibe_app.web.kit.sections import for_owners
 from vibe_app.web.kit.two_texts import two_texts
 from vibe_app.web.place import known
@@ -212,8 +212,8 @@ async def keep(
                 return told
             state._saved[form.name] = [seen.said, _said(form, view)]
             theirs = form.texts(view)
-            # What was typed goes before the form is filled anew, and would be filled with it.
-            events: list[Any] = [forget(draft_name(form.name, of))]
+            # What was sent goes before the form is filled anew, and would be filled with it.
+            events: list[Any] = [forget_sent(draft_name(form.name, of))]
             if seen.said and all(theirs.get(name, "") == text for name, text in mine.items()):
                 # The form holds what is there, or what has been typed into it since: that stays.
                 state.seen[form.name], state.texts[form.name] = _said(form, view), theirs

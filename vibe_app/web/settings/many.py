@@ -16,8 +16,15 @@ SHOWN = 100
 class Somebody(Protocol):
     """A person as a list shows one."""
 
-    name: str
-    email: str
+    @property
+    def name(self) -> str:
+        """What they are called."""
+        ...
+
+    @property
+    def email(self) -> str:
+        """Their address."""
+        ...
 
 
 Row = TypeVar("Row", bound=Somebody)

@@ -240,9 +240,10 @@ def _adding() -> rx.Component:
 
 def members_part() -> rx.Component:
     """The list, and what adds somebody; `ProjectSettingsState` fills it."""
+    listed: Any = MembersState.members
     return rx.fragment(
         conflict_banner(MEMBER, MembersState.load),
-        finder("Find a member", MembersState.total, MembersState.members.length(), MembersState.find),
+        finder("Find a member", MembersState.total, listed.length(), MembersState.find),
         rx.el.ul(
             rx.foreach(MembersState.members, _member), aria_label="Who belongs here", class_name="v-list"
         ),

@@ -312,10 +312,11 @@ def _invitation() -> rx.Component:
 
 def people() -> rx.Component:
     """The part of the settings page."""
+    listed: Any = UsersState.rows
     return rx.fragment(
         _link(),
         conflict_banner(PERSON, UsersState.load),
-        finder("Find a person", UsersState.total, UsersState.rows.length(), UsersState.find),
+        finder("Find a person", UsersState.total, listed.length(), UsersState.find),
         rx.el.ul(
             rx.foreach(UsersState.rows, _user), aria_label="Everyone here", class_name="v-list v-people"
         ),

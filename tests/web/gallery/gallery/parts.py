@@ -6,7 +6,7 @@ import reflex as rx
 
 from vibe_app.web.kit.buttons import OnceButton
 from vibe_app.web.kit.connection import connected, connection_notice
-from vibe_app.web.kit.draft import draft, forget, typed
+from vibe_app.web.kit.draft import draft, forget_sent, typed
 from vibe_app.web.kit.frame import Frame, RailLink, Shortcuts
 from vibe_app.web.kit.inplace import InPlace
 from vibe_app.web.kit.moment import ago, due, elapsed, on
@@ -42,7 +42,7 @@ class PartsState(rx.State):
     @rx.event
     def send(self, form: dict[str, str]):
         self.told = [*self.told, f"sent:{form['words']}"]
-        return forget("form")
+        return forget_sent("form")
 
 
 def _form() -> rx.Component:
