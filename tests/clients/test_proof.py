@@ -16,6 +16,7 @@ import pytest
 from tests.waiting import eventually
 from tests.workspace_services.gateway.gate import CONTROL, KEY, TOKEN, Gate, gateway
 from tests.workspace_services.sidecar.stack import Stack
+from vibe_app.aio import cancel
 from vibe_app.clients.gateway import GatewayClient
 from vibe_app.clients.services import Call, WorkspaceClient
 from vibe_app.clients.sidecar import Agent
@@ -194,12 +195,18 @@ async def relay(port: int, to: int, heard: list[bytes], answered: list[bytes]) -
         writer.close()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far, near = await asyncio.open_connection("127.0.0.1", to)
-        await asyncio.gather(copy(reader, near, heard), copy(far, writer, answered))
+        if (task := asyncio.current_task()) is not None:
+            accepted.add(task)
+        with closing(writer):
+            far, near = await asyncio.open_connection("127.0.0.1", to)
+            with closing(near):
+                await asyncio.gather(copy(reader, near, heard), copy(far, writer, answered))
 
+    accepted: set[asyncio.Task[None]] = set()
     server = await asyncio.start_server(accept, "127.0.0.1", port)
     async with server:
         yield server.sockets[0].getsockname()[1]
+    await cancel(*accepted)
 
 
 async def test_an_answer_that_the_real_service_gave_somebody_else_is_no_proof(gate: Gate):

@@ -54,12 +54,17 @@ class _Connections(httpx.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request."""
-        request.extensions = {**request.extensions, "trace": self._heard}
-        return await super().handle_async_request(request)
+        # Whoever listens already is the proof that comes before all else on a new connection.
+        listening = request.extensions.get("trace")
 
-    async def _heard(self, event: str, info: Mapping[str, Any]) -> None:
-        if self._closed and event in _MADE:
-            await info["return_value"].aclose()
+        async def heard(event: str, info: dict[str, Any]) -> None:
+            if listening is not None:
+                await listening(event, info)
+            if self._closed and event in _MADE:
+                await info["return_value"].aclose()
+
+        request.extensions = {**request.extensions, "trace": heard}
+        return await super().handle_async_request(request)
 
     async def aclose(self) -> None:
         """Close every connection."""
