@@ -11,6 +11,7 @@ from vibe_app.board.tasks import windows
 from vibe_app.board.tasks.schemas import NewTask
 from vibe_app.web import commands
 from vibe_app.web.board import filters_view, reading
+from vibe_app.web.card import people as people_of_card
 from vibe_app.web.settings import members, people
 from vibe_app.wiring import Services
 
@@ -123,3 +124,26 @@ async def test_nobody_learns_the_name_of_somebody_who_is_no_member(
     viewer: Tab = await tab("viewer", f"/p/{project.id}?person={stranger.user_id}")
     await viewer.call("BoardState.arrive")
     assert viewer.var("BoardState", "whom") == "Somebody else"
+
+
+async def test_whoever_is_to_take_care_of_a_card_is_found_by_name_and_stays_chosen(
+    parts: Services,
+    tokens: dict[str, str],
+    project: ProjectView,
+    tab: Open,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(people_of_card, "SHOWN", 1)
+    viewer = await parts.accounts.who(tokens["viewer"])
+    editor: Tab = await tab("editor", f"/p/{project.id}")
+    await editor.call("PeopleState.load")
+
+    def offered() -> list[str]:
+        return [each["name"] for each in editor.var("PeopleState", "people")]
+
+    assert (offered(), editor.var("PeopleState", "total")) == (["Editor"], 3)
+    await editor.call("PeopleState.find", text="view")
+    assert offered() == ["Viewer"]
+    await editor.call("PeopleState.choose", person=str(viewer.user_id))
+    await editor.call("PeopleState.find", text="own")
+    assert offered() == ["Viewer", "Owner"]

@@ -17,7 +17,7 @@ import reflex as rx
 from vibe_app.board.lifecycle import Priority
 from vibe_app.board.rules import parse_priority
 from vibe_app.errors import InvalidRequest
-from vibe_app.web.card.people import PeopleState
+from vibe_app.web.card.people import SHOWN, PeopleState
 from vibe_app.web.forms import split_labels, words
 from vibe_app.web.kit.parts import choice, field
 from vibe_app.web.kit.status import PRIORITY_LOOKS
@@ -77,16 +77,28 @@ def _labels(**props: Any) -> rx.Component:
 def _assignee(**props: Any) -> rx.Component:
     begin = props.pop("default_value")
     people = rx.foreach(PeopleState.people, lambda person: rx.el.option(person.name, value=person.id))
-    return rx.el.select(
+    many = PeopleState.total > SHOWN
+    find = rx.el.input(
+        type="search",
+        placeholder="Find a person",
+        aria_label="Find a person",
+        on_change=PeopleState.find.debounce(150),  # pyright: ignore[reportFunctionMemberAccess]
+        class_name="v-input",
+    )
+    chosen = rx.el.select(
         rx.el.option("Nobody", value=""),
+        # Of many, who was chosen before may not be among those who are offered.
+        rx.cond(many & (begin != ""), rx.el.option("The same person as before", value=begin)),
         people,
         name=props["name"],
         # Its options come after it; only then can it show which of them is meant.
         key=rx.cond(PeopleState.loaded, "there", "to come"),
         default_value=begin,
         aria_label="Assignee",
+        on_change=PeopleState.choose,
         class_name="v-input",
     )
+    return rx.fragment(rx.cond(many, find), chosen)
 
 
 def _due(**props: Any) -> rx.Component:

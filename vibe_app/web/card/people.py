@@ -11,6 +11,9 @@ from vibe_app.web.auth import acts
 from vibe_app.web.place import place_of
 from vibe_app.wiring import services
 
+SHOWN = 200
+"""People that a picker offers at once; its search finds the others."""
+
 
 @dataclass
 class Person:
@@ -25,7 +28,12 @@ class PeopleState(rx.State):
 
     project_id: str = ""
     people: list[Person] = []
+    """Those who are offered: of many the first that are sought."""
+    total: int = 0
     loaded: bool = False
+    _all: list[Person] = []
+    _sought: str = ""
+    _chosen: str = ""
 
     @acts
     async def load(self, actor: Actor):
@@ -38,10 +46,29 @@ class PeopleState(rx.State):
         people = [Person(str(each), user.name) for each, user in names.items()]
         people.sort(key=lambda person: person.name.casefold())
         self.project_id, self.loaded = str(project_id), True
-        if self.people != people:
-            self.people = people
+        self._all, self.total = people, len(people)
+        _offer(self)
+
+    @acts
+    async def find(self, actor: Actor, text: str):
+        """Offer the people whose names contain a text."""
+        self._sought = text[:200]
+        _offer(self)
+
+    @acts
+    async def choose(self, actor: Actor, person: str):
+        """Note who is chosen in a form, so that they stay among those who are offered."""
+        self._chosen = person[:100]
 
 
 def names_of(state: PeopleState) -> dict[str, str]:
     """Return the names of the people by id."""
-    return {each.id: each.name for each in state.people}
+    return {each.id: each.name for each in state._all}
+
+
+def _offer(state: PeopleState) -> None:
+    letters = state._sought.casefold()
+    found = [each for each in state._all if letters in each.name.casefold()][:SHOWN]
+    chosen = [each for each in state._all if each.id == state._chosen and each not in found]
+    if state.people != chosen + found:
+        state.people = chosen + found
