@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.seeding import seed_change
 from tests.web.conftest import Open, Tab, admin_of
 from vibe_app.board.projects import service as projects
 from vibe_app.board.projects.schemas import NewProject, ProjectView
@@ -147,3 +148,17 @@ async def test_whoever_is_to_take_care_of_a_card_is_found_by_name_and_stays_chos
     await editor.call("PeopleState.choose", person=str(viewer.user_id))
     await editor.call("PeopleState.find", text="own")
     assert offered() == ["Viewer", "Owner"]
+
+
+async def test_what_needs_one_is_counted_in_projects_that_are_not_listed_too(
+    parts: Services, tokens: dict[str, str], tab: Open, monkeypatch: pytest.MonkeyPatch
+):
+    owner = await parts.accounts.who(tokens["owner"])
+    _, last = [await parts.projects.create(owner, NewProject(name=name)) for name in ("Aaa", "Zzz")]
+    card = await parts.tasks.create(owner, last.id, NewTask(title="Look at it"))
+    await seed_change(parts.database, card.id, {"a.txt": (None, "1\n")})
+    monkeypatch.setattr(projects, "LISTED", 1)
+    someone: Tab = await tab("owner", "/")
+    await someone.call("RailState.load")
+    assert [each["name"] for each in someone.var("RailState", "projects")] == ["Aaa"]
+    assert someone.var("RailState", "needs") == 1

@@ -6,7 +6,7 @@ Its State belongs to the frame, not to a page, so that it stays while the pages 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import reflex as rx
 
@@ -31,10 +31,18 @@ class RailProject:
     needs: int = 0
 
 
+class Rail(NamedTuple):
+    """What was read for it: the projects that it lists, and how many things of all need the person."""
+
+    projects: list[RailProject]
+    needs: int
+
+
 class RailState(rx.State):
     """What the rail shows."""
 
     projects: list[RailProject] = []
+    needs: int = 0
     person: str = ""
     loaded: bool = False
     rehearsal: bool = False
@@ -55,9 +63,9 @@ class RailState(rx.State):
         # A right that an admin gives or takes is seen at once as well.
         with services().database.bus.subscribe("projects", rights_of(actor.user_id)) as changes:
             while True:
-                projects = await read_rail(actor)
+                read = await read_rail(actor)
                 async with self:
-                    show_rail(self, actor, projects)
+                    show_rail(self, actor, read)
                 await changes.wait(60)
                 actor = await asker(self)
 
@@ -66,11 +74,6 @@ class RailState(rx.State):
         """The first letters of the person's names, two at most."""
         return initials_of(self.person)
 
-    @rx.var
-    def needs(self) -> int:
-        """How many things of all projects need the person."""
-        return sum(project.needs for project in self.projects)
-
 
 def initials_of(name: str) -> str:
     """Return the first letters of a person's first and last name."""
@@ -78,17 +81,18 @@ def initials_of(name: str) -> str:
     return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper()
 
 
-async def read_rail(actor: Actor) -> list[RailProject]:
-    """Return the projects that the actor may see, as the rail shows them."""
+async def read_rail(actor: Actor) -> Rail:
+    """Return the first projects that the actor may see, as the rail shows them."""
     projects, counts = await services().projects.list(actor), await services().home.counts(actor)
-    return [RailProject(str(each.id), each.name, *counts.get(each.id, (0, 0))) for each in projects]
+    listed = [RailProject(str(each.id), each.name, *counts.get(each.id, (0, 0))) for each in projects]
+    return Rail(listed, sum(needs for _, needs in counts.values()))
 
 
-def show_rail(state: RailState, actor: Actor, projects: list[RailProject]) -> None:
+def show_rail(state: RailState, actor: Actor, read: Rail) -> None:
     """Put what was read into the rail."""
     settings = services().settings
-    if state.projects != projects:
-        state.projects = projects
+    if (state.projects, state.needs) != (read.projects, read.needs):
+        state.projects, state.needs = read
     state.person, state.loaded = actor.name, True
     state.may_execute, state.no_execution = not actor.no_execution, actor.no_execution
     state.may_create = actor.can_create_projects

@@ -140,9 +140,9 @@ class BoardState(rx.State):
                     for title, words in failed or []:
                         yield rx.toast.error(f"{title}: {words}", duration=8000)
                     if not changed or framed & changed:
-                        projects = await read_rail(actor)
+                        read = await read_rail(actor)
                         async with self:
-                            show_rail(await self.get_state(RailState), actor, projects)
+                            show_rail(await self.get_state(RailState), actor, read)
                 except Unavailable as error:
                     # What is on the screen stays, and is read again in a while.
                     log.warning("board of project %s could not be read: %s", place.project, error)

@@ -23,7 +23,7 @@ from vibe_app.web.kit.frame import Shortcuts
 from vibe_app.web.kit.parts import skeleton
 from vibe_app.web.layout import RailState, framed, read_rail, show_rail, top_bar
 from vibe_app.web.place import known
-from vibe_app.web.rail import RailProject
+from vibe_app.web.rail import Rail, RailProject
 from vibe_app.wiring import services
 
 log = logging.getLogger(__name__)
@@ -106,9 +106,9 @@ async def _watch_rail(state: HomeState, actor: Actor) -> None:
     with services().database.bus.subscribe("projects", rights_of(actor.user_id)) as changes:
         while True:
             with suppress(Unavailable):
-                projects = await read_rail(actor)
+                read = await read_rail(actor)
                 async with state:
-                    show_rail(await state.get_state(RailState), actor, projects)
+                    show_rail(await state.get_state(RailState), actor, read)
             await changes.wait(LOOK_AGAIN)
             await asyncio.sleep(UNSEEN)
             actor = await asker(state)
@@ -120,8 +120,9 @@ def _topics(view: HomeView) -> set[str]:
     return cards | {f"activity:{each.card.project_id}" for each in view.running.cards}
 
 
-def _rail(view: HomeView) -> list[RailProject]:
-    return [RailProject(str(each.id), each.name, each.live, each.needs_you) for each in view.projects]
+def _rail(view: HomeView) -> Rail:
+    listed = [RailProject(str(each.id), each.name, each.live, each.needs_you) for each in view.projects]
+    return Rail(listed, view.needs_you.total_count)
 
 
 def _show(state: HomeState, view: HomeView) -> None:
