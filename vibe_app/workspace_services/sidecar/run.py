@@ -186,6 +186,8 @@ class Run:
                     await self._abort()
                 usage = await self._usage()
                 await self._sum_up()
+                if verdict == verdicts.BROKEN_OFF:
+                    await self._renew_instance()
         self._ended += await self._sweep() + self._commands.forget(self.session.id)
         for event in self._early:
             if not self._turn.is_earlier(event):
@@ -416,6 +418,12 @@ class Run:
         """Keep the agent's last message."""
         with contextlib.suppress(OpenCodeError):
             self._summary = verdicts.last_words(await self._fresh(self._opencode), LARGEST_SUMMARY)
+
+    async def _renew_instance(self) -> None:
+        """End OpenCode's instance of the folder: it keeps what was broken off, and gives it to the next."""
+        with contextlib.suppress(OpenCodeError):
+            if not await self._client.statuses():
+                await self._client.dispose()
 
     async def _abort(self) -> None:
         sessions = [self._opencode] if self.session.prepared else [self.session.header.setup, self._opencode]

@@ -35,6 +35,9 @@ _FINAL = re.compile(
     re.IGNORECASE,
 )
 _SOON = re.compile(r"retry in \d|retryDelay|per ?minute|try again in \d", re.IGNORECASE)
+# What Effect, on which OpenCode is built, calls the end of work that nobody asked to end and in which nothing
+# failed: its `Cause` holds interruptions alone (https://effect.website/docs/data-types/cause).
+_INTERRUPTED = "All fibers interrupted without error"
 _SAID = ("stop", "length", "other", "unknown")
 _KEPT = "What it changed so far is kept in the workspace."
 _CUT = (
@@ -81,6 +84,10 @@ DISK_FULL = Verdict(
 def failed(failure: Failure, error: str) -> Verdict:
     """A failed end with its sentence."""
     return Verdict(SidecarStatus.FAILED, error, failure)
+
+
+BROKEN_OFF = failed(Failure.AGENT_LOST, "OpenCode broke off by itself what it was doing.")
+"""The end of a run in which OpenCode interrupted its own work: neither the model nor anybody else did."""
 
 
 def unwritable(error: OSError) -> Verdict:
@@ -170,6 +177,8 @@ def explain(error: Error) -> Verdict:
         )
     if name == "APIError":
         return _api_error(data, status, message)
+    if _INTERRUPTED in message:
+        return BROKEN_OFF
     if "model not found" in message.lower():
         return failed(
             Failure.PROVIDER_REFUSED, f"OpenCode does not know the model: {message}. Check VIBE_MODEL."
