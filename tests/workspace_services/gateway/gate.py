@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -74,9 +75,17 @@ def json_reply(body: object, status: int = 200, **headers: str) -> Reply:
 
 
 class Upstream:
-    """A provider on a real port. What it answers can be changed at any time."""
+    """A provider on a real port. What it answers can be changed at any time.
 
-    def __init__(self) -> None:
+    Args:
+        certificate: Its certificate and key, where it speaks TLS.
+    """
+
+    def __init__(self, certificate: tuple[Path, Path] | None = None) -> None:
+        self._tls = None
+        if certificate is not None:
+            self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._tls.load_cert_chain(*certificate)
         self.asked: list[Asked] = []
         self.script: Callable[[Asked], Reply] = lambda _: Reply(openai())
         self.url = ""
@@ -84,8 +93,8 @@ class Upstream:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
+        self.url = f"http{'s' if self._tls else ''}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -158,6 +167,7 @@ class Gate:
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         self.before: list[str] = []
+        self.more: dict[str, str] = {}
         self.control = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{self.control_port}",
             headers={"authorization": f"Bearer {control}"},
@@ -187,6 +197,7 @@ class Gate:
             "CONTROL_PORT": str(self.control_port),
             "PROXY_PORT": str(self.proxy_port),
             "MODEL_SILENCE": str(self.silence),
+            **self.more,
         }
 
     async def start(self) -> None:
@@ -291,9 +302,12 @@ def provider(upstream: Upstream, name: str = "openai", dialect: Dialect = "opena
 
 
 @asynccontextmanager
-async def gateway(folder: Path, silence: int = 600, control: str = CONTROL) -> AsyncIterator[Gate]:
-    """Run a gateway that was told nothing yet."""
+async def gateway(
+    folder: Path, silence: int = 600, control: str = CONTROL, **more: str
+) -> AsyncIterator[Gate]:
+    """Run a gateway that was told nothing yet; `more` are variables of its environment."""
     gate = Gate(folder, silence, control)
+    gate.more = more
     try:
         await gate.start()
         yield gate

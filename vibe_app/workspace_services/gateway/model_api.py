@@ -83,8 +83,9 @@ class ModelApi:
         self._token = token.encode()
         self._silence = silence
         self._client = httpx.AsyncClient(
-            # A proxy in the environment must never see a key.
+            # A proxy in the environment must never see a key; whom to trust is said there all the same.
             trust_env=False,
+            verify=httpx.create_ssl_context(),
             follow_redirects=False,
             timeout=httpx.Timeout(silence, connect=_CONNECT, write=_SEND, pool=None),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=30),

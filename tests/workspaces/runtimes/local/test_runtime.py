@@ -271,6 +271,24 @@ async def test_with_another_limit_only_the_file_browser_is_started_anew(place: P
     assert psutil.Process(after[Name.FILES]).environ()["FILES_UPLOAD_MIB"] == "7"
 
 
+async def test_with_another_authority_those_are_started_anew_that_ask_servers_elsewhere(
+    place: Place, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, spec = await place.open(), spec_of(uuid4())
+    await first.ensure(spec)
+    before = place.services(spec.project_id)
+    await first.close()
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    second = await place.open()
+    await eventually(lambda: place.services(spec.project_id)[Name.GATEWAY] != before[Name.GATEWAY])
+    await second.ensure(spec)
+    after = place.services(spec.project_id)
+    anew = {name for name in Name if before[name] != after[name]}
+    assert anew == {Name.FILES, Name.GATEWAY}
+    for name in anew:
+        assert psutil.Process(after[name]).environ()["SSL_CERT_FILE"] == str(certificate[0])
+
+
 def git_in(folder: Path, *commands: list[str]) -> None:
     """Run git as anybody does."""
     for words in commands:

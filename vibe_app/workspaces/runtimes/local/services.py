@@ -96,6 +96,8 @@ class Services:
             return self._opencode_build(record)
         if name is Name.FILES:
             return _fingerprint(json.dumps([self._sidecar_build, self._files_env()]).encode())
+        if name is Name.GATEWAY:
+            return _fingerprint(json.dumps([self._sidecar_build, authorities()]).encode())
         return self._sidecar_build
 
     async def start(self, name: Name, record: Record) -> psutil.Process:
@@ -268,6 +270,8 @@ class Services:
             "CONTROL_PORT": str(record.gateway_port),
             "PORT": str(record.model_port),
             "PROXY_PORT": str(record.network_port),
+            # A provider may have an authority of its own.
+            **authorities(),
         }
 
     def _upstream(self, record: Record) -> dict[str, str]:
