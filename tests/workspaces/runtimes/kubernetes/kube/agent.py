@@ -15,7 +15,7 @@ import random
 import re
 import shutil
 import signal
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -234,11 +234,10 @@ class RunningPod:
         try:
             async with asyncio.timeout(probe["timeoutSeconds"]):
                 reader, writer = await asyncio.open_connection(self.ip, wanted["port"])
-                writer.write(
-                    f"GET {wanted['path']} HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n".encode()
-                )
-                line = await reader.readline()
-                writer.close()
+                with closing(writer):
+                    head = f"GET {wanted['path']} HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n"
+                    writer.write(head.encode())
+                    line = await reader.readline()
         except (OSError, TimeoutError):
             return False
         return line.startswith(b"HTTP/1.1 200")
