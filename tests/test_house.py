@@ -26,9 +26,11 @@ PAGES = [
 WEB = ROOT / "vibe_app" / "web"
 SCRIPTS = sorted([*WEB.rglob("*.js"), *WEB.rglob("*.jsx"), *(ROOT / "assets").glob("*.js")])
 FILE, LINE, ALL = 120, 120, 450
-IN_PYTHON = 280
-NAMED = "Name(id='hooks', ctx=Store())"
 """Lines of a script, characters of a line, lines of all scripts: as many as there may be."""
+IN_PYTHON, OTHERWISE = 265, 42
+"""What Python may say to the browser by `js`, and by other ways."""
+NAMED = "Name(id='hooks', ctx=Store())"
+BY = ("rx.Var", "rx.call_script", "FunctionStringVar.create", "rx.vars.FunctionStringVar.create")
 PRODUCT = re.compile(r"\b(task|card|session|project|board|workspace|agent|repository)s?\b", re.IGNORECASE)
 """What only the product has a word for; a name such as `sessionId` is a prop's."""
 SHOWS = re.compile(r"=>|\b(const|function|await|return)\b|\b(document|window)\.")
@@ -186,6 +188,19 @@ def test_what_python_says_to_the_browser_is_little_and_told():
     count = sum(lines_for_the_browser(path) for path in WEB.rglob("*.py"))
     assert count <= IN_PYTHON
     assert f"Python holds {count} expressions and hooks" in (ROOT / "docs" / "development.md").read_text()
+
+
+def texts_for_the_browser(path: Path) -> int:
+    """Count what a module says to the browser without `js`, but for plain names such as `undefined`."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    said = [call.args[0] for call in calls if ast.unparse(call.func) in BY and call.args]
+    return sum(not (isinstance(each, ast.Constant) and str(each.value).isidentifier()) for each in said)
+
+
+def test_what_reaches_the_browser_otherwise_is_little_and_told():
+    count = sum(texts_for_the_browser(path) for path in WEB.rglob("*.py") if path.name != "hooks.py")
+    assert count <= OTHERWISE
+    assert f"Another {count} texts reach it" in (ROOT / "docs" / "development.md").read_text()
 
 
 def test_no_program_in_javascript_hides_in_a_text_of_the_pages():

@@ -214,18 +214,16 @@ def open_button() -> rx.Component:
 
 def command_key() -> rx.Component:
     """Ctrl K, or ⌘ K, wherever somebody is."""
-    pressed = js("(press.ctrlKey || press.metaKey) && !press.shiftKey && press.key.toLowerCase() === 'k'")
     there = js("document.getElementById($field)", field=_FIELD)
     # Where it is open already what is typed has its field.
     opened = js(
-        "$pressed && (press.preventDefault(), $open(), $there || $opens)",
-        pressed=pressed,
+        "($open(), $there || $opens)",
         open=event(CommandState.open, lambda: []),
         there=there,
         opens=opens(_KEY),
     )
     return Hooked.create(
-        runs=js("null", hooks=("useWindowEvent('keydown', (press) => {$opened;});",), opened=opened)
+        runs=js("null", hooks=("useHotkeys([['mod+K', () => $opened]], [], true);",), opened=opened)
     )
 
 

@@ -202,9 +202,9 @@ def _toggle(words: str, name: str, on: Any, icon: str) -> rx.Component:
 def _follows_back() -> rx.Component:
     """Have the search say what the address says where the browser goes back: it is a person's to type in."""
     hooks = (
-        "const field = () => document.querySelector('[data-search]') ?? {};",
         "const asked = () => new URLSearchParams(location.search).get('q') ?? '';",
-        "useWindowEvent('popstate', () => {field().value = asked();});",
+        "const follow = (field) => {field && (field.value = asked());};",
+        "useWindowEvent('popstate', () => follow(document.querySelector('[data-search]')));",
     )
     return Hooked.create(runs=js("null", hooks=hooks))
 

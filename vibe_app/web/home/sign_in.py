@@ -26,7 +26,7 @@ _AWAY = "The server cannot be reached. Check the connection and try again."
 
 def _send(url: str) -> rx.Var[Any]:
     """Return what sends the form as JSON; it answers with the reason of a refusal, or nothing and goes on."""
-    form = js("document.getElementById($form)", form=_FORM)
+    form = js("document.forms[$form]", form=_FORM)
     body = js("JSON.stringify(Object.fromEntries(new FormData($form)))", form=form)
     ask = js(
         "fetch($url, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: $body})",

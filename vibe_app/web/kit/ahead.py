@@ -29,6 +29,7 @@ def opens(key: Any) -> Any:
     return js("($there && window.dispatchEvent(new Event($event)))", there=there, event=_EVENT)
 
 
+@rx.memo
 def typed_ahead() -> rx.Component:
     """Hold what is typed while a field is being opened; a page has one of it."""
     return Hooked.create(
@@ -45,8 +46,7 @@ def typed_ahead() -> rx.Component:
                 "const type = (there, key) => others[key]?.(there) ?? (key.length === 1 && put(key));",
                 "const again = (press) => new KeyboardEvent('keydown', press);",
                 "const hear = (there, press) => there.dispatchEvent(again(press)) && type(there, press.key);",
-                "const next = (press) => hear(document.activeElement, press);",
-                "const play = (all) => {end(); all?.forEach(next);};",
+                "const play = (all) => {end(); all?.forEach((each) => hear(document.activeElement, each));};",
                 "const came = (on) => on.target.matches?.($fields) && setTimeout(() => play(held.current));",
                 "const plain = (press) => !(press.ctrlKey || press.metaKey || press.altKey);",
                 "const keys = (press) => plain(press) || press.getModifierState('AltGraph');",

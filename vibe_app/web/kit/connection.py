@@ -47,7 +47,9 @@ def _notice() -> rx.Component:
         "(({status}, said) => status === 400 ? said.error : status === 204 ? $silent : '')",
         silent=WITHOUT_SOCKETS,
     )
-    answer = js("$ask.then(async (got) => $why(got, await vibeDoor.read(got)), () => '')", ask=ask, why=why)
+    answer = js(
+        "$ask.then(async (got) => $why(got, await window.vibeDoor.read(got)), () => '')", ask=ask, why=why
+    )
     seen = js(
         "told",
         str,

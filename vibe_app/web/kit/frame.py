@@ -23,6 +23,8 @@ _LAYERS = (
     ".vt-large",
 )
 """What keeps the keys to itself while it is open: a menu, a select, a dialog, the enlarged terminal."""
+_KEY: Any = js("press.key", str)
+"""The key of a press."""
 _OVER = "[role=dialog][data-state], [role=alertdialog], [role=menu], [role=listbox], [data-sonner-toaster]"
 _FIELDS = "input, textarea:not(.xterm-helper-textarea), select, [contenteditable=true], [role=combobox]"
 
@@ -156,18 +158,18 @@ class Shortcuts:
             up: The address above this one, or "".
             on_key: The event that is told one of them.
         """
-        known = js("$keys.includes(press.key)", bool, keys=keys.split())
+        known: Any = rx.Var.create(keys.split()).contains(_KEY)
         tell = event(on_key, lambda key: [key])
-        opened = opens(js("press.key"))
+        opened = opens(_KEY)
         search = _do("document.querySelector('[data-search]')?.select()")
         first_card = _do("document.querySelector('[data-card-id][tabindex=\"0\"]')?.focus()")
         acts = first_of(
             (
-                _is("Escape") & js("$up !== ''", bool, up=up),
+                (_KEY == "Escape") & (rx.Var.create(up) != ""),
                 _do("go($up)", "const go = useNavigate();", up=up),
             ),
-            (_is("/"), search),
-            (js("press.key.startsWith('Arrow') && press.target === document.body", bool), first_card),
+            (_KEY == "/", search),
+            (_KEY.startswith("Arrow") & js("press.target === document.body", bool), first_card),
             (
                 known,
                 _do(
@@ -186,7 +188,7 @@ class Shortcuts:
         plain: Any = js("!press.ctrlKey && !press.metaKey && !press.altKey", bool)
         handled = first_of(
             (free & plain & ~typing, acts),
-            (free & plain & _is("Escape"), _do("press.target.blur()")),
+            (free & plain & (_KEY == "Escape"), _do("press.target.blur()")),
             otherwise=_NOTHING,
         )
         return Hooked.create(
@@ -231,10 +233,6 @@ def _returning() -> rx.Component:
             before=before,
         )
     )
-
-
-def _is(key: str) -> Any:
-    return js("(press.key === $key)", bool, key=key)
 
 
 def _do(template: str, *hooks: str, **values: Any) -> rx.Var[Any]:

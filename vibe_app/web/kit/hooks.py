@@ -25,6 +25,7 @@ _FROM = {
     "useState": "react",
     "useEffect": "react",
     "useLayoutEffect": "react",
+    "getHotkeyHandler": MANTINE,
     "useBlocker": "react-router",
     "useRef": "react",
     "useLocation": "react-router",
@@ -32,6 +33,7 @@ _FROM = {
     "useDebouncedValue": MANTINE,
     "useDidUpdate": MANTINE,
     "useDisclosure": MANTINE,
+    "useHotkeys": MANTINE,
     "useIdle": MANTINE,
     "useIntersection": MANTINE,
     "useInterval": MANTINE,
@@ -61,7 +63,7 @@ def js(template: str, of: Any = Any, hooks: Sequence[str] = (), **values: Any) -
     given = {name: rx.Var.create(value) for name, value in values.items()}
     words = {name: str(value) for name, value in given.items()}
     text, *lines = [Template(each).substitute(words) for each in (template, *hooks)]
-    found = sorted(set(re.findall(r"\b(?:use[A-Z]|readS)\w+(?=\()", " ".join((template, *hooks)))))
+    found = sorted(set(re.findall(r"\b(?:use[A-Z]|readS|getHotkey)\w+(?=\()", " ".join((template, *hooks)))))
     own = VarData(
         imports={
             _FROM[name]: [ImportVar(tag=each) for each in found if _FROM[each] == _FROM[name]]

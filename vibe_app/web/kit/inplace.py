@@ -70,10 +70,11 @@ def _in_place(
     save: rx.Var[Any],
     refuse: rx.Var[Any],
 ) -> rx.Component:
+    kept = "useSessionStorage({key: $key, getInitialValueInEffect: false})"
     held = js(
         "held",
         hooks=(
-            "const [held, hold, drop] = useSessionStorage({key: $key, getInitialValueInEffect: false});",
+            f"const [held, hold, drop] = /** @type {{any}} */ ({kept});",
             "useEffect(() => drop, []);",
             "useDidUpdate(drop, [$settled]);",
             "const same = held?.text === $value;",

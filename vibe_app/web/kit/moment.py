@@ -124,7 +124,7 @@ def _due(day: rx.Var[str]) -> rx.Component:
     now = _now(30_000)
     at = js("new Date($day + 'T00:00')", day=day)
     # Days of the calendar: one on which clocks are changed is no shorter.
-    days = js("Math.round(($at - new Date($now).setHours(0, 0, 0, 0)) / 864e5)", int, at=at, now=now)
+    days = js("Math.round((+$at - new Date($now).setHours(0, 0, 0, 0)) / 864e5)", int, at=at, now=now)
     year = js("new Date($now).getFullYear() == $at.getFullYear() ? undefined : 'numeric'", at=at, now=now)
     date = js(
         "$at.toLocaleDateString(undefined, {day: 'numeric', month: 'short', year: $year})",

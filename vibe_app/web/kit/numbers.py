@@ -9,7 +9,7 @@ from vibe_app.web.kit.hooks import js
 
 def thousands(number: Any) -> Any:
     """Return a whole number with a mark at each thousand, `12,345`; nothing is 0."""
-    return js("($number ?? 0).toLocaleString('en')", str, number=number)
+    return js("($number || 0).toLocaleString('en')", str, number=number)
 
 
 def counted(number: Any, one: str, many: str) -> Any:

@@ -117,8 +117,8 @@ def put(url: str, body: str, headers: str) -> str:
     Returns:
         A promise of the answer: `status` (0 without one), `error` (missing where it went well) and `body`.
     """
-    sent = f"{{method: 'PUT', body: {body}, headers: {{...{headers}, ...vibeDoor.headers()}}}}"
-    read = "async (got) => ({status: got.status, ...await vibeDoor.read(got)})"
+    sent = f"{{method: 'PUT', body: {body}, headers: {{...{headers}, ...window.vibeDoor.headers()}}}}"
+    read = "async (got) => ({status: got.status, ...await window.vibeDoor.read(got)})"
     return f"fetch({json.dumps(url)}, {sent}).then({read}, () => ({{status: 0, error: 'away'}}))"
 
 
