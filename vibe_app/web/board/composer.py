@@ -74,7 +74,6 @@ def composer(project_id: rx.Var[str] | str) -> rx.Component:
                                 name="title",
                                 default_value=typed(name, "title", ""),
                                 required=True,
-                                max_length=200,
                                 auto_focus=True,
                                 placeholder="Add a README file",
                                 size="3",

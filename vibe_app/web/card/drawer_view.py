@@ -172,7 +172,6 @@ def _head(close: Any, on_execute: Any, on_stop: Any, on_move: Any) -> rx.Compone
         version=DrawerState.version,
         settled=DrawerState.settled,
         label="Title",
-        max_length=200,
         disabled=rx.cond(DrawerState.can_edit & ~DrawerState.locked, False, True),
         on_save=DrawerState.save_title,
     )

@@ -57,7 +57,7 @@ def new_project_dialog() -> rx.Component:
                 rx.el.div(
                     field(
                         "Name",
-                        rx.input(name="name", required=True, max_length=100, auto_focus=True, size="3"),
+                        rx.input(name="name", required=True, auto_focus=True, size="3"),
                     ),
                     field("Description", rx.text_area(name="description", rows="2", size="3")),
                     field(

@@ -153,7 +153,7 @@ def setup_page() -> rx.Component:
         "It administers this installation. Then invite the others under Settings, People: each gets a link.",
         "/api/auth/setup",
         "Create account",
-        entry("Name", "name", "text", "name", auto_focus=True, max_length=100),
+        entry("Name", "name", "text", "name", auto_focus=True),
         entry("E-mail", "email", "email", "username"),
         entry("Password", "password", "password", "new-password", "At least 10 characters.", min_length=10),
         rx.el.input(type="hidden", name="setup_token", value=SignInState.setup_token, read_only=True),

@@ -23,7 +23,6 @@ class InPlace:
         version: Any,
         settled: Any,
         label: Any,
-        max_length: int,
         disabled: Any,
         on_save: Any,
         empty: str = EMPTY,
@@ -37,7 +36,6 @@ class InPlace:
             version: Its version; the one at the first key is told with what is saved.
             settled: Whenever this changes, what was typed is let go of and `value` shown again.
             label: For screen readers.
-            max_length: In characters.
             disabled: Whether it may only be read.
             on_save: The event that is told the text and the version.
             empty: What is said of an empty text, in whose place the old one is back.
@@ -50,7 +48,6 @@ class InPlace:
             version=version,
             settled=settled,
             label=label,
-            max_length=max_length,
             off=disabled,
             save=save,
             refuse=event(rx.toast.warning(empty), lambda: []),
@@ -65,7 +62,6 @@ def _in_place(
     version: rx.Var[int],
     settled: rx.Var[int],
     label: rx.Var[str],
-    max_length: rx.Var[int],
     off: rx.Var[bool],
     save: rx.Var[Any],
     refuse: rx.Var[Any],
@@ -112,7 +108,6 @@ def _in_place(
         # What came back is saved like what is typed: by leaving the field.
         auto_focus=js("!!$held", bool, held=held),
         aria_label=label,
-        max_length=max_length,
         disabled=off,
         rows="1",
         dir="auto",

@@ -96,7 +96,6 @@ def _profile() -> rx.Component:
                 rx.input(
                     name="name",
                     default_value=begins(PROFILE, "name"),
-                    max_length=100,
                     required=True,
                     auto_complete="name",
                 ),

@@ -285,7 +285,7 @@ def _invitation() -> rx.Component:
     return rx.el.form(
         rx.el.div(
             row_of(
-                labelled("Name", rx.input(name="name", max_length=100, required=True, auto_complete="off")),
+                labelled("Name", rx.input(name="name", required=True, auto_complete="off")),
                 labelled("E-mail", rx.input(name="email", type="email", required=True, auto_complete="off")),
                 labelled("Role", native_choice("Role", _ROLES, name="role", default_value="member")),
             ),

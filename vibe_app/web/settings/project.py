@@ -183,7 +183,6 @@ def _general() -> rx.Component:
             rx.input(
                 name="name",
                 default_value=begins(GENERAL, "name"),
-                max_length=100,
                 required=True,
                 dir="auto",
             ),

@@ -196,7 +196,7 @@ def tokens() -> rx.Component:
             row_of(
                 labelled(
                     "What it is for",
-                    rx.input(name="name", placeholder="Nightly script", max_length=100, required=True),
+                    rx.input(name="name", placeholder="Nightly script", required=True),
                 ),
                 labelled(
                     "Ends after",

@@ -61,7 +61,6 @@ def _title() -> rx.Component:
         version=PartsState.version,
         settled=PartsState.settled,
         label="Title",
-        max_length=200,
         disabled=False,
         on_save=PartsState.save,
         key="title",
