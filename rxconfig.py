@@ -4,15 +4,16 @@ from typing import Any
 
 import reflex as rx
 
-from vibe_app.frontend import relative_origin
+from vibe_app.frontend import closer_sibling, relative_origin
 
 
-class RelativeOrigin(rx.plugins.Plugin):
-    """Makes the build work on whatever host and port it is published."""
+class Finished(rx.plugins.Plugin):
+    """Makes the build work on whatever host and port it is published, and its styles quick to apply."""
 
     def post_build(self, **context: Any) -> None:
-        """Replace the compiled-in addresses, before Reflex compresses the assets."""
+        """Change what is compiled, before Reflex compresses it."""
         relative_origin(context["static_dir"])
+        closer_sibling(context["static_dir"])
 
 
 config = rx.Config(
@@ -27,7 +28,7 @@ config = rx.Config(
         rx.plugins.RadixThemesPlugin(
             theme=rx.theme(accent_color="iris", gray_color="slate", radius="medium")
         ),
-        RelativeOrigin(),
+        Finished(),
     ],
     disable_plugins=[rx.plugins.SitemapPlugin],
 )

@@ -49,6 +49,28 @@ def test_a_build_without_the_file_of_addresses_stops(tmp_path: Path):
         frontend.relative_origin(tmp_path)
 
 
+# What Radix Themes 3.3 and the bundler write.
+STYLES = (
+    ":where(.rt-SegmentedControlItem:where([data-state=on],:focus-visible))"
+    "+* .rt-SegmentedControlItemSeparator{opacity:0}.a+*{color:red}"
+)
+
+
+def test_a_rule_asks_after_one_kind_of_neighbour(tmp_path: Path):
+    styles = tmp_path / "assets" / "styles.css"
+    styles.parent.mkdir()
+    styles.write_text(STYLES)
+    frontend.closer_sibling(tmp_path)
+    assert styles.read_text() == STYLES.replace("+* .rt", "+.rt-SegmentedControlItem .rt")
+
+
+def test_styles_without_that_rule_stop_the_build(tmp_path: Path):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "styles.css").write_text(".a+*{color:red}")
+    with pytest.raises(frontend.BuildError, match="found 0"):
+        frontend.closer_sibling(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "stale"),
     [
