@@ -6,6 +6,7 @@ Nothing here knows a page.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -29,6 +30,8 @@ from vibe_app.workspaces.runtimes.local.records import Name, Record
 
 VIBE = Path(sys.executable).parent / "vibe"
 PASSWORD = "correct-horse-9"
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
 
 
 class Installation:
@@ -75,6 +78,11 @@ class Installation:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # As under systemd and in a container. Linux shares the processors out among sessions: in that
+                # of the tests all servers, and the tests, would together get no more than one agent does
+                # (https://man7.org/linux/man-pages/man7/sched.7.html, autogroups).
+                start_new_session=True,
+                preexec_fn=_end_with_the_tests,
             )
 
     @property
@@ -151,6 +159,11 @@ class Installation:
     def log(self) -> str:
         """Return what the server has said."""
         return self._log.read_text()
+
+
+def _end_with_the_tests() -> None:
+    """Have Linux tell this process to stop when those die that started it: their Ctrl-C does not reach it."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _command(process: psutil.Process) -> str:
