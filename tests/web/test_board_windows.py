@@ -269,3 +269,14 @@ async def test_what_is_archived_is_shown_on_its_own_and_comes_back(
     assert board.titles("TODO") == []
     await board.call("BoardState.toggle", name="archived")
     assert "Card 1" in board.titles("TODO")
+
+
+@pytest.mark.parametrize("path", ["/p/nothing", "/p/00000000-0000-4000-8000-000000000000"])
+async def test_the_rail_is_beside_a_board_that_is_not_there(
+    project: ProjectView, tab: Open, path: str
+) -> None:
+    viewer: Tab = await tab("viewer", path)
+    await viewer.call("BoardState.arrive")
+    assert viewer.var("BoardState", "missing")
+    await eventually(lambda: viewer.var("RailState", "loaded"))
+    assert [each["name"] for each in viewer.var("RailState", "projects")] == [project.name]

@@ -109,14 +109,15 @@ class BoardState(rx.State):
         begin(self, place.project)
         if place.project is None:
             self.missing = "This address names no project."
-            return
+            return RailState.load  # nothing is watched, which would read it
         try:
             show_project(self, await services().projects.read(actor, place.project))
         except (NotFound, Forbidden) as error:
             self.missing = error.message
-            return
+            return RailState.load
         self.whom = await name_of(actor, place.project, filters_of(self).person)
         await services().workspaces.opened(actor, place.project)
+        return None
 
     @acts(background=True, ended=_shut)
     async def watch(self, actor: Actor, hidden: bool = False):
