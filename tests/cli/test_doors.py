@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.waiting import eventually
-from tests.workspace_services.sidecar.stack import free_port
+from tests.workspace_services.sidecar.stack import free_ports
 from vibe_app.cli.doors import Doors
 from vibe_app.wire.proof import proof_of
 from vibe_app.workspaces.runtimes.relay import listen, lives, serve
@@ -76,7 +76,7 @@ async def doors(opencode: subprocess.Popen[bytes], ports: dict[str, int]) -> Asy
 
 @pytest.fixture
 def ports() -> dict[str, int]:
-    return {name: free_port() for name in ("asked", "server", "asking", "models")}
+    return dict(zip(("asked", "server", "asking", "models"), free_ports(4), strict=True))
 
 
 async def test_the_password_comes_to_opencode_and_to_nobody_who_takes_its_port(

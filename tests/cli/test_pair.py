@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.waiting import eventually
-from tests.workspace_services.sidecar.stack import free_port
+from tests.workspace_services.sidecar.stack import free_ports
 from vibe_app.cli.pair import environments
 
 VIBE = Path(sys.executable).parent / "vibe"
@@ -31,16 +31,14 @@ SECRETS = {
 def env(tmp_path: Path) -> dict[str, str]:
     """What a pod's manifest gives to the container, on folders of this machine."""
     (tmp_path / "workspace").mkdir()
+    names = ("PORT", "MODEL_PORT", "CONTROL_PORT", "PROXY_PORT")
     return SECRETS | {
         "PATH": os.environ["PATH"],
         "WORKSPACE_DIR": str(tmp_path / "workspace"),
         "JOURNAL_DIR": str(tmp_path / "gateway"),
         "PROJECT_ID": "a-project",
         "OPENCODE_URL": "http://127.0.0.1:9",
-        "PORT": str(free_port()),
-        "MODEL_PORT": str(free_port()),
-        "CONTROL_PORT": str(free_port()),
-        "PROXY_PORT": str(free_port()),
+        **dict(zip(names, map(str, free_ports(len(names))), strict=True)),
     }
 
 

@@ -18,7 +18,7 @@ import pytest
 from tests.waiting import eventually
 from tests.workspace_services.git.git_server import git_server
 from tests.workspace_services.git.test_repositories import publish
-from tests.workspace_services.sidecar.stack import free_port
+from tests.workspace_services.sidecar.stack import free_ports
 from tests.workspaces.runtimes.conftest import STAND_IN, program
 from vibe_app.settings import load_settings
 from vibe_app.workspaces.runtimes.hermetic import WAKING_PATH
@@ -99,14 +99,14 @@ def environment(tmp_path: Path) -> dict[str, str]:
     volume.mkdir()
     assert checkout(volume).returncode == 0
     (tmp_path / "kept").mkdir()
+    names = [f"{name}PORT" for name in ("", "SERVER_", "MODEL_", "MODEL_DOOR_", "SWEEPER_")]
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(layout_of(volume).home),
         **layout_of(volume).as_env(),
         "OPENCODE_DATA_DIR": str(tmp_path / "kept"),
         "PROJECT_ID": "a-project",
-        **{f"{name}PORT": str(free_port()) for name in ("", "SERVER_", "MODEL_", "MODEL_DOOR_")},
-        "SWEEPER_PORT": str(free_port()),
+        **dict(zip(names, map(str, free_ports(len(names))), strict=True)),
         "OPENCODE_SERVER_PASSWORD": "a password",
         "VIBE_MODEL_TOKEN": "a token",
         "VIBE_OPENCODE": str(program(tmp_path / "opencode", STAND_IN)),

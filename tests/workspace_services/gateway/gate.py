@@ -18,7 +18,7 @@ import httpx
 
 from tests.scripted import send_chunk, send_head
 from tests.waiting import eventually
-from tests.workspace_services.sidecar.stack import REPOSITORY, free_port
+from tests.workspace_services.sidecar.stack import REPOSITORY, free_ports
 from vibe_app.wire.gateway import Budget, Configuration, Dialect, Limits, Provider, Spending, UsagePage
 
 TOKEN, CONTROL, KEY = "workspace-token-for-tests", "control-token-for-tests", "sk-the-real-key-for-tests"
@@ -163,7 +163,7 @@ class Gate:
         self.control_token = control
         self.folder = folder
         self.silence = silence
-        self.port, self.control_port, self.proxy_port = free_port(), free_port(), free_port()
+        self.port, self.control_port, self.proxy_port = free_ports(3)
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         self.before: list[str] = []

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,18 @@ def opencode_binary() -> Path:
     return found
 
 
+def free_ports(count: int) -> list[int]:
+    """Different ports that were free a moment ago: asked for one by one, the same may come twice."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 def free_port() -> int:
     """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports(1)[0]
 
 
 def direct(config: dict[str, Any], url: str) -> dict[str, Any]:
@@ -76,7 +83,7 @@ class Stack:
         self.workspace = self.root / "workspace"
         self.home = self.root / "home"
         self.layout = Layout(self.workspace, self.home, self.root / "given")
-        self.opencode_port, self.port = free_port(), free_port()
+        self.opencode_port, self.port = free_ports(2)
         self.token, self.password, self.key = "token-for-tests", "password-for-tests", "key-for-tests"
         self.url = f"http://127.0.0.1:{self.port}"
         self.opencode: subprocess.Popen[bytes] | None = None
