@@ -309,3 +309,17 @@ async def test_nobody_but_its_own_page_names_lines(tab: Open, task: TaskView):
         await viewer.call("ReviewState.add", form={"body": "Here"})
     assert "went wrong" not in viewer.told
     assert not viewer.var("ReviewState", "comments")
+
+
+async def test_comments_that_are_long_in_all_come_in_part(
+    parts: Services, tokens: dict[str, str], tab: Open, task: TaskView
+):
+    for _ in range(20):
+        await comment(parts, tokens, task, body="A long story. " * 4000)
+    await comment(parts, tokens, task, body="And a short one.")
+    owner = await looking(tab, "owner", task)
+    rows = owner.var("ReviewState", "comments")
+    assert sum(len(row["body"]) for row in rows) < 600_000
+    assert [rows[0]["mine"], rows[-2]["mine"], rows[-1]["mine"]] == [True, False, True]
+    assert "left out" in rows[-2]["body"]
+    assert rows[-1]["body"] == "And a short one."

@@ -20,7 +20,7 @@ from vibe_app.web.auth import acts
 from vibe_app.web.card.conflict import Both
 from vibe_app.web.card.model import epoch_ms
 from vibe_app.web.changes.patches import between, quote_of, within
-from vibe_app.web.changes.rows import CommentRow, Note, apart, comment_row, placed
+from vibe_app.web.changes.rows import CommentRow, Note, apart, comment_row, comment_rows, placed
 from vibe_app.web.changes.state import ChangesState, ReadChange, files_of_page, page_of
 from vibe_app.web.changes.texts import PART, Rest, begin, changed, go_on, tail
 from vibe_app.web.forms import words
@@ -103,7 +103,7 @@ class ReviewState(rx.State):
             self.loading = False
         names = {each: user.name for each, user in people.items()}
         # Where their lines are, or whether they are gone, depends on the revision.
-        self.comments = [comment_row(each, names, actor.user_id, changes.revision) for each in said]
+        self.comments = comment_rows(said, names, actor.user_id, changes.revision)
         self._rest, self._facts, self._selected, self.writing = {}, {}, None, []
         self.spoken = ""
         self._round = since is not None
@@ -386,7 +386,7 @@ def _place(state: ReviewState) -> None:
 
 def show_comments(state: ReviewState, read: ReadChange, revision: str) -> None:
     """Put the comments on the screen, on the lines of the revision that is shown."""
-    rows = [comment_row(each, read.names, read.reader, revision) for each in read.comments]
+    rows = comment_rows(read.comments, read.names, read.reader, revision)
     if _plain(state.comments) != rows:
         state.comments = rows
         _place(state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 from uuid import UUID
@@ -15,6 +15,9 @@ from vibe_app.web.kit.diff_viewer import DiffFile
 from vibe_app.wire.git import ChangedFile, FileKind, FileStatus
 
 LONG, LONG_LINES = 900, 12
+MOST_CHARS, BEGINNING = 500_000, 300
+"""Characters of all comments that are shown whole, and of one that is shown in part."""
+_LEFT_OUT = "*The rest is left out here, as the comments are too long in all. The API tells it.*"
 """Characters and lines of a comment that is shown whole."""
 PICTURES = frozenset({".avif", ".bmp", ".gif", ".ico", ".jpeg", ".jpg", ".png", ".svg", ".webp"})
 _KINDS = {
@@ -152,6 +155,29 @@ def comment_row(comment: CommentView, names: Mapping[UUID, str], reader: UUID, r
         long=len(comment.body) > LONG or comment.body.count("\n") > LONG_LINES,
         edited=comment.updated_at - comment.created_at > timedelta(seconds=1) and comment.state == "open",
     )
+
+
+def comment_rows(
+    comments: Collection[CommentView], names: Mapping[UUID, str], reader: UUID, revision: str
+) -> list[CommentRow]:
+    """Make the rows of comments. All of them travel: where they are long in all, only the beginnings of some.
+
+    Args:
+        comments: What to show, oldest first.
+        names: The people's.
+        reader: Who looks.
+        revision: Which revision is shown.
+    """
+    left, rows = MOST_CHARS, list[CommentRow]()
+    for comment in comments:
+        row = comment_row(comment, names, reader, revision)
+        if len(row.body) + len(row.quote) > max(left, 2 * BEGINNING):
+            body = row.body if len(row.body) <= BEGINNING else f"{row.body[:BEGINNING]}…\n\n{_LEFT_OUT}"
+            # Nobody edits what they see in part.
+            row = replace(row, body=body, quote=row.quote[:BEGINNING], mine=False)
+        left -= len(row.body) + len(row.quote)
+        rows.append(row)
+    return rows
 
 
 def _where(comment: CommentView, line: int) -> str:
