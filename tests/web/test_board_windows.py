@@ -18,6 +18,7 @@ from vibe_app.accounts.roles import Actor
 from vibe_app.board.lifecycle import TaskStatus
 from vibe_app.board.projects.schemas import ProjectView
 from vibe_app.board.tasks.schemas import NewTask, TaskPatch, TaskView
+from vibe_app.board.tasks.windows import WINDOW
 from vibe_app.web.board.cards import Face, face_of, initials, lean
 from vibe_app.web.board.filters import Filters, read_filters
 from vibe_app.web.board.selection import refused_words
@@ -115,12 +116,12 @@ def test_filters_are_what_their_address_says() -> None:
 
 
 async def test_a_column_comes_in_windows_with_the_count_of_all(board: Tab) -> None:
-    assert len(board.cards("TODO")) == 50
+    assert len(board.cards("TODO")) == WINDOW
     assert board.var("BoardState", "counts")["TODO"] == MANY
     for _ in range(2):  # the row was seen, and its button pressed: one window more
-        await board.call("BoardState.more", column="TODO", size=50)
+        await board.call("BoardState.more", column="TODO", size=WINDOW)
     assert board.titles("TODO") == [f"Card {n}" for n in range(MANY)]
-    assert board.var("BoardState", "sizes")["TODO"] == 100
+    assert board.var("BoardState", "sizes")["TODO"] == 2 * WINDOW
 
 
 async def test_a_card_that_changed_travels_alone(
@@ -142,7 +143,7 @@ async def test_one_dropped_below_a_window_stays_in_sight(
 ) -> None:
     await board.call("BoardState.move", card_id=str(tasks[0].id), column="TODO", before_id="")
     kept = await boards.titles(parts, owner, project.id)
-    assert kept.index("Card 0") == 49
+    assert kept.index("Card 0") == WINDOW - 1
     assert board.titles("TODO")[-1] == "Card 0"
 
 

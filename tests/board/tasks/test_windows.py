@@ -17,7 +17,7 @@ from vibe_app.board.sessions.models import Session
 from vibe_app.board.tasks.filters import Filter
 from vibe_app.board.tasks.models import Task
 from vibe_app.board.tasks.schemas import NewTask, TaskView
-from vibe_app.board.tasks.windows import Count
+from vibe_app.board.tasks.windows import WINDOW, Count
 from vibe_app.errors import Forbidden
 from vibe_app.wire import now
 from vibe_app.wiring import Services
@@ -151,7 +151,7 @@ async def test_a_board_of_thousands_asks_no_more_than_one_of_few(
     few = await costs(project, 200)
     other = (await resting.projects.create(owner, NewProject(name="Large"))).id
     assert await costs(other, 5000) == few
-    assert [cards for _, cards in few] == [50, 1, 50, 1]
+    assert [cards for _, cards in few] == [WINDOW, 1, WINDOW, 1]
 
 
 async def test_filters(resting: Services, owner: Actor, project: UUID) -> None:

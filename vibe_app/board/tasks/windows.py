@@ -25,8 +25,8 @@ from vibe_app.board.tasks.showing import Showing
 from vibe_app.db import Database, contains, each_text
 from vibe_app.wire import plain_text
 
-WINDOW = 50
-"""Cards of one column that are read at once where nothing else is said."""
+WINDOW = 30
+"""Cards of one column that are read at once where nothing else is said: some three screens."""
 WIDEST = 500
 MOST_LABELS = 500
 """Labels of a project that are told, the most frequent ones."""
