@@ -225,8 +225,10 @@ class ScriptedSidecar:
 
     async def revive(self) -> None:
         """Listen, on the port it had before if there was one, with the journals that it kept."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        # Whoever is cancelled while this begins to serve has a server all the same, which `die` closes.
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, start_serving=False)
         self.port = self._server.sockets[0].getsockname()[1]
+        await self._server.start_serving()
 
     async def die(self, *, lose_sessions: bool = False) -> None:
         """Go away as a killed process does: every connection drops and every live session ends unfinished.
