@@ -66,6 +66,9 @@ APART = {
 # Chromium gives up what it loads whenever the networks of the machine change, as pods make them do: these
 # come before all others of their lane.
 FIRST = {"cluster": ["tests/e2e/test_cluster.py"]}
+# The soaks take all that a machine has for minutes: beside them a server's answer takes what it takes. They
+# come after all others of their lane, one by one.
+LAST = {"replicas": ["tests/runs/test_soak.py"]}
 # What takes long to make, changes no network, and can be made meanwhile.
 MEANWHILE = {"cluster": ["python", "tools/podman.py", "--base"]}
 # Those whose tests are shared out one by one; elsewhere those of a file stay together, with their servers.
@@ -221,14 +224,16 @@ def main() -> int:
     results: list[tuple[bool, str]] = []
     for name in names.split() or ["lint", "types", "pytest"]:
         if name in APART:
-            first = FIRST.get(name, [])
+            first, last = FIRST.get(name, []), LAST.get(name, [])
             lanes = [Lane(f"{name}-first", first, meanwhile=MEANWHILE.get(name))] if first else []
-            chosen = [path for path in APART[name] if path not in first]
+            chosen = [path for path in APART[name] if path not in (*first, *last)]
             workers = min(CORES + 1, 3)
             if name in SPREAD:
                 lanes.append(Lane(name, [*chosen, *ignored(name)], workers))
             else:
                 lanes.append(Lane(name, chosen, workers, "loadfile"))
+            if last:
+                lanes.append(Lane(f"{name}-last", last))
             results += run_tests(lanes)
         elif name != "pytest":
             results += [run(command) for command in CHECKS[name]]

@@ -40,6 +40,9 @@ async def test_by_keyboard_alone_to_a_card_a_project_and_a_new_task(project: Pro
     await expect(options.last).to_have_attribute("aria-selected", "true")
     await page.keyboard.press("ArrowDown")
     await expect(options.first).to_have_attribute("aria-selected", "true")
+    # What takes the focus from the field within the bar gives it back.
+    await page.locator(".v-command-bar").click(position={"x": 4, "y": 4})
+    await expect(page.get_by_role("combobox", name="Go to or do")).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(options).to_have_count(0)
     await expect(board.drawer).to_be_visible()

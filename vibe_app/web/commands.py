@@ -288,6 +288,10 @@ def _field() -> rx.Component:
 def command_bar() -> rx.Component:
     """The bar over the page; `CommandState.open` opens it."""
     rows: Any = CommandState.rows
+    # A press beside its parts, or a dialog that closes under it, would leave the focus on the bar itself.
+    back = js(
+        "((on) => on.target === on.currentTarget && document.getElementById($field)?.focus())", field=_FIELD
+    )
     return rx.dialog.root(
         rx.dialog.content(
             rx.dialog.title("Go to or do", class_name="v-unseen"),
@@ -305,6 +309,7 @@ def command_bar() -> rx.Component:
                 rx.el.p("Nothing fits. Try fewer letters.", role="status", class_name="v-command-none"),
             ),
             class_name="v-command-bar",
+            custom_attrs={"onFocus": back},
         ),
         open=CommandState.opened,
         on_open_change=CommandState.set_opened,
