@@ -131,7 +131,7 @@ def test_what_is_typed_while_a_form_is_sent_stays(gallery: str, browser: Browser
         words.press("Control+Enter")
         words.press_sequentially(", and more")
         while not held:
-            page.wait_for_timeout(20)
+            page.wait_for_timeout(20)  # what a socket brings is heard only while Playwright waits
         holding = False
         for each in held:
             sockets[-1].send(each)
@@ -154,6 +154,7 @@ def test_a_form_outlives_a_reload_until_it_is_cancelled_or_sent(page: Page) -> N
     words.fill("All of it")
     words.press("Control+Enter")
     expect(page.locator("#told li")).to_have_text(["sent:All of it"])
+    page.wait_for_function("!Object.keys(sessionStorage).some((each) => each.startsWith('vibe.draft.form'))")
     page.reload()
     expect(words).to_have_value("")
 

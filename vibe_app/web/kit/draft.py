@@ -47,7 +47,7 @@ def _draft(children: rx.Var[rx.Component], key_of: rx.Var[str]) -> rx.Component:
         custom_attrs={
             "data-draft": "",
             "onChange": keep,
-            "onReset": js("(() => sessionStorage.removeItem($key))", key=key_of),
+            "onReset": js(f"(() => {{{_gone('$key')};}})", key=key_of),
             "onSubmit": js(
                 f"(() => {{tell(false); {_KEPT}.setItem($key + '.sent', {_KEPT}.getItem($key));}})",
                 key=key_of,
@@ -65,10 +65,15 @@ def typed(name: Any, field: str, otherwise: Any) -> rx.Var[str]:
 def forget(name: str) -> Any:
     """Return the event with which what was typed into a form goes, once it was sent."""
     # Reflex's own event for this has the whole page loaded anew.
-    return rx.call_script(f"sessionStorage.removeItem({json.dumps(_PREFIX + name)})")
+    return rx.call_script(_gone(json.dumps(_PREFIX + name)))
 
 
 def forget_sent(name: str) -> Any:
     """Return the event with which what was sent of a form goes; what was typed into it since stays."""
-    key, kept = json.dumps(_PREFIX + name), f"{_KEPT}.getItem"
-    return rx.call_script(f"{kept}({key}) === {kept}({key} + '.sent') && {_KEPT}.removeItem({key})")
+    key = json.dumps(_PREFIX + name)
+    same = f"{_KEPT}.getItem({key}) === {_KEPT}.getItem({key} + '.sent')"
+    return rx.call_script(f"{same} && ({_gone(key)})")
+
+
+def _gone(key: str) -> str:
+    return f"{_KEPT}.removeItem({key}), {_KEPT}.removeItem({key} + '.sent')"
